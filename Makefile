@@ -1,0 +1,37 @@
+# make setup     makes the environment (.venv; BACKEND=cuda: .venv-cuda; PYTHON=python3.12 chooses the interpreter)
+# make demo      trains and recommends on generated data
+# make test      runs the tests; make test-slow the slow ones; make lint the linter and the type checker
+BACKEND ?= cpu
+ENV := $(if $(filter cpu,$(BACKEND)),.venv,.venv-$(BACKEND))
+# An environment that stands keeps its own interpreter until PYTHON names another.
+RUNNER := $(or $(PYTHON),$(wildcard $(ENV)/bin/python),python3)
+PYTEST := OMP_NUM_THREADS=1 $(ENV)/bin/python -m pytest -n 2 --dist loadfile
+
+.PHONY: setup demo test test-slow lint lock clean
+
+setup:
+	@$(RUNNER) requirements/install.py --backend "$(BACKEND)"
+
+demo: setup
+	$(ENV)/bin/python recipes/demo.py
+
+test: setup
+	$(PYTEST)
+
+# 5: there is no slow test.
+test-slow: setup
+	$(PYTEST) -m slow || [ $$? -eq 5 ]
+
+lint: setup
+	$(ENV)/bin/python -m ruff check
+	$(ENV)/bin/python -m ruff format --check
+	$(ENV)/bin/python -m mypy torchrec_ext $(wildcard recipes benchmarks)
+
+# For maintainers, with uv on the PATH: the pins of everything but torch and fbgemm, for every Python.
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.10 --extra cuda --extra dev \
+		--no-emit-package torch --no-emit-package fbgemm-gpu --upgrade \
+		--custom-compile-command "make lock" --output-file requirements/lock.txt
+
+clean:
+	rm -rf .venv .venv-cuda .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

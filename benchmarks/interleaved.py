@@ -1,0 +1,97 @@
+"""Times several actions in interleaved rounds (A B C A B C ...), so that a slow spell hits all alike."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
+
+import torch
+import torch.distributed as dist
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds a step of one action.
+
+    Args:
+        steps: steps of a timed block, the same in every round and on every rank.
+        rounds: for each round the seconds a step of the slowest rank.
+        by_rank: for each rank the median over its own rounds.
+    """
+
+    steps: int
+    rounds: list[float]
+    by_rank: list[float]
+
+    @property
+    def quartiles(self) -> tuple[float, float, float]:
+        """Lower quartile, median and upper quartile over the rounds."""
+        return quartiles(self.rounds)
+
+
+def quartiles(values: list[float]) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile, linearly interpolated.
+
+    Example:
+        >>> quartiles([4.0, 1.0, 2.0, 3.0, 10.0])
+        (2.0, 3.0, 4.0)
+    """
+    ordered = torch.tensor(values, dtype=torch.float64)
+    low, middle, high = torch.quantile(ordered, torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
+    return low, middle, high
+
+
+def measure(
+    actions: Mapping[str, Callable[[int], None]],
+    *,
+    rounds: int,
+    warmup: int,
+    block_seconds: float,
+    synchronise: Callable[[], None],
+) -> dict[str, Timing]:
+    """Runs every action in turn, ``rounds`` times over; all ranks of the default group call it together.
+
+    Args:
+        actions: name -> one step, called with a number that counts the action's steps.
+        rounds: timed blocks of each action.
+        warmup: untimed blocks of each action before them.
+        block_seconds: about how long a block lasts; the number of steps is chosen for it, at least one.
+        synchronise: waits until the device has done what it was given.
+
+    Returns:
+        The timings by name.
+    """
+    counters = {name: count() for name in actions}
+
+    def block(name: str, steps: int) -> list[float]:
+        action, counter = actions[name], counters[name]
+        dist.all_reduce(torch.zeros(1))  # a barrier: no rank starts before all are there
+        synchronise()
+        start = time.perf_counter()
+        for _ in range(steps):
+            action(next(counter))
+        synchronise()
+        mine = torch.tensor([(time.perf_counter() - start) / steps], dtype=torch.float64)
+        everyone = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
+        dist.all_gather(everyone, mine)
+        return [seconds.item() for seconds in everyone]
+
+    steps = {}
+    for name in actions:
+        block(name, 1)
+        steps[name] = max(1, min(10_000, round(block_seconds / max(block(name, 3)))))
+    for _ in range(warmup):
+        for name in actions:
+            block(name, steps[name])
+    taken: dict[str, list[list[float]]] = {name: [] for name in actions}
+    for _ in range(rounds):
+        for name in actions:
+            taken[name].append(block(name, steps[name]))
+    return {
+        name: Timing(
+            steps=steps[name],
+            rounds=[max(ranks) for ranks in blocks],
+            by_rank=[quartiles(list(own))[1] for own in zip(*blocks, strict=True)],
+        )
+        for name, blocks in taken.items()
+    }

@@ -1,0 +1,170 @@
+"""What embedding_throughput.py measured: as records for JSON, as a table for people, as a bar chart."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from interleaved import Timing, quartiles
+
+GATHER = "index_select"  # the yardstick's name among the timings
+Record = dict[str, Any]
+
+
+def records(
+    case: Mapping[str, Any], stage: str, timings: Mapping[str, Timing], step_bytes: Mapping[str, int], lookups: int
+) -> list[Record]:
+    """One record a contender; lookups and bytes are those of all ranks together.
+
+    Ratios are medians over the rounds of the ratio within a round, which a slow spell leaves alone.
+
+    Args:
+        case: tables, rows, width, pooling, batch and zipf of the case.
+        stage: the pass.
+        timings: contender -> timing, the yardstick among them.
+        step_bytes: bytes a step of the pass must move, and those of ``GATHER``.
+        lookups: lookups of a step.
+
+    Returns:
+        The records, the yardstick first.
+    """
+    yardstick = timings[GATHER]
+    first = next(timing for name, timing in timings.items() if name != GATHER)
+    found = []
+    for name, timing in timings.items():
+        low, median, high = timing.quartiles
+        moved = step_bytes[GATHER if name == GATHER else stage]
+        ranks = len(timing.by_rank)
+        in_round = zip(yardstick.rounds, first.rounds, timing.rounds, strict=True)
+        shares, ratios = zip(
+            *((moved / own / (step_bytes[GATHER] / gather), one / own) for gather, one, own in in_round), strict=True
+        )
+        found.append(
+            {
+                **case,
+                "pass": "gather" if name == GATHER else stage,
+                "beside": stage,
+                "contender": name,
+                "steps_a_block": timing.steps,
+                "seconds_median": median,
+                "seconds_lower_quartile": low,
+                "seconds_upper_quartile": high,
+                "seconds_rounds": timing.rounds,
+                "seconds_median_by_rank": timing.by_rank,
+                "lookups_a_step": lookups,
+                "lookups_per_second": lookups / median,
+                "lookups_per_second_per_rank": lookups / median / ranks,
+                "bytes_a_step": moved,
+                "gigabytes_per_second": moved / median / 1e9,
+                "gigabytes_per_second_per_rank": moved / median / 1e9 / ranks,
+                "share_of_gather": quartiles(list(shares))[1],
+                "ratio_to_first": quartiles(list(ratios))[1],
+            }
+        )
+    return found
+
+
+def table(found: Sequence[Record]) -> str:
+    """An aligned table of the records of one case."""
+    case = found[0]
+    ranks = len(case["seconds_median_by_rank"])
+    ids = f"Zipf {case['zipf']:g}" if case["zipf"] else "uniform"
+    title = (
+        f"{case['tables']} tables x {case['rows']:,} rows x {case['width']} wide, pooling {case['pooling']}, "
+        f"batch {case['batch']:,} a rank, {ids} ids, {ranks} rank{'s' * (ranks > 1)}"
+    )
+    first = next(record["contender"] for record in found if record["contender"] != GATHER)
+    head = ["pass", "contender", "ms a step", "(quartiles)", "M lookups/s", "GB/s", "of gather", f"x {first}"]
+    if ranks > 1:
+        head[5:5] = ["a rank"]
+    lines = []
+    for record in found:
+        low, high = record["seconds_lower_quartile"] * 1e3, record["seconds_upper_quartile"] * 1e3
+        is_gather = record["contender"] == GATHER
+        line = [
+            record["pass"],
+            record["contender"],
+            f"{record['seconds_median'] * 1e3:.3f}",
+            f"({low:.3f} to {high:.3f})",
+            f"{record['lookups_per_second'] / 1e6:.2f}",
+            f"{record['gigabytes_per_second']:.2f}",
+            f"{record['share_of_gather']:.2f}",
+            "" if is_gather else f"{record['ratio_to_first']:.2f}",
+        ]
+        if ranks > 1:
+            line[5:5] = [f"{record['lookups_per_second_per_rank'] / 1e6:.2f}"]
+        lines.append(line)
+    widths = [max(len(row[column]) for row in [head, *lines]) for column in range(len(head))]
+    text = [
+        "  ".join(
+            cell.ljust(size) if column < 2 else cell.rjust(size)
+            for column, (cell, size) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [head, *lines]
+    ]
+    return "\n".join([title, *("  " + line for line in text)])
+
+
+def machine(device: torch.device) -> Record:
+    """What the numbers were measured on."""
+    cpu = platform.processor()
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+        if line.startswith("model name"):
+            cpu = line.split(":", 1)[1].strip()
+            break
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "threads_a_process": torch.get_num_threads(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": platform.platform(),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what was measured."""
+    found = {"python": platform.python_version()}
+    for package in ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def plot(found: Sequence[Record], path: Path) -> None:
+    """Bars of lookups/s with quartiles, a row of panels for each case, a column for each pass."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    panels: dict[tuple[str, str], list[Record]] = {}
+    for record in found:
+        case = "{tables} x {rows:,} x {width}, pooling {pooling}, batch {batch:,}, Zipf {zipf:g}".format(**record)
+        panels.setdefault((case, record["beside"]), []).append(record)
+    cases, stages = (list(dict.fromkeys(key[axis] for key in panels)) for axis in (0, 1))
+    figure, axes = pyplot.subplots(
+        len(cases), len(stages), figsize=(6.5 * len(stages), 2.6 * len(cases)), squeeze=False, layout="constrained"
+    )
+    for (case, stage), bars in panels.items():
+        axis = axes[cases.index(case)][stages.index(stage)]
+        names = [record["contender"] for record in bars]
+        rates = [record["lookups_per_second"] / 1e6 for record in bars]
+        lows = [record["lookups_a_step"] / record["seconds_upper_quartile"] / 1e6 for record in bars]
+        highs = [record["lookups_a_step"] / record["seconds_lower_quartile"] / 1e6 for record in bars]
+        spread = [
+            [rate - low for rate, low in zip(rates, lows, strict=True)],
+            [high - rate for rate, high in zip(rates, highs, strict=True)],
+        ]
+        colours = ["0.7" if name == GATHER else "tab:blue" for name in names]
+        axis.barh(names, rates, xerr=spread, color=colours, ecolor="0.2", capsize=3)
+        axis.invert_yaxis()
+        axis.set_title(f"{stage}: {case}", fontsize=9)
+        axis.set_xlabel("million lookups a second, all ranks")
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)

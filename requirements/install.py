@@ -1,0 +1,158 @@
+"""Makes the environment of this project: a venv with torch, fbgemm, torchrec and the pins of lock.txt.
+
+    python3 requirements/install.py [--backend cpu|cuda]
+
+It goes on where an interrupted run stopped, and does nothing where the environment is ready.
+Plain pip with --no-deps throughout: torchrec's own metadata would pull the CUDA build of fbgemm.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import os
+import platform
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements" / "lock.txt"
+PYTHONS = ((3, 10), (3, 13))
+MACHINES = {"cpu": ("x86_64", "aarch64"), "cuda": ("x86_64",)}
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+IMPORTS = (
+    "import torch, fbgemm_gpu as fbgemm, torchrec; "
+    "print('torch', torch.__version__, '| fbgemm', fbgemm.__version__, '| torchrec', torchrec.__version__, "
+    "'| CUDA device' if torch.cuda.is_available() else '| no CUDA device')"
+)
+
+
+def refusal(backend, python, system, machine, libc="glibc", ensurepip=True):
+    """One line that says why no environment can be made here, or None.
+
+    Example:
+        >>> refusal("cpu", (3, 9), "Linux", "x86_64")
+        'Python 3.9 is not supported, 3.10 to 3.13 are; try make setup PYTHON=python3.12'
+    """
+    names = ["{}.{}".format(*version) for version in (python, PYTHONS[0], PYTHONS[1])]
+    if backend not in MACHINES:
+        return "unknown BACKEND {!r}; it is cpu or cuda".format(backend)
+    if system != "Linux":
+        return "fbgemm has no build for {}; use a Linux container or WSL2".format(
+            {"Darwin": "macOS"}.get(system, system)
+        )
+    if machine not in MACHINES[backend]:
+        return "BACKEND={} has no build for {} machines, only for {}".format(
+            backend, machine, " and ".join(MACHINES[backend])
+        )
+    if libc != "glibc":
+        return "torch and fbgemm need glibc, which this Linux lacks; use a Debian or Ubuntu container"
+    if not PYTHONS[0] <= python <= PYTHONS[1]:
+        return "Python {} is not supported, {} to {} are; try make setup PYTHON=python3.12".format(*names)
+    if not ensurepip:
+        return "this Python cannot make environments; apt-get install python3-venv, or choose with PYTHON="
+    return None
+
+
+def pins(backend):
+    """Versions of torch and fbgemm and what to install, from the one place where versions stand."""
+    installed = runpy.run_path(str(ROOT / "torchrec_ext" / "compatibility.py"))["INSTALLED"]
+    build = "fbgemm-gpu" if backend == "cuda" else "fbgemm-gpu-cpu"
+    return installed.torch, "{}=={}".format(build, installed.fbgemm)
+
+
+def call(folder, *command):
+    """Runs the environment's Python, away from modules of the caller's own; raises on failure."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "PIP_USER")}
+    subprocess.run([str(folder / "bin" / "python"), *command], check=True, env=kept)
+
+
+def pip(folder, *arguments):
+    """Runs pip install with these arguments."""
+    print("  pip install", *arguments, flush=True)
+    call(folder, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
+
+
+def install_torch(folder, backend):
+    """Installs torch and fbgemm of the backend."""
+    torch, fbgemm = pins(backend)
+    if backend == "cuda":
+        # Three equal signs refuse a +cpu build; torch brings NVIDIA's packages, the lock the rest.
+        pip(folder, "--constraint", str(LOCK), "torch===" + torch, fbgemm)
+        return
+    try:
+        # A machine that cannot reach the index loses seconds, not minutes.
+        patience = ("--retries", "1", "--timeout", "10")
+        pip(folder, "--no-deps", *patience, "--extra-index-url", TORCH_CPU_INDEX, "torch==" + torch + "+cpu")
+    except subprocess.CalledProcessError:
+        print("  no CPU build of torch", torch, "to be had; taking the CUDA build, about 5 GB", flush=True)
+        pip(folder, "--constraint", str(LOCK), "torch==" + torch)
+    pip(folder, "--no-deps", fbgemm)
+
+
+def install(folder, backend):
+    """All steps; the environment is marked ready only when what it is for can be imported."""
+    mark = folder / "ready"
+    wanted = hashlib.sha256()
+    for part in (backend.encode(), repr(pins(backend)).encode(), LOCK.read_bytes()):
+        wanted.update(part)
+    wanted.update((ROOT / "pyproject.toml").read_bytes())
+    if mark.exists() and mark.read_text() == wanted.hexdigest():
+        return
+    mark.unlink() if mark.exists() else None
+    print("setting up", folder.name, flush=True)
+    if not (folder / "bin" / "pip").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+    install_torch(folder, backend)
+    pip(folder, "--no-deps", "--requirement", str(LOCK))
+    pip(folder, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+    call(folder, "-c", IMPORTS)
+    mark.write_text(wanted.hexdigest())
+
+
+def interpreter(folder):
+    """(major, minor) of the environment's Python, or None where it has none that runs."""
+    try:
+        code = "import sys; print(*sys.version_info[:2])"
+        out = subprocess.run([str(folder / "bin" / "python"), "-c", code], check=True, stdout=subprocess.PIPE)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return tuple(int(number) for number in out.stdout.split())
+
+
+def main():
+    """Reads the command line; exit status 2 for what the user has to change."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backend", default="cpu", help="cpu (default) or cuda")
+    backend = parser.parse_args().backend
+    why_not = refusal(
+        backend,
+        sys.version_info[:2],
+        platform.system(),
+        platform.machine(),
+        platform.libc_ver()[0],
+        importlib.util.find_spec("ensurepip") is not None,
+    )
+    if why_not:
+        print(why_not, file=sys.stderr)
+        return 2
+    folder = ROOT / (".venv" if backend == "cpu" else ".venv-" + backend)
+    if folder.exists() and interpreter(folder) != sys.version_info[:2]:
+        print(folder.name, "holds another Python; making it anew", flush=True)
+        shutil.rmtree(str(folder))
+    try:
+        install(folder, backend)
+    except subprocess.CalledProcessError as error:
+        print(
+            "setting up {} failed in: {}; mend that and run it again, it goes on from there "
+            "(make clean starts anew)".format(folder.name, " ".join(error.cmd[1:])),
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Batch: what ``forward()`` gets, and Inputs: what a model wants to find in it."""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model wants in its batches; the data path builds just that.
+
+    Args:
+        fields: categorical features pooled into one vector each, the keys of ``Batch.fields``.
+        dense: numeric features, the columns of ``Batch.dense``.
+        max_length: newest events of a history that are kept; 0 where the model reads no history.
+        candidates: whether items are looked up one vector each, apart from the pooled fields.
+        candidate_fields: categorical side features of the candidates.
+        candidate_dense: numeric side features of the candidates.
+        every_position: whether training learns every next event of a history in one pass.
+    """
+
+    fields: tuple[str, ...] = ()
+    dense: tuple[str, ...] = ()
+    max_length: int = 0
+    candidates: bool = False
+    candidate_fields: tuple[str, ...] = ()
+    candidate_dense: tuple[str, ...] = ()
+    every_position: bool = False
+
+
+@dataclass
+class Batch:
+    """One rank's share of a global batch; TorchRec's pipelines accept it as a Pipelineable.
+
+    B examples (users, events or pairs), C candidates shared by all of them, N targets.
+
+    Args:
+        fields: pooled categorical features, stride B, keys ``Inputs.fields``.
+        sequences: unpooled ids, stride B: ``history`` (oldest event first), ``candidates`` (C rows
+            spread over the B slots) and one key ``candidates_<name>`` for each of their side features.
+        dense: (B, n) float32 numeric features.
+        history_times: flat float64 times in seconds of the history's events, or None.
+        candidate_lengths: for each candidate side feature the (C,) int64 number of ids of a candidate.
+        candidate_dense: (C, m) float32 numeric features of the candidates, or None.
+        labels: ranking: (B, tasks) float32; retrieval: (N,) int64 place of the target among the
+            candidates, -1 where there is none, N being the flat history positions or B.
+        weights: weight of each label, or None for ones.
+        log_q: (C,) float32 log-probability that a candidate is among the candidates, or None for zeros.
+        total: float64 scalar, summed weight of the labels of the global batch over all ranks.
+    """
+
+    fields: "KeyedJaggedTensor"
+    sequences: "KeyedJaggedTensor"
+    dense: Tensor
+    history_times: Tensor | None = None
+    candidate_lengths: dict[str, Tensor] = field(default_factory=dict)
+    candidate_dense: Tensor | None = None
+    labels: Tensor | None = None
+    weights: Tensor | None = None
+    log_q: Tensor | None = None
+    total: Tensor | None = None
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
+        """The same batch with every tensor on ``device``."""
+        return self._each(lambda t: t.to(device=device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory, for copies that overlap with computing."""
+        return self._each(lambda t: t.pin_memory())
+
+    def record_stream(self, stream: torch.Stream) -> None:
+        """Keeps the memory of every tensor until ``stream`` is done with it."""
+
+        def record(tensor: Any) -> Any:
+            tensor.record_stream(stream)
+            return tensor
+
+        self._each(record)
+
+    def _each(self, change: Any) -> "Batch":
+        changed: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, dict):
+                changed[f.name] = {k: change(v) for k, v in value.items()}
+            elif value is not None:
+                changed[f.name] = change(value)
+        return replace(self, **changed)

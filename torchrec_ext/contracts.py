@@ -1,0 +1,164 @@
+"""What every plug-in promises. Thin abstract classes with no shared code.
+
+Shape letters: B batch, F fields, T events, D embedding width, K interests, C candidates, I items,
+N queries, k list length. A tensor's name may end in its shape: ``fields_BFD``.
+
+Every module keeps each argument of its constructor as an attribute of the same name, so that a run
+can be written down and built again (:func:`torchrec_ext.plugins.specification`).
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+
+class Interaction(nn.Module, ABC):
+    """Field vectors to one vector.
+
+    Built by name it gets ``cls(num_fields=F, dim=D, **own)``.
+    """
+
+    out_dim: int
+
+    @abstractmethod
+    def forward(self, fields_BFD: Tensor) -> Tensor:
+        """``(B, F, D)`` float field vectors to ``(B, out_dim)``."""
+
+
+class SequenceEncoder(nn.Module, ABC):
+    """A history to one state per event.
+
+    Events are right-padded; padding never changes a real state. If ``causal``, state t depends on
+    events <= t only, and training may learn every next event of a history in one pass.
+    Built by name it gets ``cls(dim=D, **own)``.
+    """
+
+    out_dim: int
+    causal: bool
+
+    @abstractmethod
+    def forward(
+        self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None
+    ) -> Tensor:
+        """``(B, T, D)`` event vectors, ``(B,)`` int lengths, ``(B, T)`` times in seconds to ``(B, T, out_dim)``."""
+
+
+class StreamingEncoder(SequenceEncoder):
+    """A causal encoder that can also take one event at a time, as real-time serving does.
+
+    ``step`` equals ``forward`` at every position.
+    """
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> Any:
+        """The state of ``batch_size`` users without an event."""
+
+    @abstractmethod
+    def step(self, state: Any, event_BD: Tensor) -> tuple[Any, Tensor]:
+        """A state and the next ``(B, D)`` event to the new state and ``(B, out_dim)``."""
+
+
+class MultiInterestEncoder(nn.Module, ABC):
+    """A history to K interest vectors; an item's score is the best over the K."""
+
+    out_dim: int
+    num_interests: int
+
+    @abstractmethod
+    def forward(self, events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+        """``(B, T, D)`` event vectors and ``(B,)`` int lengths to ``(B, K, out_dim)``."""
+
+
+class TargetAttention(nn.Module, ABC):
+    """A candidate and a history to one vector; an empty history gives zeros."""
+
+    out_dim: int
+
+    @abstractmethod
+    def forward(self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+        """``(B, D)`` candidates, ``(B, T, D)`` events and ``(B,)`` int lengths to ``(B, out_dim)``."""
+
+
+class Scorer(nn.Module, ABC):
+    """Query and candidate vectors to scores.
+
+    ``indexable`` is true where the scores order candidates as a dot product does (a cosine is one
+    after normalising), so that a nearest-neighbour index can serve it.
+    """
+
+    indexable: bool
+
+    @abstractmethod
+    def forward(self, queries_BD: Tensor, candidates: Tensor) -> Tensor:
+        """``(B, D)`` queries and ``(C, D)`` shared or ``(B, C, D)`` own candidates to ``(B, C)`` scores."""
+
+
+class Loss(Protocol):
+    """A plain function of logits and labels."""
+
+    def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Logits, labels and optional weights of one example each to a scalar."""
+
+
+class Retriever(nn.Module, ABC):
+    """Queries and items to vectors, and a scorer of the two.
+
+    An index serves it when the scorer is indexable, exhaustive scoring otherwise.
+    """
+
+    scorer: Scorer
+
+    @abstractmethod
+    def encode_queries(self, batch: Any) -> Tensor:
+        """A :class:`~torchrec_ext.batch.Batch` of users to ``(B, D)`` or ``(B, K, D)``."""
+
+    @abstractmethod
+    def encode_items(self, batch: Any) -> Tensor:
+        """A :class:`~torchrec_ext.batch.Batch` of candidates to ``(C, D)``."""
+
+
+class Ranker(nn.Module, ABC):
+    """Examples to logits: may cross user and item freely, and cannot be indexed."""
+
+    @abstractmethod
+    def forward(self, batch: Any) -> Tensor:
+        """A :class:`~torchrec_ext.batch.Batch` of B user-item pairs to ``(B, tasks)`` logits."""
+
+
+@runtime_checkable
+class Index(Protocol):
+    """Item vectors to the k best for a query."""
+
+    exact: bool
+
+    def build(self, vectors_ID: Tensor, ids_I: Tensor) -> None:
+        """Takes ``(I, D)`` float vectors and their ``(I,)`` int64 ids."""
+
+    def search(
+        self, queries_BD: Tensor, k: int, exclude: list[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """``(B, D)`` queries to ``(B, k)`` scores, best first, and ``(B, k)`` ids; -1 where none is left."""
+
+
+GROUPS: dict[str, type] = {
+    "interactions": Interaction,
+    "encoders": SequenceEncoder,
+    "target_attention": TargetAttention,
+    "scorers": Scorer,
+}
+"""Plug-in group, which is also the folder's name, to the contract its classes keep."""
+
+__all__ = [
+    "GROUPS",
+    "Index",
+    "Interaction",
+    "Loss",
+    "MultiInterestEncoder",
+    "Ranker",
+    "Retriever",
+    "Scorer",
+    "SequenceEncoder",
+    "StreamingEncoder",
+    "TargetAttention",
+]

@@ -1,0 +1,83 @@
+"""Which column of a table holds what: as told, by its exact name, or by a common other name."""
+
+import difflib
+import logging
+from collections.abc import Mapping, Sequence
+
+from torchrec_ext.errors import InputError
+
+log = logging.getLogger(__name__)
+
+#: Our names of what an event has, and what other people call them, most likely first.
+ALIASES = {
+    "user": ("user_id", "userid", "uid", "customer_id", "visitorid", "reviewerid", "session_id", "sessionid"),
+    "item": (
+        "item_id", "itemid", "iid", "movie_id", "movieid", "product_id", "productid", "sku", "asin",
+        "article_id", "video_id", "track_id", "book_id",
+    ),
+    "timestamp": ("time", "ts", "unix_timestamp", "unixreviewtime", "datetime", "event_time", "date"),
+    "rating": ("ratings", "stars", "overall"),
+}  # fmt: skip
+
+
+def choose_columns(
+    there: Sequence[str], columns: Mapping[str, str | None] | None, context: Sequence[str], where: str
+) -> dict[str, str]:
+    """Our name of each column to read and the table's name of it; user and item are always among them.
+
+    Args:
+        there: the table's columns.
+        columns: what the user told, our name to the table's; None or "" leaves a column out.
+        context: our names of further columns to read.
+        where: names the table in messages.
+
+    Raises:
+        InputError: if a column is not there, with those that are and how to name them.
+    """
+    told = dict(columns or {})
+    chosen: dict[str, str] = {}
+    for name, other in told.items():
+        if not other:
+            if name in ("user", "item"):
+                raise InputError(f"the column of {name}s cannot be left out; name it as --columns {name}=NAME")
+        elif other not in there:
+            raise InputError(f"{where} has no column {other!r}{_nearest(other, there)}; it has {', '.join(there)}")
+        elif other in chosen.values():
+            raise InputError(f"columns name {other!r} of {where} twice; each column of it holds one thing")
+        else:
+            chosen[name] = other
+    guessed: dict[str, str] = {}
+    for name in ALIASES:
+        if name not in told:
+            free = [c for c in there if c not in chosen.values()]
+            found = name if name in free else _alias(name, free)
+            if found is not None:
+                guessed[name] = chosen[name] = found
+    missing = [name for name in ("user", "item") if name not in chosen]
+    if missing:
+        raise InputError(
+            f"{where} has no column for {' and '.join(missing)}; it has {', '.join(there)}: name them as "
+            f"--columns {' '.join(f'{name}=NAME' for name in missing)} (in Python columns={{'{missing[0]}': 'NAME'}})"
+        )
+    for name in context:
+        if name not in chosen:
+            if name not in there:
+                raise InputError(
+                    f"{where} has no context column {name!r}{_nearest(name, there)}; it has {', '.join(there)}"
+                )
+            chosen[name] = name
+    others = {name: other for name, other in guessed.items() if name != other}
+    if others:
+        log.info("%s: took %s", where, ", ".join(f"{other} as {name}" for name, other in others.items()))
+    return chosen
+
+
+def _alias(name: str, free: Sequence[str]) -> str | None:
+    """The first of the free columns that common usage calls this, whatever its case."""
+    lower = {column.lower(): column for column in reversed(free)}
+    return next((lower[alias] for alias in (name, *ALIASES[name]) if alias in lower), None)
+
+
+def _nearest(name: str, there: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, there, n=1)
+    return f", did you mean {close[0]!r}?" if close else ""

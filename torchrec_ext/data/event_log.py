@@ -1,0 +1,91 @@
+"""EventLog: flat columns sorted by (user, time); a history is a slice of them."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from torchrec_ext.data.slices import slice_positions
+
+
+@dataclass(frozen=True)
+class EventLog:
+    """Events of U users, a user's events side by side, oldest first.
+
+    Users of the log are counted from 0 in the order of ``user_ids``; a user whom the vocabulary does
+    not know still has a history here, so that a model which reads histories can serve a new user.
+
+    Args:
+        user_ids: the U users' own ids.
+        user_rows: (U,) int64 rows of the user table, 0 for an unknown user.
+        offsets: (U + 1,) int64; the events of user u are ``[offsets[u], offsets[u + 1])``.
+        items: (N,) int64 rows of the item table, 0 for an unknown item.
+        times: (N,) float64 seconds, or None where the data has no time.
+        ratings: (N,) float32, or None.
+        context: (N,) int64 rows (categorical) or float32 values (numeric) of each context feature.
+        source_rows: (N,) int64 row of the event in the table that was read.
+    """
+
+    user_ids: pd.Index
+    user_rows: np.ndarray
+    offsets: np.ndarray
+    items: np.ndarray
+    source_rows: np.ndarray
+    times: np.ndarray | None = None
+    ratings: np.ndarray | None = None
+    context: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def sort(cls, users: pd.Series, user_rows: np.ndarray, **columns: np.ndarray | dict | None) -> "EventLog":
+        """Sorts events by (user, time), simultaneous ones in the order of the table.
+
+        Args:
+            users: (N,) ids of the users.
+            user_rows: (N,) int64 rows of the user table.
+            columns: ``items``, ``times``, ``ratings``, ``context`` in table order.
+        """
+        codes, ids = pd.factorize(users)
+        times = columns.get("times")
+        order = np.lexsort((codes,)) if times is None else np.lexsort((times, codes))
+        counts = np.bincount(codes, minlength=len(ids))
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        log = cls(pd.Index(ids), user_rows[order[offsets[:-1]]], offsets, source_rows=order, **columns)  # type: ignore[arg-type]
+        return log._take(order, offsets, source_rows=order)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def users(self) -> np.ndarray:
+        """(N,) int64 user of each event."""
+        return np.repeat(np.arange(len(self.user_ids)), np.diff(self.offsets))
+
+    def select(self, events: np.ndarray) -> "EventLog":
+        """The log of these events alone, all users kept.
+
+        Args:
+            events: (n,) int64 ascending positions in this log.
+        """
+        offsets = np.searchsorted(events, self.offsets).astype(np.int64)
+        return self._take(events, offsets, source_rows=self.source_rows[events])
+
+    def recent(self, users: np.ndarray, ends: np.ndarray, length: int) -> np.ndarray:
+        """Starts of the newest ``length`` events of ``users`` before ``ends``; all (n,) int64."""
+        return np.maximum(self.offsets[users], ends - length)
+
+    def histories(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Items of all events of these users: (sum,) int64 rows and (n + 1,) int64 offsets."""
+        starts, ends = self.offsets[users], self.offsets[users + 1]
+        return self.items[slice_positions(starts, ends)], np.concatenate([[0], np.cumsum(ends - starts)])
+
+    def _take(self, events: np.ndarray, offsets: np.ndarray, source_rows: np.ndarray) -> "EventLog":
+        return EventLog(
+            self.user_ids,
+            self.user_rows,
+            offsets,
+            items=self.items[events],
+            source_rows=source_rows,
+            times=None if self.times is None else self.times[events],
+            ratings=None if self.ratings is None else self.ratings[events],
+            context={name: column[events] for name, column in self.context.items()},
+        )

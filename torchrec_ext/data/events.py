@@ -1,0 +1,170 @@
+"""Events: the rows of who did what when, with side features and where they came from."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from torchrec_ext.errors import InputError
+
+Order = Literal["time", "order", "none"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of reading or cleaning removed.
+
+    Args:
+        step: the step and its setting, such as ``min_item_events=5``.
+        removed: number of events it removed.
+        left: number of events, users and items after it.
+        users: see ``left``.
+        items: see ``left``.
+    """
+
+    step: str
+    removed: int
+    left: int
+    users: int
+    items: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.step}: removed {self.removed:,} events, left {self.left:,} events "
+            f"of {self.users:,} users and {self.items:,} items"
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where events came from, to be recorded with every figure measured on them.
+
+    Args:
+        name: the data set's name or the path as the user gave it; ``DataFrame`` for a table in memory.
+        sha256: checksum of the file of events (of the content of its columns for a DataFrame).
+        files: checksum of every file read, by file name.
+        order: what orders a user's events: ``time`` (timestamps in seconds), ``order`` (the timestamp
+            column holds places in a history: 0, 1, 2, ...) or ``none`` (no timestamps: the rows' order).
+        ties: number of events that share user and timestamp with another; the rows' order decides
+            among them.
+        rows: number of rows read.
+        steps: what reading and cleaning removed.
+    """
+
+    name: str
+    sha256: str
+    files: dict[str, str]
+    order: Order
+    ties: int
+    rows: int
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def ordering(self) -> str:
+        """How the events of a user are ordered, in one sentence."""
+        if self.order == "none":
+            return "there are no timestamps: the order of the rows is the order of a user's events"
+        by = {
+            "time": "events are ordered by timestamp",
+            "order": "the timestamp column holds places in a user's history, not a time "
+            "(figures are not comparable with those of a file in order of time)",
+        }[self.order]
+        return f"{by}; {self.ties:,} share user and timestamp with another, the order of the rows decides"
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Rows of user, item and what is known of each event, in the order they were read.
+
+    Args:
+        frame: columns ``user`` and ``item`` (int64 or string ids), if known ``timestamp`` (int64 or
+            float64, seconds) and ``rating`` (float64), then other columns of the events; index 0 to n-1.
+        source: where the rows came from.
+        users: one row a user: column ``user`` and side features.
+        items: one row an item: column ``item``, side features and perhaps ``title``, which is only shown.
+        user_features: the columns of ``users`` a model may use.
+        item_features: the columns of ``items`` a model may use.
+        context_features: the columns of ``frame`` that describe the event itself and that a model may use.
+
+    Raises:
+        InputError: if a chosen feature is not there.
+    """
+
+    frame: pd.DataFrame
+    source: Source
+    users: pd.DataFrame | None = None
+    items: pd.DataFrame | None = None
+    user_features: tuple[str, ...] = ()
+    item_features: tuple[str, ...] = ()
+    context_features: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check("user", self.users, self.user_features, not_features=("user",))
+        _check("item", self.items, self.item_features, not_features=("item", "title"))
+        _check("context", self.frame, self.context_features, not_features=("user", "item", "timestamp", "rating"))
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, mask: np.ndarray) -> "Events":
+        """The events where ``mask`` is true, in the same order; side tables and source stay.
+
+        Args:
+            mask: (n,) bool, one value an event.
+        """
+        mask = np.asarray(mask)
+        if mask.dtype != bool or mask.shape != (len(self),):
+            raise InputError(
+                f"mask must be {len(self)} booleans, one an event; received {mask.dtype} of shape {mask.shape}"
+            )
+        return dataclasses.replace(self, frame=self.frame[mask].reset_index(drop=True))
+
+    def select_features(
+        self,
+        *,
+        user: Sequence[str] | None = None,
+        item: Sequence[str] | None = None,
+        context: Sequence[str] | None = None,
+    ) -> "Events":
+        """The same events with other features chosen; None leaves a choice as it is, () chooses none.
+
+        Args:
+            user: columns of ``users``.
+            item: columns of ``items``.
+            context: columns of ``frame``.
+
+        Raises:
+            InputError: for a column that is not there, with those that are.
+        """
+        return dataclasses.replace(
+            self,
+            user_features=self.user_features if user is None else tuple(user),
+            item_features=self.item_features if item is None else tuple(item),
+            context_features=self.context_features if context is None else tuple(context),
+        )
+
+    def describe(self) -> str:
+        """One line: how many events, users and items, which features, how they are ordered."""
+        chosen = (*self.user_features, *self.item_features, *self.context_features)
+        return (
+            f"{self.source.name}: {len(self):,} events of {self.frame['user'].nunique():,} users and "
+            f"{self.frame['item'].nunique():,} items; features {', '.join(chosen) or 'none'}; "
+            f"{self.source.ordering}"
+        )
+
+
+def _check(
+    kind: str, table: pd.DataFrame | None, chosen: tuple[str, ...], not_features: tuple[str, ...]
+) -> None:
+    if isinstance(chosen, str):
+        raise InputError(f"{kind} features must be a list of names, received the string {chosen!r}")
+    there = [] if table is None else [str(c) for c in table.columns if c not in not_features]
+    for name in chosen:
+        if name not in there:
+            if table is not None and name in table.columns:
+                raise InputError(f"{name!r} cannot be a {kind} feature; there are {', '.join(there) or 'none'}")
+            more = f"; hand in a table of {kind}s" if table is None else ""
+            raise InputError(f"no {kind} feature {name!r}; there are {', '.join(there) or 'none'}{more}")

@@ -1,0 +1,80 @@
+"""Timestamps: to seconds, and whether they tell a time or only an order."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from torchrec_ext.data.events import Order
+from torchrec_ext.errors import InputError
+
+log = logging.getLogger(__name__)
+
+_FAR_FUTURE = 1e11  # seconds: the year 5138; unix milliseconds of any year since 1973 lie beyond
+
+
+def to_seconds(column: pd.Series, where: str) -> pd.Series:
+    """Timestamps as numbers: numbers stay as they are, dates become unix seconds (UTC if none is said).
+
+    Args:
+        column: numbers, dates, or words that write either; its index counts the rows from 0.
+        where: names the column in messages.
+
+    Returns:
+        int64 or float64, with the index of the input.
+
+    Raises:
+        InputError: if one is missing or is no time, with its value and row.
+    """
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        seconds = _from_dates(column)
+    elif pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        seconds = column
+    else:
+        seconds = pd.to_numeric(column.astype(object), errors="coerce")
+        if seconds.isna().all():
+            seconds = _from_dates(pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601"))
+    bad = ~np.isfinite(seconds.to_numpy(np.float64, na_value=np.nan))
+    if bad.any():
+        row = int(np.argmax(bad))
+        value = column.iloc[row]
+        raise InputError(
+            f"{where} holds {'no value' if pd.isna(value) else repr(value)} in row {column.index[row] + 1} "
+            f"({bad.sum():,} such rows of {len(column):,}); expected seconds or a date: mend or remove these rows, "
+            "or leave the column out with timestamp="
+        )
+    seconds = seconds.astype(np.int64 if pd.api.types.is_integer_dtype(seconds.dtype) else np.float64)
+    if seconds.abs().max() > _FAR_FUTURE:
+        log.warning("%s reaches %s: expected seconds, these look like milliseconds", where, seconds.abs().max())
+    return seconds
+
+
+def order_of(frame: pd.DataFrame) -> tuple[Order, int]:
+    """What the timestamps of events tell, and how many events share user and timestamp with another.
+
+    Timestamps are places in a history if they are whole numbers, none is above the number of its user's
+    events, and few are equal.
+    """
+    if "timestamp" not in frame:
+        return "none", 0
+    users, names = pd.factorize(frame["user"])
+    times = frame["timestamp"].to_numpy()
+    by = np.lexsort((times, users))
+    users, times = users[by], times[by]
+    same = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
+    tied = np.zeros(len(by), dtype=bool)
+    tied[1:] |= same
+    tied[:-1] |= same
+    ties = int(tied.sum())
+    lasts = np.append(users[1:] != users[:-1], True)
+    counts = np.bincount(users, minlength=len(names))
+    places = times.min() >= 0 and (times[lasts] <= counts).all() and (times == np.floor(times)).all()
+    return ("order" if places and ties <= len(by) / 10 else "time"), ties
+
+
+def _from_dates(dates: pd.Series) -> pd.Series:
+    if getattr(dates.dtype, "tz", None) is not None:
+        dates = dates.dt.tz_convert("UTC").dt.tz_localize(None)
+    seconds = (dates - pd.Timestamp(0)) / pd.Timedelta(seconds=1)
+    whole = not seconds.isna().any() and (seconds == np.floor(seconds)).all()
+    return seconds.astype(np.int64) if whole else seconds

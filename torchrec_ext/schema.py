@@ -1,0 +1,144 @@
+"""Schema: columns -> features -> tables; to and from JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from torchrec_ext.errors import InputError
+
+Entity = Literal["user", "item", "context"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One embedding table. Row 0 stands for unknown ids.
+
+    Args:
+        name: its name, a Python identifier.
+        rows: number of rows, row 0 included.
+    """
+
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One categorical feature: a column whose values are rows of a table.
+
+    Args:
+        name: key of the feature in the jagged tensors, such as ``item_genres``.
+        table: name of the table it looks up.
+        entity: whose feature it is: the user's, the item's or the event's own (context).
+        column: the column of the user's data it is read from.
+        many: whether a value is a list of ids, whose vectors are averaged.
+    """
+
+    name: str
+    table: str
+    entity: Entity
+    column: str
+    many: bool = False
+
+
+@dataclass(frozen=True)
+class DenseFeature:
+    """One numeric feature, standardised on the training part.
+
+    Args:
+        name: its name, such as ``user_age``.
+        entity: whose feature it is.
+        column: the column of the user's data it is read from.
+    """
+
+    name: str
+    entity: Entity
+    column: str
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Which tables there are and which features look them up.
+
+    Args:
+        tables: the embedding tables; ``user`` and ``item`` are always among them.
+        features: the categorical features.
+        dense: the numeric features.
+
+    Raises:
+        InputError: if a name stands twice, is no identifier, or a feature names no table.
+
+    Example:
+        >>> schema = Schema(
+        ...     tables=(Table("user", 11), Table("item", 21)),
+        ...     features=(Feature("user", "user", "user", "uid"), Feature("item", "item", "item", "sku")),
+        ... )
+        >>> Schema.from_json(schema.to_json()) == schema
+        True
+        >>> schema.table("item").rows
+        21
+    """
+
+    tables: tuple[Table, ...]
+    features: tuple[Feature, ...]
+    dense: tuple[DenseFeature, ...] = ()
+
+    def __post_init__(self) -> None:
+        for kind, names in (
+            ("table", [t.name for t in self.tables]),
+            ("feature", [f.name for f in self.features] + [d.name for d in self.dense]),
+        ):
+            for name in names:
+                if not name.isidentifier():
+                    raise InputError(
+                        f"{kind} name {name!r} is no identifier; use letters, digits and underscores"
+                    )
+                if names.count(name) > 1:
+                    raise InputError(f"{kind} name {name!r} stands twice in the schema; rename one")
+        known = {t.name for t in self.tables}
+        for feature in self.features:
+            if feature.table not in known:
+                raise InputError(
+                    f"feature {feature.name!r} looks up table {feature.table!r}, which is not in the "
+                    f"schema; tables are {', '.join(sorted(known))}"
+                )
+
+    def table(self, name: str) -> Table:
+        """The table of that name; raises InputError with the names there are."""
+        return _named(self.tables, name, "table")
+
+    def feature(self, name: str) -> Feature:
+        """The categorical feature of that name; raises InputError with the names there are."""
+        return _named(self.features, name, "feature")
+
+    def features_of(self, *entities: Entity) -> tuple[str, ...]:
+        """Names of the categorical features of these entities, in schema order."""
+        return tuple(f.name for f in self.features if f.entity in entities)
+
+    def dense_of(self, *entities: Entity) -> tuple[str, ...]:
+        """Names of the numeric features of these entities, in schema order."""
+        return tuple(d.name for d in self.dense if d.entity in entities)
+
+    def to_json(self) -> str:
+        """The schema as a JSON text that :meth:`from_json` reads."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Schema":
+        """Reads what :meth:`to_json` wrote."""
+        raw = json.loads(text)
+        return cls(
+            tables=tuple(Table(**t) for t in raw["tables"]),
+            features=tuple(Feature(**f) for f in raw["features"]),
+            dense=tuple(DenseFeature(**d) for d in raw["dense"]),
+        )
+
+
+def _named(things: Sequence, name: str, kind: str):
+    for thing in things:
+        if thing.name == name:
+            return thing
+    raise InputError(
+        f"no {kind} {name!r} in the schema; there are {', '.join(t.name for t in things) or 'none'}"
+    )
