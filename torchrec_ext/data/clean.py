@@ -57,7 +57,7 @@ def clean(
 
     if min_rating is not None:
         if "rating" not in events.frame:
-            raise InputError(f"min_rating={min_rating} needs ratings, but {events.source.name} has no rating column")
+            raise InputError(f"min_rating={min_rating:g} needs ratings; {events.source.name} has none")
         ratings = events.frame["rating"]
         hint = f"the highest rating is {ratings.max():g}"
         events = _step(events, (ratings >= min_rating).to_numpy(), f"min_rating={min_rating:g}", hint)
@@ -90,7 +90,7 @@ def _repeated(frame: pd.DataFrame, keep: Literal["first", "last"]) -> np.ndarray
 
 def _step(events: Events, kept: np.ndarray, name: str, hint: str) -> Events:
     if not kept.any():
-        raise InputError(f"{name} removes all {len(events):,} events of {events.source.name}; {hint}, lower it")
+        raise InputError(f"{name} removes all events of {events.source.name}; {hint}, lower it")
     left = events.take(kept)
     step = Step(
         step=name,

@@ -39,9 +39,13 @@ def choose_columns(
     for name, other in told.items():
         if not other:
             if name in ("user", "item"):
-                raise InputError(f"the column of {name}s cannot be left out; name it as --columns {name}=NAME")
+                raise InputError(
+                    f"the column of {name}s cannot be left out; name it as --columns {name}=NAME"
+                )
         elif other not in there:
-            raise InputError(f"{where} has no column {other!r}{_nearest(other, there)}; it has {', '.join(there)}")
+            raise InputError(
+                f"{where} has no column {other!r}{_nearest(other, there)}; it has {', '.join(there)}"
+            )
         elif other in chosen.values():
             raise InputError(f"columns name {other!r} of {where} twice; each column of it holds one thing")
         else:
@@ -50,20 +54,21 @@ def choose_columns(
     for name in ALIASES:
         if name not in told:
             free = [c for c in there if c not in chosen.values()]
-            found = name if name in free else _alias(name, free)
+            found = find_column(name, free)
             if found is not None:
                 guessed[name] = chosen[name] = found
     missing = [name for name in ("user", "item") if name not in chosen]
     if missing:
         raise InputError(
             f"{where} has no column for {' and '.join(missing)}; it has {', '.join(there)}: name them as "
-            f"--columns {' '.join(f'{name}=NAME' for name in missing)} (in Python columns={{'{missing[0]}': 'NAME'}})"
+            f"--columns {' '.join(f'{name}=NAME' for name in missing)} (columns={{'{missing[0]}': 'NAME'}})"
         )
     for name in context:
         if name not in chosen:
             if name not in there:
                 raise InputError(
-                    f"{where} has no context column {name!r}{_nearest(name, there)}; it has {', '.join(there)}"
+                    f"{where} has no context column {name!r}{_nearest(name, there)}; "
+                    f"it has {', '.join(there)}"
                 )
             chosen[name] = name
     others = {name: other for name, other in guessed.items() if name != other}
@@ -72,9 +77,11 @@ def choose_columns(
     return chosen
 
 
-def _alias(name: str, free: Sequence[str]) -> str | None:
-    """The first of the free columns that common usage calls this, whatever its case."""
-    lower = {column.lower(): column for column in reversed(free)}
+def find_column(name: str, there: Sequence[str]) -> str | None:
+    """The column of that very name, else the first that common usage calls so, whatever its case."""
+    if name in there:
+        return name
+    lower = {column.lower(): column for column in reversed(there)}
     return next((lower[alias] for alias in (name, *ALIASES[name]) if alias in lower), None)
 
 

@@ -104,7 +104,9 @@ class Events:
     def __post_init__(self) -> None:
         _check("user", self.users, self.user_features, not_features=("user",))
         _check("item", self.items, self.item_features, not_features=("item", "title"))
-        _check("context", self.frame, self.context_features, not_features=("user", "item", "timestamp", "rating"))
+        _check(
+            "context", self.frame, self.context_features, not_features=("user", "item", "timestamp", "rating")
+        )
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -118,7 +120,7 @@ class Events:
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (len(self),):
             raise InputError(
-                f"mask must be {len(self)} booleans, one an event; received {mask.dtype} of shape {mask.shape}"
+                f"mask must be {len(self)} booleans, one an event; received {mask.dtype} {mask.shape}"
             )
         return dataclasses.replace(self, frame=self.frame[mask].reset_index(drop=True))
 
@@ -141,9 +143,9 @@ class Events:
         """
         return dataclasses.replace(
             self,
-            user_features=self.user_features if user is None else tuple(user),
-            item_features=self.item_features if item is None else tuple(item),
-            context_features=self.context_features if context is None else tuple(context),
+            user_features=self.user_features if user is None else feature_names(user),
+            item_features=self.item_features if item is None else feature_names(item),
+            context_features=self.context_features if context is None else feature_names(context),
         )
 
     def describe(self) -> str:
@@ -156,15 +158,24 @@ class Events:
         )
 
 
+def feature_names(chosen: Sequence[str]) -> tuple[str, ...]:
+    """Names of features as a tuple; InputError for one string, whose letters would be taken for names."""
+    if isinstance(chosen, str):
+        raise InputError(
+            f"features must be a list of names, received the string {chosen!r}; put it in a list"
+        )
+    return tuple(chosen)
+
+
 def _check(
     kind: str, table: pd.DataFrame | None, chosen: tuple[str, ...], not_features: tuple[str, ...]
 ) -> None:
-    if isinstance(chosen, str):
-        raise InputError(f"{kind} features must be a list of names, received the string {chosen!r}")
     there = [] if table is None else [str(c) for c in table.columns if c not in not_features]
     for name in chosen:
         if name not in there:
             if table is not None and name in table.columns:
-                raise InputError(f"{name!r} cannot be a {kind} feature; there are {', '.join(there) or 'none'}")
+                raise InputError(
+                    f"{name!r} cannot be a {kind} feature; there are {', '.join(there) or 'none'}"
+                )
             more = f"; hand in a table of {kind}s" if table is None else ""
             raise InputError(f"no {kind} feature {name!r}; there are {', '.join(there) or 'none'}{more}")

@@ -45,10 +45,9 @@ def to_one_kind(columns: Sequence[IdColumn]) -> list[pd.Series]:
         number, word = fixed["integer"], fixed["string"]
         raise InputError(
             f"ids of {number.where} are integers (such as {number.values.iloc[0]!r}), ids of {word.where} "
-            f"strings (such as {str(word.values.iloc[0])!r}); give both the same type, with astype(str) for instance"
+            f"strings (such as {str(word.values.iloc[0])!r}); make both the same type, with astype(str)"
         )
-    kind = next(iter(fixed), "integer")
-    return [_convert(column.values, kind) for column in columns]
+    return [_convert(column.values, words="string" in fixed) for column in columns]
 
 
 def _kind(column: IdColumn) -> Kind | None:
@@ -64,7 +63,9 @@ def _kind(column: IdColumn) -> Kind | None:
         raise InputError(f"ids of {where} are booleans; ids must be integers or strings")
     if pd.api.types.is_integer_dtype(values.dtype):
         if values.max() > np.iinfo(np.int64).max:
-            raise InputError(f"id {values.max()} of {where} is beyond 64 bits; make the ids strings with astype(str)")
+            raise InputError(
+                f"id {values.max()} of {where} is beyond 64 bits; make the ids strings with astype(str)"
+            )
         return "integer"
     if pd.api.types.is_float_dtype(values.dtype):
         raise InputError(
@@ -73,15 +74,15 @@ def _kind(column: IdColumn) -> Kind | None:
         )
     inferred = pd.api.types.infer_dtype(values, skipna=False)
     if inferred in ("integer", "string"):
-        return inferred  # type: ignore[return-value]
+        return inferred
     raise InputError(
         f"ids of {where} are {inferred}: {', '.join(_samples(values))}; ids must be all integers or all "
         "strings, convert them with astype(str)"
     )
 
 
-def _convert(values: pd.Series, kind: Kind) -> pd.Series:
-    if kind == "string":
+def _convert(values: pd.Series, words: bool) -> pd.Series:
+    if words:
         return values.astype(str)
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.cat.remove_unused_categories()

@@ -1,7 +1,7 @@
 """MovieLens in its official layouts: 100K, 1M, 10M, and the CSV files of 20M, 25M and latest."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,7 +85,7 @@ def _hundred_k(path: Path) -> MovieLens:
         items = pd.DataFrame({
             "item": [row[0] for row in rows],
             "title": [row[1] for row in rows],
-            "genres": [[g for g, flag in zip(_GENRES_100K, row[5:], strict=True) if flag == "1"] for row in rows],
+            "genres": [_flagged(row[5:]) for row in rows],
         })  # fmt: skip
         items = _integers(items, found, "item")
         files.append(found)
@@ -119,7 +119,9 @@ def _csv(path: Path) -> MovieLens:
     items = None
     files = [path]
     if (found := path.with_name("movies.csv")).is_file():
-        options = pa.csv.ConvertOptions(column_types={"movieId": pa.int64(), "title": pa.string(), "genres": pa.string()})
+        options = pa.csv.ConvertOptions(
+            column_types={"movieId": pa.int64(), "title": pa.string(), "genres": pa.string()}
+        )
         movies = _table(found, lambda: pa.csv.read_csv(found, convert_options=options))
         items = _items(movies["movieId"], movies["title"], movies["genres"])
         files.append(found)
@@ -127,7 +129,7 @@ def _csv(path: Path) -> MovieLens:
 
 
 def _ratings(path: Path, delimiter: str, fields: list[int]) -> pd.DataFrame:
-    """A file of user, item, rating and time without a header; ``fields`` are their places among the fields."""
+    """A file of user, item, rating and time without a header; ``fields`` are their places in a line."""
     places = [str(i) for i in range(fields[-1] + 1)]
     names = [places[i] for i in fields]
     options = {
@@ -148,8 +150,8 @@ def _table(path: Path, read: Callable[[], pa.Table]) -> pd.DataFrame:
         return read().to_pandas()
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise InputError(
-            f"{path} is not as MovieLens publishes it: {str(error).splitlines()[0][:200]}; fetch it again, or for "
-            "a file of your own say format='csv' or 'tsv' and name its columns"
+            f"{path} is not as MovieLens publishes it: {str(error).splitlines()[0][:200]}; fetch it again, "
+            "or for a file of your own say format='csv' or 'tsv' and name its columns"
         ) from error
 
 
@@ -179,6 +181,10 @@ def _integers(frame: pd.DataFrame, path: Path, *columns: str) -> pd.DataFrame:
     return frame
 
 
-def _items(ids, titles, genres) -> pd.DataFrame:
+def _flagged(flags: list[str]) -> list[str]:
+    return [genre for genre, flag in zip(_GENRES_100K, flags, strict=True) if flag == "1"]
+
+
+def _items(ids: Iterable, titles: Iterable, genres: Iterable[str]) -> pd.DataFrame:
     lists = [[] if text in ("", "(no genres listed)") else text.split("|") for text in genres]
     return pd.DataFrame({"item": ids, "title": titles, "genres": lists})

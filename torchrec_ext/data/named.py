@@ -27,8 +27,8 @@ CACHE = Path("~/.cache/torchrec_ext")
 VARIABLE = "TORCHREC_EXT_DATA"
 
 _LICENCE = (
-    "MovieLens is GroupLens' data: for research, not for resale or redistribution without their permission; "
-    "acknowledge it in publications (F. M. Harper and J. A. Konstan, The MovieLens Datasets, TiiS 5(4), 2015)."
+    "MovieLens is GroupLens' data: for research, not for sale or redistribution without permission; "
+    "acknowledge it in publications (Harper and Konstan, The MovieLens Datasets, TiiS 5(4), 2015)."
 )
 
 
@@ -101,11 +101,13 @@ def _fetch(name: str, home: Path) -> Path:
             md5 = _download(url, archive, name)
         except OSError as error:
             reason = getattr(error, "reason", None) or error
-            raise InputError(f"cannot fetch {name} from {url} ({reason}); are you offline? {by_hand}") from error
+            raise InputError(
+                f"cannot fetch {name} from {url} ({reason}); are you offline? {by_hand}"
+            ) from error
         if md5 != NAMED[name].md5:
             raise InputError(
-                f"{url} has MD5 {md5}, expected {NAMED[name].md5}: it is incomplete or another file; try again, "
-                f"or {by_hand}"
+                f"{url} has MD5 {md5}, expected {NAMED[name].md5}: it is cut short or another file; try "
+                f"again, or {by_hand}"
             )
         _unpack(archive, Path(scratch, "files"))
         shutil.move(Path(scratch, "files", NAMED[name].folder), target)
@@ -129,7 +131,9 @@ def _unpack(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as packed:
         for member in packed.namelist():
             if not (folder / member).resolve().is_relative_to(folder.resolve()):
-                raise InputError(f"the archive would write {member!r} outside its folder; it is not to be trusted")
+                raise InputError(
+                    f"the archive would write {member!r} outside its folder; it is not to be trusted"
+                )
         packed.extractall(folder)
 
 

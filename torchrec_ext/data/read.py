@@ -4,33 +4,33 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from torchrec_ext.data.columns import choose_columns
-from torchrec_ext.data.events import Events, Source, Step
+from torchrec_ext.data.columns import ALIASES, choose_columns
+from torchrec_ext.data.events import Events, Source, Step, feature_names
 from torchrec_ext.data.ids import IdColumn, to_one_kind
-from torchrec_ext.data.movielens import event_file, is_event_file, read_movielens
+from torchrec_ext.data.movielens import is_event_file, read_movielens
 from torchrec_ext.data.named import NAMED, find_named
-from torchrec_ext.data.side_table import SideTable, open_side_table
+from torchrec_ext.data.side_table import SideTable, read_side_table
 from torchrec_ext.data.tables import RawTable, open_table, sha256
 from torchrec_ext.data.timestamps import order_of, to_seconds
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)
 
-Table = pd.DataFrame | str | Path
+TableSource: TypeAlias = pd.DataFrame | str | Path
 
 
 def read_events(
-    source: Table,
+    source: TableSource,
     *,
     format: Literal["csv", "tsv", "parquet", "movielens"] | None = None,
     columns: Mapping[str, str | None] | None = None,
-    users: Table | None = None,
-    items: Table | None = None,
+    users: TableSource | None = None,
+    items: TableSource | None = None,
     user_features: Sequence[str] | None = None,
     item_features: Sequence[str] | None = None,
     context: Sequence[str] = (),
@@ -43,8 +43,8 @@ def read_events(
     of the rows is kept.
 
     Args:
-        source: a DataFrame; the path of a CSV, TSV (both may end in ``.gz``) or Parquet file, of a MovieLens
-            file or folder in an official layout; or a name such as ``ml-1m`` (see ``named.find_named``).
+        source: a DataFrame; the path of a CSV, TSV (both may end in ``.gz``) or Parquet file, or of a
+            MovieLens file or folder in an official layout; or a name such as ``ml-1m`` (see ``named``).
         format: of a file whose suffix does not tell; ``movielens`` reads what lies beside the file too.
         columns: our names (user, item, timestamp, rating, others) to the source's names. What is not told
             is found by its name or a common other name, such as ``userId``; "" or None leaves it out.
@@ -58,35 +58,134 @@ def read_events(
         data_dir: where named data sets lie.
 
     Raises:
-        InputError: if something is missing, empty, of other columns, or not readable.
+        InputError: if something is missing, empty, has other columns, or cannot be read.
 
     Example:
         >>> ratings = pd.DataFrame({"uid": ["ann", "bob"], "sku": [7, 9], "stars": [4, 2]})
         >>> events = read_events(ratings, columns={"user": "uid", "item": "sku", "rating": "stars"})
-        >>> print(events.describe())
-        DataFrame: 2 events of 2 users and 2 items; features none; there are no timestamps: the order of \
-the rows is the order of a user's events
+        >>> events.frame.columns.tolist()
+        ['user', 'item', 'rating']
+        >>> events.source.order
+        'none'
     """
+    columns = columns or {}
     opened = _open(source, format, data_dir)
-    chosen = choose_columns(opened.table.columns, _own(columns, opened.table, users, items), context, opened.table.name)
-    raw = opened.table.load(list(chosen.values()), ids=[chosen["user"], chosen["item"]])
-    raw.columns = list(chosen)
-    where = {name: f"column {other!r} of {opened.table.name}" for name, other in chosen.items()}
+    table, tables = opened.table, {"user": opened.users, "item": opened.items}
+    for entity, given in (("user", users), ("item", items)):
+        if given is not None:
+            tables[entity] = open_table(given, name=f"the table of {entity}s")
+    elsewhere = {c for t in tables.values() if t is not None for c in t.columns} - set(table.columns)
+    of_events = {n: c for n, c in columns.items() if n in ALIASES or c not in elsewhere}
+    chosen = choose_columns(table.columns, of_events, context, table.name)
 
-    frame = pd.DataFrame(index=raw.index)
-    if "timestamp" in raw:
-        frame["timestamp"] = to_seconds(raw["timestamp"], where["timestamp"])
+    raw = table.load(list(chosen.values()), ids=[chosen["user"], chosen["item"]])
+    raw.columns = pd.Index(list(chosen))
+    rows = len(raw)
+    where = {name: f"column {other!r} of {table.name}" for name, other in chosen.items()}
     if "rating" in raw:
-        frame["rating"] = _ratings(raw["rating"], where["rating"])
-    kept = _complete(raw, opened.table.name)
-    sides: dict[str, SideTable | None] = {}
-    for entity, given, brought in (("user", users, opened.users), ("item", items, opened.items)):
-        side = open_side_table(entity, given if given is not None else brought, chosen[entity], columns or {})
-        ids = [IdColumn(raw.loc[kept, entity], opened.table.text, where[entity])]
-        settled = to_one_kind(ids if side is None else [*ids, side.ids])
-        frame[entity] = settled[0]
+        raw["rating"] = _ratings(raw["rating"], where["rating"])
+    raw = raw[_complete(raw, table.name)]
+    if "timestamp" in raw:
+        raw = raw.assign(timestamp=to_seconds(raw["timestamp"], where["timestamp"]))
+
+    sides: dict[str, pd.DataFrame | None] = {}
+    for entity, side_table in tables.items():
+        ids = [IdColumn(raw[entity], table.text, where[entity])]
+        side: SideTable | None = None
+        if side_table is not None:
+            side = read_side_table(entity, side_table, {**columns, entity: chosen[entity]})
+            ids.append(side.ids)
+        settled = to_one_kind(ids)
+        raw = raw.assign(**{entity: settled[0]})
         sides[entity] = None if side is None else side.with_ids(settled[1])
-    for name in chosen:
-        if name not in frame:
-            frame[name] = raw[name]
-    ...
+
+    known = [name for name in ("user", "item", "timestamp", "rating") if name in raw]
+    frame = raw[[*known, *(name for name in chosen if name not in known)]].reset_index(drop=True)
+    files = [*opened.files, *(t.path for t in tables.values() if t is not None and t.path is not None)]
+    return Events(
+        frame=frame,
+        source=_source(opened.name, files, frame, known, rows),
+        users=sides["user"],
+        items=sides["item"],
+        user_features=_features(user_features, sides["user"], given=users is not None),
+        item_features=_features(item_features, sides["item"], given=items is not None),
+        context_features=feature_names(context),
+    )
+
+
+class _Opened(NamedTuple):
+    name: str
+    table: RawTable
+    files: list[Path]
+    users: RawTable | None = None
+    items: RawTable | None = None
+
+
+def _open(source: TableSource, format: str | None, data_dir: str | Path | None) -> _Opened:
+    if isinstance(source, pd.DataFrame):
+        return _Opened("DataFrame", open_table(source, name="the DataFrame"), [])
+    path = Path(source).expanduser()
+    looks_like_a_name = not path.suffix and len(path.parts) == 1 and not path.exists()
+    if format in (None, "movielens") and isinstance(source, str) and (source in NAMED or looks_like_a_name):
+        path = find_named(source, data_dir)
+    elif not (format == "movielens" or format is None and (path.is_dir() or is_event_file(path))):
+        return _Opened(str(source), open_table(path, name=str(path), format=format), [path])
+    release = read_movielens(path)
+    users, items = (
+        None if frame is None else open_table(frame, name=f"{path}'s table of {entity}s")
+        for entity, frame in (("user", release.users), ("item", release.items))
+    )
+    return _Opened(
+        str(source), open_table(release.ratings, name=str(release.files[0])), release.files, users, items
+    )
+
+
+def _ratings(column: pd.Series, where: str) -> pd.Series:
+    """Ratings as float64, missing ones as NaN."""
+    missing = column.isna()
+    ratings = pd.to_numeric(column.astype(object).where(~missing, np.nan), errors="coerce").astype(np.float64)
+    bad = (ratings.isna() & ~missing) | np.isinf(ratings)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"{where} holds {column.iloc[row]!r} in row {row + 1} ({bad.sum():,} such rows); "
+            "expected a number: mend or remove these rows, or leave the column out with rating="
+        )
+    return ratings
+
+
+def _complete(raw: pd.DataFrame, where: str) -> pd.Series:
+    """Which rows have all that an event needs, with a warning about the others."""
+    needed = [name for name in ("user", "item", "rating") if name in raw]
+    missing = raw[needed].isna()
+    kept = ~missing.any(axis=1)
+    if not kept.all():
+        counts = ", ".join(f"{n:,} without a {name}" for name, n in missing.sum().items() if n)
+        if not kept.any():
+            raise InputError(f"{where} has no row with user and item ({counts}); is it the right column?")
+        log.warning("%s: left out %s rows of %s (%s)", where, f"{(~kept).sum():,}", f"{len(raw):,}", counts)
+    return kept
+
+
+def _source(name: str, files: Sequence[Path], frame: pd.DataFrame, known: list[str], rows: int) -> Source:
+    sums = {path.name: sha256(path) for path in files}
+    if files:
+        checksum = sums[files[0].name]
+    else:
+        hashes = pd.util.hash_pandas_object(frame[known], index=False).to_numpy()
+        checksum = hashlib.sha256(hashes.tobytes()).hexdigest()
+    order, ties = order_of(frame)
+    steps: tuple[Step, ...] = ()
+    if rows != len(frame):
+        step = "rows without a user, an item or a rating"
+        counts = {"users": frame["user"].nunique(), "items": frame["item"].nunique()}
+        steps = (Step(step, removed=rows - len(frame), left=len(frame), **counts),)
+    source = Source(name, checksum, sums, order, ties, rows, steps)
+    log.info("%s: %s rows, %s", name, f"{rows:,}", source.ordering)
+    return source
+
+
+def _features(chosen: Sequence[str] | None, side: pd.DataFrame | None, given: bool) -> tuple[str, ...]:
+    if chosen is not None:
+        return feature_names(chosen)
+    return tuple(c for c in side.columns[1:] if c != "title") if given and side is not None else ()

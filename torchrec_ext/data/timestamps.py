@@ -40,12 +40,14 @@ def to_seconds(column: pd.Series, where: str) -> pd.Series:
         value = column.iloc[row]
         raise InputError(
             f"{where} holds {'no value' if pd.isna(value) else repr(value)} in row {column.index[row] + 1} "
-            f"({bad.sum():,} such rows of {len(column):,}); expected seconds or a date: mend or remove these rows, "
-            "or leave the column out with timestamp="
+            f"({bad.sum():,} such rows of {len(column):,}); expected seconds or a date: mend or remove "
+            "these rows, or leave the column out with timestamp="
         )
     seconds = seconds.astype(np.int64 if pd.api.types.is_integer_dtype(seconds.dtype) else np.float64)
     if seconds.abs().max() > _FAR_FUTURE:
-        log.warning("%s reaches %s: expected seconds, these look like milliseconds", where, seconds.abs().max())
+        log.warning(
+            "%s reaches %s: expected seconds, these look like milliseconds", where, seconds.abs().max()
+        )
     return seconds
 
 
