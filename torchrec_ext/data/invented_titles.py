@@ -3,8 +3,8 @@
 import numpy as np
 
 _STARTS = (
-    "Ald", "Bren", "Calv", "Corv", "Dar", "Eld", "Fen", "Gil", "Hest", "Isk", "Jar", "Kell",
-    "Lor", "Mer", "Norv", "Ost", "Pell", "Quen", "Rost", "Sel", "Tarv", "Ulm", "Ves", "Wyr",
+    "Ald", "Bren", "Calv", "Corv", "Darv", "Eld", "Fen", "Gilv", "Hest", "Isk", "Jarn", "Kell",
+    "Lorv", "Merv", "Norv", "Ost", "Pell", "Quen", "Rost", "Selv", "Tarv", "Ulm", "Ves", "Wyr",
 )  # fmt: skip
 _ENDS = ("amar", "ane", "ega", "ello", "esk", "ina", "iva", "oway", "ossa", "una", "urn", "wick")
 _ADJECTIVES = (
@@ -18,11 +18,11 @@ _NOUNS = (
     "Promise", "Railway", "River", "Shadow", "Signal", "Stranger", "Summer", "Tower", "Witness", "Wolf",
 )  # fmt: skip
 _PATTERNS = (
-    "{name}",
+    "Beyond {name}",
     "The {noun} of {name}",
     "The {adjective} {noun} of {name}",
     "{name} and the {adjective} {noun}",
-    "A {noun} in {name}",
+    "No {noun} in {name}",
     "{adjective} {name}",
     "Farewell, {name}",
     "Return to {name}",
@@ -47,7 +47,7 @@ def invent_titles(count: int, rng: np.random.Generator) -> list[str]:
     for pattern, start, end, adjective, noun in zip(*chosen, strict=True):
         title = _PATTERNS[pattern].format(
             name=_STARTS[start] + _ENDS[end], adjective=_ADJECTIVES[adjective], noun=_NOUNS[noun]
-        ).replace("A A", "An A")  # fmt: skip
+        )
         times[title] = times.get(title, 0) + 1
         titles.append(title if times[title] == 1 else f"{title} {times[title]}")
     return titles

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.events import Events, Source
 from torchrec_ext.data.invented_titles import invent_titles
-from torchrec_ext.errors import InputError
 
 GENRES = (
     "Adventure", "Animation", "Comedy", "Crime", "Drama", "Fantasy", "Horror", "Romance", "Sci-Fi", "Western",
@@ -60,8 +60,8 @@ def planted_ratings(
     movies: int = 1000,
     seed: int = 0,
     *,
-    taste: float = 2.25,
-    quality: float = 1.2,
+    taste: float = 2.3,
+    quality: float = 1.25,
     mood: float = 0.6,
     drift: float = 0.7,
 ) -> PlantedWorld:
@@ -95,9 +95,7 @@ def planted_ratings(
         >>> len(world.events), world.probability.shape
         (600, (30, 20))
     """
-    for name, number in (("users", users), ("movies", movies)):
-        if number < 1:
-            raise InputError(f"{name} must be 1 or more, received {number}")
+    expect_at_least(1, users=users, movies=movies)
     rng = np.random.default_rng(seed)
     item_table, movie_vectors = _movies(movies, rng)
     user_table, user_vectors = _users(users, rng)
