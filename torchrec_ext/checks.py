@@ -1,0 +1,82 @@
+"""Checks of shapes and constructor arguments, with errors that name the argument and both values."""
+
+import torch
+from torch import Tensor
+
+from torchrec_ext.errors import InputError
+
+
+def expect_shape(name: str, tensor: Tensor, shape: tuple[int | str, ...]) -> None:
+    """Refuses a tensor of another shape.
+
+    It may be called in a module that torch.fx traces: the check becomes a step of the trace.
+
+    Args:
+        name: what the caller calls the tensor, such as ``fields_BFD``.
+        tensor: the tensor received.
+        shape: the sizes it should have; a word such as ``"batch"`` stands for any size.
+
+    Raises:
+        InputError: if the number of axes or a size differs.
+
+    Example:
+        >>> expect_shape("fields_BFD", torch.zeros(8, 3, 50), ("batch", 2, 50))
+        Traceback (most recent call last):
+        torchrec_ext.errors.InputError: fields_BFD should be (batch, 2, 50), received (8, 3, 50)
+    """
+    _expect_shape(name, tensor, shape)
+
+
+@torch.fx.wrap  # patched where it is defined, which is why the public function only calls it
+def _expect_shape(name: str, tensor: Tensor, shape: tuple[int | str, ...]) -> None:
+    if tensor.dim() == len(shape) and all(
+        isinstance(wanted, str) or wanted == size for wanted, size in zip(shape, tensor.shape, strict=True)
+    ):
+        return
+    wanted = ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "")
+    raise InputError(f"{name} should be ({wanted}), received {tuple(tensor.shape)}")
+
+
+def expect_at_least(least: float, **arguments: float) -> None:
+    """Refuses numbers that are too small.
+
+    Args:
+        least: the smallest number accepted.
+        arguments: the numbers received, by the name of their argument.
+
+    Raises:
+        InputError: for the first that is smaller.
+
+    Example:
+        >>> expect_at_least(1, layers=0)
+        Traceback (most recent call last):
+        torchrec_ext.errors.InputError: layers should be at least 1, received 0
+    """
+    for name, value in arguments.items():
+        if value < least:
+            raise InputError(f"{name} should be at least {least}, received {value}")
+
+
+def expect_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuses a word that is not among the choices.
+
+    Raises:
+        InputError: with the choices.
+
+    Example:
+        >>> expect_one_of("reduction", "men", ("mean", "sum"))
+        Traceback (most recent call last):
+        torchrec_ext.errors.InputError: reduction should be 'mean' or 'sum', received 'men'
+    """
+    if value not in choices:
+        raise InputError(f"{name} should be {' or '.join(map(repr, choices))}, received {value!r}")
+
+
+def expect_dropout(dropout: float) -> None:
+    """Refuses a dropout that is no probability below 1.
+
+    Raises:
+        InputError: if it is below 0 or not below 1.
+    """
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout should be at least 0 and below 1, received {dropout}")

@@ -1,0 +1,52 @@
+"""Binary cross-entropy of logits."""
+
+from typing import Literal
+
+from torch import Tensor
+from torch.nn import functional
+
+from torchrec_ext.checks import expect_one_of, expect_shape
+
+
+def binary_cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    weights: Tensor | None = None,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> Tensor:
+    """The negative log-likelihood of labels of 0 and 1, or of probabilities in between.
+
+    Args:
+        logits: float logits of any shape.
+        labels: as many labels, from 0 to 1, float, integer or bool.
+        weights: as many weights, or None for ones.
+        reduction: ``"sum"``, or ``"mean"`` for the sum over the sum of the weights.
+
+    Returns:
+        A float32 scalar; zero, with a gradient of zero, where no weight is left.
+
+    Raises:
+        InputError: if a shape differs from the logits'.
+
+    Example:
+        >>> import torch
+        >>> binary_cross_entropy(torch.tensor([0.0, 0.0]), torch.tensor([1, 0]))
+        tensor(0.6931)
+    """
+    expect_one_of("reduction", reduction, ("mean", "sum"))
+    expect_shape("labels", labels, tuple(logits.shape))
+    if weights is not None:
+        expect_shape("weights", weights, tuple(logits.shape))
+        weights = weights.float()
+    total = functional.binary_cross_entropy_with_logits(
+        logits.float(), labels.float(), weights, reduction="sum"
+    )
+    if reduction == "sum":
+        return total
+    if weights is None:
+        return total / max(labels.numel(), 1)
+    return total / weights.sum().clamp(min=_SMALLEST)
+
+
+_SMALLEST = 1e-12

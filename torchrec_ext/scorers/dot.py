@@ -1,0 +1,33 @@
+"""The dot product of query and candidate."""
+
+from torch import Tensor
+
+from torchrec_ext.checks import expect_shape
+from torchrec_ext.contracts import Scorer
+
+
+class DotScorer(Scorer):
+    """The dot product of a query and each of its candidates; an index serves it.
+
+    Example:
+        >>> import torch
+        >>> queries = torch.tensor([[1.0, 2.0]])
+        >>> DotScorer()(queries, torch.tensor([[3.0, 4.0], [5.0, 6.0]]))
+        tensor([[11., 17.]])
+    """
+
+    indexable = True
+
+    def forward(self, queries_BD: Tensor, candidates: Tensor) -> Tensor:
+        """``(B, D)`` queries and ``(C, D)`` shared or ``(B, C, D)`` own candidates to ``(B, C)`` scores."""
+        expect_shape("queries_BD", queries_BD, ("batch", "width"))
+        batch, width = queries_BD.shape
+        if candidates.dim() == 2:
+            expect_shape("candidates", candidates, ("candidates", width))
+            return queries_BD @ candidates.T
+        expect_shape("candidates", candidates, (batch, "candidates", width))
+        return (candidates @ queries_BD.unsqueeze(2)).squeeze(2)
+
+    def index_vectors(self, vectors_ND: Tensor) -> Tensor:
+        """``(N, D)`` queries or candidates to the vectors whose dot products are the scores: the same."""
+        return vectors_ND
