@@ -30,12 +30,7 @@ IMPORTS = (
 
 
 def refusal(backend, python, system, machine, libc="glibc", ensurepip=True):
-    """One line that says why no environment can be made here, or None.
-
-    Example:
-        >>> refusal("cpu", (3, 9), "Linux", "x86_64")
-        'Python 3.9 is not supported, 3.10 to 3.13 are; try make setup PYTHON=python3.12'
-    """
+    """One line that says why no environment can be made here, or None."""
     names = ["{}.{}".format(*version) for version in (python, PYTHONS[0], PYTHONS[1])]
     if backend not in MACHINES:
         return "unknown BACKEND {!r}; it is cpu or cuda".format(backend)
@@ -47,26 +42,32 @@ def refusal(backend, python, system, machine, libc="glibc", ensurepip=True):
         return "BACKEND={} has no build for {} machines, only for {}".format(
             backend, machine, " and ".join(MACHINES[backend])
         )
-    if libc != "glibc":
-        return "torch and fbgemm need glibc, which this Linux lacks; use a Debian or Ubuntu container"
     if not PYTHONS[0] <= python <= PYTHONS[1]:
         return "Python {} is not supported, {} to {} are; try make setup PYTHON=python3.12".format(*names)
+    if libc != "glibc":
+        return "torch and fbgemm need glibc, which this Linux lacks; use a Debian or Ubuntu container"
     if not ensurepip:
         return "this Python cannot make environments; apt-get install python3-venv, or choose with PYTHON="
     return None
 
 
 def pins(backend):
-    """Versions of torch and fbgemm and what to install, from the one place where versions stand."""
+    """Version of torch and requirement of fbgemm, from the one place where versions stand."""
     installed = runpy.run_path(str(ROOT / "torchrec_ext" / "compatibility.py"))["INSTALLED"]
     build = "fbgemm-gpu" if backend == "cuda" else "fbgemm-gpu-cpu"
     return installed.torch, "{}=={}".format(build, installed.fbgemm)
 
 
+def fingerprint(backend):
+    """Changes with anything that decides what the environment holds."""
+    parts = (repr(pins(backend)).encode(), LOCK.read_bytes(), (ROOT / "pyproject.toml").read_bytes())
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
 def call(folder, *command):
     """Runs the environment's Python, away from modules of the caller's own; raises on failure."""
     kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "PIP_USER")}
-    subprocess.run([str(folder / "bin" / "python"), *command], check=True, env=kept)
+    subprocess.run([str(folder / "bin" / "python")] + list(command), check=True, env=kept)
 
 
 def pip(folder, *arguments):
@@ -79,7 +80,7 @@ def install_torch(folder, backend):
     """Installs torch and fbgemm of the backend."""
     torch, fbgemm = pins(backend)
     if backend == "cuda":
-        # Three equal signs refuse a +cpu build; torch brings NVIDIA's packages, the lock the rest.
+        # Three equal signs refuse a +cpu build; torch brings NVIDIA's packages, the lock all others.
         pip(folder, "--constraint", str(LOCK), "torch===" + torch, fbgemm)
         return
     try:
@@ -87,21 +88,22 @@ def install_torch(folder, backend):
         patience = ("--retries", "1", "--timeout", "10")
         pip(folder, "--no-deps", *patience, "--extra-index-url", TORCH_CPU_INDEX, "torch==" + torch + "+cpu")
     except subprocess.CalledProcessError:
-        print("  no CPU build of torch", torch, "to be had; taking the CUDA build, about 5 GB", flush=True)
+        print(
+            "  no +cpu build of torch {} for this Python within reach; taking the registry's, "
+            "on x86_64 a CUDA build of about 5 GB that works on a CPU too".format(torch),
+            flush=True,
+        )
         pip(folder, "--constraint", str(LOCK), "torch==" + torch)
     pip(folder, "--no-deps", fbgemm)
 
 
 def install(folder, backend):
     """All steps; the environment is marked ready only when what it is for can be imported."""
-    mark = folder / "ready"
-    wanted = hashlib.sha256()
-    for part in (backend.encode(), repr(pins(backend)).encode(), LOCK.read_bytes()):
-        wanted.update(part)
-    wanted.update((ROOT / "pyproject.toml").read_bytes())
-    if mark.exists() and mark.read_text() == wanted.hexdigest():
-        return
-    mark.unlink() if mark.exists() else None
+    mark, wanted = folder / "ready", fingerprint(backend)
+    if mark.exists():
+        if mark.read_text() == wanted:
+            return
+        mark.unlink()
     print("setting up", folder.name, flush=True)
     if not (folder / "bin" / "pip").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
@@ -109,13 +111,13 @@ def install(folder, backend):
     pip(folder, "--no-deps", "--requirement", str(LOCK))
     pip(folder, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     call(folder, "-c", IMPORTS)
-    mark.write_text(wanted.hexdigest())
+    mark.write_text(wanted)
 
 
-def interpreter(folder):
+def python_of(folder):
     """(major, minor) of the environment's Python, or None where it has none that runs."""
+    code = "import sys; print(*sys.version_info[:2])"
     try:
-        code = "import sys; print(*sys.version_info[:2])"
         out = subprocess.run([str(folder / "bin" / "python"), "-c", code], check=True, stdout=subprocess.PIPE)
     except (OSError, subprocess.CalledProcessError):
         return None
@@ -127,30 +129,28 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backend", default="cpu", help="cpu (default) or cuda")
     backend = parser.parse_args().backend
-    why_not = refusal(
-        backend,
-        sys.version_info[:2],
-        platform.system(),
-        platform.machine(),
-        platform.libc_ver()[0],
-        importlib.util.find_spec("ensurepip") is not None,
-    )
+    python, libc = sys.version_info[:2], platform.libc_ver()[0]
+    ensurepip = importlib.util.find_spec("ensurepip") is not None
+    why_not = refusal(backend, python, platform.system(), platform.machine(), libc, ensurepip)
     if why_not:
         print(why_not, file=sys.stderr)
         return 2
     folder = ROOT / (".venv" if backend == "cpu" else ".venv-" + backend)
-    if folder.exists() and interpreter(folder) != sys.version_info[:2]:
-        print(folder.name, "holds another Python; making it anew", flush=True)
+    if folder.exists() and python_of(folder) != python:
+        print(folder.name, "holds another Python or none; making it anew", flush=True)
         shutil.rmtree(str(folder))
     try:
         install(folder, backend)
     except subprocess.CalledProcessError as error:
         print(
-            "setting up {} failed in: {}; mend that and run it again, it goes on from there "
+            "setting up {} stopped at: {}; run it again when that is mended, it goes on from there "
             "(make clean starts anew)".format(folder.name, " ".join(error.cmd[1:])),
             file=sys.stderr,
         )
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; run it again, it goes on from there", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -106,8 +106,12 @@ def _fit(torch: str, fbgemm: str) -> bool:
 
 def _good(torch: str | None, torchrec: str | None) -> Triple:
     """The triple that asks for the fewest changes: of this torch and this torchrec where there is one."""
-    found = next((t for t in GOOD if torch and _fit(torch, t.fbgemm)), INSTALLED)
-    return found._replace(torchrec=(torchrec,)) if torchrec in found.torchrec else found
+    fallback = next(t for t in GOOD if t.torch == INSTALLED.torch)
+    row = next((t for t in GOOD if torch and _fit(torch, t.fbgemm)), fallback)
+    for wanted in (torchrec, *INSTALLED.torchrec):
+        if wanted in row.torchrec:
+            return row._replace(torchrec=(wanted,))
+    return row
 
 
 def _works(triple: Triple, build: str) -> str:

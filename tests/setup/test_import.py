@@ -1,0 +1,71 @@
+import subprocess
+import sys
+
+import pytest
+
+TORCH_ALONE = (
+    "contracts", "errors", "checks", "schema", "batch", "plugins",
+    "interactions", "encoders", "target_attention", "scorers", "heads", "losses",
+)  # fmt: skip
+
+BLOCKER = """
+import sys
+class Blocker:
+    names = {"torchrec", "fbgemm_gpu", "tensordict", "torchmetrics", "pandas", "pyarrow", "matplotlib"}
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r} (blocked)", name=name)
+sys.meta_path.insert(0, Blocker())
+"""
+
+IMPORT_WHOLE = """
+import importlib, pkgutil
+def whole(name):
+    module = importlib.import_module(name)
+    for found in pkgutil.walk_packages(getattr(module, "__path__", []), name + "."):
+        importlib.import_module(found.name)
+    for public in dir(module):
+        getattr(module, public)
+"""
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_package_is_lazy_and_quick():
+    code = """
+import sys, time
+before = set(sys.modules)
+start = time.perf_counter()
+import torchrec_ext
+seconds = time.perf_counter() - start
+new = {name.split(".")[0] for name in set(sys.modules) - before}
+print(sorted(new & {"torch", "torchrec", "pandas", "numpy"}), seconds < 0.25)
+"""
+    assert python(code) == "[] True"
+
+
+def test_parts_are_reached_through_the_package():
+    assert python("import torchrec_ext as tx; print(tx.errors.InputError.__name__)") == "InputError"
+
+
+def test_unknown_part_is_an_attribute_error():
+    import torchrec_ext
+
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        torchrec_ext.nonsense  # noqa: B018
+
+
+def test_floors_without_torchrec_import_with_torch_alone():
+    """In one process, since torch itself takes seconds to import."""
+    modules = [f"torchrec_ext.{part}" for part in TORCH_ALONE]
+    print_blocked = "print(sorted(n for n in sys.modules if n.split('.')[0] in Blocker.names))"
+    assert python(f"{BLOCKER}{IMPORT_WHOLE}\nfor name in {modules}: whole(name)\n{print_blocked}") == "[]"
+
+
+def test_blocker_blocks():
+    code = f"{BLOCKER}\ntry:\n    import pandas\nexcept ModuleNotFoundError as error:\n    print(error)"
+    assert python(code) == "No module named 'pandas' (blocked)"
