@@ -59,8 +59,13 @@ def choose_columns(
                 guessed[name] = chosen[name] = found
     missing = [name for name in ("user", "item") if name not in chosen]
     if missing:
+        hint = ""
+        if len(there) == 1:
+            hint = " (is the separator another one? format='tsv' is for tabs)"
+        elif all(column.replace(".", "").isdigit() for column in there):
+            hint = " (is the first line no header? add one)"
         raise InputError(
-            f"{where} has no column for {' and '.join(missing)}; it has {', '.join(there)}: name them as "
+            f"{where} has no column for {' and '.join(missing)}; it has {', '.join(there)}{hint}: say "
             f"--columns {' '.join(f'{name}=NAME' for name in missing)} (columns={{'{missing[0]}': 'NAME'}})"
         )
     for name in context:

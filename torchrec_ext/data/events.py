@@ -72,6 +72,8 @@ class Source:
             "order": "the timestamp column holds places in a user's history, not a time "
             "(figures are not comparable with those of a file in order of time)",
         }[self.order]
+        if not self.ties:
+            return f"{by}; no two events of a user share one"
         return f"{by}; {self.ties:,} share user and timestamp with another, the order of the rows decides"
 
 

@@ -1,5 +1,6 @@
 """Ids of users and items: integers or strings, given back as they came."""
 
+import logging
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -9,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from torchrec_ext.errors import InputError
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["integer", "string"]
 
@@ -44,10 +47,15 @@ def to_one_kind(columns: Sequence[IdColumn]) -> list[pd.Series]:
     if len(fixed) == 2:
         number, word = fixed["integer"], fixed["string"]
         raise InputError(
-            f"ids of {number.where} are integers (such as {number.values.iloc[0]!r}), ids of {word.where} "
-            f"strings (such as {str(word.values.iloc[0])!r}); make both the same type, with astype(str)"
+            f"ids of {number.where} are integers ({shown(number.values.iloc[0])}), ids of {word.where} "
+            f"strings ({shown(word.values.iloc[0])}); make both the same type, with astype(str)"
         )
     return [_convert(column.values, words="string" in fixed) for column in columns]
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: NumPy's numbers as Python's."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _kind(column: IdColumn) -> Kind | None:
@@ -56,7 +64,12 @@ def _kind(column: IdColumn) -> Kind | None:
     if len(values) == 0:
         return None
     if text:
-        return None if _as_integers(_distinct(values)) is not None else "string"
+        words = _distinct(values)
+        if _all_integers(words):
+            return None
+        if words.str.fullmatch(r"-?\d+\.0").all():
+            log.warning("ids of %s look like integers turned into floats: %s stays as it is", where, words[0])
+        return "string"
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = pd.Series(_distinct(values))
     if pd.api.types.is_bool_dtype(values.dtype):
@@ -85,26 +98,32 @@ def _convert(values: pd.Series, words: bool) -> pd.Series:
     if words:
         return values.astype(str)
     if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.cat.remove_unused_categories()
-        numbers = pd.Index(values.cat.categories).to_numpy().astype(np.int64)
+        used = _used(values)
+        numbers = np.zeros(len(used), dtype=np.int64)
+        numbers[used] = values.cat.categories[used].to_numpy().astype(np.int64)
         return pd.Series(numbers[values.cat.codes.to_numpy()], index=values.index)
     return values.astype(np.int64)
 
 
+def _used(values: pd.Series) -> np.ndarray:
+    """Which categories have rows, (categories,) bool: those of rows left out must not decide anything."""
+    used = np.zeros(len(values.cat.categories), dtype=bool)
+    used[values.cat.codes.to_numpy()] = True
+    return used
+
+
 def _distinct(values: pd.Series) -> pd.Index:
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        return values.cat.remove_unused_categories().cat.categories
-    return pd.Index(values.unique())
+    return values.cat.categories[_used(values)]
 
 
-def _as_integers(words: pd.Index) -> pa.Array | None:
-    """The integers that these words write, or None if one of them writes none or writes it otherwise."""
+def _all_integers(words: pd.Index) -> bool:
+    """Whether each of these words is an integer of 64 bits, written as Python writes it."""
     written = pa.array(words, type=pa.string())
     try:
-        numbers = pc.cast(written, pa.int64())
+        again = pc.cast(pc.cast(written, pa.int64()), pa.string())
     except pa.ArrowInvalid:
-        return None
-    return numbers if pc.all(pc.equal(pc.cast(numbers, pa.string()), written)).as_py() is not False else None
+        return False
+    return bool(again.equals(written))
 
 
 def _samples(values: pd.Series) -> list[str]:

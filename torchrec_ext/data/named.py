@@ -3,11 +3,10 @@
 import difflib
 import fcntl
 import hashlib
+import http.client
 import logging
 import os
-import shutil
 import tempfile
-import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -76,7 +75,7 @@ def find_named(name: str, data_dir: str | Path | None = None) -> Path:
     if found is None:
         home = Path(data_dir).expanduser() if data_dir else cache
         with _alone(home, name):
-            # Another process, a rank of the same run perhaps, may have fetched it meanwhile.
+            # Another rank of the same run may have fetched it meanwhile.
             found = _look(name, places) or _fetch(name, home)
     log.info("%s: read from %s", name, found)
     return found
@@ -91,7 +90,10 @@ def _fetch(name: str, home: Path) -> Path:
     """Downloads, checks and unpacks beside its final place; what stands there in the end is whole."""
     url = f"{HOME}/{name}.zip"
     target = home / name
-    by_hand = f"unpack {url} by hand so that its files lie in {target}, or set {VARIABLE} to the folder above"
+    by_hand = (
+        f"unpack {url} by hand so that its files lie in {target}, or name the folder that holds {name}/ "
+        f"as data_dir (--data-dir) or in {VARIABLE}"
+    )
     if target.exists():
         raise InputError(f"{target} exists but holds no ratings file of {name}; remove it, or {by_hand}")
     print(_LICENCE)
@@ -99,7 +101,7 @@ def _fetch(name: str, home: Path) -> Path:
         archive = Path(scratch, "archive.zip")
         try:
             md5 = _download(url, archive, name)
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise InputError(
                 f"cannot fetch {name} from {url} ({reason}); are you offline? {by_hand}"
@@ -110,7 +112,7 @@ def _fetch(name: str, home: Path) -> Path:
                 f"again, or {by_hand}"
             )
         _unpack(archive, Path(scratch, "files"))
-        shutil.move(Path(scratch, "files", NAMED[name].folder), target)
+        Path(scratch, "files", NAMED[name].folder).rename(target)
     return target
 
 
@@ -139,7 +141,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 @contextmanager
 def _alone(home: Path, name: str) -> Iterator[None]:
-    """Lets one process at a time fetch; the others wait."""
+    """Lets one process at a time fetch; those that wait look again before they fetch themselves."""
     lock = home / f".{name}.lock"
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -151,4 +153,7 @@ def _alone(home: Path, name: str) -> Iterator[None]:
         ) from error
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from torchrec_ext.data.columns import ALIASES, choose_columns
 from torchrec_ext.data.events import Events, Source, Step, feature_names
-from torchrec_ext.data.ids import IdColumn, to_one_kind
+from torchrec_ext.data.ids import IdColumn, shown, to_one_kind
 from torchrec_ext.data.movielens import is_event_file, read_movielens
 from torchrec_ext.data.named import NAMED, find_named
 from torchrec_ext.data.side_table import SideTable, read_side_table
@@ -124,6 +124,8 @@ class _Opened(NamedTuple):
 def _open(source: TableSource, format: str | None, data_dir: str | Path | None) -> _Opened:
     if isinstance(source, pd.DataFrame):
         return _Opened("DataFrame", open_table(source, name="the DataFrame"), [])
+    if not isinstance(source, str | Path):
+        raise InputError(f"source must be a DataFrame, a path or a name, received {type(source).__name__}")
     path = Path(source).expanduser()
     looks_like_a_name = not path.suffix and len(path.parts) == 1 and not path.exists()
     if format in (None, "movielens") and isinstance(source, str) and (source in NAMED or looks_like_a_name):
@@ -148,7 +150,7 @@ def _ratings(column: pd.Series, where: str) -> pd.Series:
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(
-            f"{where} holds {column.iloc[row]!r} in row {row + 1} ({bad.sum():,} such rows); "
+            f"{where} holds {shown(column.iloc[row])} in row {row + 1} ({bad.sum():,} such rows); "
             "expected a number: mend or remove these rows, or leave the column out with rating="
         )
     return ratings
@@ -160,9 +162,11 @@ def _complete(raw: pd.DataFrame, where: str) -> pd.Series:
     missing = raw[needed].isna()
     kept = ~missing.any(axis=1)
     if not kept.all():
-        counts = ", ".join(f"{n:,} without a {name}" for name, n in missing.sum().items() if n)
+        counts = ", ".join(f"{n:,} with no {name}" for name, n in missing.sum().items() if n)
         if not kept.any():
-            raise InputError(f"{where} has no row with user and item ({counts}); is it the right column?")
+            raise InputError(
+                f"none of the {len(raw):,} rows of {where} is complete ({counts}); name other columns"
+            )
         log.warning("%s: left out %s rows of %s (%s)", where, f"{(~kept).sum():,}", f"{len(raw):,}", counts)
     return kept
 

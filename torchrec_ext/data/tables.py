@@ -63,10 +63,11 @@ class RawTable:
             assert self.path is not None
             with _reading(self.path):
                 table = _load(self.path, self.format, list(names), ids)
-            frame = table.to_pandas(date_as_object=False, ignore_metadata=True)
+            frame = table.drop_columns(list(ids)).to_pandas(date_as_object=False, ignore_metadata=True)
             for name in ids:
                 # Else integers beside missing values come as floats, and large ones lose digits.
                 frame[name] = table[name].to_pandas(integer_object_nulls=True)
+            frame = frame[list(names)]
         if not len(frame):
             raise InputError(f"{self.name} has no rows; expected one row an event, user or item")
         return frame

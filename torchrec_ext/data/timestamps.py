@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from torchrec_ext.data.events import Order
+from torchrec_ext.data.ids import shown
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def to_seconds(column: pd.Series, where: str) -> pd.Series:
         row = int(np.argmax(bad))
         value = column.iloc[row]
         raise InputError(
-            f"{where} holds {'no value' if pd.isna(value) else repr(value)} in row {column.index[row] + 1} "
+            f"{where} holds {'no value' if pd.isna(value) else shown(value)} in row {column.index[row] + 1} "
             f"({bad.sum():,} such rows of {len(column):,}); expected seconds or a date: mend or remove "
             "these rows, or leave the column out with timestamp="
         )
@@ -61,17 +62,15 @@ def order_of(frame: pd.DataFrame) -> tuple[Order, int]:
         return "none", 0
     users, names = pd.factorize(frame["user"])
     times = frame["timestamp"].to_numpy()
-    by = np.lexsort((times, users))
-    users, times = users[by], times[by]
-    same = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
-    tied = np.zeros(len(by), dtype=bool)
-    tied[1:] |= same
-    tied[:-1] |= same
-    ties = int(tied.sum())
-    lasts = np.append(users[1:] != users[:-1], True)
-    counts = np.bincount(users, minlength=len(names))
-    places = times.min() >= 0 and (times[lasts] <= counts).all() and (times == np.floor(times)).all()
-    return ("order" if places and ties <= len(by) / 10 else "time"), ties
+    moments, distinct = pd.factorize(times)
+    pairs = np.sort(users * np.int64(len(distinct)) + moments)
+    same = pairs[1:] == pairs[:-1]
+    tied = np.append(same, False) | np.append(False, same)
+    latest = np.full(len(names), -np.inf)
+    np.maximum.at(latest, users, times)
+    whole = times.min() >= 0 and (times == np.floor(times)).all()
+    places = whole and (latest <= np.bincount(users)).all() and tied.mean() <= 0.1
+    return ("order" if places else "time"), int(tied.sum())
 
 
 def _from_dates(dates: pd.Series) -> pd.Series:
