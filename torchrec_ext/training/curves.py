@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from torchrec_ext.errors import InputError
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _PARTS = {"train": "training", "valid": "validation"}
-_STYLES = {
+_STYLES: dict[str, dict[str, Any]] = {
     "train": {"linestyle": (0, (4, 2)), "linewidth": 1.3, "marker": "o", "markerfacecolor": "white"},
     "valid": {"linestyle": "-", "linewidth": 2.0, "marker": "o"},
 }
