@@ -177,7 +177,7 @@ def _check(
         if name not in there:
             if table is not None and name in table.columns:
                 raise InputError(
-                    f"{name!r} cannot be a {kind} feature; there are {', '.join(there) or 'none'}"
+                    f"{name!r} cannot be used as {kind} feature; there are {', '.join(there) or 'none'}"
                 )
             more = f"; hand in a table of {kind}s" if table is None else ""
             raise InputError(f"no {kind} feature {name!r}; there are {', '.join(there) or 'none'}{more}")
