@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,6 +17,8 @@ def binary_cross_entropy(
     reduction: Literal["mean", "sum"] = "mean",
 ) -> Tensor:
     """The negative log-likelihood of labels of 0 and 1, or of probabilities in between.
+
+    It may be called in a model that TorchRec's train pipeline traces.
 
     Args:
         logits: float logits of any shape.
@@ -34,6 +37,12 @@ def binary_cross_entropy(
         >>> binary_cross_entropy(torch.tensor([0.0, 0.0]), torch.tensor([1, 0]))
         tensor(0.6931)
     """
+    return _binary_cross_entropy(logits, labels, weights, reduction)
+
+
+# torch.fx patches a wrapped function in the module that defines it, not where a user imports it to.
+@torch.fx.wrap
+def _binary_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None, reduction: str) -> Tensor:
     expect_one_of("reduction", reduction, ("mean", "sum"))
     expect_shape("labels", labels, tuple(logits.shape))
     if weights is not None:

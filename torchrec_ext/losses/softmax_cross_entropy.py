@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,6 +25,8 @@ def softmax_cross_entropy(
     batch's own targets "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
     Recommendations" (Yi et al. 2019).
 
+    It may be called in a model that TorchRec's train pipeline traces.
+
     Args:
         logits_NC: ``(N, C)`` float scores of the candidates.
         labels_N: ``(N,)`` int64 place of the target among the candidates; -1 leaves the row out.
@@ -43,6 +46,14 @@ def softmax_cross_entropy(
         >>> softmax_cross_entropy(torch.zeros(2, 4), torch.tensor([3, -1]))
         tensor(1.3863)
     """
+    return _softmax_cross_entropy(logits_NC, labels_N, weights_N, log_q_C, reduction)
+
+
+# torch.fx patches a wrapped function in the module that defines it, not where a user imports it to.
+@torch.fx.wrap
+def _softmax_cross_entropy(
+    logits_NC: Tensor, labels_N: Tensor, weights_N: Tensor | None, log_q_C: Tensor | None, reduction: str
+) -> Tensor:
     expect_one_of("reduction", reduction, ("mean", "sum"))
     expect_shape("logits_NC", logits_NC, ("targets", "candidates"))
     rows, candidates = logits_NC.shape

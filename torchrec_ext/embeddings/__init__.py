@@ -1,0 +1,11 @@
+"""Lookups of sharded tables as the tensors that interactions and encoders take."""
+
+from torchrec_ext import compatibility
+
+compatibility.check()
+
+from torchrec_ext.embeddings.last_state import last_state
+from torchrec_ext.embeddings.pad_history import pad_history
+from torchrec_ext.embeddings.stack_fields import FieldProjection, stack_fields
+
+__all__ = ["FieldProjection", "last_state", "pad_history", "stack_fields"]
