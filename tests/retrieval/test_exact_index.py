@@ -1,0 +1,181 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from torchrec_ext.contracts import Scorer
+from torchrec_ext.errors import InputError
+from torchrec_ext.retrieval import ExactIndex
+
+INF = float("inf")
+
+
+def order_of_all(query, items, ids, excluded):
+    """Scores and ids of every item left, best first, worked out one dot product at a time."""
+    interests = query if query.dim() == 2 else query[None]
+    scored = [
+        (-max(float((q * v).sum()) for q in interests), i)
+        for v, i in zip(items, ids, strict=True)
+        if i not in excluded
+    ]
+    return [(-s, i) for s, i in sorted(scored)]
+
+
+@st.composite
+def cases(draw):
+    """A small catalogue of small whole numbers, so that sums are exact and scores are often tied."""
+    number = st.integers(-2, 2)
+    count, width, queries = draw(st.integers(1, 9)), draw(st.integers(1, 3)), draw(st.integers(0, 4))
+    ids = draw(st.lists(st.integers(0, 20), min_size=count, max_size=count, unique=True))
+    shape = draw(st.sampled_from([(queries, width), (queries, 2, width)]))
+
+    def numbers(*size):
+        total = torch.Size(size).numel()
+        return torch.tensor(draw(st.lists(number, min_size=total, max_size=total))).float().view(size)
+
+    some_ids = st.lists(st.integers(0, 21), max_size=count + 2)
+    exclude = [draw(some_ids) for _ in range(queries)]
+    targets = [draw(some_ids) for _ in range(queries)]
+    return numbers(count, width), ids, numbers(*shape), exclude, targets, draw(st.integers(1, count))
+
+
+def jagged(lists):
+    lengths = torch.tensor([0, *map(len, lists)])
+    return torch.tensor([i for each in lists for i in each], dtype=torch.int64), lengths.cumsum(0)
+
+
+@settings(deadline=None)
+@given(cases(), st.sampled_from([1, 20, 2**26]))
+def test_lists_and_ranks_equal_brute_force(case, block):
+    items, ids, queries, exclude, targets, k = case
+    index = ExactIndex(block=block)
+    index.build(items, torch.tensor(ids))
+    scores, found, ranks = index.search_and_rank(queries, k, jagged(targets), jagged(exclude))
+    expected_ranks = []
+    for row, query in enumerate(queries):
+        order = order_of_all(query, items, ids, exclude[row])
+        fill = k - len(order[:k])
+        assert scores[row].tolist() == [s for s, _ in order[:k]] + [-INF] * fill
+        assert found[row].tolist() == [i for _, i in order[:k]] + [-1] * fill
+        places = {i: place for place, (_, i) in enumerate(order, start=1)}
+        expected_ranks += [places.get(target, 0) for target in targets[row]]
+    assert ranks.tolist() == expected_ranks
+    as_list = [torch.tensor(e, dtype=torch.int64) for e in exclude]
+    again = index.search(queries, k, exclude=as_list)
+    assert torch.equal(again[0], scores) and torch.equal(again[1], found)
+    assert torch.equal(index.ranks_of(queries, jagged(targets), exclude=as_list), ranks)
+
+
+def test_a_target_of_rank_r_stands_in_column_r_minus_one():
+    """Also with floats whose sums depend on how they are added up."""
+    torch.manual_seed(0)
+    items, queries = torch.randn(301, 17), torch.randn(40, 17)
+    index = ExactIndex(block=301 * 7)
+    index.build(items, torch.randperm(1000)[:301])
+    _, ids = index.search(queries, 301)
+    targets = (ids[:, ::50].reshape(-1), torch.arange(41) * 7)
+    ranks = index.ranks_of(queries, targets)
+    assert ranks.view(40, 7).tolist() == [[1, 51, 101, 151, 201, 251, 301]] * 40
+
+
+def test_the_unscored_rest_of_a_list_is_marked():
+    index = ExactIndex()
+    index.build(torch.tensor([[1.0], [2.0]]), torch.tensor([4, 6]))
+    everything, one = torch.tensor([4, 6]), torch.tensor([6])
+    scores, ids = index.search(torch.tensor([[1.0], [1.0]]), 2, exclude=[everything, one])
+    assert scores.tolist() == [[-INF, -INF], [1.0, -INF]]
+    assert ids.tolist() == [[-1, -1], [4, -1]]
+
+
+class Nearest(Scorer):
+    indexable = False
+
+    def forward(self, queries_BD, candidates):
+        return -torch.cdist(queries_BD, candidates)
+
+
+class Popular(Scorer):
+    """Its scores are a view of one row."""
+
+    indexable = False
+
+    def forward(self, queries_BD, candidates):
+        return candidates[:, 0].expand(len(queries_BD), -1)
+
+
+def test_a_scorer_takes_the_place_of_the_dot_product():
+    index = ExactIndex(scorer=Nearest())
+    index.build(torch.tensor([[9.0], [1.0], [4.0]]), torch.tensor([1, 2, 3]))
+    assert index.search(torch.tensor([[2.0], [8.0]]), 3)[1].tolist() == [[2, 3, 1], [1, 3, 2]]
+
+
+def test_excluding_does_not_write_into_what_the_scorer_holds():
+    index = ExactIndex(scorer=Popular())
+    vectors = torch.tensor([[9.0], [1.0], [4.0]])
+    index.build(vectors, torch.tensor([1, 2, 3]))
+    ids = index.search(torch.zeros(2, 1), 2, exclude=[torch.tensor([1]), torch.tensor([3])])[1]
+    assert ids.tolist() == [[3, 2], [1, 2]]
+    assert vectors.tolist() == [[9.0], [1.0], [4.0]]
+
+
+def test_scores_stay_float32_under_autocast():
+    """In bfloat16 the two items would be equal."""
+    index = ExactIndex()
+    index.build(torch.tensor([[1.0], [1.001]]), torch.tensor([1, 2]))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        scores, ids = index.search(torch.ones(1, 1), 2)
+    assert ids.tolist() == [[2, 1]]
+    assert scores.dtype == torch.float32
+
+
+@pytest.fixture
+def index():
+    index = ExactIndex()
+    index.build(torch.ones(3, 2), torch.tensor([5, 6, 7]))
+    return index
+
+
+@pytest.mark.parametrize("k", [0, 4])
+def test_k_out_of_range_names_both_numbers(index, k):
+    with pytest.raises(InputError, match=f"k is {k}, but the catalogue has 3 items"):
+        index.search(torch.ones(1, 2), k)
+
+
+@pytest.mark.parametrize(
+    ("queries", "exclude", "message"),
+    [
+        (torch.ones(2, 2), [torch.tensor([5])], "exclude holds ids of 1 queries, but there are 2"),
+        (torch.ones(1, 2), (torch.tensor([5]), torch.tensor([0, 2])), "offsets of exclude must rise from 0"),
+        (torch.ones(1, 3), None, "queries are 3 wide, but items 2"),
+    ],
+)
+def test_what_does_not_fit_is_refused(index, queries, exclude, message):
+    with pytest.raises(InputError, match=message):
+        index.search(queries, 1, exclude=exclude)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "ids", "message"),
+    [
+        (torch.ones(2, 1), [3], "2 item vectors but 1 ids"),
+        (torch.ones(2, 1), [3, 3], "item id 3 is given twice"),
+        (torch.ones(2, 1), [3, -1], "item id -1 is negative"),
+    ],
+)
+def test_ids_that_are_no_ids_are_refused(vectors, ids, message):
+    with pytest.raises(InputError, match=message):
+        ExactIndex().build(vectors, torch.tensor(ids))
+
+
+def test_searching_an_index_without_items_says_so():
+    index = ExactIndex()
+    index.build(torch.empty(0, 2), torch.empty(0, dtype=torch.int64))
+    with pytest.raises(InputError, match="0 items"):
+        index.search(torch.ones(1, 2), 1)
+    with pytest.raises(InputError, match="no items"):
+        index.ranks_of(torch.ones(1, 2), (torch.tensor([1]), torch.tensor([0, 1])))
+
+
+def test_a_nan_is_no_rank(index):
+    with pytest.raises(InputError, match="NaN"):
+        index.ranks_of(torch.full((1, 2), float("nan")), (torch.tensor([5]), torch.tensor([0, 1])))

@@ -1,0 +1,49 @@
+"""The k best of each row, the same ones every time: equal scores go by the lower place."""
+
+import torch
+from torch import Tensor
+
+from torchrec_ext.errors import InputError
+
+
+def exact_top_k(scores_QI: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k highest scores of each row, best first; of equal scores the lower place comes first.
+
+    ``torch.topk`` alone leaves open which of several equal scores it returns.
+
+    Args:
+        scores_QI: (Q, I) floats; -inf means excluded.
+        k: from 1 to I.
+
+    Returns:
+        (Q, k) scores and (Q, k) int64 places in the row. Where a row has fewer than k scores that are
+        not excluded, its end is filled with score -inf and place -1.
+
+    Raises:
+        InputError: for a k out of range, or a NaN among the scores.
+
+    Example:
+        >>> scores, places = exact_top_k(torch.tensor([[1.0, 3.0, 2.0, 3.0]]), k=3)
+        >>> scores.tolist(), places.tolist()
+        ([[3.0, 3.0, 2.0]], [[1, 3, 2]])
+    """
+    columns = scores_QI.shape[1]
+    if not 1 <= k <= columns:
+        raise InputError(f"k is {k}, but there are {columns} scores in a row; choose k from 1 to {columns}")
+    # One more than asked for tells whether the last score taken is tied with one left out.
+    taken, places = torch.topk(scores_QI, min(k + 1, columns))
+    if taken[:, 0].isnan().any():  # topk counts a NaN as the highest
+        raise InputError("there is a NaN among the scores; did training diverge?")
+    if k < columns:
+        last_Q = taken[:, k - 1]
+        tied_Q = (last_Q == taken[:, k]) & (last_Q > -torch.inf)
+        taken, places = taken[:, :k], places[:, :k]
+        above_Q = (taken > last_Q[:, None]).sum(1)
+        # Few rows as a rule, and one at a time, so that no second (Q, I) tensor is made.
+        for row in tied_Q.nonzero()[:, 0].tolist():
+            equal = (scores_QI[row] == last_Q[row]).nonzero()[:, 0]
+            above = int(above_Q[row])
+            places[row, above:] = equal[: k - above]
+    places = places.sort(dim=1).values
+    scores, order = scores_QI.gather(1, places).sort(dim=1, descending=True, stable=True)
+    return scores, places.gather(1, order).masked_fill(scores == -torch.inf, -1)
