@@ -62,7 +62,7 @@ def choose_columns(
         hint = ""
         if len(there) == 1:
             hint = " (is the separator another one? format='tsv' is for tabs)"
-        elif all(column.replace(".", "").isdigit() for column in there):
+        elif any(column.replace(".", "").isdigit() for column in there):
             hint = " (is the first line no header? add one)"
         raise InputError(
             f"{where} has no column for {' and '.join(missing)}; it has {', '.join(there)}{hint}: say "
