@@ -42,7 +42,9 @@ class Contender:
             self.optimizer.step()
 
 
-def build(name: str, weights_TRW: Tensor, *, optimizer: str = "rowwise_adagrad", learns: bool = True) -> Contender:
+def build(
+    name: str, weights_TRW: Tensor, *, optimizer: str = "rowwise_adagrad", learns: bool = True
+) -> Contender:
     """Builds a contender by name, its tables filled with a copy of the weights.
 
     Args:
@@ -94,15 +96,16 @@ def _unsharded(weights_TRW: Tensor, optimizer: str, learns: bool) -> Contender:
 
 def _sharded(sharding: str, weights_TRW: Tensor, optimizer: str, learns: bool) -> Contender:
     """The collection through DistributedModelParallel; fused update, but for data_parallel (dense)."""
-    tables, _, width = weights_TRW.shape
+    tables = len(weights_TRW)
     device, world_size = weights_TRW.device, dist.get_world_size()
     model = _collection(weights_TRW, torch.device("meta"))
     fused = sharding != "data_parallel"
     if fused:
         kinds = {"rowwise_adagrad": RowWiseAdagrad, "adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
         apply_optimizer_in_backward(kinds[optimizer], model.parameters(), {"lr": LEARNING_RATE})
+    # Neighbouring tables go to one rank: the columns come back grouped by rank, so they keep their order.
     ways = {
-        "table_wise": lambda table: table_wise(rank=table % world_size),
+        "table_wise": lambda table: table_wise(rank=table * world_size // tables),
         "row_wise": lambda table: row_wise(),
         "column_wise": lambda table: column_wise(ranks=list(range(world_size))),
         "data_parallel": lambda table: data_parallel(),
@@ -137,7 +140,10 @@ def _collection(weights_TRW: Tensor, device: torch.device) -> _Lookup:
     tables, rows, width = weights_TRW.shape
     configs = [
         EmbeddingBagConfig(
-            name=f"table_{table}", feature_names=[f"feature_{table}"], num_embeddings=rows, embedding_dim=width
+            name=f"table_{table}",
+            feature_names=[f"feature_{table}"],
+            num_embeddings=rows,
+            embedding_dim=width,
         )
         for table in range(tables)
     ]

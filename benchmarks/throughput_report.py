@@ -3,26 +3,28 @@
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 from interleaved import Timing, quartiles
+from throughput_settings import Case
 
 GATHER = "index_select"  # the yardstick's name among the timings
 Record = dict[str, Any]
 
 
 def records(
-    case: Mapping[str, Any], stage: str, timings: Mapping[str, Timing], step_bytes: Mapping[str, int], lookups: int
+    case: Case, stage: str, timings: Mapping[str, Timing], step_bytes: Mapping[str, int], lookups: int
 ) -> list[Record]:
     """One record a contender; lookups and bytes are those of all ranks together.
 
     Ratios are medians over the rounds of the ratio within a round, which a slow spell leaves alone.
 
     Args:
-        case: tables, rows, width, pooling, batch and zipf of the case.
+        case: the sizes.
         stage: the pass.
         timings: contender -> timing, the yardstick among them.
         step_bytes: bytes a step of the pass must move, and those of ``GATHER``.
@@ -38,13 +40,12 @@ def records(
         low, median, high = timing.quartiles
         moved = step_bytes[GATHER if name == GATHER else stage]
         ranks = len(timing.by_rank)
-        in_round = zip(yardstick.rounds, first.rounds, timing.rounds, strict=True)
-        shares, ratios = zip(
-            *((moved / own / (step_bytes[GATHER] / gather), one / own) for gather, one, own in in_round), strict=True
-        )
+        in_round = list(zip(yardstick.rounds, first.rounds, timing.rounds, strict=True))
+        shares = [gather * moved / (step_bytes[GATHER] * own) for gather, _, own in in_round]
+        ratios = [one / own for _, one, own in in_round]
         found.append(
             {
-                **case,
+                **asdict(case),
                 "pass": "gather" if name == GATHER else stage,
                 "beside": stage,
                 "contender": name,
@@ -60,8 +61,8 @@ def records(
                 "bytes_a_step": moved,
                 "gigabytes_per_second": moved / median / 1e9,
                 "gigabytes_per_second_per_rank": moved / median / 1e9 / ranks,
-                "share_of_gather": quartiles(list(shares))[1],
-                "ratio_to_first": quartiles(list(ratios))[1],
+                "share_of_gather": quartiles(shares)[1],
+                "ratio_to_first": quartiles(ratios)[1],
             }
         )
     return found
@@ -69,13 +70,8 @@ def records(
 
 def table(found: Sequence[Record]) -> str:
     """An aligned table of the records of one case."""
-    case = found[0]
-    ranks = len(case["seconds_median_by_rank"])
-    ids = f"Zipf {case['zipf']:g}" if case["zipf"] else "uniform"
-    title = (
-        f"{case['tables']} tables x {case['rows']:,} rows x {case['width']} wide, pooling {case['pooling']}, "
-        f"batch {case['batch']:,} a rank, {ids} ids, {ranks} rank{'s' * (ranks > 1)}"
-    )
+    ranks = len(found[0]["seconds_median_by_rank"])
+    title = f"{_case(found[0])}, {ranks} rank{'s' * (ranks > 1)}"
     first = next(record["contender"] for record in found if record["contender"] != GATHER)
     head = ["pass", "contender", "ms a step", "(quartiles)", "M lookups/s", "GB/s", "of gather", f"x {first}"]
     if ranks > 1:
@@ -89,13 +85,13 @@ def table(found: Sequence[Record]) -> str:
             record["contender"],
             f"{record['seconds_median'] * 1e3:.3f}",
             f"({low:.3f} to {high:.3f})",
-            f"{record['lookups_per_second'] / 1e6:.2f}",
+            f"{record['lookups_per_second'] / 1e6:.3f}",
             f"{record['gigabytes_per_second']:.2f}",
-            f"{record['share_of_gather']:.2f}",
-            "" if is_gather else f"{record['ratio_to_first']:.2f}",
+            f"{record['share_of_gather']:.3f}",
+            "" if is_gather else f"{record['ratio_to_first']:.3f}",
         ]
         if ranks > 1:
-            line[5:5] = [f"{record['lookups_per_second_per_rank'] / 1e6:.2f}"]
+            line[5:5] = [f"{record['lookups_per_second_per_rank'] / 1e6:.3f}"]
         lines.append(line)
     widths = [max(len(row[column]) for row in [head, *lines]) for column in range(len(head))]
     text = [
@@ -106,6 +102,10 @@ def table(found: Sequence[Record]) -> str:
         for row in [head, *lines]
     ]
     return "\n".join([title, *("  " + line for line in text)])
+
+
+def _case(record: Record) -> Case:
+    return Case(**{field.name: record[field.name] for field in fields(Case)})
 
 
 def machine(device: torch.device) -> Record:
@@ -145,11 +145,16 @@ def plot(found: Sequence[Record], path: Path) -> None:
 
     panels: dict[tuple[str, str], list[Record]] = {}
     for record in found:
-        case = "{tables} x {rows:,} x {width}, pooling {pooling}, batch {batch:,}, Zipf {zipf:g}".format(**record)
-        panels.setdefault((case, record["beside"]), []).append(record)
+        if record["contender"] == GATHER and record["beside"] != "forward":
+            continue  # it does no update, and would dwarf the bars of those that do
+        panels.setdefault((str(_case(record)), record["beside"]), []).append(record)
     cases, stages = (list(dict.fromkeys(key[axis] for key in panels)) for axis in (0, 1))
     figure, axes = pyplot.subplots(
-        len(cases), len(stages), figsize=(6.5 * len(stages), 2.6 * len(cases)), squeeze=False, layout="constrained"
+        len(cases),
+        len(stages),
+        figsize=(8 * len(stages), 2.6 * len(cases)),
+        squeeze=False,
+        layout="constrained",
     )
     for (case, stage), bars in panels.items():
         axis = axes[cases.index(case)][stages.index(stage)]
