@@ -1,0 +1,162 @@
+"""The figures of top-N lists, in one pass over the users."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from torchrec_ext.errors import InputError
+
+_BY_K = ("hr", "recall", "precision", "ndcg", "map", "mrr")
+_NEVER = torch.iinfo(torch.int32).max
+
+
+class RetrievalReport(Metric):
+    """HR, recall, precision, NDCG, MAP, MRR and coverage at several list lengths, from ranks.
+
+    A user has m >= 1 distinct targets. The rank of a target is its place, from 1, in the whole list of
+    the items that may be recommended to the user; other targets of the user that stand above it count,
+    as they do in the list. h(k) is how many of the targets have a rank <= k. Then, for a user:
+
+    - ``hr@k`` is 1 if h(k) > 0, else 0;
+    - ``recall@k`` is h(k) / m, and ``precision@k`` is h(k) / k, also where k exceeds m;
+    - ``ndcg@k`` is the sum of 1 / log2(rank + 1) over the targets of rank <= k, divided by the same sum
+      for the ranks 1 to min(m, k);
+    - ``map@k`` is the sum, over the targets of rank <= k, of h(rank) / rank, divided by min(m, k);
+    - ``mrr@k`` is 1 / rank of the best target if that is <= k, else 0; ``mrr`` is the same without a k.
+
+    Every figure is the mean over the users that have a target, and ``users`` is their number. Also:
+
+    - ``coverage@k`` is the share of the catalogue that stands in the first k places of some list handed in.
+
+    What is kept does not grow with the users: a few sums, and 4 bytes an item. Each user is handed in once,
+    on one rank; ``compute`` sees those of all ranks.
+
+    Args:
+        ks: list lengths.
+        catalogue: how many items could be recommended; their ids lie from 0 to ``catalogue``, for the rows
+            of a vocabulary begin at 1.
+        settings: those of ``torchmetrics.Metric``, such as ``sync_on_compute``.
+
+    Raises:
+        InputError: for no list length, or one below 1 or above the catalogue.
+
+    Example:
+        >>> report = RetrievalReport(ks=(2,), catalogue=4)
+        >>> report.update(torch.tensor([1, 4]), torch.tensor([0, 1, 2]), torch.tensor([[3, 1], [3, 2]]))
+        >>> report.compute()["hr@2"], report.compute()["mrr"], report.compute()["coverage@2"]
+        (0.5, 0.625, 0.75)
+    """
+
+    full_state_update = False
+
+    # The states, which add_state makes.
+    sums: Tensor
+    reciprocal_ranks: Tensor
+    users: Tensor
+    best_places: Tensor
+
+    def __init__(self, ks: Sequence[int] = (10, 50), *, catalogue: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        if not ks:
+            raise InputError("ks is empty; give at least one list length")
+        for k in ks:
+            if not 1 <= k <= catalogue:
+                raise InputError(
+                    f"k is {k}, but the catalogue has {catalogue} items; choose k from 1 to {catalogue}"
+                )
+        self.ks = tuple(sorted(set(ks)))
+        self.catalogue = catalogue
+        zeros = torch.zeros(len(_BY_K), len(self.ks), dtype=torch.float64)
+        self.add_state("sums", zeros, dist_reduce_fx="sum")
+        self.add_state("reciprocal_ranks", zeros.new_zeros(()), dist_reduce_fx="sum")
+        self.add_state("users", torch.tensor(0), dist_reduce_fx="sum")
+        # The best place that each item ever had gives the coverage at every k.
+        never = torch.full((catalogue + 1,), _NEVER, dtype=torch.int32)
+        self.add_state("best_places", never, dist_reduce_fx="min")
+
+    def update(self, ranks: Tensor, offsets: Tensor, top_ids_Bk: Tensor) -> None:
+        """Takes the next users.
+
+        Args:
+            ranks: (N,) integer or float ranks of the targets, those of a user side by side; 0 or inf where
+                a target cannot be recommended, which still counts in m.
+            offsets: (B + 1,) int64 places in ``ranks`` at which each user's begin; the last one is N.
+            top_ids_Bk: (B, k) int64 lists, best first, -1 where a list has ended; k at least the largest
+                of ``ks``.
+
+        Raises:
+            InputError: if the shapes do not fit, or for two targets of a user that have the same rank.
+        """
+        ids = self._checked_lists(top_ids_Bk, len(offsets) - 1)
+        self._add_ranks(ranks.detach().double(), offsets)
+        places = torch.arange(1, ids.shape[1] + 1, dtype=torch.int32, device=ids.device).expand_as(ids)
+        there = ids >= 0
+        self.best_places.scatter_reduce_(0, ids[there], places[there], "amin")
+
+    def _add_ranks(self, ranks: Tensor, offsets: Tensor) -> None:
+        lengths = offsets.diff()
+        if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ranks) or (lengths < 0).any():
+            raise InputError(f"offsets should rise from 0 to the number of ranks, {len(ranks)}")
+        if not (ranks >= 0).all():
+            raise InputError("ranks should be counted from 1, or be 0 or inf; one is negative or NaN")
+        user = torch.arange(len(lengths), device=ranks.device).repeat_interleave(lengths)
+        # Each user's targets, best first; users keep their places.
+        ranks = torch.where(ranks == 0, math.inf, ranks)
+        order = ranks.argsort()
+        ranks = ranks[order[user[order].argsort(stable=True)]]
+        twice = (ranks[1:] == ranks[:-1]) & (user[1:] == user[:-1]) & ranks[1:].isfinite()
+        if twice.any():
+            place = int(twice.nonzero()[0])
+            raise InputError(
+                f"user {int(user[place])} of the batch has two targets of rank {ranks[place]:.0f}; "
+                "hand in each target once"
+            )
+
+        of_user = lengths[user].double()
+        nth = torch.arange(1, len(ranks) + 1, device=ranks.device) - offsets[user]
+        first = (nth == 1).double()
+        self.users += (lengths > 0).sum()
+        self.reciprocal_ranks += (first / ranks).sum()
+        gains = torch.arange(2, self.ks[-1] + 2, device=ranks.device).double().log2().reciprocal()
+        ideal = gains.cumsum(0)
+        for column, k in enumerate(self.ks):
+            hit = (ranks <= k).double()
+            most = of_user.clamp(max=k)
+            self.sums[:, column] += torch.stack([
+                (first * hit).sum(),
+                (hit / of_user).sum(),
+                hit.sum() / k,
+                (hit / (ranks + 1).log2() / ideal[most.long() - 1]).sum(),
+                (hit * nth / ranks / most).sum(),
+                (first * hit / ranks).sum(),
+            ])  # fmt: skip
+
+    def _checked_lists(self, top_ids_Bk: Tensor, lists: int) -> Tensor:
+        longest = self.ks[-1]
+        if top_ids_Bk.dim() != 2 or len(top_ids_Bk) != lists or top_ids_Bk.shape[1] < longest:
+            raise InputError(
+                f"top_ids should be {lists} lists of at least {longest}, received {tuple(top_ids_Bk.shape)}"
+            )
+        ids = top_ids_Bk[:, :longest]
+        if ids.numel() and (ids.max() > self.catalogue or ids.min() < -1):
+            raise InputError(
+                f"top_ids should lie from 0 to {self.catalogue}, the size of the catalogue, or be -1; "
+                f"received {int(ids.min())} to {int(ids.max())}"
+            )
+        return ids
+
+    def compute(self) -> dict[str, float]:
+        """The figures over all ranks, by name; NaN without a user."""
+        users = int(self.users)
+        report: dict[str, float] = {}
+        for column, k in enumerate(self.ks):
+            for name, total in zip(_BY_K, self.sums[:, column].tolist(), strict=True):
+                report[f"{name}@{k}"] = total / users if users else math.nan
+            report[f"coverage@{k}"] = int((self.best_places <= k).sum()) / self.catalogue
+        report["mrr"] = float(self.reciprocal_ranks) / users if users else math.nan
+        report["users"] = users
+        return report
