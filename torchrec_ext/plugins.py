@@ -74,8 +74,19 @@ def build(group: str, name: str, **arguments: Any) -> nn.Module:
     return cls(**arguments)
 
 
-def specification(module: nn.Module) -> dict[str, Any] | None:
+def make(group: str, given: Any, **sizes: int) -> nn.Module:
+    """The plug-in a model was given: an instance as it is, a class or a name built with ``sizes``."""
+    if isinstance(given, str):
+        return build(group, given, **sizes)
+    return given(**sizes) if isinstance(given, type) else given
+
+
+def specification(module: nn.Module, *, without: tuple[str, ...] = ()) -> dict[str, Any] | None:
     """How to build a module again: its class and the arguments it keeps as attributes.
+
+    Args:
+        module: the module.
+        without: arguments that :func:`rebuild` will be handed, since they are no plain values.
 
     Returns:
         ``{"class": "package.module:Class", "arguments": {...}}`` of plain JSON values, or None if an
@@ -89,6 +100,8 @@ def specification(module: nn.Module) -> dict[str, Any] | None:
     cls = type(module)
     arguments: dict[str, Any] = {}
     for name in _parameters(cls):
+        if name in without:
+            continue
         value = getattr(module, name, _missing)
         if isinstance(value, nn.Module):
             value = specification(value)

@@ -1,6 +1,7 @@
 """EventLog: flat columns sorted by (user, time); a history is a slice of them."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,20 +37,22 @@ class EventLog:
     context: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def sort(cls, users: pd.Series, user_rows: np.ndarray, **columns: np.ndarray | dict | None) -> "EventLog":
+    def sort(
+        cls, users: pd.Series, user_rows: np.ndarray, by: np.ndarray | None, **columns: Any
+    ) -> "EventLog":
         """Sorts events by (user, time), simultaneous ones in the order of the table.
 
         Args:
             users: (N,) ids of the users.
             user_rows: (N,) int64 rows of the user table.
+            by: (N,) times or places in the history, or None to keep the order of the table.
             columns: ``items``, ``times``, ``ratings``, ``context`` in table order.
         """
         codes, ids = pd.factorize(users)
-        times = columns.get("times")
-        order = np.lexsort((codes,)) if times is None else np.lexsort((times, codes))
+        order = np.lexsort((codes,)) if by is None else np.lexsort((by, codes))
         counts = np.bincount(codes, minlength=len(ids))
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        log = cls(pd.Index(ids), user_rows[order[offsets[:-1]]], offsets, source_rows=order, **columns)  # type: ignore[arg-type]
+        log = cls(pd.Index(ids), user_rows[order[offsets[:-1]]], offsets, source_rows=order, **columns)
         return log._take(order, offsets, source_rows=order)
 
     def __len__(self) -> int:

@@ -87,11 +87,13 @@ class Preparation:
                     f"they have {', '.join(map(str, frame.columns))}"
                 )
             context[feature.name] = self._context(feature, frame[feature.column])
+        by = frame["timestamp"].to_numpy(np.float64) if "timestamp" in frame else None
         return EventLog.sort(
             frame["user"],
             self.vocabularies["user"].rows(frame["user"]),
+            by,
             items=self.vocabularies["item"].rows(frame["item"]),
-            times=frame["timestamp"].to_numpy(np.float64) if "timestamp" in frame else None,
+            times=by if events.source.order == "time" else None,
             ratings=frame["rating"].to_numpy(np.float32) if "rating" in frame else None,
             context=context,
         )

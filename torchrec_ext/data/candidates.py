@@ -1,0 +1,72 @@
+"""Candidates of a softmax: in the batch, sampled, or the whole catalogue; one idea with three sizes."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from torchrec_ext.errors import InputError
+
+Kind = Literal["catalogue", "sampled", "in_batch"]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The items that compete in the softmax, drawn afresh for each batch.
+
+    ``in_batch`` are the distinct targets of the batch; ``sampled`` are these and ``number`` items
+    drawn evenly from the catalogue (mixed negative sampling, Yang et al. 2020); ``catalogue`` is every
+    item. An item's ``log_q`` is the log-probability that it is among the candidates, which the loss
+    subtracts from its logit (sampling-bias correction, Yi et al. 2019).
+
+    Args:
+        kind: which of the three.
+        counts_I: (I,) number of training events of each item; item i has row i + 1.
+        number: draws from the catalogue, for ``sampled``.
+
+    Raises:
+        InputError: for an unknown kind or a number below 1.
+
+    Example:
+        >>> rows, log_q = Candidates("catalogue", np.array([3, 1])).draw(np.array([2]), np.random.default_rng(0))
+        >>> rows, log_q is None
+        (array([1, 2]), True)
+        >>> rows, log_q = Candidates("in_batch", np.array([3, 1])).draw(np.array([2]), np.random.default_rng(0))
+        >>> rows, np.exp(log_q)
+        (array([2]), array([0.25], dtype=float32))
+    """
+
+    kind: Kind
+    counts_I: np.ndarray
+    number: int = 512
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise InputError(f"candidates must be one of {', '.join(get_args(Kind))}; received {self.kind!r}")
+        if self.number < 1:
+            raise InputError(f"number of sampled candidates must be at least 1, received {self.number}")
+
+    def draw(self, targets_N: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+        """Candidates for the targets of a batch.
+
+        Args:
+            targets_N: (N,) int64 item rows; rows of 0, unknown items, are passed over.
+            rng: source of the sample.
+
+        Returns:
+            (C,) int64 distinct item rows, ascending, and their (C,) float32 log-probabilities, or None
+            where each is 0.
+        """
+        items = len(self.counts_I)
+        if self.kind == "catalogue":
+            return np.arange(1, items + 1), None
+        known = targets_N[targets_N > 0]
+        sampled = rng.integers(1, items + 1, self.number if self.kind == "sampled" else 0)
+        rows = np.unique(np.concatenate([known, sampled]))
+        if not len(rows):
+            rows = np.ones(1, np.int64)
+        popularity = self.counts_I[rows - 1] / max(self.counts_I.sum(), 1)
+        # an item is absent when no target and no draw is the item
+        absent = len(known) * np.log1p(-np.minimum(popularity, 1 - 1e-9))
+        absent += len(sampled) * np.log1p(-1 / (items + 1e-9))
+        return rows, np.log(np.maximum(-np.expm1(absent), 1e-12)).astype(np.float32)

@@ -1,0 +1,85 @@
+"""Loader: training examples in a seeded order, shared over the ranks in equal steps."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from torchrec_ext.batch import Batch
+from torchrec_ext.errors import InputError
+
+
+class Examples(Protocol):
+    """Training examples that can be batched by number."""
+
+    def sizes(self) -> np.ndarray:
+        """(n,) int64 events each example costs, by which batches are bucketed."""
+
+    def weight(self, chosen: np.ndarray) -> float:
+        """Summed weight of the labels of the chosen examples."""
+
+    def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator) -> Batch:
+        """The batch of the chosen examples; ``total`` is the weight of the global batch."""
+
+
+class Loader:
+    """Iterates over examples, one rank's share of each global batch at a time.
+
+    The order is a function of seed and epoch alone and each step's sample of seed, epoch, step and
+    rank, so a run goes on at the exact next batch from ``(epoch, step)``, and every rank sees the same
+    number of steps. Examples of like size share a batch; at most ``world_size - 1`` examples an epoch,
+    other ones in each, are left out where the last batch is too small to give every rank one.
+
+    Args:
+        examples: what to batch.
+        global_batch_size: examples a step over all ranks.
+        rank: of this process.
+        world_size: number of processes.
+        seed: of order and samples.
+
+    Raises:
+        InputError: if the batch or the data is smaller than the number of ranks.
+    """
+
+    def __init__(
+        self, examples: Examples, global_batch_size: int, *, rank: int = 0, world_size: int = 1, seed: int = 0
+    ) -> None:
+        self.examples = examples
+        self.global_batch_size = global_batch_size
+        self.rank, self.world_size, self.seed = rank, world_size, seed
+        self._sizes = examples.sizes()
+        count = len(self._sizes)
+        if global_batch_size < world_size:
+            raise InputError(
+                f"global_batch_size must be at least the number of ranks, {world_size}; received {global_batch_size}"
+            )
+        if count < world_size:
+            raise InputError(f"{count} training examples cannot feed {world_size} ranks; give more data or fewer ranks")
+        whole, rest = divmod(count, global_batch_size)
+        self.steps = whole + (rest >= world_size)
+
+    def __len__(self) -> int:
+        """Steps an epoch."""
+        return self.steps
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from step ``start`` on."""
+        batches = self._order(epoch)
+        for step in range(start, self.steps):
+            whole = batches[step]
+            share = np.array_split(whole, self.world_size)[self.rank]
+            rng = np.random.default_rng((self.seed, epoch, step, self.rank, 1))
+            yield self.examples.batch(share, self.examples.weight(whole), rng)
+
+    def _order(self, epoch: int) -> list[np.ndarray]:
+        """The examples of each global batch."""
+        rng = np.random.default_rng((self.seed, epoch, 0))
+        order = rng.permutation(len(self._sizes))
+        size = self.global_batch_size
+        used = order[: min(len(order), self.steps * size)]
+        if np.ptp(self._sizes) > 0:
+            # sorting within a window of 32 batches keeps them random but pads little
+            window = np.arange(len(used)) // (size * 32)
+            used = used[np.lexsort((self._sizes[used], window))]
+        batches = [used[i : i + size] for i in range(0, len(used), size)]
+        return [batches[i] for i in rng.permutation(len(batches))]

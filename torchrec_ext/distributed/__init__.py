@@ -1,0 +1,12 @@
+"""The process group, the plan, and a model sharded by it."""
+
+from torchrec_ext import compatibility
+
+compatibility.check()
+
+from torchrec_ext.distributed.doctor import Finding, doctor
+from torchrec_ext.distributed.plan import describe_plan, make_plan
+from torchrec_ext.distributed.process_group import Group, join_group
+from torchrec_ext.distributed.shard import shard, world
+
+__all__ = ["Finding", "Group", "describe_plan", "doctor", "join_group", "make_plan", "shard", "world"]

@@ -1,0 +1,81 @@
+"""doctor(): which sharded modules TorchRec's pipeline overlaps, and why not where it does not."""
+
+from dataclasses import dataclass
+
+from torch import nn
+from torch.fx import Graph, Node
+from torchrec.distributed.model_parallel import DistributedModelParallel
+from torchrec.distributed.train_pipeline.tracing import NodeArgsHelper, Tracer, _get_leaf_module_names
+from torchrec.distributed.train_pipeline.pipeline_context import TrainPipelineContext
+from torchrec.distributed.types import ShardedModule
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sharded module.
+
+    Args:
+        module: its path in the model.
+        overlapped: whether TrainPipelineSparseDist sends its ids while the batch before computes.
+        why: the reason, and what to do where it does not.
+    """
+
+    module: str
+    overlapped: bool
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.module}: {'overlapped' if self.overlapped else 'NOT overlapped'}, {self.why}"
+
+
+def doctor(model: nn.Module) -> list[Finding]:
+    """Traces a sharded model as TrainPipelineSparseDist does and says what it finds.
+
+    The pipeline overlaps a sharded module whose input is an attribute of the batch, handed on as it
+    is. Call it before a pipeline is made, or after ``pipeline.detach()``.
+
+    Args:
+        model: a DistributedModelParallel, or the model inside one.
+
+    Returns:
+        A finding for each sharded module, in the model's order; print them one a line.
+    """
+    if isinstance(model, DistributedModelParallel):
+        model = model.module
+    paths = [path for path, module in model.named_modules() if isinstance(module, ShardedModule)]
+    try:
+        graph = Tracer(leaf_modules=_get_leaf_module_names(model)).trace(model)
+    except Exception as error:  # torch.fx raises whatever the model's own code raises on a proxy
+        reason = f"the model cannot be traced down to it ({type(error).__name__}: {str(error).splitlines()[0]}); "
+        advice = "keep branches on tensor values and loops out of the modules that hold it, or wrap them in torch.fx.wrap"
+        return [Finding(path, False, reason + advice) for path in paths]
+    helper = NodeArgsHelper(model, TrainPipelineContext(), False)
+    return [_judge(path, graph, helper) for path in paths]
+
+
+def _judge(path: str, graph: Graph, helper: NodeArgsHelper) -> Finding:
+    calls = [node for node in graph.nodes if node.op == "call_module" and node.target == path]
+    if not calls:
+        return Finding(path, False, "forward never calls it; remove it or call it")
+    if len(calls) > 1:
+        return Finding(
+            path, False, f"forward calls it {len(calls)} times; look everything up in one call, as keys of one KeyedJaggedTensor"
+        )
+    call = calls[0]
+    arguments = (*call.args, *call.kwargs.values())
+    if not arguments:
+        return Finding(path, False, "it is called without an input; hand it a KeyedJaggedTensor of the batch")
+    if helper.get_node_args(call)[1] == len(arguments):
+        return Finding(path, True, "its input comes straight from the batch")
+    changed = [_made_by(a) for a in arguments if isinstance(a, Node)]
+    return Finding(
+        path, False, f"its input is made by {' and '.join(changed)}; do that in the data path and hand the result on as it is"
+    )
+
+
+def _made_by(node: Node) -> str:
+    if node.op == "call_method":
+        return f"the method {node.target}()"
+    if node.op == "call_module":
+        return f"the module {node.target}"
+    return getattr(node.target, "__name__", str(node.target))

@@ -1,0 +1,63 @@
+"""The process group: torchrun's, an existing one, or one of one."""
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from torchrec_ext.errors import InputError
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process among those that train together.
+
+    Args:
+        rank: its number, from 0.
+        world_size: how many there are.
+        device: where it computes.
+    """
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this is rank 0, which alone prints and writes."""
+        return self.rank == 0
+
+
+def join_group(device: str = "cpu", *, timeout: float = 300.0) -> Group:
+    """Joins the group that is there: one that exists, torchrun's, or else a new one of this process alone.
+
+    Args:
+        device: ``cpu`` (gloo) or ``cuda`` (NCCL, one GPU a process).
+        timeout: seconds after which a collective call fails when a rank is missing; a rank that dies
+            ends the others after at most that long.
+
+    Raises:
+        InputError: if CUDA is asked for and absent.
+
+    Example:
+        >>> join_group().world_size
+        1
+    """
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"device must be cpu or cuda, received {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device is cuda, but torch finds no GPU; use --device cpu, or install with BACKEND=cuda")
+    if not dist.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+        limit = timedelta(seconds=timeout)
+        if "WORLD_SIZE" in os.environ:
+            dist.init_process_group(backend, timeout=limit)
+        else:
+            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1, timeout=limit)
+    where = torch.device("cpu")
+    if device == "cuda":
+        where = torch.device("cuda", int(os.environ.get("LOCAL_RANK", dist.get_rank() % torch.cuda.device_count())))
+        torch.cuda.set_device(where)
+    return Group(dist.get_rank(), dist.get_world_size(), where)

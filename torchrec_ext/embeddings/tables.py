@@ -1,0 +1,125 @@
+"""Embeddings: the tables a model reads, and their lookups as the tensors its parts take."""
+
+import torch
+from torch import Tensor, nn
+from torchrec.modules.embedding_configs import EmbeddingBagConfig, EmbeddingConfig, PoolingType
+from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
+from torchrec.sparse.jagged_tensor import JaggedTensor
+
+from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.checks import expect_at_least
+from torchrec_ext.embeddings.stack_fields import stack_fields
+from torchrec_ext.errors import InputError
+from torchrec_ext.schema import Schema
+
+KERNEL_MULTIPLE = 4
+"""The fused kernels of fbgemm 1.8 refuse a table whose width is no multiple of this, on a CPU too."""
+
+
+class Embeddings(nn.Module):
+    """An EmbeddingBagCollection for pooled fields and an EmbeddingCollection for histories and candidates.
+
+    The tables stand on the ``meta`` device until :func:`torchrec_ext.distributed.shard` gives each
+    rank its part, so that no process ever holds a whole table. A width that the fused kernels refuse
+    is padded here and cut back here: nobody else sees it.
+
+    Args:
+        schema: features and tables.
+        dim: D, width of every vector; any number.
+        inputs: which features are pooled fields and which sequences are read.
+
+    Raises:
+        InputError: if a table would have to be in both collections, which TorchRec cannot share.
+
+    Example:
+        >>> from torchrec_ext.schema import Feature, Table
+        >>> schema = Schema((Table("item", 5),), (Feature("item", "item", "item", "sku"),))
+        >>> Embeddings(schema, dim=50, inputs=Inputs(fields=("item",))).bags.embedding_bag_configs()[0].embedding_dim
+        52
+    """
+
+    def __init__(self, schema: Schema, dim: int, inputs: Inputs) -> None:
+        super().__init__()
+        expect_at_least(1, dim=dim)
+        self.dim = dim
+        self.field_names = list(inputs.fields)
+        self.width = -(-dim // KERNEL_MULTIPLE) * KERNEL_MULTIPLE
+        pooled = {name: schema.feature(name).table for name in inputs.fields}
+        unpooled = _sequence_tables(schema, inputs)
+        for table in set(pooled.values()) & set(unpooled.values()):
+            raise InputError(
+                f"table {table!r} is wanted both pooled ({', '.join(_keys(pooled, table))}) and as a sequence "
+                f"({', '.join(_keys(unpooled, table))}), and TorchRec's two collections share no table; "
+                "leave it out of the fields or give it a table of its own"
+            )
+        self.bags = self._bags(schema, pooled) if pooled else None
+        self.events = self._collection(schema, unpooled) if unpooled else None
+
+    def forward(self, batch: Batch) -> tuple[Tensor | None, dict[str, JaggedTensor]]:
+        """Looks a batch up, once in each collection.
+
+        Returns:
+            ``(B, F, D)`` float pooled fields, or None without any, and the ``(sum, D)`` vectors of
+            each sequence by its key.
+        """
+        fields_BFD = None
+        sequences: dict[str, JaggedTensor] = {}
+        if self.bags is not None:
+            fields_BFD = stack_fields(self.bags(batch.fields), self.field_names)[..., : self.dim]
+        if self.events is not None:
+            sequences = _cut(self.events(batch.sequences), self.dim)
+        return fields_BFD, sequences
+
+    def _bags(self, schema: Schema, pooled: dict[str, str]) -> EmbeddingBagCollection:
+        return EmbeddingBagCollection(
+            tables=[
+                EmbeddingBagConfig(
+                    name=table,
+                    embedding_dim=self.width,
+                    num_embeddings=schema.table(table).rows,
+                    feature_names=_keys(pooled, table),
+                    pooling=PoolingType.MEAN,
+                )
+                for table in dict.fromkeys(pooled.values())
+            ],
+            device=torch.device("meta"),
+        )
+
+    def _collection(self, schema: Schema, unpooled: dict[str, str]) -> EmbeddingCollection:
+        return EmbeddingCollection(
+            tables=[
+                EmbeddingConfig(
+                    name=table,
+                    embedding_dim=self.width,
+                    num_embeddings=schema.table(table).rows,
+                    feature_names=_keys(unpooled, table),
+                )
+                for table in dict.fromkeys(unpooled.values())
+            ],
+            device=torch.device("meta"),
+        )
+
+
+def _sequence_tables(schema: Schema, inputs: Inputs) -> dict[str, str]:
+    """Key in ``Batch.sequences`` to table, in the order of the batch's keys."""
+    item = schema.feature("item").table
+    tables = {"history": item} if inputs.max_length else {}
+    if inputs.candidates:
+        tables["candidates"] = item
+        tables |= {f"candidates_{name}": schema.feature(name).table for name in inputs.candidate_fields}
+    return tables
+
+
+def _keys(tables: dict[str, str], table: str) -> list[str]:
+    return [key for key, its in tables.items() if its == table]
+
+
+# torch.fx patches a wrapped function in the module that defines it
+@torch.fx.wrap
+def _cut(sequences: dict[str, JaggedTensor], dim: int) -> dict[str, JaggedTensor]:
+    return {
+        key: JaggedTensor(
+            values=found.values()[:, :dim], lengths=found.lengths(), offsets=found.offsets_or_none()
+        )
+        for key, found in sequences.items()
+    }

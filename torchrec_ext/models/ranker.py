@@ -1,0 +1,161 @@
+"""Ranker: fields of user, item and context, crossed, to the logits of a pair."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchrec.modules.mlp import MLP
+from torchrec.sparse.jagged_tensor import JaggedTensor
+
+from torchrec_ext import contracts, plugins
+from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.contracts import Interaction, TargetAttention
+from torchrec_ext.embeddings import Embeddings, pad_history
+from torchrec_ext.errors import InputError
+from torchrec_ext.heads import SingleHead
+from torchrec_ext.schema import Schema
+
+
+class Ranker(contracts.Ranker):
+    """Pairs of user and item to logits: sparse arch, interaction, over arch, head.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        fields: features that are crossed, categorical or numeric; all numeric ones together become
+            one more field. None takes every feature of the schema.
+        interaction: of the field vectors: an instance, a class or a name such as ``"dot"``.
+        target_attention: of the item and the user's history, whose result and the item's vector are
+            two more fields; the item is then no pooled field, its table serving the history.
+        over_arch: hidden sizes of the layers above the interaction, with ReLU; a module with
+            ``out_dim`` of one's own; or None, where the interaction's output is the logit.
+        tasks: number of logits.
+        max_length: newest events of a history that target attention reads.
+
+    Raises:
+        InputError: for an unknown feature or name, or an interaction whose output is no logit.
+
+    Example:
+        >>> from torchrec_ext.schema import Feature, Table
+        >>> schema = Schema(
+        ...     (Table("user", 11), Table("item", 21)),
+        ...     (Feature("user", "user", "user", "user"), Feature("item", "item", "item", "item")),
+        ... )
+        >>> Ranker(schema, dim=50, interaction="dot", over_arch=None).inputs.fields
+        ('user', 'item')
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        dim: int = 16,
+        fields: Sequence[str] | None = None,
+        interaction: Interaction | type[Interaction] | str = "dot",
+        target_attention: TargetAttention | type[TargetAttention] | str | None = None,
+        over_arch: Sequence[int] | nn.Module | None = (64,),
+        tasks: int = 1,
+        max_length: int = 50,
+    ) -> None:
+        super().__init__()
+        self.schema = schema
+        self.dim = dim
+        every = (*schema.features_of("user", "item", "context"), *schema.dense_of("user", "item", "context"))
+        self.fields = tuple(every if fields is None else fields)
+        for name in self.fields:
+            if name not in every:
+                raise InputError(f"fields names {name!r}, which the data does not have; there are {', '.join(every)}")
+        self.tasks = tasks
+        self.max_length = max_length
+        attention = target_attention
+        attention = None if attention is None else plugins.make("target_attention", attention, dim=dim)
+        pooled = [n for n in schema.features_of("user", "item", "context") if n in self.fields]
+        if attention is not None:
+            pooled = [n for n in pooled if n != "item"]
+        dense = tuple(n for n in schema.dense_of("user", "item", "context") if n in self.fields)
+        self.inputs = Inputs(
+            fields=tuple(pooled),
+            dense=dense,
+            max_length=max_length if attention is not None else 0,
+            candidates=attention is not None,
+        )
+        count = len(pooled) + bool(dense) + (2 if attention is not None else 0)
+        crossed = plugins.make("interactions", interaction, num_fields=count, dim=dim)
+        self.embeddings = Embeddings(schema, dim, self.inputs)
+        self.arch = Arch(dim, self.inputs, crossed, attention, over_arch, tasks)
+
+    @property
+    def interaction(self) -> Interaction:
+        """What crosses the fields."""
+        return self.arch.interaction
+
+    @property
+    def target_attention(self) -> TargetAttention | None:
+        """What attends from the item to the history."""
+        return self.arch.attention
+
+    @property
+    def over_arch(self) -> tuple[int, ...] | nn.Module | None:
+        """What stands above the interaction, as it was given."""
+        return self.arch.over_arch if self.arch.over_arch != _OWN else self.arch.over
+
+    def forward(self, batch: Batch) -> Tensor:
+        """A batch of B pairs to ``(B, tasks)`` logits; a collective call."""
+        fields_BFD, sequences = self.embeddings(batch)
+        return self.arch(fields_BFD, sequences, batch.dense)
+
+
+class Arch(nn.Module):
+    """All of a ranker above its tables, which TorchRec's tracing takes as one step."""
+
+    def __init__(
+        self,
+        dim: int,
+        inputs: Inputs,
+        interaction: Interaction,
+        attention: TargetAttention | None,
+        over_arch: Sequence[int] | nn.Module | None,
+        tasks: int,
+    ) -> None:
+        super().__init__()
+        self.max_length = inputs.max_length
+        self.dense_arch = nn.Linear(len(inputs.dense), dim) if inputs.dense else None
+        self.attention = attention
+        width = dim if attention is None else attention.out_dim
+        self.project = nn.Identity() if width == dim else nn.Linear(width, dim)
+        self.interaction = interaction
+        own = isinstance(over_arch, nn.Module)
+        self.over_arch = _OWN if own else None if over_arch is None else tuple(over_arch)
+        self.over, self.head = _above(interaction.out_dim, over_arch, tasks)
+
+    def forward(self, fields_BFD: Tensor | None, sequences: dict[str, JaggedTensor], dense: Tensor) -> Tensor:
+        parts = [] if fields_BFD is None else [fields_BFD]
+        if self.dense_arch is not None:
+            parts.append(self.dense_arch(dense)[:, None])
+        if self.attention is not None:
+            target_BD = sequences["candidates"].values()
+            events_BTD, lengths_B = pad_history(sequences["history"], self.max_length)
+            interest_BD = self.project(self.attention(target_BD, events_BTD, lengths_B))
+            parts += [target_BD[:, None], interest_BD[:, None]]
+        return self.head(self.over(self.interaction(torch.cat(parts, 1))))
+
+
+_OWN = (-1,)  # the over arch is a module of the user's own
+
+
+def _above(width: int, over_arch: Sequence[int] | nn.Module | None, tasks: int) -> tuple[nn.Module, nn.Module]:
+    """Over arch and head over an interaction of that width."""
+    if over_arch is None:
+        if width != tasks:
+            raise InputError(
+                f"over_arch is None, so the interaction's output must be the {tasks} logit(s), but it is {width} wide; "
+                "give over_arch=() for a linear head"
+            )
+        return nn.Identity(), nn.Identity()
+    if isinstance(over_arch, nn.Module):
+        out = getattr(over_arch, "out_dim", None)
+        if not isinstance(out, int):
+            raise InputError(f"over_arch {type(over_arch).__name__} lacks out_dim, the width of its output; set it")
+        return over_arch, SingleHead(out, tasks)
+    if not over_arch:
+        return nn.Identity(), SingleHead(width, tasks)
+    return MLP(width, list(over_arch)), SingleHead(over_arch[-1], tasks)

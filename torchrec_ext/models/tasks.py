@@ -1,0 +1,96 @@
+"""Tasks: a model with the loss around it, as TorchRec's pipelines want them."""
+
+import torch
+from torch import Tensor, nn
+
+from torchrec_ext import contracts
+from torchrec_ext.batch import Batch
+from torchrec_ext.losses import binary_cross_entropy, softmax_cross_entropy
+from torchrec_ext.models.ranker import Ranker
+from torchrec_ext.models.two_tower import TwoTower
+
+
+class RetrievalTask(nn.Module):
+    """Softmax cross-entropy of each target against the batch's candidates.
+
+    The loss is the sum over the rank's targets times ``world_size / total``, so that the mean over
+    ranks, which is what data-parallel and sharded gradients are divided by, is the mean over the
+    targets of the global batch: a rank with fewer targets weighs less.
+
+    Args:
+        model: the two towers.
+        world_size: number of ranks.
+        precision: dtype of the dense part; the loss is float32.
+    """
+
+    def __init__(self, model: TwoTower, world_size: int = 1, precision: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.model = model
+        self.softmax = _Softmax(model, world_size, precision)
+
+    def forward(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """A batch to its loss, and (the same loss, no predictions), detached."""
+        fields_BFD, sequences = self.model.embeddings(batch)
+        return self.softmax(fields_BFD, sequences, batch)
+
+
+class _Softmax(nn.Module):
+    """Both towers and the loss, which TorchRec's tracing takes as one step."""
+
+    def __init__(self, model: TwoTower, world_size: int, precision: torch.dtype) -> None:
+        super().__init__()
+        self.query_tower = model.query_tower
+        self.item_tower = model.item_tower
+        self.scorer = model.scorer
+        self.every_position = model.inputs.every_position
+        self.world_size = world_size
+        self.precision = precision
+
+    def forward(self, fields_BFD: Tensor | None, sequences: dict, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        device = batch.dense.device.type
+        with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
+            queries_ND = self.query_tower(fields_BFD, sequences, batch, self.every_position)
+            logits_NC = self.scorer(queries_ND, self.item_tower(sequences, batch))
+        assert batch.labels is not None and batch.total is not None
+        loss = softmax_cross_entropy(logits_NC, batch.labels, batch.weights, log_q_C=batch.log_q, reduction="sum")
+        loss = loss * (self.world_size / batch.total).float()
+        return loss, (loss.detach(), logits_NC.new_zeros(0))
+
+
+class RankingTask(nn.Module):
+    """Binary cross-entropy with logits of each pair; the loss is scaled as :class:`RetrievalTask` does.
+
+    Args:
+        model: the ranker.
+        world_size: number of ranks.
+    """
+
+    def __init__(self, model: Ranker, world_size: int = 1) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = _Binary(world_size)
+
+    def forward(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """A batch to its loss, and (the same loss, the ``(B, tasks)`` logits), detached."""
+        return self.loss(self.model(batch), batch)
+
+
+class _Binary(nn.Module):
+    def __init__(self, world_size: int) -> None:
+        super().__init__()
+        self.world_size = world_size
+
+    def forward(self, logits: Tensor, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        assert batch.labels is not None and batch.total is not None
+        loss = binary_cross_entropy(logits, batch.labels, batch.weights, reduction="sum")
+        loss = loss * (self.world_size / batch.total).float()
+        return loss, (loss.detach(), logits.detach())
+
+
+def task_for(model: nn.Module, world_size: int = 1, precision: torch.dtype = torch.float32) -> nn.Module:
+    """The task that trains a model: a softmax for a retriever, binary for a ranker."""
+    if isinstance(model, TwoTower):
+        return RetrievalTask(model, world_size, precision)
+    if isinstance(model, contracts.Ranker):
+        return RankingTask(model, world_size)  # type: ignore[arg-type]
+    raise TypeError(f"model should be a TwoTower or a Ranker, received {type(model).__name__}")

@@ -1,0 +1,108 @@
+"""TwoTower: a query vector and item vectors whose score is a dot product."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from torchrec_ext import contracts, plugins
+from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.checks import expect_at_least
+from torchrec_ext.contracts import Scorer, SequenceEncoder
+from torchrec_ext.embeddings import Embeddings
+from torchrec_ext.errors import InputError
+from torchrec_ext.models.towers import ItemTower, QueryTower
+from torchrec_ext.schema import Entity, Schema
+from torchrec_ext.scorers import DotScorer
+
+
+class TwoTower(contracts.Retriever):
+    """A retriever of a query tower and an item tower over sharded tables.
+
+    The history is read through the item table, which the candidates share. Without an encoder and
+    without fields the user's own vector is the query: matrix factorisation.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        encoder: of the history: an instance, a class or a name such as ``"gru"``; None reads none.
+        query_fields: categorical and numeric features of user and context beside the history.
+        item_fields: categorical and numeric side features of the item tower.
+        max_length: newest events of a history that are read, and the window of training.
+        scorer: of queries and items: an instance, a class or a name; a dot product where None.
+
+    Raises:
+        InputError: for an unknown feature or name, or an encoder of another width.
+
+    Example:
+        >>> from torchrec_ext.schema import Feature, Table
+        >>> schema = Schema(
+        ...     (Table("user", 11), Table("item", 21)),
+        ...     (Feature("user", "user", "user", "user"), Feature("item", "item", "item", "item")),
+        ... )
+        >>> TwoTower(schema, dim=8, encoder="gru").inputs.every_position
+        True
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        dim: int = 64,
+        encoder: SequenceEncoder | type[SequenceEncoder] | str | None = None,
+        query_fields: Sequence[str] = (),
+        item_fields: Sequence[str] = (),
+        max_length: int = 200,
+        scorer: Scorer | type[Scorer] | str | None = None,
+    ) -> None:
+        super().__init__()
+        expect_at_least(1, dim=dim, max_length=max_length)
+        self.schema = schema
+        self.dim = dim
+        made = None if encoder is None else plugins.make("encoders", encoder, dim=dim)
+        self.query_fields = tuple(query_fields) if made is not None or query_fields else ("user",)
+        self.item_fields = tuple(item_fields)
+        self.max_length = max_length
+        self.scorer = DotScorer() if scorer is None else plugins.make("scorers", scorer)
+        fields, dense = _chosen(schema, self.query_fields, ("user", "context"), "query_fields")
+        candidate_fields, candidate_dense = _chosen(schema, self.item_fields, ("item",), "item_fields")
+        in_context = {f.name for f in (*schema.features, *schema.dense) if f.entity == "context"}
+        self.inputs = Inputs(
+            fields=fields,
+            dense=dense,
+            max_length=max_length if made is not None else 0,
+            candidates=True,
+            candidate_fields=candidate_fields,
+            candidate_dense=candidate_dense,
+            # the context is that of one target, so each target is an example of its own
+            every_position=bool(getattr(made, "causal", False)) and not in_context & {*fields, *dense},
+        )
+        self.embeddings = Embeddings(schema, dim, self.inputs)
+        self.query_tower = QueryTower(dim, self.inputs, made)
+        self.item_tower = ItemTower(dim, self.inputs)
+
+    @property
+    def encoder(self) -> SequenceEncoder | None:
+        """The encoder of the history, which the query tower holds."""
+        return self.query_tower.encoder
+
+    def encode_queries(self, batch: Batch) -> Tensor:
+        """Users of a batch to ``(B, D)`` query vectors; a collective call."""
+        fields_BFD, sequences = self.embeddings(batch)
+        return self.query_tower(fields_BFD, sequences, batch, False)
+
+    def encode_items(self, batch: Batch) -> Tensor:
+        """Candidates of a batch to ``(C, D)`` item vectors; a collective call."""
+        _, sequences = self.embeddings(batch)
+        return self.item_tower(sequences, batch)
+
+
+def _chosen(
+    schema: Schema, names: Sequence[str], entities: tuple[Entity, ...], argument: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The categorical and the numeric ones among the chosen features."""
+    fields = tuple(n for n in names if n in schema.features_of(*entities))
+    dense = tuple(n for n in names if n in schema.dense_of(*entities))
+    for name in names:
+        if name not in fields + dense:
+            there = (*schema.features_of(*entities), *schema.dense_of(*entities))
+            raise InputError(f"{argument} names {name!r}, which is no such feature; there are {', '.join(there)}")
+    return fields, dense
