@@ -1,0 +1,26 @@
+"""One line a module: how the contract tests build it."""
+
+from torchrec_ext.encoders import GRU, MeanPool
+from torchrec_ext.interactions import ConcatInteraction, ConvolutionInteraction, DotInteraction
+from torchrec_ext.scorers import CosineScorer, DotScorer
+from torchrec_ext.testing import Case
+
+CASES: dict[str, list[Case]] = {
+    "interactions": [
+        Case(ConcatInteraction, num_fields=3, dim=8),
+        Case(ConvolutionInteraction, num_fields=3, dim=8, filters=4),
+        Case(ConvolutionInteraction, num_fields=3, dim=8, filters=4, kernel_size=3, channels="fields"),
+        Case(DotInteraction, num_fields=2, dim=8),
+        Case(DotInteraction, num_fields=4, dim=8, keep_fields=1, own_products=True),
+    ],
+    "encoders": [
+        Case(GRU, dim=8),
+        Case(GRU, dim=8, hidden=6, layers=2, dropout=0.2),
+        Case(MeanPool, dim=8),
+    ],
+    "target_attention": [],
+    "scorers": [
+        Case(CosineScorer, temperature=0.2),
+        Case(DotScorer),
+    ],
+}

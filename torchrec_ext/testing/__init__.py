@@ -1,0 +1,26 @@
+"""Contract tests that a plug-in's own tests subclass.
+
+Example:
+    A test file of a package that brings an interaction holds no more than this:
+
+    >>> from torchrec_ext.interactions import DotInteraction
+    >>> from torchrec_ext.testing import Case, InteractionContract
+    >>> class TestMine(InteractionContract):
+    ...     cases = [Case(DotInteraction, num_fields=3, dim=8, keep_fields=1)]
+"""
+
+from torchrec_ext.testing.case import Case
+from torchrec_ext.testing.encoder import EncoderContract
+from torchrec_ext.testing.interaction import InteractionContract
+from torchrec_ext.testing.module import ModuleContract
+from torchrec_ext.testing.scorer import ScorerContract
+from torchrec_ext.testing.target_attention import TargetAttentionContract
+
+__all__ = [
+    "Case",
+    "EncoderContract",
+    "InteractionContract",
+    "ModuleContract",
+    "ScorerContract",
+    "TargetAttentionContract",
+]

@@ -1,0 +1,23 @@
+"""The promises of an Interaction."""
+
+import torch
+from torch import Tensor, nn
+
+from torchrec_ext.testing.case import Case
+from torchrec_ext.testing.module import ROWS, ModuleContract
+
+
+class InteractionContract(ModuleContract):
+    """Subclass it as ``Test...`` and set ``cases``; each needs ``num_fields`` and ``dim``."""
+
+    def draw(self, case: Case, rows: int = ROWS, seed: int = 1) -> tuple[Tensor, ...]:
+        fields, dim = case.arguments["num_fields"], case.arguments["dim"]
+        return (torch.randn(rows, fields, dim, generator=torch.Generator().manual_seed(seed)),)
+
+    def size(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
+        return (len(inputs[0]), module.out_dim)
+
+    def wrong(self, case: Case) -> list[tuple[str, tuple[Tensor, ...]]]:
+        fields, dim = case.arguments["num_fields"], case.arguments["dim"]
+        shapes = [(ROWS, fields + 1, dim), (ROWS, fields, dim + 1), (ROWS, fields * dim)]
+        return [("fields_BFD", (torch.zeros(shape),)) for shape in shapes]
