@@ -21,8 +21,8 @@ class ExactIndex:
     Args:
         scorer: scores queries against items; None for the dot product. The index neither moves it to
             a device nor switches off its dropout.
-        block: how many scores a rank holds at a time (2**26 are 256 MiB); queries are taken as many at a
-            time as fit, though one at least.
+        block: how many scores a rank holds at a time (2**26 are 256 MiB; twice that for a scorer or several
+            interests); queries are taken as many at a time as fit, though one at least.
         process_group: the ranks that share the catalogue; None for all of them.
 
     Example:
@@ -225,8 +225,8 @@ class ExactIndex:
             dist.all_reduce(own_N, dist.ReduceOp.MAX, group=self.process_group)
         ahead_N = torch.zeros_like(ids_N)
         columns_I = torch.arange(scores_BI.shape[1], device=scores_BI.device)
-        # A query may have many targets: no more rows at a time than there are queries.
-        step = max(1, len(scores_BI))
+        # A query may have many targets; few rows at a time stay in the processor's cache.
+        step = max(1, 2**18 // max(1, scores_BI.shape[1]))
         for start in range(0, len(ids_N), step):
             some = slice(start, start + step)
             scores, own = scores_BI[rows_N[some]], own_N[some, None]
