@@ -5,7 +5,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from torch import nn
@@ -17,13 +17,15 @@ from torchrec_ext.errors import InputError
 def names(group: str) -> list[str]:
     """Names of the plug-ins of a group: built-in ones (the file's name), then those of entry points.
 
+    A built-in name goes first: an entry point cannot take its place.
+
     Args:
         group: ``interactions``, ``encoders``, ``target_attention`` or ``scorers``.
     """
     return [*_built_in(group), *sorted(_entry_points(group).keys() - _built_in(group))]
 
 
-def find(group: str, name: str) -> type[nn.Module]:
+def find(group: str, name: str) -> type:
     """The class of that name.
 
     Args:
@@ -42,7 +44,7 @@ def find(group: str, name: str) -> type[nn.Module]:
     elif name in _built_in(group):
         found = _class_of_file(group, name)
     elif name in _entry_points(group):
-        found = _entry_points(group)[name].load()
+        found = _load(group, name, _entry_points(group)[name])
     else:
         close = difflib.get_close_matches(name, names(group), n=1)
         hint = f", did you mean {close[0]!r}?" if close else ""
@@ -62,23 +64,21 @@ def build(group: str, name: str, **arguments: Any) -> nn.Module:
     """Builds a plug-in by name, checking the arguments against its constructor.
 
     Raises:
-        InputError: for an argument that the constructor does not take, with the nearest it does.
+        InputError: for an argument that the constructor does not take, with the nearest it does, and
+            for one that it needs and did not get.
+
+    Example:
+        >>> build("interactions", "dot", num_fields=3, dim=8).out_dim
+        3
     """
-    cls = find(group, name)
-    takes = _parameters(cls)
-    for argument in arguments:
-        if argument not in takes:
-            close = difflib.get_close_matches(argument, takes, n=1)
-            hint = f", did you mean {close[0]!r}?" if close else ""
-            raise InputError(f"{name} takes no {argument!r}{hint}; it takes {', '.join(takes)}")
-    return cls(**arguments)
+    return _construct(find(group, name), name, arguments)
 
 
 def make(group: str, given: Any, **sizes: int) -> nn.Module:
     """The plug-in a model was given: an instance as it is, a class or a name built with ``sizes``."""
     if isinstance(given, str):
         return build(group, given, **sizes)
-    return given(**sizes) if isinstance(given, type) else given
+    return _construct(given, given.__name__, sizes) if isinstance(given, type) else given
 
 
 def specification(module: nn.Module, *, without: tuple[str, ...] = ()) -> dict[str, Any] | None:
@@ -90,7 +90,8 @@ def specification(module: nn.Module, *, without: tuple[str, ...] = ()) -> dict[s
 
     Returns:
         ``{"class": "package.module:Class", "arguments": {...}}`` of plain JSON values, or None if an
-        argument is not kept under its own name or is no plain value.
+        argument is not kept under its own name or is neither a plain value nor a module that can be
+        described, or if the class stands inside a function, where nothing finds it again.
 
     Example:
         >>> from torchrec_ext.encoders import GRU
@@ -98,31 +99,22 @@ def specification(module: nn.Module, *, without: tuple[str, ...] = ()) -> dict[s
         'torchrec_ext.encoders.gru:GRU'
     """
     cls = type(module)
-    arguments: dict[str, Any] = {}
-    for name in _parameters(cls):
-        if name in without:
-            continue
-        value = getattr(module, name, _missing)
-        if isinstance(value, nn.Module):
-            value = specification(value)
-            if value is None:
-                return None
-        if value is _missing or not _plain(value):
-            return None
-        arguments[name] = value
+    takes = [p for p in _parameters(cls) if p.name not in without]
+    if "<locals>" in cls.__qualname__ or any(p.kind not in _NAMED for p in takes):
+        return None
+    arguments = {p.name: _described(getattr(module, p.name, _missing)) for p in takes}
+    if _missing in arguments.values():
+        return None
     return {"class": f"{cls.__module__}:{cls.__qualname__}", "arguments": arguments}
 
 
 def rebuild(spec: dict[str, Any], **more: Any) -> nn.Module:
     """Builds what :func:`specification` described; ``more`` are arguments that are not plain values."""
-    arguments = {
-        k: rebuild(v) if isinstance(v, dict) and v.keys() == {"class", "arguments"} else v
-        for k, v in spec["arguments"].items()
-    }
     built = _imported(spec["class"])
     if not (isinstance(built, type) and issubclass(built, nn.Module)):
         raise InputError(f"{spec['class']!r} is no nn.Module class; the description was altered")
-    return built(**arguments, **more)
+    arguments = {name: _rebuilt(value) for name, value in spec["arguments"].items()}
+    return _construct(built, spec["class"], {**arguments, **more})
 
 
 def hand_on(package: str) -> tuple[Callable[[str], type], Callable[[], list[str]]]:
@@ -146,29 +138,63 @@ def hand_on(package: str) -> tuple[Callable[[str], type], Callable[[], list[str]
 
 
 _missing = object()
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def _plain(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(_plain(v) for v in value)
+def _described(value: Any) -> Any:
+    """The value as plain JSON values, or ``_missing`` where there is no way."""
+    if isinstance(value, (list, tuple, nn.ModuleList)):
+        parts = [_described(part) for part in value]
+        return _missing if _missing in parts else parts
+    if isinstance(value, nn.Module):
+        return specification(value) or _missing
     if isinstance(value, dict):
-        return all(isinstance(k, str) and _plain(v) for k, v in value.items())
-    return value is None or isinstance(value, (str, int, float, bool))
+        named = {name: _described(part) for name, part in value.items()}
+        return _missing if _missing in named.values() or not all(isinstance(n, str) for n in named) else named
+    return value if value is None or isinstance(value, (str, int, float, bool)) else _missing
 
 
-def _parameters(cls: type) -> list[str]:
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return [p.name for p in inspect.signature(cls).parameters.values() if p.kind in kinds]
+def _rebuilt(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rebuilt(part) for part in value]
+    if isinstance(value, dict):
+        if value.keys() == {"class", "arguments"}:
+            return rebuild(value)
+        return {name: _rebuilt(part) for name, part in value.items()}
+    return value
+
+
+def _parameters(cls: type) -> list[inspect.Parameter]:
+    # A module without a constructor of its own has the one of nn.Module, which takes nothing.
+    own = cls.__init__ is not nn.Module.__init__  # type: ignore[misc]
+    return [*inspect.signature(cls).parameters.values()] if own else []
+
+
+def _construct(cls: type, shown: str, arguments: dict[str, Any]) -> Any:
+    parameters = _parameters(cls)
+    takes = [p.name for p in parameters if p.kind in _NAMED]
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+    for argument in arguments:
+        if argument not in takes and not takes_any:
+            close = difflib.get_close_matches(argument, takes, n=1)
+            hint = f", did you mean {close[0]!r}?" if close else ""
+            raise InputError(f"{shown} takes no {argument!r}{hint}; it takes {', '.join(takes) or 'nothing'}")
+    needed = [p.name for p in parameters if p.kind in _NAMED and p.default is p.empty]
+    if missing := [name for name in needed if name not in arguments]:
+        raise InputError(
+            f"{shown} needs {', '.join(missing)}; give {'it' if len(missing) == 1 else 'them'} too"
+        )
+    return cls(**arguments)
 
 
 def _built_in(group: str) -> list[str]:
     if group not in GROUPS:
         raise InputError(f"no plug-in group {group!r}; groups are {', '.join(GROUPS)}")
     folder = import_module(f"torchrec_ext.{group}")
-    return sorted(m.name for m in pkgutil.iter_modules(folder.__path__))
+    return sorted(m.name for m in pkgutil.iter_modules(folder.__path__) if not m.name.startswith("_"))
 
 
-def _class_of_file(group: str, stem: str) -> type[nn.Module]:
+def _class_of_file(group: str, stem: str) -> type:
     module = import_module(f"torchrec_ext.{group}.{stem}")
     kept = [
         c
@@ -180,12 +206,25 @@ def _class_of_file(group: str, stem: str) -> type[nn.Module]:
     return kept[0]
 
 
-def _entry_points(group: str) -> dict[str, Any]:
-    return {e.name: e for e in entry_points(group=f"torchrec_ext.{group}")}
+def _entry_points(group: str) -> dict[str, list[EntryPoint]]:
+    """Those of each name: there are several where two packages chose the same."""
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=f"torchrec_ext.{group}"):
+        found.setdefault(point.name, []).append(point)
+    return found
+
+
+def _load(group: str, name: str, points: list[EntryPoint]) -> Any:
+    places = sorted({point.value for point in points})
+    if len(places) > 1:
+        raise InputError(f"several packages bring {group} named {name!r}; say which: {' or '.join(places)}")
+    return _imported(places[0])
 
 
 def _imported(path: str) -> Any:
     module, _, name = path.partition(":")
+    if not all(part.isidentifier() for part in f"{module}.{name}".split(".")):
+        raise InputError(f"{path!r} should read 'package.module:Class'")
     try:
         found: Any = import_module(module)
         for part in name.split("."):

@@ -53,7 +53,7 @@ class GRU(StreamingEncoder):
 
     def initial_state(self, batch_size: int) -> Tensor:
         """``(B, layers, hidden)`` zeros; a user's state is a row."""
-        return self.recurrence.weight_hh_l0.new_zeros(batch_size, self.layers, self.hidden)
+        return next(self.parameters()).new_zeros(batch_size, self.layers, self.hidden)
 
     def step(self, state: Tensor, event_BD: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, layers, hidden)`` state and next ``(B, D)`` event to new state and ``(B, hidden)`` output."""
@@ -67,4 +67,4 @@ class GRU(StreamingEncoder):
             return self.recurrence(events_BTD, state)
         # A CPU without bfloat16 instructions runs the recurrence under autocast 15 times slower.
         with torch.autocast("cpu", enabled=False):
-            return self.recurrence(events_BTD.to(self.recurrence.weight_hh_l0.dtype), state)
+            return self.recurrence(events_BTD.to(next(self.parameters()).dtype), state)

@@ -20,6 +20,7 @@ class MeanPool(StreamingEncoder):
     """
 
     causal = True
+    anchor: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ class Case:
         self.cannot = dict(cannot or {})
         self.arguments = arguments
 
-    def build(self, seed: int = 0, **changed: Any) -> nn.Module:
+    def build(self, seed: int = 0, **changed: Any) -> Any:
         """A module in training mode, its weights drawn from ``seed``; ``changed`` arguments go first."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

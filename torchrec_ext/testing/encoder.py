@@ -1,8 +1,10 @@
 """The promises of a SequenceEncoder, and of a StreamingEncoder where it is one."""
 
+from typing import Any
+
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchrec_ext.contracts import StreamingEncoder
 from torchrec_ext.testing.case import Case
@@ -20,7 +22,7 @@ class EncoderContract(ModuleContract):
         lengths = torch.tensor([EVENTS, 0, 1, EVENTS - 2, 2])[torch.arange(rows) % 5]
         return events, lengths
 
-    def size(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
+    def size(self, module: Any, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
         return (*inputs[0].shape[:2], module.out_dim)
 
     def real(self, output: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:

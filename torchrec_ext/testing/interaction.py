@@ -1,7 +1,9 @@
 """The promises of an Interaction."""
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchrec_ext.testing.case import Case
 from torchrec_ext.testing.module import ROWS, ModuleContract
@@ -14,7 +16,7 @@ class InteractionContract(ModuleContract):
         fields, dim = case.arguments["num_fields"], case.arguments["dim"]
         return (torch.randn(rows, fields, dim, generator=torch.Generator().manual_seed(seed)),)
 
-    def size(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
+    def size(self, module: Any, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
         return (len(inputs[0]), module.out_dim)
 
     def wrong(self, case: Case) -> list[tuple[str, tuple[Tensor, ...]]]:

@@ -1,8 +1,10 @@
 """The promises of a Scorer."""
 
+from typing import Any
+
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchrec_ext.testing.case import Case
 from torchrec_ext.testing.module import ROWS, ModuleContract, close
@@ -20,7 +22,7 @@ class ScorerContract(ModuleContract):
         queries = torch.randn(rows, width, generator=generator)
         return queries, torch.randn(rows, CANDIDATES, width, generator=generator)
 
-    def size(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
+    def size(self, module: Any, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
         return (len(inputs[0]), CANDIDATES)
 
     def wrong(self, case: Case) -> list[tuple[str, tuple[Tensor, ...]]]:

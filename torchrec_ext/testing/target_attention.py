@@ -1,7 +1,9 @@
 """The promises of a TargetAttention."""
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchrec_ext.testing.case import Case
 from torchrec_ext.testing.module import ROWS, ModuleContract, close
@@ -20,7 +22,7 @@ class TargetAttentionContract(ModuleContract):
         lengths = torch.tensor([EVENTS, 0, 1, EVENTS - 2, 2])[torch.arange(rows) % 5]
         return target, events, lengths
 
-    def size(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
+    def size(self, module: Any, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
         return (len(inputs[0]), module.out_dim)
 
     def wrong(self, case: Case) -> list[tuple[str, tuple[Tensor, ...]]]:

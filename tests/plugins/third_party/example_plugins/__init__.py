@@ -1,0 +1,1 @@
+"""An interaction and an encoder that torchrec_ext knows nothing of."""
