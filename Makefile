@@ -4,7 +4,7 @@
 BACKEND ?= cpu
 ENV := $(if $(filter cpu,$(BACKEND)),.venv,.venv-$(BACKEND))
 # An environment that stands keeps its own interpreter until PYTHON names another.
-RUNNER := $(or $(PYTHON),$(shell test -x $(ENV)/bin/python && echo $(ENV)/bin/python),python3)
+RUNNER = $(or $(PYTHON),$(shell test -x $(ENV)/bin/python && echo $(ENV)/bin/python),python3)
 PYTEST := OMP_NUM_THREADS=1 $(ENV)/bin/python -m pytest -n 2 --dist loadfile
 
 .PHONY: setup demo test test-slow lint lock clean
