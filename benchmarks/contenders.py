@@ -1,5 +1,6 @@
 """The ways to look up and train embedding tables that the benchmark compares, all with the same weights."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTensor
 from torchrec.distributed import DistributedModelParallel
-from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
 from torchrec.distributed.sharding_plan import (
     column_wise,
     construct_module_sharding_plan,
@@ -21,6 +21,8 @@ from torchrec.distributed.sharding_plan import (
 from torchrec.distributed.types import ShardingPlan
 from torchrec.optim import RowWiseAdagrad
 from torchrec.optim.apply_optimizer_in_backward import apply_optimizer_in_backward
+
+from torchrec_ext.distributed.sharders import BagSharder
 
 LEARNING_RATE = 0.01
 SHARDINGS = ("table_wise", "row_wise", "column_wise", "data_parallel")
@@ -110,11 +112,12 @@ def _sharded(sharding: str, weights_TRW: Tensor, optimizer: str, learns: bool) -
         "column_wise": lambda table: column_wise(ranks=list(range(world_size))),
         "data_parallel": lambda table: data_parallel(),
     }
-    sharder = EmbeddingBagCollectionSharder()
+    sharder = BagSharder()
     plan = construct_module_sharding_plan(
         model.ebc,
         {f"table_{table}": ways[sharding](table) for table in range(tables)},
         sharder=sharder,
+        local_size=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
         device_type=device.type,
     )
     parallel = DistributedModelParallel(

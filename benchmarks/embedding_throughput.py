@@ -11,10 +11,8 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import timedelta
 
 import contenders
 import id_batches
@@ -23,25 +21,32 @@ import throughput_report as report
 import torch
 import torch.distributed as dist
 import tyro
-from throughput_settings import Case, Settings, cases, check
+from throughput_settings import Case, Settings, cases, check, check_memory
 
+from torchrec_ext.distributed import Group, join_group
 from torchrec_ext.errors import InputError
 
 
 def main() -> None:
     """Reads the command line, measures, and reports from rank 0."""
     silence()
-    with process_group() as rank:
-        try:
-            settings = tyro.cli(Settings, console_outputs=rank == 0)
-            check(settings)
-            run(settings, rank)
-        except (InputError, SystemExit) as refusal:
-            if isinstance(refusal, InputError) and rank == 0:
-                print(f"error: {refusal}", file=sys.stderr)
-            # Torchrun stops the others when one rank leaves: none may before rank 0 has spoken.
-            dist.all_reduce(torch.zeros(1))
-            raise SystemExit(2 if isinstance(refusal, InputError) else refusal.code) from None
+    first = int(os.environ.get("RANK", 0)) == 0
+    try:
+        settings = tyro.cli(Settings, console_outputs=first)
+        check(settings)
+        group = join_group(settings.device)
+        check_memory(settings)
+        run(settings, group)
+    except (InputError, SystemExit) as refusal:
+        if isinstance(refusal, InputError) and first:
+            print(f"error: {refusal}", file=sys.stderr)
+        # Torchrun stops the others when one rank leaves: none may before rank 0 has spoken.
+        join_group()
+        dist.all_reduce(torch.zeros(1))
+        raise SystemExit(2 if isinstance(refusal, InputError) else refusal.code) from None
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def silence() -> None:
@@ -54,49 +59,30 @@ def silence() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-@contextmanager
-def process_group() -> Iterator[int]:
-    """Torchrun's process group, or a group of one; gives this process's rank."""
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    if "RANK" in os.environ:
-        dist.init_process_group(backend, timeout=timedelta(minutes=10))
-    else:
-        os.environ["LOCAL_WORLD_SIZE"] = "1"
-        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
-    try:
-        yield dist.get_rank()
-    finally:
-        dist.destroy_process_group()
-
-
-def run(settings: Settings, rank: int) -> None:
+def run(settings: Settings, group: Group) -> None:
     """Measures all cases; rank 0 prints each as it is done and writes the files at the end."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    device = torch.device(settings.device)
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-        torch.cuda.set_device(device)
     started = time.perf_counter()
     results = []
     for case in cases(settings):
-        found = measure_case(case, settings, device)
+        found = measure_case(case, settings, group.device)
         results += found
-        if rank == 0:
+        if group.first:
             print(report.table(found) + "\n", flush=True)
         gc.collect()
-    if rank != 0:
+    if not group.first:
         return
     print(f"{time.perf_counter() - started:.0f} s in all; GB/s counts the bytes that a step must move")
-    if dist.get_world_size() > 1:
+    if group.world_size > 1:
         print("embedding_bag, unsharded_ebc: each rank has a whole copy and learns from its own batch alone")
     if settings.output is not None:
         content = {
             "benchmark": "embedding_throughput",
-            "machine": report.machine(device),
+            "machine": report.machine(group.device),
             "versions": report.versions(),
             "settings": asdict(settings),
-            "world_size": dist.get_world_size(),
+            "world_size": group.world_size,
             "results": results,
         }
         settings.output.write_text(json.dumps(content, indent=1, default=str) + "\n")

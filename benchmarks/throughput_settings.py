@@ -98,7 +98,7 @@ def cases(settings: Settings) -> list[Case]:
 
 
 def check(settings: Settings) -> None:
-    """Refuses what cannot be measured, before anything is built; every rank comes to the same verdict."""
+    """Refuses what cannot be measured, before there is a process group; all ranks judge alike."""
     for name in ("tables", "rows", "width", "pooling", "batch", "zipf", "passes", "contenders"):
         if not getattr(settings, name):
             raise InputError(f"--{name} is empty: give at least one value")
@@ -135,14 +135,13 @@ def check(settings: Settings) -> None:
             raise InputError(f"--{name} {path}: give a file in a folder that exists and can be written to")
     if settings.plot is not None and find_spec("matplotlib") is None:
         raise InputError("--plot needs matplotlib: install it or leave --plot away")
-    check_memory(settings, local_ranks)
 
 
 def check_width(settings: Settings) -> None:
     """Refuses widths that the kernels behind a sharded collection do not take."""
     if not set(settings.contenders) & set(contenders.SHARDINGS):
         return
-    ranks = dist.get_world_size() if "column_wise" in settings.contenders else 1
+    ranks = int(os.environ.get("WORLD_SIZE", 1)) if "column_wise" in settings.contenders else 1
     unit = 4 * ranks
     for width in settings.width:
         if width % unit:
@@ -153,12 +152,12 @@ def check_width(settings: Settings) -> None:
             )
 
 
-def check_memory(settings: Settings, local_ranks: int) -> None:
-    """Refuses the first case whose contenders do not fit side by side."""
+def check_memory(settings: Settings) -> None:
+    """Refuses the first case whose contenders do not fit side by side; all ranks call it together."""
     if settings.device == "cuda":
         free = torch.tensor(torch.cuda.mem_get_info(int(os.environ.get("LOCAL_RANK", 0)))[0])
     else:
-        free = torch.tensor(available_memory() // local_ranks)
+        free = torch.tensor(available_memory() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     dist.all_reduce(free, dist.ReduceOp.MIN)
     for case in cases(settings):
         needed = contenders.memory_needed(

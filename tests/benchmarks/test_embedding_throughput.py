@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from contenders import SHARDINGS
-from throughput_settings import Case, Settings, check
+from throughput_settings import Case, Settings, check, check_memory
 
 from torchrec_ext.errors import InputError
 
@@ -96,7 +96,6 @@ def test_entry_point_refuses() -> None:
 
 
 WRONG = [
-    ({"rows": (2_000_000_000,)}, "4 tables x 2,000,000,000 rows"),
     ({"rows": ()}, "--rows is empty"),
     ({"pooling": (0,)}, "--pooling holds 0"),
     ({"rounds": 0}, "--rounds is 0"),
@@ -109,7 +108,6 @@ WRONG = [
 ]
 
 
-@pytest.mark.usefixtures("group_of_one")
 @pytest.mark.parametrize(("change", "message"), WRONG, ids=[message for _, message in WRONG])
 def test_check_names_the_setting(
     change: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
@@ -122,8 +120,14 @@ def test_check_names_the_setting(
 
 
 @pytest.mark.usefixtures("group_of_one")
+def test_check_memory() -> None:
+    check_memory(Settings(rows=(100,)))
+    with pytest.raises(InputError, match=r"^4 tables x 2,000,000,000 rows .* needs 16448\.0 GB"):
+        check_memory(Settings(rows=(2_000_000_000,)))
+
+
 def test_check_accepts() -> None:
-    check(Settings(rows=(100,)))
+    check(Settings())
     check(Settings(rows=(100,), width=(50,), contenders=("embedding_bag", "unsharded_ebc")))
 
 
