@@ -12,6 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from torchrec_ext.batch import Inputs
+
 
 class Interaction(nn.Module, ABC):
     """Field vectors to one vector.
@@ -107,6 +109,7 @@ class Retriever(nn.Module, ABC):
     An index serves it when the scorer is indexable, exhaustive scoring otherwise.
     """
 
+    inputs: Inputs
     scorer: Scorer
 
     @abstractmethod
@@ -120,6 +123,8 @@ class Retriever(nn.Module, ABC):
 
 class Ranker(nn.Module, ABC):
     """Examples to logits: may cross user and item freely, and cannot be indexed."""
+
+    inputs: Inputs
 
     @abstractmethod
     def forward(self, batch: Any) -> Tensor:

@@ -86,7 +86,7 @@ class Preparation:
                     f"the events lack the column {feature.column!r} that the model reads as context; "
                     f"they have {', '.join(map(str, frame.columns))}"
                 )
-            context[feature.name] = self._context(feature, frame[feature.column])
+            context[feature.name] = self.context(feature, frame[feature.column])
         by = frame["timestamp"].to_numpy(np.float64) if "timestamp" in frame else None
         return EventLog.sort(
             frame["user"],
@@ -119,7 +119,8 @@ class Preparation:
             {k: (m, s) for k, (m, s) in json.loads((folder / "scales.json").read_text()).items()},
         )
 
-    def _context(self, feature: Feature | DenseFeature, values: pd.Series) -> np.ndarray:
+    def context(self, feature: Feature | DenseFeature, values: pd.Series) -> np.ndarray:
+        """(n,) rows or standardised numbers of a context feature."""
         if isinstance(feature, Feature):
             return self.vocabularies[feature.table].rows(values)
         mean, deviation = self.scales[feature.name]

@@ -45,7 +45,7 @@ class QueryTower(nn.Module):
         if self.encoder is None:
             return self.project(torch.cat(beside, 1))
         events_BTD, lengths_B = pad_history(sequences["history"], self.max_length)
-        states_BTH = self.encoder(events_BTD, lengths_B, _times(batch, sequences, events_BTD))
+        states_BTH = self.encoder(events_BTD, lengths_B, _times(batch, lengths_B, events_BTD.shape[1]))
         if not every_position:
             return self.project(torch.cat([last_state(states_BTH, lengths_B), *beside], 1))
         real_BT = torch.arange(states_BTH.shape[1], device=states_BTH.device) < lengths_B[:, None]
@@ -85,9 +85,9 @@ def _segment_means(values_SD: Tensor, lengths_C: Tensor) -> Tensor:
     return sums / lengths_C.clamp(min=1).unsqueeze(1)
 
 
-def _times(batch: Batch, sequences: dict[str, JaggedTensor], events_BTD: Tensor) -> Tensor | None:
+def _times(batch: Batch, lengths_B: Tensor, events: int) -> Tensor | None:
+    """``(B, events)`` float64 seconds; fbgemm pads no float64, and float32 counts a year of seconds in steps of 2."""
     if batch.history_times is None:
         return None
-    offsets = sequences["history"].offsets()
-    times = torch.ops.fbgemm.jagged_to_padded_dense(batch.history_times[:, None], [offsets], [events_BTD.shape[1]])
-    return times.squeeze(2)
+    real_BT = torch.arange(events, device=lengths_B.device) < lengths_B[:, None]
+    return batch.history_times.new_zeros(real_BT.shape).masked_scatter(real_BT, batch.history_times)

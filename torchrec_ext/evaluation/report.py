@@ -1,0 +1,50 @@
+"""Report: figures and the protocol they were measured under."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+
+class Report(Mapping[str, float]):
+    """Figures by name, with the words without which they mean nothing; prints as a table.
+
+    Args:
+        figures: name -> value.
+        protocol: how they were measured.
+        part: which part of the split.
+
+    Example:
+        >>> report = Report({"auc": 0.75}, protocol="by ratio", part="test")
+        >>> report["auc"], list(report)
+        (0.75, ['auc'])
+        >>> print(report)
+        test (by ratio)
+        auc  0.7500
+    """
+
+    def __init__(self, figures: Mapping[str, float], *, protocol: str, part: str) -> None:
+        self.figures = dict(figures)
+        self.protocol = protocol
+        self.part = part
+
+    def __getitem__(self, name: str) -> float:
+        return self.figures[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.figures)
+
+    def __len__(self) -> int:
+        return len(self.figures)
+
+    def __str__(self) -> str:
+        width = max((len(name) for name in self.figures), default=0)
+        lines = [
+            f"{name.ljust(width)}  {value:,.0f}" if float(value).is_integer() and value > 1 else f"{name.ljust(width)}  {value:.4f}"
+            for name, value in self.figures.items()
+        ]
+        return "\n".join([f"{self.part} ({self.protocol})", *lines])
+
+    def save(self, path: Path, **more: object) -> None:
+        """Writes the figures, the protocol and ``more`` as JSON."""
+        content = {**self.figures, "protocol": self.protocol, "part": self.part, **more}
+        path.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,102 @@
+"""Vectors of a retriever's queries and items, each rank encoding its share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from torchrec_ext import contracts
+from torchrec_ext.batch import Batch
+from torchrec_ext.data.batches import Batcher
+from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.distributed import world
+from torchrec_ext.errors import InputError
+from torchrec_ext.retrieval.exact_index import ExactIndex
+
+
+def build_index(model: contracts.Retriever, batcher: Batcher, rows: np.ndarray | None = None, chunk: int = 8192) -> ExactIndex:
+    """Encodes this rank's slice of the items and indexes it; every rank must call it.
+
+    Args:
+        model: a sharded retriever.
+        batcher: of the model's inputs.
+        rows: (n,) int64 item rows that may be recommended; None for the whole catalogue.
+        chunk: items encoded at a time.
+    """
+    rank, world_size = world()
+    if rows is None:
+        rows = np.arange(1, len(batcher.preparation.vocabularies["item"]))
+    # rounded up alike, so that every rank makes the same number of collective calls
+    share = -(-len(rows) // world_size)
+    mine = rows[rank * share : (rank + 1) * share]
+    parts = [model.encode_items(on_device(batcher.items(mine[i : i + chunk]), model)) for i in range(0, share, chunk)]
+    index = ExactIndex(model.scorer)
+    vectors = torch.cat(parts)
+    index.build(vectors, torch.from_numpy(mine).to(vectors.device))
+    return index
+
+
+def encode_users(model: contracts.Retriever, batcher: Batcher, users: np.ndarray, ends: np.ndarray, **context: np.ndarray) -> Tensor:
+    """Query vectors of users, each rank encoding its share; every rank must call it.
+
+    Args:
+        model: a sharded retriever.
+        batcher: of the model's inputs and the known events.
+        users: (n,) int64 users of the log.
+        ends: (n,) int64 end of each user's known events.
+        context: (n,) context features.
+
+    Returns:
+        (n, D) float32 queries, the same on every rank.
+    """
+    rank, world_size = world()
+    share = -(-len(users) // world_size)
+    mine = np.minimum(np.arange(rank * share, (rank + 1) * share), len(users) - 1)  # the last rank repeats a user
+    batch = batcher.queries(users[mine], ends[mine], {name: values[mine] for name, values in context.items()})
+    queries = model.encode_queries(on_device(batch, model)).float()
+    if world_size == 1:
+        return queries
+    gathered = queries.new_empty(share * world_size, *queries.shape[1:])
+    dist.all_gather_into_tensor(gathered, queries.contiguous())
+    return gathered[: len(users)]
+
+
+def preparation_of(model: nn.Module) -> Preparation:
+    """How the model's ids became rows.
+
+    Raises:
+        InputError: if the model was neither trained by fit nor opened by load.
+    """
+    found = getattr(model, "preparation", None)
+    if found is None:
+        raise InputError(
+            f"the {type(model).__name__} does not know the ids of its data; train it with training.fit, open it with "
+            "training.load, or shard it and set model.preparation = train.preparation"
+        )
+    return found
+
+
+def on_device(batch: Batch, model: nn.Module) -> Batch:
+    """The batch where the model computes."""
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    if device.type == "meta":
+        raise InputError(
+            f"the tables of the {type(model).__name__} are not there yet; train it with training.fit, "
+            "or give each rank its part with distributed.shard"
+        )
+    return batch.to(device)
+
+
+@contextmanager
+def inference(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients, and the mode it had afterwards."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)

@@ -1,0 +1,172 @@
+"""Checkpoints: weights, optimizer, vocabulary, schema and data position in one folder, written atomically."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException
+from torchrec.optim.keyed import CombinedOptimizer
+
+from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.errors import InputError
+from torchrec_ext.plugins import specification
+from torchrec_ext.training.safe_reader import SafeReader
+
+VERSION = 1
+
+
+def save_checkpoint(
+    run: Path,
+    step: int,
+    model: nn.Module,
+    optimizer: CombinedOptimizer,
+    preparation: Preparation,
+    position: dict[str, Any],
+    keep: int = 2,
+) -> Path:
+    """Writes ``run/checkpoints/step-<step>``; every rank must call it.
+
+    The folder appears under its name only when it is whole; ``latest`` names the newest. The newest
+    ``keep`` stay, and the one that ``best`` names.
+
+    Args:
+        run: folder of the run, on a file system that every rank sees.
+        step: optimizer steps taken.
+        model: the model itself, whose tables are sharded.
+        optimizer: of :func:`~torchrec_ext.training.optimizers.make_optimizer`.
+        preparation: how ids became rows.
+        position: epoch and step within it, and what early stopping knows; plain JSON values.
+        keep: how many of the newest stay.
+    """
+    folder = run / "checkpoints" / f"step-{step:08d}"
+    partial = folder.with_suffix(".partial")
+    first = dist.get_rank() == 0
+    if first:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    dist.barrier()
+    dcp.save(_state(model, optimizer), storage_writer=dcp.FileSystemWriter(partial))
+    if first:
+        preparation.save(partial / "preparation")
+        _write(partial / "model.json", {"version": VERSION, "model": specification(model, without=("schema",))})
+        _write(partial / "position.json", position)
+        sizes = {str(p.relative_to(partial)): p.stat().st_size for p in partial.rglob("*") if p.is_file()}
+        _write(partial / "manifest.json", sizes)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+        point(run, "latest", folder)
+        _prune(run, keep)
+    dist.barrier()
+    return folder
+
+
+def point(run: Path, name: str, folder: Path) -> None:
+    """Makes ``run/checkpoints/<name>`` name a checkpoint, in one step; rank 0 calls it."""
+    pointer = run / "checkpoints" / name
+    new = pointer.with_suffix(".new")
+    new.write_text(folder.name + "\n")
+    new.rename(pointer)
+
+
+def find_checkpoint(path: Path | str, *names: str) -> Path:
+    """The checkpoint that a path means, checked to be whole.
+
+    Args:
+        path: folder of a checkpoint or of a run.
+        names: pointers to try in a run, ``best`` and ``latest`` unless told.
+
+    Raises:
+        InputError: if there is none, or one was cut short.
+    """
+    path = Path(path)
+    folder = path
+    for name in names or ("best", "latest"):
+        pointer = path / "checkpoints" / name
+        if pointer.is_file():
+            folder = pointer.parent / pointer.read_text().strip()
+            break
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        what = "has no finished checkpoint" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {what}; name the folder of a run or of one of its checkpoints")
+    try:
+        sizes = json.loads(manifest.read_text())
+    except ValueError as error:
+        raise InputError(f"{manifest} is cut short ({error}); take an older checkpoint of the run") from error
+    for name, size in sizes.items():
+        file = folder / name
+        found = file.stat().st_size if file.is_file() else 0
+        if found != size:
+            raise InputError(
+                f"the checkpoint {folder} is cut short: {name} has {found:,} bytes, {size:,} were written; "
+                "take an older checkpoint of the run"
+            )
+    return folder
+
+
+def load_weights(folder: Path, model: nn.Module) -> None:
+    """Reads the weights into a sharded model, whatever the sharding they were written with; collective."""
+    _read(folder, {"model": model.state_dict()})
+
+
+def load_training_state(folder: Path, model: nn.Module, optimizer: CombinedOptimizer) -> dict[str, Any]:
+    """Reads weights and optimizer state; every rank must call it.
+
+    Returns:
+        The position that was saved.
+
+    Raises:
+        InputError: if the optimizer state has another form, as after a change between a fused and a
+            replicated or a column-wise table.
+    """
+    state = _state(model, optimizer)
+    _read(folder, state)
+    current = optimizer.state_dict()
+    optimizer.load_state_dict({**current, "state": state["optimizer"]})
+    return json.loads((folder / "position.json").read_text())
+
+
+def read_model_description(folder: Path) -> dict[str, Any] | None:
+    """What :func:`~torchrec_ext.plugins.rebuild` needs, or None for a model that cannot be described."""
+    content = json.loads((folder / "model.json").read_text())
+    if content["version"] != VERSION:
+        raise InputError(
+            f"{folder} was written in version {content['version']} of the format, this release reads {VERSION}; "
+            "install the release that wrote it"
+        )
+    return content["model"]
+
+
+def _state(model: nn.Module, optimizer: CombinedOptimizer) -> dict[str, Any]:
+    # the settings of the optimizers are not tensors; they come from the run's own settings
+    return {"model": model.state_dict(), "optimizer": optimizer.state_dict()["state"]}
+
+
+def _read(folder: Path, state: dict[str, Any]) -> None:
+    try:
+        dcp.load(state, storage_reader=SafeReader(folder))
+    except CheckpointException as error:
+        causes = [cause for cause, _ in error.failures.values()] if hasattr(error, "failures") else [error]
+        cause = next((c for c in causes if isinstance(c, InputError)), causes[0] if causes else error)
+        if isinstance(cause, InputError):
+            raise InputError(str(cause)) from error
+        raise InputError(
+            f"the checkpoint {folder} does not fit the model: {str(cause).strip().splitlines()[0]}; "
+            "open it with the schema, dim, modules and kind of sharding it was trained with"
+        ) from error
+
+
+def _prune(run: Path, keep: int) -> None:
+    best = run / "checkpoints" / "best"
+    kept = {best.read_text().strip()} if best.is_file() else set()
+    for old in sorted((run / "checkpoints").glob("step-????????"))[: -max(keep, 1)]:
+        if old.name not in kept:
+            shutil.rmtree(old)
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,65 @@
+"""load(): opens a run in any number of processes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import nn
+
+from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.distributed import shard
+from torchrec_ext.errors import InputError
+from torchrec_ext.plugins import rebuild
+from torchrec_ext.schema import Schema
+from torchrec_ext.training.checkpoint import find_checkpoint, load_weights, read_model_description
+
+
+def load(
+    path: Path | str,
+    *,
+    model: nn.Module | None = None,
+    sharding: Mapping[str, str] | None = None,
+    device: str = "cpu",
+) -> nn.Module:
+    """Opens the best checkpoint of a run, or the newest where none is best; every rank must call it.
+
+    In a notebook it makes a process group of one; under torchrun it shards over all ranks, whatever
+    the sharding and the number of processes it was trained with.
+
+    Args:
+        path: folder of a run or of one of its checkpoints.
+        model: built but not sharded, for a model with parts that cannot be described in JSON; None
+            builds the one that was trained.
+        sharding: see :func:`torchrec_ext.distributed.shard`.
+        device: ``cpu`` or ``cuda``.
+
+    Returns:
+        The model in evaluation mode, ready for evaluate, recommend and predict.
+
+    Raises:
+        InputError: if there is no whole checkpoint, or ``model`` has another schema.
+    """
+    folder = find_checkpoint(path)
+    preparation = Preparation.load(folder / "preparation")
+    if model is None:
+        description = read_model_description(folder)
+        if description is None:
+            raise InputError(f"the model of {path} has parts that cannot be built from JSON; hand it in as model=")
+        model = rebuild(description, schema=preparation.schema)
+    check_schema(getattr(model, "schema", preparation.schema), preparation.schema, folder)
+    shard(model, sharding=sharding, device=device)
+    load_weights(folder, model)
+    model.preparation = preparation  # type: ignore[assignment]
+    return model.eval()
+
+
+def check_schema(own: Schema, saved: Schema, folder: Path) -> None:
+    """Refuses a checkpoint of another schema, naming the first difference."""
+    for kind in ("tables", "features", "dense"):
+        mine, theirs = getattr(own, kind), getattr(saved, kind)
+        if mine != theirs:
+            pairs = [(m, t) for m, t in zip(mine, theirs, strict=False) if m != t]
+            difference = f"{pairs[0][0]} here, {pairs[0][1]} there" if pairs else f"{len(mine)} here, {len(theirs)} there"
+            raise InputError(
+                f"the checkpoint {folder} has another schema ({kind}: {difference}); use the data it was trained on, "
+                "or start a new run"
+            )

@@ -1,0 +1,74 @@
+"""What a training run tells while it runs: a progress bar, TensorBoard, the history and its curves."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from torchrec_ext.training.curves import draw_curves
+
+
+class Progress:
+    """Rank 0's voice; silent on the others.
+
+    Args:
+        run: folder of the run, or None to write nothing.
+        speaks: whether this is rank 0.
+        bar: whether to show a progress bar.
+        name: of the model, for the bar and the curves.
+        history: rows of the epochs before, of a run that goes on.
+    """
+
+    def __init__(self, run: Path | None, speaks: bool, bar: bool, name: str, history: list[dict[str, Any]]) -> None:
+        self.run = run if speaks else None
+        self.speaks, self.shows, self.name = speaks, speaks and bar, name
+        self.history = history
+        self.writer = SummaryWriter(str(run / "tensorboard")) if self.run is not None and run is not None else None
+        self.bar: Any = None
+
+    def start_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
+        """Opens the bar of an epoch."""
+        what = f"{self.name} epoch {epoch + 1}/{epochs}"
+        self.bar = tqdm(total=steps, initial=done, desc=what, unit="step", disable=not self.shows, leave=False)
+
+    def step(self, step: int, loss: float, rate: float) -> None:
+        """One step: its loss and the samples a second so far."""
+        self.bar.update()
+        self.bar.set_postfix(loss=f"{loss:.4f}", samples_per_s=f"{rate:,.0f}", refresh=False)
+        if self.writer is not None and step % 10 == 0:
+            self.writer.add_scalar("train/loss", loss, step)
+            self.writer.add_scalar("train/samples_per_second", rate, step)
+
+    def end_epoch(self, step: int, row: dict[str, Any]) -> None:
+        """An epoch's figures: into the history, a line of text, TensorBoard and the curves."""
+        self.bar.close()
+        self.history.append(row)
+        if self.writer is not None:
+            for name, value in row.items():
+                if isinstance(value, float):
+                    self.writer.add_scalar(f"epoch/{name}", value, step)
+            self.writer.flush()
+        if self.shows:
+            told = "  ".join(f"{k} {_short(v)}" for k, v in row.items() if k != "epoch" and not k.startswith("total"))
+            tqdm.write(f"{self.name} epoch {row['epoch']}: {told}")
+        self.write()
+
+    def write(self) -> None:
+        """Writes history.csv and curves.png."""
+        if self.run is not None and self.history:
+            frame = pd.DataFrame(self.history)
+            frame.to_csv(self.run / "history.csv", index=False)
+            draw_curves(frame, self.run / "curves.png", title=self.name)
+
+    def close(self) -> None:
+        """Ends the bar and TensorBoard's file."""
+        if self.bar is not None:
+            self.bar.close()
+        if self.writer is not None:
+            self.writer.close()
+
+
+def _short(value: Any) -> str:
+    return f"{value:,.4f}" if isinstance(value, float) and abs(value) < 100 else f"{value:,.0f}"

@@ -1,0 +1,54 @@
+"""The folder of a run: refused if it exists, unless the run goes on or is to be overwritten."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+
+from torchrec_ext.errors import InputError
+
+_OURS = ("settings.json", "checkpoints", "history.csv", "metrics.json")
+
+
+def open_run(output: Path | str, *, resume: bool = False, overwrite: bool = False) -> Path:
+    """Makes or checks the folder of a run; every rank must call it.
+
+    Args:
+        output: the folder.
+        resume: go on with the run that is there; where none is, a new one begins.
+        overwrite: delete the run that is there.
+
+    Raises:
+        InputError: if it exists and neither was asked for, or if it holds something that is no run.
+    """
+    run = Path(output)
+    if resume and overwrite:
+        raise InputError("resume and overwrite exclude each other; choose one")
+    taken = run.exists() and (not run.is_dir() or any(run.iterdir()))
+    problem = None
+    if taken and not (resume or overwrite):
+        problem = f"output {run} exists; add --resume to go on with it, --overwrite to delete it, or name another"
+    elif taken and (not run.is_dir() or not any((run / name).exists() for name in _OURS)):
+        problem = f"output {run} holds no run of ours, so it is neither resumed nor overwritten; name another"
+    if dist.is_initialized():
+        dist.barrier()  # no rank may see what another rank makes below
+    if problem:
+        raise InputError(problem)
+    if not dist.is_initialized() or dist.get_rank() == 0:
+        if taken and overwrite:
+            shutil.rmtree(run)
+        run.mkdir(parents=True, exist_ok=True)
+    if dist.is_initialized():
+        dist.barrier()
+    return run
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON on rank 0 and in one step, so that a reader never sees half of it."""
+    if dist.is_initialized() and dist.get_rank() > 0:
+        return
+    new = path.with_name(path.name + ".new")
+    new.write_text(json.dumps(content, indent=2, default=str) + "\n")
+    new.rename(path)
