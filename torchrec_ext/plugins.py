@@ -4,6 +4,7 @@ import difflib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -75,10 +76,28 @@ def build(group: str, name: str, **arguments: Any) -> nn.Module:
 
 
 def make(group: str, given: Any, **sizes: int) -> nn.Module:
-    """The plug-in a model was given: an instance as it is, a class or a name built with ``sizes``."""
-    if isinstance(given, str):
-        return build(group, given, **sizes)
-    return _construct(given, given.__name__, sizes) if isinstance(given, type) else given
+    """The plug-in a model was given: an instance as it is; a class, a name or a bound name built with ``sizes``."""
+    if isinstance(given, nn.Module):
+        return given
+    return build(group, given, **sizes) if isinstance(given, str) else given(**sizes)
+
+
+def bind(group: str, name: str | None, **own: Any) -> Callable[..., nn.Module] | None:
+    """A plug-in by name with its own arguments, to be built when a model knows the sizes.
+
+    Args:
+        group: see :func:`names`.
+        name: see :func:`find`; None, or ``"none"``, gives None.
+        own: the plug-in's own arguments.
+
+    Example:
+        >>> bind("encoders", "gru", hidden=16)(dim=8).out_dim
+        16
+    """
+    if name is None or name == "none":
+        return None
+    find(group, name)
+    return partial(build, group, name, **own)
 
 
 def specification(module: nn.Module, *, without: tuple[str, ...] = ()) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ compatibility.check()
 
 from torchrec_ext.distributed.doctor import Finding, doctor
 from torchrec_ext.distributed.plan import describe_plan, make_plan
-from torchrec_ext.distributed.process_group import Group, join_group
-from torchrec_ext.distributed.shard import shard, world
+from torchrec_ext.distributed.process_group import Group, barrier, join_group, world
+from torchrec_ext.distributed.shard import shard
 
-__all__ = ["Finding", "Group", "describe_plan", "doctor", "join_group", "make_plan", "shard", "world"]
+__all__ = ["Finding", "Group", "barrier", "describe_plan", "doctor", "join_group", "make_plan", "shard", "world"]

@@ -61,3 +61,14 @@ def join_group(device: str = "cpu", *, timeout: float = 300.0) -> Group:
         where = torch.device("cuda", int(os.environ.get("LOCAL_RANK", dist.get_rank() % torch.cuda.device_count())))
         torch.cuda.set_device(where)
     return Group(dist.get_rank(), dist.get_world_size(), where)
+
+
+def world() -> tuple[int, int]:
+    """Rank and world size; 0 and 1 without a process group."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def barrier() -> None:
+    """Waits until every rank is here; nothing without a process group."""
+    if dist.is_initialized():
+        dist.barrier()

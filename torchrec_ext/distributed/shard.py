@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 
 import torch
-import torch.distributed as dist
 from fbgemm_gpu.split_embedding_configs import EmbOptimType
 from torch import nn
 from torchrec.distributed.model_parallel import DistributedModelParallel
@@ -50,8 +49,3 @@ def shard(
     if say is not None and group.first:
         say(describe_plan(collections, plan, sharding))
     return DistributedModelParallel(model, device=torch.device(group.device), plan=plan, sharders=ours)
-
-
-def world() -> tuple[int, int]:
-    """Rank and world size; 0 and 1 without a process group."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)

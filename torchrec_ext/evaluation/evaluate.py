@@ -87,7 +87,7 @@ def _evaluate_retriever(
     wanted = targets.events
     users = np.flatnonzero(np.diff(wanted.offsets))
     report = RetrievalReport(ks=ks, catalogue=index.items, sync_on_compute=False)
-    bar = tqdm(range(0, len(users), chunk), "evaluating", unit="step", disable=not progress or world()[0] > 0, leave=False)
+    bar = tqdm(range(0, len(users), chunk), "evaluating", unit="step", disable=None if progress and world()[0] == 0 else True, leave=False)
     for start in bar:
         chosen = users[start : start + chunk]
         first = wanted.offsets[chosen]
@@ -114,4 +114,4 @@ def _distinct(wanted: EventLog, users: np.ndarray) -> tuple[torch.Tensor, torch.
     items, offsets = wanted.histories(users)
     pairs = np.unique(np.stack([np.repeat(np.arange(len(users)), np.diff(offsets)), items]), axis=1)
     counts = np.bincount(pairs[0], minlength=len(users))
-    return torch.from_numpy(pairs[1]), torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]))
+    return torch.from_numpy(np.ascontiguousarray(pairs[1])), torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]))

@@ -1,8 +1,6 @@
 """Report: figures and the protocol they were measured under."""
 
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 
 class Report(Mapping[str, float]):
@@ -44,7 +42,6 @@ class Report(Mapping[str, float]):
         ]
         return "\n".join([f"{self.part} ({self.protocol})", *lines])
 
-    def save(self, path: Path, **more: object) -> None:
-        """Writes the figures, the protocol and ``more`` as JSON."""
-        content = {**self.figures, "protocol": self.protocol, "part": self.part, **more}
-        path.write_text(json.dumps(content, indent=2) + "\n")
+    def as_json(self, **more: object) -> dict[str, object]:
+        """The figures, the protocol and ``more`` as plain values to write down."""
+        return {**self.figures, "protocol": self.protocol, "part": self.part, **more}

@@ -69,7 +69,7 @@ def recommend(
     with inference(model):
         personal = np.flatnonzero(~unknown)
         search = _searcher(model, batcher, known, candidates, rows) if len(personal) else None
-        bar = tqdm(range(0, len(personal), chunk), "recommending", disable=not progress or world()[0] > 0, leave=False)
+        bar = tqdm(range(0, len(personal), chunk), "recommending", disable=None if progress and world()[0] == 0 else True, leave=False)
         for start in bar:
             chosen = found[personal[start : start + chunk]]
             seen = known.log.histories(chosen) if exclude_seen else None

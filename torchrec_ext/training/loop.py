@@ -102,7 +102,8 @@ def fit(
         on_step: is told each step's number and its loss over the global batch, on every rank.
 
     Returns:
-        The model, its tables sharded, with ``preparation`` and ``training_seconds`` set.
+        The model, its tables sharded, with ``preparation``, ``training_seconds``, ``epochs_trained`` and
+        ``examples_per_second`` set.
 
     Raises:
         InputError: for settings or data that cannot be used, or a loss that is no number.
@@ -157,6 +158,8 @@ def fit(
             load_weights(find_checkpoint(run, "best"), model)
         dist.barrier()  # nobody takes the scratch folder away while another reads
     own.training_seconds = time.perf_counter() - started
+    own.epochs_trained = len(told.history)
+    own.examples_per_second = float(np.mean([row["samples_per_second"] for row in told.history] or [0.0]))
     return model.eval()
 
 

@@ -31,7 +31,7 @@ class Progress:
     def start_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
         """Opens the bar of an epoch."""
         what = f"{self.name} epoch {epoch + 1}/{epochs}"
-        self.bar = tqdm(total=steps, initial=done, desc=what, unit="step", disable=not self.shows, leave=False)
+        self.bar = tqdm(total=steps, initial=done, desc=what, unit="step", disable=None if self.shows else True, leave=False)
 
     def step(self, step: int, loss: float, rate: float) -> None:
         """One step: its loss and the samples a second so far."""

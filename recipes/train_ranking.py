@@ -1,0 +1,112 @@
+"""Trains a ranker on rated events and evaluates it on pairs it has not seen.
+
+    torchrun --nproc-per-node 2 recipes/train_ranking.py --data ml-100k --interaction convolution --epochs 5 --output runs/ml100k
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+import torchrec_ext as tx
+from torchrec_ext.command_line import DataSettings, data_record, parse_settings, run_recipe
+from torchrec_ext.command_line.data_settings import Source
+from torchrec_ext.command_line.parse import parse_pairs
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Trains a ranker: fields of user, item and context, crossed, to the probability of interest.
+
+    An interaction takes settings of its own: --interaction convolution --interaction.filters 200.
+    """
+
+    source: Source = field(default_factory=lambda: DataSettings(data="ml-100k", split="by_ratio"))
+    output: str = "runs/ranking"
+    """Folder of the run."""
+    interaction: str = "dot"
+    """What crosses the fields: a name, or package.module:Class."""
+    target_attention: str | None = None
+    """Attention from the item to the history: a name, or package.module:Class."""
+    dim: int = 32
+    """Width of the vectors."""
+    fields: tuple[str, ...] | None = None
+    """Features that are crossed; every one of the data unless told."""
+    over_arch: tuple[int, ...] = (64,)
+    """Hidden sizes of the layers above the interaction."""
+    linear: bool = False
+    """Take the interaction's output for the logit, with nothing above it."""
+    max_length: int = 50
+    """Newest events of a history that target attention reads."""
+    positive: float = 4.0
+    """Least rating of an interested user."""
+    epochs: int = 5
+    """At most so many."""
+    patience: int = 2
+    """Epochs without a better validation AUC before training stops."""
+    global_batch_size: int = 2048
+    """Events a step over all ranks."""
+    learning_rate: float = 1e-3
+    """Of Adam, for everything but the sharded tables."""
+    table_learning_rate: float = 0.05
+    """Of the fused row-wise Adagrad of the sharded tables."""
+    weight_decay: float = 0.0
+    """Of Adam."""
+    sharding: tuple[str, ...] = ()
+    """Wishes such as item=row_wise user=table_wise; the planner chooses for the other tables."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints within an epoch."""
+    seed: int = 0
+    """Of first weights, order and dropout."""
+    resume: bool = False
+    """Go on with the run in --output."""
+    overwrite: bool = False
+    """Delete the run in --output first."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where to compute."""
+    timeout: float = 300.0
+    """Seconds after which the others end when a rank is missing."""
+
+
+def main() -> None:
+    settings, own = parse_settings(Settings, ["interaction", "target_attention"])
+    group = tx.distributed.join_group(settings.device, timeout=settings.timeout)
+    interaction = tx.plugins.bind("interactions", settings.interaction, **own["interaction"])
+    attention = tx.plugins.bind("target_attention", settings.target_attention, **own["target_attention"])
+    events = settings.source.events()
+    train, valid, test = settings.source.parts(events)
+    if group.first:
+        print(events.describe(), *events.source.steps, sep="\n")
+        print(f"{len(train):,} events to train, {len(valid):,} to validate, {len(test):,} to test")
+
+    torch.manual_seed(settings.seed)
+    model = tx.models.Ranker(
+        train.schema, settings.dim, settings.fields, interaction, attention,
+        None if settings.linear else settings.over_arch, max_length=settings.max_length,
+    )  # fmt: skip
+
+    run = tx.training.open_run(settings.output, resume=settings.resume, overwrite=settings.overwrite)
+    record = {**dataclasses.asdict(settings), "own": own, "data": data_record(events), "recipe": "train_ranking"}
+    tx.training.write_json(run / "settings.json", {**record, "world_size": group.world_size})
+    model = tx.training.fit(
+        model, train, valid, epochs=settings.epochs, global_batch_size=settings.global_batch_size,
+        positive=settings.positive, learning_rate=settings.learning_rate,
+        table_learning_rate=settings.table_learning_rate, weight_decay=settings.weight_decay,
+        sharding=parse_pairs(settings.sharding, "sharding"), patience=settings.patience, output=run,
+        resume=settings.resume, checkpoint_every=settings.checkpoint_every, seed=settings.seed, device=settings.device,
+    )  # fmt: skip
+
+    report = tx.evaluation.evaluate(model, train + valid, test, positive=settings.positive, progress=True)
+    more = {
+        "world_size": group.world_size, "seconds": model.training_seconds, "seed": settings.seed,
+        "examples_per_second": model.examples_per_second, "epochs": model.epochs_trained,
+    }  # fmt: skip
+    tx.training.write_json(run / "metrics.json", report.as_json(**more))
+    if group.first:
+        print(report)
+        print(f"trained {model.epochs_trained} epochs in {model.training_seconds:,.0f} s; everything is in {run}")
+
+
+if __name__ == "__main__":
+    run_recipe(main)

@@ -1,0 +1,117 @@
+"""Trains a two-tower retriever on a table of events and evaluates it in full ranking.
+
+    python recipes/train_retrieval.py --data ml-100k --output runs/small
+    torchrun --nproc-per-node 2 recipes/train_retrieval.py --data ml-1m --encoder gru --epochs 5 --output runs/ml1m
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+import torchrec_ext as tx
+from torchrec_ext.command_line import DataSettings, data_record, parse_settings, run_recipe
+from torchrec_ext.command_line.data_settings import Source
+from torchrec_ext.command_line.parse import parse_pairs
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Trains a two-tower retriever and evaluates it in full ranking.
+
+    An encoder takes settings of its own: --encoder gru --encoder.hidden 256 --encoder.layers 2.
+    """
+
+    source: Source = field(default_factory=lambda: DataSettings(data="ml-1m", min_item_events=5))
+    output: str = "runs/retrieval"
+    """Folder of the run."""
+    encoder: str = "gru"
+    """Encoder of the history: a name, package.module:Class, or none for matrix factorisation."""
+    dim: int = 128
+    """Width of the vectors."""
+    query_fields: tuple[str, ...] = ()
+    """Features of user and context beside the history, such as user user_gender."""
+    item_fields: tuple[str, ...] = ()
+    """Side features of the items, such as item_genres."""
+    max_length: int = 200
+    """Newest events of a history that are read."""
+    scorer: str = "dot"
+    """Scorer of query and item."""
+    candidates: Literal["catalogue", "sampled", "in_batch"] | None = None
+    """What competes in the softmax; unless told the whole catalogue up to 50,000 items, a sample beyond."""
+    sampled: int = 512
+    """Draws a step, for --candidates sampled."""
+    epochs: int = 5
+    """At most so many."""
+    patience: int = 3
+    """Epochs without a better validation figure before training stops."""
+    global_batch_size: int | None = None
+    """Examples a step over all ranks; unless told 64 histories, or 2,048 events where one is learnt at a time."""
+    learning_rate: float = 2e-3
+    """Of Adam, for everything but the sharded tables."""
+    table_learning_rate: float = 0.02
+    """Of the fused row-wise Adagrad of the sharded tables."""
+    weight_decay: float = 0.0
+    """Of Adam."""
+    sharding: tuple[str, ...] = ()
+    """Wishes such as item=row_wise user=table_wise; the planner chooses for the other tables."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the dense part."""
+    k: tuple[int, ...] = (10, 50)
+    """List lengths of the evaluation."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints within an epoch."""
+    seed: int = 0
+    """Of first weights, order, dropout and samples."""
+    resume: bool = False
+    """Go on with the run in --output."""
+    overwrite: bool = False
+    """Delete the run in --output first."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where to compute."""
+    timeout: float = 300.0
+    """Seconds after which the others end when a rank is missing."""
+
+
+def main() -> None:
+    settings, own = parse_settings(Settings, ["encoder", "scorer"])
+    group = tx.distributed.join_group(settings.device, timeout=settings.timeout)
+    encoder = tx.plugins.bind("encoders", settings.encoder, **own["encoder"])
+    scorer = tx.plugins.bind("scorers", settings.scorer, **own["scorer"])
+    events = settings.source.events()
+    train, valid, test = settings.source.parts(events)
+    if group.first:
+        print(events.describe(), *events.source.steps, sep="\n")
+        print(f"{len(train):,} events to train, {len(valid):,} to validate, {len(test):,} to test")
+
+    torch.manual_seed(settings.seed)
+    model = tx.models.TwoTower(
+        train.schema, settings.dim, encoder, settings.query_fields, settings.item_fields, settings.max_length, scorer,
+    )  # fmt: skip
+
+    run = tx.training.open_run(settings.output, resume=settings.resume, overwrite=settings.overwrite)
+    record = {**dataclasses.asdict(settings), "own": own, "data": data_record(events), "recipe": "train_retrieval"}
+    tx.training.write_json(run / "settings.json", {**record, "world_size": group.world_size})
+    model = tx.training.fit(
+        model, train, valid, epochs=settings.epochs, global_batch_size=settings.global_batch_size,
+        candidates=settings.candidates, sampled=settings.sampled, learning_rate=settings.learning_rate,
+        table_learning_rate=settings.table_learning_rate, weight_decay=settings.weight_decay,
+        sharding=parse_pairs(settings.sharding, "sharding"), precision=settings.precision, patience=settings.patience,
+        output=run, resume=settings.resume, checkpoint_every=settings.checkpoint_every, seed=settings.seed,
+        device=settings.device,
+    )  # fmt: skip
+
+    report = tx.evaluation.evaluate(model, train + valid, test, k=settings.k, progress=True)
+    more = {
+        "world_size": group.world_size, "seconds": model.training_seconds, "seed": settings.seed,
+        "examples_per_second": model.examples_per_second, "epochs": model.epochs_trained,
+    }  # fmt: skip
+    tx.training.write_json(run / "metrics.json", report.as_json(**more))
+    if group.first:
+        print(report)
+        print(f"trained {model.epochs_trained} epochs in {model.training_seconds:,.0f} s; everything is in {run}")
+
+
+if __name__ == "__main__":
+    run_recipe(main)
