@@ -1,10 +1,6 @@
 """Modules in a pipeline of your own: your tables, your KeyedJaggedTensor, your loop.
 
-An interaction, an encoder, a loss, a metric and the exact top-N are taken from torchrec_ext one by
-one; the rest is plain TorchRec.
-
-    python recipes/own_pipeline.py
-    torchrun --nproc-per-node 2 recipes/own_pipeline.py --steps 200
+torchrun --nproc-per-node 2 recipes/own_pipeline.py --steps 200
 """
 
 from collections.abc import Iterator
@@ -29,7 +25,6 @@ from torchrec_ext.scorers import CosineScorer
 from torchrec_ext.training.optimizers import make_optimizer
 
 USERS, ITEMS, DIM, HISTORY = 1000, 200, 16, 12
-ROWS = (("user", USERS), ("item", ITEMS))
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,6 @@ class Settings:
 
     steps: int = 150
     batch_size: int = 512
-    """Examples a rank and step."""
     seed: int = 0
 
 
@@ -59,13 +53,10 @@ class Clicks(Pipelineable):
 
 
 class ClickModel(nn.Module):
-    """Your model: two collections, one encoder, one interaction."""
-
     def __init__(self) -> None:
         super().__init__()
-        user, item = (
-            EmbeddingBagConfig(rows, DIM, name, feature_names=[name]) for name, rows in SIZES.items()
-        )
+        user = EmbeddingBagConfig(USERS, DIM, "user", feature_names=["user"])
+        item = EmbeddingBagConfig(ITEMS, DIM, "item", feature_names=["item"])
         seen = EmbeddingConfig(ITEMS, DIM, "seen", feature_names=["seen"])
         self.bags = EmbeddingBagCollection([user, item], device=torch.device("meta"))
         self.events = EmbeddingCollection([seen], device=torch.device("meta"))

@@ -1,17 +1,17 @@
 """EventLog: flat columns sorted by (user, time); a history is a slice of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from torchrec_ext.data.slices import slice_positions
+from torchrec_ext.data.slices import offsets_of, slice_positions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EventLog:
-    """Events of U users, a user's events side by side, oldest first.
+    """N events of U users, a user's events side by side, oldest first.
 
     Users of the log are counted from 0 in the order of ``user_ids``; a user whom the vocabulary does
     not know still has a history here, so that a model which reads histories can serve a new user.
@@ -21,10 +21,17 @@ class EventLog:
         user_rows: (U,) int64 rows of the user table, 0 for an unknown user.
         offsets: (U + 1,) int64; the events of user u are ``[offsets[u], offsets[u + 1])``.
         items: (N,) int64 rows of the item table, 0 for an unknown item.
+        source_rows: (N,) int64 row of the event in the table that was read.
         times: (N,) float64 seconds, or None where the data has no time.
         ratings: (N,) float32, or None.
         context: (N,) int64 rows (categorical) or float32 values (numeric) of each context feature.
-        source_rows: (N,) int64 row of the event in the table that was read.
+
+    Example:
+        >>> log = EventLog.sort(
+        ...     pd.Series(["b", "a", "b"]), np.array([1, 2, 1]), np.array([30, 20, 10]), items=np.array([7, 8, 9])
+        ... )
+        >>> list(log.user_ids), log.offsets, log.items
+        (['b', 'a'], array([0, 2, 3]), array([9, 7, 8]))
     """
 
     user_ids: pd.Index
@@ -34,28 +41,42 @@ class EventLog:
     source_rows: np.ndarray
     times: np.ndarray | None = None
     ratings: np.ndarray | None = None
-    context: dict[str, np.ndarray] = field(default_factory=dict)
+    context: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def sort(
-        cls, users: pd.Series, user_rows: np.ndarray, by: np.ndarray | None, **columns: Any
+        cls,
+        users: pd.Series,
+        user_rows: np.ndarray,
+        by: np.ndarray | None,
+        *,
+        items: np.ndarray,
+        times: np.ndarray | None = None,
+        ratings: np.ndarray | None = None,
+        context: Mapping[str, np.ndarray] | None = None,
     ) -> "EventLog":
-        """Sorts events by (user, time), simultaneous ones in the order of the table.
+        """Sorts N events by (user, time), simultaneous ones in the order of the table.
 
         Args:
             users: (N,) ids of the users.
             user_rows: (N,) int64 rows of the user table.
             by: (N,) times or places in the history, or None to keep the order of the table.
-            columns: ``items``, ``times``, ``ratings``, ``context`` in table order.
+            items: (N,) int64 rows of the item table, in the order of the table, as all that follow.
+            times: (N,) float64 seconds.
+            ratings: (N,) float32.
+            context: (N,) rows or values of each context feature.
         """
         codes, ids = pd.factorize(users)
-        order = np.lexsort((codes,)) if by is None else np.lexsort((by, codes))
-        counts = np.bincount(codes, minlength=len(ids))
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        log = cls(pd.Index(ids), user_rows[order[offsets[:-1]]], offsets, source_rows=order, **columns)
-        return log._take(order, offsets, source_rows=order)
+        order = np.lexsort((codes,) if by is None else (by, codes))
+        offsets = offsets_of(np.bincount(codes, minlength=len(ids)))
+        rows_of_users = user_rows[order[offsets[:-1]]]
+        unsorted = cls(
+            pd.Index(ids), rows_of_users, offsets, items, np.arange(len(codes)), times, ratings, context or {}
+        )
+        return unsorted._take(order, offsets)
 
     def __len__(self) -> int:
+        """Number of events."""
         return len(self.items)
 
     @property
@@ -69,25 +90,24 @@ class EventLog:
         Args:
             events: (n,) int64 ascending positions in this log.
         """
-        offsets = np.searchsorted(events, self.offsets).astype(np.int64)
-        return self._take(events, offsets, source_rows=self.source_rows[events])
+        return self._take(events, np.searchsorted(events, self.offsets).astype(np.int64))
 
     def recent(self, users: np.ndarray, ends: np.ndarray, length: int) -> np.ndarray:
         """Starts of the newest ``length`` events of ``users`` before ``ends``; all (n,) int64."""
         return np.maximum(self.offsets[users], ends - length)
 
     def histories(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Items of all events of these users: (sum,) int64 rows and (n + 1,) int64 offsets."""
+        """Items of all events of these (n,) users: (sum,) int64 rows and (n + 1,) int64 offsets."""
         starts, ends = self.offsets[users], self.offsets[users + 1]
-        return self.items[slice_positions(starts, ends)], np.concatenate([[0], np.cumsum(ends - starts)])
+        return self.items[slice_positions(starts, ends)], offsets_of(ends - starts)
 
-    def _take(self, events: np.ndarray, offsets: np.ndarray, source_rows: np.ndarray) -> "EventLog":
+    def _take(self, events: np.ndarray, offsets: np.ndarray) -> "EventLog":
         return EventLog(
             self.user_ids,
             self.user_rows,
             offsets,
             items=self.items[events],
-            source_rows=source_rows,
+            source_rows=self.source_rows[events],
             times=None if self.times is None else self.times[events],
             ratings=None if self.ratings is None else self.ratings[events],
             context={name: column[events] for name, column in self.context.items()},

@@ -20,3 +20,19 @@ def slice_positions(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     lengths = ends - starts
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum(), dtype=np.int64)
+
+
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """Where slices of these lengths begin, laid one after the other, and where the last one ends.
+
+    Args:
+        lengths: (n,) int.
+
+    Returns:
+        (n + 1,) int64.
+
+    Example:
+        >>> offsets_of(np.array([2, 0, 3]))
+        array([0, 2, 2, 5])
+    """
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -9,6 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from torchrec_ext.checks import expect_at_least
+from torchrec_ext.data.ids import shown
 from torchrec_ext.errors import InputError
 
 
@@ -19,7 +21,7 @@ class Vocabulary:
         ids: distinct integers or strings; ``ids[i]`` has row ``i + 1``.
 
     Raises:
-        InputError: if an id stands twice.
+        InputError: if an id stands twice, or integers and strings are mixed.
 
     Example:
         >>> words = Vocabulary.fit(["b", "a", "b"])
@@ -31,11 +33,11 @@ class Vocabulary:
         array([0, 1])
     """
 
-    def __init__(self, ids: Sequence | np.ndarray | pd.Index) -> None:
-        self.index = pd.Index(ids)
+    def __init__(self, ids: Sequence | np.ndarray | pd.Index | pd.Series) -> None:
+        self.index = _plain(pd.Index(ids))
         if not self.index.is_unique:
             twice = self.index[self.index.duplicated()][0]
-            raise InputError(f"ids of a vocabulary must be distinct; {twice!r} stands twice")
+            raise InputError(f"ids of a vocabulary must be distinct; {shown(twice)} stands twice")
 
     @classmethod
     def fit(cls, ids: Iterable | pd.Series, *, min_count: int = 1) -> "Vocabulary":
@@ -45,7 +47,8 @@ class Vocabulary:
             ids: integers or strings, repeated as they come; missing values are passed over.
             min_count: an id that stands fewer times gets no row of its own.
         """
-        series = pd.Series(ids if isinstance(ids, (pd.Series, np.ndarray)) else list(ids)).dropna()
+        expect_at_least(1, min_count=min_count)
+        series = pd.Series(ids if hasattr(ids, "dtype") else list(ids)).dropna()
         codes, distinct = pd.factorize(series)
         if min_count > 1:
             distinct = distinct[np.bincount(codes, minlength=len(distinct)) >= min_count]
@@ -65,24 +68,46 @@ class Vocabulary:
 
         Args:
             ids: n ids. Strings that spell integers find integer ids and the other way round, since a
-                command line knows strings alone.
+                command line knows strings alone; ``"07"`` does not spell 7.
 
         Returns:
-            (n,) int64 rows, 0 for an unknown id.
+            (n,) int64 rows, 0 for an unknown id or a missing value.
         """
-        wanted = ids if isinstance(ids, pd.Index) else pd.Index(ids if hasattr(ids, "dtype") else list(ids))
-        if len(wanted) and self.integers != pd.api.types.is_integer_dtype(wanted.dtype):
-            wanted = self._as_own_kind(wanted)
-        return self.index.get_indexer(wanted).astype(np.int64) + 1
+        wanted = pd.Index(ids if hasattr(ids, "dtype") else list(ids))
+        if wanted.dtype == object:
+            wanted = wanted.infer_objects()
+        if self.integers and not pd.api.types.is_integer_dtype(wanted.dtype):
+            places = self._places_of_integers(wanted)
+        elif not self.integers and pd.api.types.is_integer_dtype(wanted.dtype):
+            places = self.index.get_indexer(wanted.astype(str))
+        else:
+            places = self.index.get_indexer(wanted)
+        return places.astype(np.int64) + 1
 
     def ids(self, rows: np.ndarray) -> np.ndarray:
-        """The ids of (n,) rows, each at least 1, as they were given."""
-        return self._values[np.asarray(rows) - 1]
+        """The ids of (n,) rows as they were given, (n,) int64 or objects.
 
-    def grow(self, ids: Iterable) -> "Vocabulary":
-        """A vocabulary with the new ids behind the old ones: no row moves."""
-        new = Vocabulary.fit(ids).index
-        return Vocabulary(self.index.append(new[~new.isin(self.index)]))
+        Raises:
+            InputError: for row 0, which stands for every unknown id and has none of its own.
+        """
+        rows = np.asarray(rows)
+        if (rows < 1).any():
+            raise InputError(f"row {rows.min()} has no id; rows of ids run from 1 to {len(self.index)}")
+        return self._values[rows - 1]
+
+    def grow(self, ids: Iterable | pd.Series) -> "Vocabulary":
+        """A vocabulary with the new ids behind the old ones: no row moves.
+
+        Raises:
+            InputError: if the new ids are integers and the old ones strings, or the other way round.
+        """
+        new = Vocabulary.fit(ids)
+        if len(self) > 1 and len(new) > 1 and self.integers != new.integers:
+            raise InputError(
+                f"ids to add must be of the vocabulary's kind, such as {shown(self._values[0])}; "
+                f"received {shown(new._values[0])}"
+            )
+        return Vocabulary(self.index.append(new.index[~new.index.isin(self.index)]))
 
     def save(self, path: Path) -> None:
         """Writes a Parquet file of one column ``id``, in row order."""
@@ -97,8 +122,27 @@ class Vocabulary:
     def _values(self) -> np.ndarray:
         return self.index.to_numpy() if self.integers else self.index.to_numpy(dtype=object)
 
-    def _as_own_kind(self, wanted: pd.Index) -> pd.Index:
-        if not self.integers:
-            return wanted.astype(str)
-        numbers = pd.to_numeric(pd.Series(wanted), errors="coerce")
-        return pd.Index(numbers.where(numbers % 1 == 0, np.nan)).astype("float64")
+    def _places_of_integers(self, wanted: pd.Index) -> np.ndarray:
+        """Where integers stand that are written as strings, or as floats because some are missing."""
+        if pd.api.types.is_float_dtype(wanted.dtype):
+            return self.index.get_indexer(wanted)  # 7.5 and NaN are not there
+        words = pd.Series(wanted).astype(str)
+        spelt = words.str.fullmatch(r"0|-?[1-9]\d{0,18}", na=False)
+        digits = words.where(spelt, "0")
+        small = digits.astype(np.float64).abs() < 2.0**63
+        numbers = digits.where(small, "0").astype(np.int64)  # never through floats: ids may have 19 digits
+        return np.where(spelt & small, self.index.get_indexer(pd.Index(numbers)), -1)
+
+
+def _plain(ids: pd.Index) -> pd.Index:
+    """Ids as int64 or strings, whatever table they come from."""
+    if isinstance(ids, pd.CategoricalIndex):
+        ids = ids.astype(ids.categories.dtype)
+    if ids.dtype == object:
+        ids = ids.infer_objects()
+    if pd.api.types.is_integer_dtype(ids.dtype):
+        return ids.astype(np.int64)
+    if ids.dtype == object and pd.api.types.infer_dtype(ids).startswith("mixed"):
+        kinds = " and ".join(sorted({type(i).__name__ for i in ids}))
+        raise InputError(f"ids must be all integers or all strings, received {kinds}; use astype(str)")
+    return ids
