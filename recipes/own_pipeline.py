@@ -60,7 +60,7 @@ class ClickModel(nn.Module):
         seen = EmbeddingConfig(ITEMS, DIM, "seen", feature_names=["seen"])
         self.bags = EmbeddingBagCollection([user, item], device=torch.device("meta"))
         self.events = EmbeddingCollection([seen], device=torch.device("meta"))
-        self.encoder = GRU(DIM)
+        self.encoder = GRU(DIM, hidden=DIM)
         self.interaction = DotInteraction(num_fields=3, dim=DIM)
         self.head = nn.Linear(self.interaction.out_dim, 1)
 

@@ -57,7 +57,7 @@ class OwnModel(nn.Module):
             tables=[_table(EmbeddingConfig, "event", 30, 8, "history")],
         )
         torch.manual_seed(0)
-        self.encoder = GRU(dim=8)
+        self.encoder = GRU(dim=8, hidden=8, dropout=0.0)
         self.projection = FieldProjection({"country": 4}, dim=8)
         self.interaction = DotInteraction(num_fields=4, dim=8)
         self.over_arch = nn.Linear(6, 1)

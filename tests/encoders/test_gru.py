@@ -12,7 +12,7 @@ def _sigmoid(x):
 
 
 def test_two_steps_by_hand():
-    encoder = GRU(dim=1)
+    encoder = GRU(dim=1, hidden=1, dropout=0.0)
     with torch.no_grad():
         for name, values in {
             "weight_ih_l0": [[0.5], [-1.0], [2.0]],  # reset, update, new
@@ -33,10 +33,10 @@ def test_two_steps_by_hand():
 
 
 def test_width_and_layers():
-    encoder = GRU(dim=4, hidden=6, layers=2)
+    encoder = GRU(dim=4, hidden=6, layers=2, dropout=0.0)
     assert encoder.out_dim == 6
     assert encoder(torch.rand(2, 3, 4), torch.tensor([3, 1])).shape == (2, 3, 6)
-    assert GRU(dim=4).out_dim == 4
+    assert GRU(dim=4).out_dim == 8
 
 
 def test_dropout_falls_on_events_and_states_in_training_alone():
@@ -57,7 +57,7 @@ def test_dropout_falls_on_events_and_states_in_training_alone():
 
 
 def test_autocast_runs_the_recurrence_in_float32_on_cpu():
-    encoder = GRU(dim=4)
+    encoder = GRU(dim=4, hidden=4, dropout=0.0)
     events, lengths = torch.rand(2, 3, 4), torch.tensor([3, 3])
     with torch.autocast("cpu", torch.bfloat16):
         states = encoder(events, lengths)

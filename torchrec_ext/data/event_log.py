@@ -1,6 +1,5 @@
 """EventLog: flat columns sorted by (user, time); a history is a slice of them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,7 +40,7 @@ class EventLog:
     source_rows: np.ndarray
     times: np.ndarray | None = None
     ratings: np.ndarray | None = None
-    context: Mapping[str, np.ndarray] = field(default_factory=dict)
+    context: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def sort(
@@ -53,7 +52,7 @@ class EventLog:
         items: np.ndarray,
         times: np.ndarray | None = None,
         ratings: np.ndarray | None = None,
-        context: Mapping[str, np.ndarray] | None = None,
+        context: dict[str, np.ndarray] | None = None,
     ) -> "EventLog":
         """Sorts N events by (user, time), simultaneous ones in the order of the table.
 

@@ -10,13 +10,15 @@ import pandas as pd
 
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
-from torchrec_ext.data.side_features import SideFeatures
+from torchrec_ext.data.ids import shown
+from torchrec_ext.data.side_features import SideFeatures, flatten
+from torchrec_ext.data.standardise import Scale, fit_scale, standardise
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import DenseFeature, Entity, Feature, Schema, Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Preparation:
     """Vocabularies, side features and scales of a data set.
 
@@ -25,45 +27,65 @@ class Preparation:
         vocabularies: the vocabulary of each table.
         sides: side features of the rows of the user and the item table.
         scales: mean and standard deviation of each numeric feature on the training part.
+
+    Example:
+        >>> from torchrec_ext.data.read import read_events
+        >>> events = read_events(pd.DataFrame({"user": ["ann", "bob"], "item": [70, 90], "day": ["Mon", "Sun"]}))
+        >>> events = events.select_features(context=["day"])
+        >>> preparation = Preparation.fit(events, training=np.array([True, True]))
+        >>> preparation.schema.features_of("context"), preparation.log(events).context["context_day"]
+        (('context_day',), array([1, 2]))
     """
 
     schema: Schema
     vocabularies: Mapping[str, Vocabulary]
-    sides: Mapping[str, SideFeatures]
-    scales: Mapping[str, tuple[float, float]]
+    sides: Mapping[Entity, SideFeatures]
+    scales: Mapping[str, Scale]
 
     @classmethod
     def fit(cls, events: Events, training: np.ndarray, *, min_count: int = 1) -> "Preparation":
         """Learns vocabularies from the catalogue and scales from the training part.
 
+        A chosen column of floats becomes a numeric feature, one of lists a feature of several ids, any
+        other one a feature of one id; its name is ``user_``, ``item_`` or ``context_`` and the column's.
+
         Args:
             events: all events; an id is no label, so every id known now gets a row.
             training: (N,) bool, the events the model may learn from.
             min_count: an item with fewer events shares the unknown row.
+
+        Raises:
+            InputError: if no item has ``min_count`` events, or a column cannot be a feature.
         """
         frame = events.frame
         vocabularies = {
             "user": Vocabulary.fit(frame["user"]),
             "item": Vocabulary.fit(frame["item"], min_count=min_count),
         }
+        if len(vocabularies["item"]) == 1:
+            most = frame["item"].value_counts().max()
+            raise InputError(f"min_count={min_count} leaves no item; the most frequent one has {most} events")
         features = [Feature("user", "user", "user", "user"), Feature("item", "item", "item", "item")]
         dense: list[DenseFeature] = []
-        scales: dict[str, tuple[float, float]] = {}
-        seen = frame[training]
-        for entity, table, column in _columns(events):
+        scales: dict[str, Scale] = {}
+        for entity, table, column in _chosen_columns(events):
             name = f"{entity}_{column}"
             values = table[column]
             if pd.api.types.is_float_dtype(values.dtype):
-                learnt = seen[column] if entity == "context" else values[table[entity].isin(seen[entity])]
+                learnt = training if entity == "context" else table[entity].isin(frame[entity][training])
+                scales[name] = fit_scale(values[learnt])
                 dense.append(DenseFeature(name, entity, column))
-                scales[name] = (float(learnt.mean()), float(learnt.std(ddof=0)) or 1.0)
                 continue
-            many = len(values) > 0 and isinstance(values.iloc[0], (list, tuple, np.ndarray))
-            vocabularies[name] = Vocabulary.fit(values.explode() if many else values)
+            many = _holds_lists(values)
+            if many and entity == "context":
+                raise InputError(
+                    f"context feature {column!r} holds lists, which side features of users and items may; "
+                    "give each event one value"
+                )
+            vocabularies[name] = _vocabulary(name, values, many)
             features.append(Feature(name, name, entity, column, many))
-        schema = Schema(
-            tuple(Table(name, len(v)) for name, v in vocabularies.items()), tuple(features), tuple(dense)
-        )
+        tables = tuple(Table(name, len(v)) for name, v in vocabularies.items())
+        schema = Schema(tables, tuple(features), tuple(dense))
         sides: dict[Entity, SideFeatures] = {
             "user": SideFeatures.fit("user", events.users, schema, vocabularies, scales),
             "item": SideFeatures.fit("item", events.items, schema, vocabularies, scales),
@@ -73,8 +95,12 @@ class Preparation:
     def log(self, events: Events) -> EventLog:
         """The events as rows and numbers, sorted by user and time.
 
+        Args:
+            events: those of :meth:`fit`, or later ones; simultaneous ones keep their order.
+
         Raises:
-            InputError: if a context column that the model reads is missing.
+            InputError: if a context column that the model reads is missing, or the ids of users are
+                of another kind than in training.
         """
         frame = events.frame
         context: dict[str, np.ndarray] = {}
@@ -87,16 +113,23 @@ class Preparation:
                     f"they have {', '.join(map(str, frame.columns))}"
                 )
             context[feature.name] = self.context(feature, frame[feature.column])
-        by = frame["timestamp"].to_numpy(np.float64) if "timestamp" in frame else None
+        by = frame["timestamp"].to_numpy() if "timestamp" in frame else None
+        users = self._users(frame["user"])
         return EventLog.sort(
-            frame["user"],
-            self.vocabularies["user"].rows(frame["user"]),
+            users,
+            self.vocabularies["user"].rows(users),
             by,
             items=self.vocabularies["item"].rows(frame["item"]),
-            times=by if events.source.order == "time" else None,
+            times=by.astype(np.float64) if by is not None and events.source.order == "time" else None,
             ratings=frame["rating"].to_numpy(np.float32) if "rating" in frame else None,
             context=context,
         )
+
+    def context(self, feature: Feature | DenseFeature, values: pd.Series) -> np.ndarray:
+        """(n,) int64 rows or standardised float32 numbers of a context feature."""
+        if isinstance(feature, Feature):
+            return self.vocabularies[feature.table].rows(values)
+        return standardise(values, self.scales[feature.name])
 
     def save(self, folder: Path) -> None:
         """Writes schema, scales (JSON), vocabularies and side features (Parquet) into ``folder``."""
@@ -112,22 +145,29 @@ class Preparation:
     def load(cls, folder: Path) -> "Preparation":
         """Reads what :meth:`save` wrote."""
         schema = Schema.from_json((folder / "schema.json").read_text())
+        entities: tuple[Entity, ...] = ("user", "item")
         return cls(
             schema,
             {t.name: Vocabulary.load(folder / f"vocabulary_{t.name}.parquet") for t in schema.tables},
-            {e: SideFeatures.load(folder / f"side_{e}.parquet") for e in ("user", "item")},
+            {entity: SideFeatures.load(folder / f"side_{entity}.parquet") for entity in entities},
             {k: (m, s) for k, (m, s) in json.loads((folder / "scales.json").read_text()).items()},
         )
 
-    def context(self, feature: Feature | DenseFeature, values: pd.Series) -> np.ndarray:
-        """(n,) rows or standardised numbers of a context feature."""
-        if isinstance(feature, Feature):
-            return self.vocabularies[feature.table].rows(values)
-        mean, deviation = self.scales[feature.name]
-        return np.nan_to_num((values.to_numpy(np.float32) - mean) / deviation).astype(np.float32)
+    def _users(self, ids: pd.Series) -> pd.Series:
+        """Ids of users in the kind of the training's, so that one user never has two ids."""
+        known = self.vocabularies["user"]
+        integers = pd.api.types.is_integer_dtype(ids.dtype)
+        if integers == known.integers:
+            return ids
+        if integers:
+            return ids.astype(str)
+        raise InputError(
+            f"the ids of users are strings (such as {shown(ids.iloc[0])}), but were integers in training; "
+            "convert them with astype('int64')"
+        )
 
 
-def _columns(events: Events) -> list[tuple[Entity, pd.DataFrame, str]]:
+def _chosen_columns(events: Events) -> list[tuple[Entity, pd.DataFrame, str]]:
     """Entity, table and name of every column that was chosen as a feature."""
     chosen: list[tuple[Entity, pd.DataFrame, str]] = [
         ("context", events.frame, c) for c in events.context_features
@@ -137,3 +177,15 @@ def _columns(events: Events) -> list[tuple[Entity, pd.DataFrame, str]]:
     if events.items is not None:
         chosen += [("item", events.items, c) for c in events.item_features]
     return chosen
+
+
+def _holds_lists(values: pd.Series) -> bool:
+    there = values.dropna()
+    return len(there) > 0 and isinstance(there.iloc[0], (list, tuple, np.ndarray))
+
+
+def _vocabulary(name: str, values: pd.Series, many: bool) -> Vocabulary:
+    try:
+        return Vocabulary.fit(flatten(values, many)[0])
+    except InputError as error:
+        raise InputError(f"feature {name}: {error}") from None

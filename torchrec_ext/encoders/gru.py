@@ -15,7 +15,7 @@ class GRU(StreamingEncoder):
 
     Args:
         dim: D, width of an event vector.
-        hidden: width of a state, which is ``out_dim``; None takes ``dim``.
+        hidden: width of a state, which is ``out_dim``; None takes twice ``dim``.
         layers: number of layers, each reading the states of the one below.
         dropout: share of the components zeroed in training, of the events, of the states between two
             layers and of the states handed out.
@@ -31,9 +31,9 @@ class GRU(StreamingEncoder):
 
     causal = True
 
-    def __init__(self, dim: int, hidden: int | None = None, layers: int = 1, dropout: float = 0.0) -> None:
+    def __init__(self, dim: int, hidden: int | None = None, layers: int = 1, dropout: float = 0.2) -> None:
         super().__init__()
-        hidden = dim if hidden is None else hidden
+        hidden = 2 * dim if hidden is None else hidden
         expect_at_least(1, dim=dim, hidden=hidden, layers=layers)
         expect_dropout(dropout)
         self.dim = dim
