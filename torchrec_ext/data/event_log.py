@@ -26,9 +26,8 @@ class EventLog:
         context: (N,) int64 rows (categorical) or float32 values (numeric) of each context feature.
 
     Example:
-        >>> log = EventLog.sort(
-        ...     pd.Series(["b", "a", "b"]), np.array([1, 2, 1]), np.array([30, 20, 10]), items=np.array([7, 8, 9])
-        ... )
+        >>> users, rows, times = pd.Series(["b", "a", "b"]), np.array([1, 2, 1]), np.array([30, 20, 10])
+        >>> log = EventLog.sort(users, rows, times, items=np.array([7, 8, 9]))
         >>> list(log.user_ids), log.offsets, log.items
         (['b', 'a'], array([0, 2, 3]), array([9, 7, 8]))
     """

@@ -30,8 +30,8 @@ class Preparation:
 
     Example:
         >>> from torchrec_ext.data.read import read_events
-        >>> events = read_events(pd.DataFrame({"user": ["ann", "bob"], "item": [70, 90], "day": ["Mon", "Sun"]}))
-        >>> events = events.select_features(context=["day"])
+        >>> visits = pd.DataFrame({"user": ["ann", "bob"], "item": [70, 90], "day": ["Mon", "Sun"]})
+        >>> events = read_events(visits, context=["day"])
         >>> preparation = Preparation.fit(events, training=np.array([True, True]))
         >>> preparation.schema.features_of("context"), preparation.log(events).context["context_day"]
         (('context_day',), array([1, 2]))
@@ -104,7 +104,8 @@ class Preparation:
         """
         frame = events.frame
         context: dict[str, np.ndarray] = {}
-        for feature in (*self.schema.features, *self.schema.dense):
+        features: list[Feature | DenseFeature] = [*self.schema.features, *self.schema.dense]
+        for feature in features:
             if feature.entity != "context":
                 continue
             if feature.column not in frame:

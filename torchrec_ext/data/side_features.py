@@ -72,7 +72,9 @@ class SideFeatures:
                 values, lengths = flatten(table[feature.column], feature.many)
                 jagged[feature.name] = _along(place, vocabularies[feature.table].rows(values), lengths)
         dense = {
-            number.name: np.append(standardise(table[number.column], scales[number.name]), np.float32(0))[place]
+            number.name: np.append(standardise(table[number.column], scales[number.name]), np.float32(0))[
+                place
+            ]
             for number in schema.dense
             if number.entity == entity
         }
