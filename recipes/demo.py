@@ -1,0 +1,177 @@
+"""The whole way on generated data: ratings, two models, figures beside the best possible ones, a top-10 list.
+
+Run it with ``python recipes/demo.py``, or under torchrun.
+"""
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+import torchrec_ext as tx
+from torchrec_ext.command_line import data_record, parse_settings, run_recipe
+from torchrec_ext.data.planted import PlantedWorld, planted_ratings
+from torchrec_ext.interactions import ConvolutionInteraction, DotInteraction
+from torchrec_ext.metrics import BinaryReport
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Trains a dot product and a convolution on planted ratings whose best possible figures are known."""
+
+    output: str = "runs/demo"
+    """Folder of the run."""
+    users: int = 1000
+    """Number of users; each rates every movie."""
+    movies: int = 1000
+    """Number of movies."""
+    dim: int = 50
+    """Width of the vectors."""
+    epochs: int = 8
+    """At most so many for each model."""
+    patience: int = 2
+    """Epochs without a better validation AUC before training stops."""
+    global_batch_size: int = 2048
+    """Ratings a step over all ranks."""
+    table_learning_rate: float = 0.2
+    """Of the fused row-wise Adagrad of the sharded tables."""
+    learning_rate: float = 1e-3
+    """Of Adam, for everything else."""
+    user: int = 1
+    """Whose history and list are shown."""
+    seed: int = 0
+    """Of the data, the split, first weights and order."""
+    resume: bool = False
+    """Go on with the run in --output."""
+    overwrite: bool = True
+    """Delete an earlier run in --output first; --no-overwrite refuses instead."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where to compute."""
+
+
+POSITIVE = 4.0  # interested: a rating of 4 or 5
+
+
+def main() -> None:
+    """Trains both models, then measures, draws and recommends."""
+    settings, _ = parse_settings(Settings)
+    began = time.perf_counter()
+    group = tx.distributed.join_group(settings.device)
+    say = print if group.first else lambda *words: None
+    world = planted_ratings(settings.users, settings.movies, settings.seed)
+    train, valid, test = tx.data.by_ratio(world.events, valid=0.05, test=0.1, seed=settings.seed)
+    say(world.events.describe())
+    say(f"{len(train):,} ratings to train, {len(valid):,} to validate, {len(test):,} to test")
+
+    run = tx.training.open_run(
+        settings.output, resume=settings.resume, overwrite=settings.overwrite and not settings.resume
+    )
+    record = {**dataclasses.asdict(settings), "data": data_record(world.events), "recipe": "demo"}
+    tx.training.write_json(run / "settings.json", {**record, "world_size": group.world_size})
+
+    torch.manual_seed(settings.seed)
+    # p = sigmoid(u . v), and nothing after it
+    dot = tx.models.Ranker(
+        train.schema, settings.dim, ("user", "item"), DotInteraction(2, settings.dim), over_arch=None
+    )
+    # filters over the pair of vectors, whose components are the channels; ReLU; one linear layer
+    filters = ConvolutionInteraction(2, settings.dim, filters=100, kernel_size=2, channels="width")
+    convolution = tx.models.Ranker(train.schema, settings.dim, ("user", "item"), filters, over_arch=())
+    models = {"dot": dot, "convolution": convolution}
+
+    seen, hidden = rated(world, train), rated(world, test)
+    liked = seen["rating"].to_numpy() >= POSITIVE
+    popularity = tx.evaluation.item_mean_label(seen["item"], liked, hidden["item"], settings.movies + 1)
+    figures = {"popularity": report(popularity, hidden)}
+    for name, model in models.items():
+        say(f"\n{name}")
+        tx.training.fit(
+            model, train, valid, epochs=settings.epochs, patience=settings.patience, positive=POSITIVE,
+            global_batch_size=settings.global_batch_size, table_learning_rate=settings.table_learning_rate,
+            learning_rate=settings.learning_rate, output=run / name, resume=settings.resume,
+            seed=settings.seed, device=settings.device,
+        )  # fmt: skip
+        figures[name] = tx.evaluation.evaluate(model, train, test, positive=POSITIVE, progress=True).figures
+    figures["oracle"] = report(world.oracle(hidden["user"], hidden["item"]), hidden)
+    tx.training.write_json(run / "metrics.json", figures)
+
+    is_hidden = np.zeros(len(world.events), bool)
+    is_hidden[test.events.source_rows] = True
+    known = world.events.take(~is_hidden)
+    users = np.arange(1, settings.users + 1)
+    top = described(tx.retrieval.recommend(convolution, known, users, k=10, progress=True), world)
+    if group.first:
+        history = pd.concat([pd.read_csv(run / name / "history.csv").assign(model=name) for name in models])
+        history.to_csv(run / "history.csv", index=False)
+        pairs = history.drop(columns="valid_rmse")  # the others are known of training too
+        tx.training.draw_curves(pairs, run / "curves.png", "Dot product and convolution on planted ratings")
+        top.to_csv(run / "recommendations.csv", index=False)
+        print("", figures_table(figures), history_table(known, settings.user), sep="\n\n")
+        print("", top_table(top, settings.user), sep="\n")
+        print(f"\n{time.perf_counter() - began:.0f} s; everything is in {run}")
+
+
+def rated(world: PlantedWorld, part: tx.data.Dataset) -> pd.DataFrame:
+    """The ratings of a part, with the ids of users and movies."""
+    return world.events.frame.iloc[part.events.source_rows]
+
+
+def report(probabilities: np.ndarray, ratings: pd.DataFrame) -> dict[str, float]:
+    """Log-loss, AUC, accuracy and RMSE of probabilities against the label of each rating, 0 or 1."""
+    labels = ratings["rating"].to_numpy() >= POSITIVE
+    figures = BinaryReport(sync_on_compute=False)
+    figures.update(torch.from_numpy(probabilities), torch.from_numpy(labels))
+    return figures.compute()
+
+
+def described(top: pd.DataFrame, world: PlantedWorld) -> pd.DataFrame:
+    """The lists with titles, the true probabilities and the ratings that were held out."""
+    top = top.merge(titled(world.events), on="item", how="left")
+    top = top.merge(world.events.frame[["user", "item", "rating"]], on=["user", "item"], how="left")
+    return top.assign(truth=world.oracle(top["user"], top["item"]))
+
+
+def titled(events: tx.data.Events) -> pd.DataFrame:
+    """Movies with their genres in one word."""
+    assert events.items is not None
+    return events.items.assign(genres=events.items["genres"].map("/".join))
+
+
+def figures_table(figures: dict[str, dict[str, float]]) -> str:
+    """The figures of every model on the test part."""
+    table = pd.DataFrame(figures).T[["log_loss", "auc", "accuracy", "rmse"]]
+    table["of the oracle's AUC"] = (table["auc"] / table.loc["oracle", "auc"]).map("{:.1%}".format)
+    return "On the test part\n" + table.to_string(float_format="{:.4f}".format)
+
+
+def history_table(known: tx.data.Events, user: int) -> str:
+    """What a user rated last, newest first."""
+    rated = known.frame[known.frame["user"] == user].sort_values("timestamp", ascending=False)
+    latest = rated.head(10).merge(titled(known), on="item")
+    latest["date"] = pd.to_datetime(latest["timestamp"], unit="s").dt.strftime("%Y-%m-%d")
+    latest = latest.astype({"rating": int})[["date", "title", "year", "genres", "rating"]]
+    return f"What user {user} rated last, of {len(rated):,} ratings known\n{aligned(latest)}"
+
+
+def top_table(top: pd.DataFrame, user: int) -> str:
+    """A user's list beside the truth."""
+    mine = top[top["user"] == user].astype({"rating": int})
+    head = f"What the convolution recommends to user {user}, of the movies whose rating it has not seen"
+    foot = "score: predicted probability of a 4 or 5; truth: the true one; rating: the held-out rating"
+    return f"{head}\n{aligned(mine[['rank', 'title', 'year', 'genres', 'score', 'truth', 'rating']])}\n{foot}"
+
+
+def aligned(table: pd.DataFrame) -> str:
+    """A table as text, words to the left and numbers to the right."""
+    texts = table.select_dtypes(exclude="number").columns
+    padded = {name: table[name].str.ljust(table[name].str.len().max()) for name in texts}
+    headed = {name: name.ljust(table[name].str.len().max()) for name in texts}
+    return table.assign(**padded).rename(columns=headed).to_string(index=False, float_format="{:.3f}".format)
+
+
+if __name__ == "__main__":
+    run_recipe(main)
