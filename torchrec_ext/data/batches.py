@@ -1,6 +1,6 @@
 """Batcher: examples to Batches by slices of flat columns, without per-row Python."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -10,12 +10,15 @@ from torchrec.streamable import Pipelineable
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.slices import slice_positions
+from torchrec_ext.data.slices import offsets_of, slice_positions
 
 Pipelineable.register(Batch)  # here, so that batch.py imports with torch alone
 
 Jagged = tuple[np.ndarray, np.ndarray]
-"""Flat values and lengths."""
+"""Flat int64 values and int64 lengths."""
+
+Context = Mapping[str, np.ndarray]
+"""(B,) int64 rows or float32 values of each context feature; one that is absent is unknown."""
 
 
 class Batcher:
@@ -25,12 +28,25 @@ class Batcher:
         preparation: side features and tables.
         known: the events that histories are slices of.
         inputs: what the model wants.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import leave_last_out, read_events
+        >>> events = read_events(pd.DataFrame({"user": [1] * 5, "item": list("abcde")}))
+        >>> train, valid, test = leave_last_out(events)  # a, b, c are for training
+        >>> batcher = Batcher(train.preparation, train.events, Inputs(max_length=2))
+        >>> batcher.queries(users=np.array([0]), ends=np.array([3])).sequences.to_dict()["history"].values()
+        tensor([2, 3])
     """
 
     def __init__(self, preparation: Preparation, known: EventLog, inputs: Inputs) -> None:
         self.preparation = preparation
         self.known = known
         self.inputs = inputs
+        schema = preparation.schema
+        self._entities = {f.name: f.entity for f in schema.features} | {
+            d.name: d.entity for d in schema.dense
+        }
 
     def batch(
         self,
@@ -39,9 +55,11 @@ class Batcher:
         ends: np.ndarray,
         *,
         items: np.ndarray | None = None,
-        context: dict[str, np.ndarray] | None = None,
+        context: Context | None = None,
         candidates: np.ndarray | None = None,
-        **targets: np.ndarray | float | None,
+        labels: np.ndarray | None = None,
+        log_q: np.ndarray | None = None,
+        total: float | None = None,
     ) -> Batch:
         """One batch of B examples.
 
@@ -50,27 +68,50 @@ class Batcher:
             starts: (B,) int64 first event of the history in the log.
             ends: (B,) int64 end of the history, exclusive.
             items: (B,) int64 item rows, for pairs of user and item.
-            context: (B,) rows or values of each context feature; unknown where absent.
+            context: (B,) rows or values of each context feature.
             candidates: (C,) int64 item rows shared by the batch.
-            targets: ``labels``, ``weights``, ``log_q`` and ``total`` of the batch.
+            labels: see :class:`~torchrec_ext.batch.Batch`.
+            log_q: (C,) float32 log-probabilities of the candidates.
+            total: weight of the labels of the global batch.
         """
         size = len(users)
-        pooled = [self._field(name, users, items, context or {}) for name in self.inputs.fields]
-        dense = [self._number(name, users, items, context or {}) for name in self.inputs.dense]
-        sequences, lengths, candidate_dense = self._sequences(size, starts, ends, candidates)
-        times = self.known.times if self.inputs.max_length else None
+        rows = {
+            "user": self.known.user_rows[users] if len(self.known.user_rows) else np.zeros_like(users),
+            "item": np.zeros_like(users) if items is None else items,
+        }
+        fields = {name: self._field(name, rows, context or {}) for name in self.inputs.fields}
+        numbers = [self._number(name, rows, context or {}) for name in self.inputs.dense]
+        sequences: dict[str, Jagged] = {}
+        times = None
+        if self.inputs.max_length:
+            history = slice_positions(starts, ends)
+            sequences["history"] = self.known.items[history], ends - starts
+            times = None if self.known.times is None else self.known.times[history]
+        lengths: dict[str, np.ndarray] = {}
+        if self.inputs.candidates:
+            chosen = np.zeros(0, np.int64) if candidates is None else candidates
+            found, lengths = self._candidates(chosen, size)
+            sequences |= found
         return Batch(
-            fields=_keyed(dict(zip(self.inputs.fields, pooled, strict=True)), size),
+            fields=_keyed(fields, size),
             sequences=_keyed(sequences, size),
-            dense=torch.from_numpy(np.stack(dense, 1) if dense else np.zeros((size, 0), np.float32)),
-            history_times=None if times is None else torch.from_numpy(times[slice_positions(starts, ends)]),
-            candidate_lengths={name: torch.from_numpy(v) for name, v in lengths.items()},
-            candidate_dense=candidate_dense,
-            **{name: _tensor(value) for name, value in targets.items()},
+            dense=_columns(numbers, size),
+            history_times=_tensor(times),
+            candidate_lengths={name: torch.from_numpy(n) for name, n in lengths.items()},
+            candidate_dense=self._candidate_numbers(candidates),
+            labels=_tensor(labels),
+            log_q=_tensor(log_q),
+            total=None if total is None else torch.tensor(total, dtype=torch.float64),
         )
 
-    def queries(self, users: np.ndarray, ends: np.ndarray, context: dict[str, np.ndarray] | None = None) -> Batch:
-        """A batch of users whose known events end before ``ends``; both (B,) int64."""
+    def queries(self, users: np.ndarray, ends: np.ndarray, context: Context | None = None) -> Batch:
+        """A batch of B users with the newest of their known events.
+
+        Args:
+            users: (B,) int64 users of the log.
+            ends: (B,) int64 end of each user's known events, exclusive.
+            context: (B,) rows or values of each context feature.
+        """
         return self.batch(users, self._starts(users, ends), ends, context=context)
 
     def pairs(
@@ -78,14 +119,31 @@ class Batcher:
         users: np.ndarray,
         ends: np.ndarray,
         items: np.ndarray,
-        context: dict[str, np.ndarray] | None = None,
-        **targets: np.ndarray | float | None,
+        context: Context | None = None,
+        *,
+        labels: np.ndarray | None = None,
+        total: float | None = None,
     ) -> Batch:
-        """A batch of (user, item) pairs; all (B,) int64."""
+        """A batch of B pairs of user and item; if the model wants candidates, each pair's item is one.
+
+        Args:
+            users: (B,) int64 users of the log.
+            ends: (B,) int64 end of each user's known events, exclusive.
+            items: (B,) int64 item rows.
+            context: (B,) rows or values of each context feature.
+            labels: (B, tasks) float32.
+            total: weight of the labels of the global batch.
+        """
         return self.batch(
-            users, self._starts(users, ends), ends, items=items, context=context,
-            candidates=items if self.inputs.candidates else None, **targets,
-        )  # fmt: skip
+            users,
+            self._starts(users, ends),
+            ends,
+            items=items,
+            context=context,
+            candidates=items if self.inputs.candidates else None,
+            labels=labels,
+            total=total,
+        )
 
     def items(self, rows: np.ndarray) -> Batch:
         """A batch of (C,) int64 item rows to encode, in one empty example."""
@@ -95,43 +153,37 @@ class Batcher:
     def _starts(self, users: np.ndarray, ends: np.ndarray) -> np.ndarray:
         return self.known.recent(users, ends, self.inputs.max_length)
 
-    def _field(self, name: str, users: np.ndarray, items: np.ndarray | None, context: dict) -> Jagged:
-        feature = self.preparation.schema.feature(name)
-        rows = {
-            "user": self.known.user_rows[users] if len(self.known.user_rows) else np.zeros_like(users),
-            "item": np.zeros_like(users) if items is None else items,
-            "context": context.get(name, np.zeros_like(users)),
-        }[feature.entity]
-        if feature.entity == "context" or name == feature.entity:
-            return rows, np.ones(len(users), np.int64)
-        return self.preparation.sides[feature.entity].ids(name, rows)
-
-    def _number(self, name: str, users: np.ndarray, items: np.ndarray | None, context: dict) -> np.ndarray:
-        entity = next(d.entity for d in self.preparation.schema.dense if d.name == name)
+    def _field(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> Jagged:
+        entity = self._entities[name]
         if entity == "context":
-            return context.get(name, np.zeros(len(users), np.float32))
-        rows = self.known.user_rows[users] if entity == "user" else items
-        return self.preparation.sides[entity].dense[name][np.zeros_like(users) if rows is None else rows]
+            rows_B = context.get(name, np.zeros_like(rows["user"]))
+            return rows_B, np.ones_like(rows_B)
+        if name == entity:
+            return rows[entity], np.ones_like(rows[entity])
+        return self.preparation.sides[entity].ids(name, rows[entity])
 
-    def _sequences(
-        self, size: int, starts: np.ndarray, ends: np.ndarray, candidates: np.ndarray | None
-    ) -> tuple[dict[str, Jagged], dict[str, np.ndarray], torch.Tensor | None]:
-        found: dict[str, Jagged] = {}
-        lengths: dict[str, np.ndarray] = {}
-        if self.inputs.max_length:
-            found["history"] = (self.known.items[slice_positions(starts, ends)], ends - starts)
-        if not self.inputs.candidates:
-            return found, lengths, None
-        rows = np.zeros(0, np.int64) if candidates is None else candidates
+    def _number(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> np.ndarray:
+        entity = self._entities[name]
+        if entity == "context":
+            return context.get(name, np.zeros(len(rows["user"]), np.float32))
+        return self.preparation.sides[entity].dense[name][rows[entity]]
+
+    def _candidates(self, rows: np.ndarray, size: int) -> tuple[dict[str, Jagged], dict[str, np.ndarray]]:
+        """Candidates and their side features spread over the slots, and each candidate's number of ids."""
         spread = _spread(len(rows), size)
-        found["candidates"] = (rows, np.diff(spread))
-        side = self.preparation.sides["item"]
+        found = {"candidates": (rows, np.diff(spread))}
+        lengths: dict[str, np.ndarray] = {}
         for name in self.inputs.candidate_fields:
-            values, lengths[name] = side.ids(name, rows)
-            flat = np.concatenate([[0], np.cumsum(lengths[name])])
-            found[f"candidates_{name}"] = (values, np.diff(flat[spread]))
-        numbers = [side.dense[name][rows] for name in self.inputs.candidate_dense]
-        return found, lengths, torch.from_numpy(np.stack(numbers, 1)) if numbers else None
+            values, lengths[name] = self.preparation.sides["item"].ids(name, rows)
+            found[f"candidates_{name}"] = values, np.diff(offsets_of(lengths[name])[spread])
+        return found, lengths
+
+    def _candidate_numbers(self, rows: np.ndarray | None) -> torch.Tensor | None:
+        if not self.inputs.candidate_dense:
+            return None
+        chosen = np.zeros(0, np.int64) if rows is None else rows
+        dense = self.preparation.sides["item"].dense
+        return _columns([dense[name][chosen] for name in self.inputs.candidate_dense], len(chosen))
 
 
 def _spread(count: int, slots: int) -> np.ndarray:
@@ -139,18 +191,20 @@ def _spread(count: int, slots: int) -> np.ndarray:
     return np.arange(slots + 1) * count // max(slots, 1)
 
 
-def _keyed(features: dict[str, Jagged], stride: int) -> KeyedJaggedTensor:
-    values = [np.asarray(v, np.int64) for v, _ in features.values()]
-    lengths = [np.asarray(n, np.int64) for _, n in features.values()]
+def _columns(numbers: list[np.ndarray], rows: int) -> torch.Tensor:
+    """(rows, n) float32 of n columns."""
+    return torch.from_numpy(np.stack(numbers, 1) if numbers else np.zeros((rows, 0), np.float32))
+
+
+def _tensor(values: np.ndarray | None) -> torch.Tensor | None:
+    return None if values is None else torch.from_numpy(values)
+
+
+def _keyed(features: Mapping[str, Jagged], stride: int) -> KeyedJaggedTensor:
+    none = [np.zeros(0, np.int64)]
     return KeyedJaggedTensor(
         keys=list(features),
-        values=torch.from_numpy(np.concatenate(values) if values else np.zeros(0, np.int64)),
-        lengths=torch.from_numpy(np.concatenate(lengths) if lengths else np.zeros(0, np.int64)),
+        values=torch.from_numpy(np.concatenate([values for values, _ in features.values()] or none)),
+        lengths=torch.from_numpy(np.concatenate([lengths for _, lengths in features.values()] or none)),
         stride=stride,
     )
-
-
-def _tensor(value: Any) -> torch.Tensor | None:
-    if value is None or isinstance(value, torch.Tensor):
-        return value
-    return torch.as_tensor(value)

@@ -10,9 +10,9 @@ from torchrec_ext.errors import InputError
 Kind = Literal["catalogue", "sampled", "in_batch"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidates:
-    """The items that compete in the softmax, drawn afresh for each batch.
+    """The items that compete in the softmax, drawn afresh for each rank's batch.
 
     ``in_batch`` are the distinct targets of the batch; ``sampled`` are these and ``number`` items
     drawn evenly from the catalogue (mixed negative sampling, Yang et al. 2020); ``catalogue`` is every
@@ -28,10 +28,10 @@ class Candidates:
         InputError: for an unknown kind or a number below 1.
 
     Example:
-        >>> rows, log_q = Candidates("catalogue", np.array([3, 1])).draw(np.array([2]), np.random.default_rng(0))
-        >>> rows, log_q is None
-        (array([1, 2]), True)
-        >>> rows, log_q = Candidates("in_batch", np.array([3, 1])).draw(np.array([2]), np.random.default_rng(0))
+        >>> targets, rng = np.array([2]), np.random.default_rng(0)
+        >>> Candidates("catalogue", np.array([3, 1])).draw(targets, rng)
+        (array([1, 2]), None)
+        >>> rows, log_q = Candidates("in_batch", np.array([3, 1])).draw(targets, rng)
         >>> rows, np.exp(log_q)
         (array([2]), array([0.25], dtype=float32))
     """
@@ -54,8 +54,8 @@ class Candidates:
             rng: source of the sample.
 
         Returns:
-            (C,) int64 distinct item rows, ascending, and their (C,) float32 log-probabilities, or None
-            where each is 0.
+            (C,) int64 distinct item rows, ascending, C at least 1, and their (C,) float32
+            log-probabilities, or None where each is 0.
         """
         items = len(self.counts_I)
         if self.kind == "catalogue":
@@ -64,9 +64,25 @@ class Candidates:
         sampled = rng.integers(1, items + 1, self.number if self.kind == "sampled" else 0)
         rows = np.unique(np.concatenate([known, sampled]))
         if not len(rows):
-            rows = np.ones(1, np.int64)
+            rows = np.ones(1, np.int64)  # a batch without a known target: nothing is learnt, any item will do
         popularity = self.counts_I[rows - 1] / max(self.counts_I.sum(), 1)
         # an item is absent when no target and no draw is the item
-        absent = len(known) * np.log1p(-np.minimum(popularity, 1 - 1e-9))
-        absent += len(sampled) * np.log1p(-1 / (items + 1e-9))
+        absent = len(known) * _log_other(popularity) + len(sampled) * _log_other(np.array(1 / items))
         return rows, np.log(np.maximum(-np.expm1(absent), 1e-12)).astype(np.float32)
+
+
+def places(targets_N: np.ndarray, rows_C: np.ndarray) -> np.ndarray:
+    """(N,) int64 place of each target among ascending candidate rows, -1 for one that is not there.
+
+    Example:
+        >>> places(np.array([7, 0, 5]), rows_C=np.array([5, 6, 7]))
+        array([ 2, -1,  0])
+    """
+    found = np.searchsorted(rows_C, targets_N)
+    found[rows_C[np.minimum(found, len(rows_C) - 1)] != targets_N] = -1
+    return found
+
+
+def _log_other(probability: np.ndarray) -> np.ndarray:
+    """Log-probability that one draw is not the item of this probability."""
+    return np.log1p(-np.minimum(probability, 1 - 1e-9))

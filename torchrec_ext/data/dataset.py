@@ -11,7 +11,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Schema
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """The events of one part; all parts of a split share one log.
 
@@ -19,8 +19,8 @@ class Dataset:
         preparation: how ids became rows.
         log: every event of every part.
         rows: (n,) int64 ascending positions in the log of this part's events.
-        given: (m,) int64 ascending positions of events that a history may hold beside the training
-            part's although nothing was learnt from them: the first events of held-out users.
+        given: (m,) int64 ascending positions of events that a history may hold beside those known,
+            although nothing was learnt from them: the earlier events of held-out users.
         protocol: how the parts were made, in words.
         name: ``train``, ``valid``, ``test`` or a sum of them.
     """
@@ -28,15 +28,20 @@ class Dataset:
     preparation: Preparation
     log: EventLog
     rows: np.ndarray
+    given: np.ndarray
     protocol: str
     name: str
-    given: np.ndarray
 
     def __len__(self) -> int:
+        """Number of events."""
         return len(self.rows)
 
     def __add__(self, other: "Dataset") -> "Dataset":
-        """The events of both parts: ``train + valid`` is what is known when ``test`` is predicted."""
+        """The events of both parts: ``train + valid`` is what is known when ``test`` is predicted.
+
+        Raises:
+            InputError: if the parts come from two splits.
+        """
         if other.log is not self.log:
             raise InputError(f"{self.name} + {other.name}: the parts must come from one split")
         return replace(
@@ -59,9 +64,24 @@ class Dataset:
     def known_before(self, targets: "Dataset") -> tuple[EventLog, np.ndarray]:
         """What is known before each target: this part's events and those ``targets`` gives.
 
+        Args:
+            targets: a part of the same split with n events; it may be this part itself.
+
         Returns:
             The log of the known events, and for each target the (n,) int64 position in it before
             which its user's known events end. No target stands in its own history.
+
+        Raises:
+            InputError: if the parts come from two splits.
+
+        Example:
+            >>> import pandas as pd
+            >>> from torchrec_ext.data import leave_last_out, read_events
+            >>> events = read_events(pd.DataFrame({"user": [1, 1, 1], "item": [70, 80, 90]}))
+            >>> train, valid, test = leave_last_out(events)
+            >>> log, ends = (train + valid).known_before(test)
+            >>> log.items, ends
+            (array([1, 2]), array([2]))
         """
         if targets.log is not self.log:
             raise InputError(f"{self.name} and {targets.name} come from two splits; use parts of one")

@@ -6,7 +6,11 @@ from typing import Protocol
 import numpy as np
 
 from torchrec_ext.batch import Batch
+from torchrec_ext.checks import expect_at_least
 from torchrec_ext.errors import InputError
+
+_BUCKET = 32
+"""Global batches whose examples are sorted together: they pad little and are still random."""
 
 
 class Examples(Protocol):
@@ -27,8 +31,9 @@ class Loader:
 
     The order is a function of seed and epoch alone and each step's sample of seed, epoch, step and
     rank, so a run goes on at the exact next batch from ``(epoch, step)``, and every rank sees the same
-    number of steps. Examples of like size share a batch; at most ``world_size - 1`` examples an epoch,
-    other ones in each, are left out where the last batch is too small to give every rank one.
+    number of steps. Examples of like size share a batch, and the ranks' shares of it are alike too. A
+    smaller batch comes last; it is left out, other examples in each epoch, where it has not one example
+    for every rank. All batches before it are the same for any number of ranks.
 
     Args:
         examples: what to batch.
@@ -44,6 +49,7 @@ class Loader:
     def __init__(
         self, examples: Examples, global_batch_size: int, *, rank: int = 0, world_size: int = 1, seed: int = 0
     ) -> None:
+        expect_at_least(0, seed=seed)
         self.examples = examples
         self.global_batch_size = global_batch_size
         self.rank, self.world_size, self.seed = rank, world_size, seed
@@ -51,10 +57,13 @@ class Loader:
         count = len(self._sizes)
         if global_batch_size < world_size:
             raise InputError(
-                f"global_batch_size must be at least the number of ranks, {world_size}; received {global_batch_size}"
+                f"global_batch_size must be at least the number of ranks, {world_size}; "
+                f"received {global_batch_size}"
             )
         if count < world_size:
-            raise InputError(f"{count} training examples cannot feed {world_size} ranks; give more data or fewer ranks")
+            raise InputError(
+                f"{count} training examples cannot feed {world_size} ranks; give more data or fewer ranks"
+            )
         whole, rest = divmod(count, global_batch_size)
         self.steps = whole + (rest >= world_size)
 
@@ -63,11 +72,17 @@ class Loader:
         return self.steps
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from step ``start`` on."""
+        """This rank's share of the batches of an epoch.
+
+        Args:
+            epoch: its number, from 0.
+            start: step to begin at; what comes is what comes from there on when beginning at 0.
+        """
         batches = self._order(epoch)
         for step in range(start, self.steps):
             whole = batches[step]
-            share = np.array_split(whole, self.world_size)[self.rank]
+            # every world_size-th, since neighbours are of like size
+            share = whole[self.rank :: self.world_size]
             rng = np.random.default_rng((self.seed, epoch, step, self.rank, 1))
             yield self.examples.batch(share, self.examples.weight(whole), rng)
 
@@ -76,10 +91,9 @@ class Loader:
         rng = np.random.default_rng((self.seed, epoch, 0))
         order = rng.permutation(len(self._sizes))
         size = self.global_batch_size
-        used = order[: min(len(order), self.steps * size)]
-        if np.ptp(self._sizes) > 0:
-            # sorting within a window of 32 batches keeps them random but pads little
-            window = np.arange(len(used)) // (size * 32)
-            used = used[np.lexsort((self._sizes[used], window))]
-        batches = [used[i : i + size] for i in range(0, len(used), size)]
-        return [batches[i] for i in rng.permutation(len(batches))]
+        whole = len(order) // size * size
+        full, rest = order[:whole], order[whole:]
+        bucket = np.arange(whole) // (size * _BUCKET)
+        full = full[np.lexsort((self._sizes[full], bucket))].reshape(-1, size)
+        rest = rest[np.argsort(self._sizes[rest], kind="stable")]
+        return [*rng.permutation(full), rest]

@@ -11,7 +11,7 @@ from torchrec_ext import contracts
 from torchrec_ext.data.batches import Batcher
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_log import EventLog
-from torchrec_ext.data.examples import LabelledEvents
+from torchrec_ext.data.labelled_events import LabelledEvents
 from torchrec_ext.data.slices import slice_positions
 from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError

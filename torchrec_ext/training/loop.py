@@ -19,8 +19,10 @@ from torchrec.optim.keyed import CombinedOptimizer
 from torchrec_ext import contracts, plugins
 from torchrec_ext.data.candidates import Candidates, Kind
 from torchrec_ext.data.dataset import Dataset
-from torchrec_ext.data.examples import LabelledEvents, LastEvents, NextEvents
+from torchrec_ext.data.labelled_events import LabelledEvents
+from torchrec_ext.data.last_events import LastEvents
 from torchrec_ext.data.loader import Examples, Loader
+from torchrec_ext.data.next_events import NextEvents
 from torchrec_ext.distributed import Group, join_group, shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.errors import InputError

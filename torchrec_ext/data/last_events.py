@@ -1,0 +1,82 @@
+"""LastEvents: one example an event, with all that happened before it."""
+
+import numpy as np
+
+from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.data.batches import Batcher
+from torchrec_ext.data.candidates import Candidates, places
+from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.errors import InputError
+
+
+class LastEvents:
+    """One example an event: the user and what happened before it, the event's item the target.
+
+    For encoders that are not causal, and for models that read no history or that read the context.
+    Events of unknown items are no examples, and where the model reads a history and nothing else,
+    neither is a user's first event.
+
+    Args:
+        train: the training part.
+        inputs: what the model wants.
+        candidates: what competes with the target.
+
+    Raises:
+        InputError: if there is no example.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import leave_last_out, read_events
+        >>> events = read_events(pd.DataFrame({"user": [1] * 5, "item": list("abcde")}))
+        >>> train, valid, test = leave_last_out(events)  # a, b, c are for training
+        >>> examples = LastEvents(train, Inputs(max_length=9), Candidates("catalogue", np.ones(5)))
+        >>> examples.sizes(), examples.batch(np.array([0, 1]), 2.0, np.random.default_rng(0)).labels
+        (array([1, 2]), tensor([1, 2]))
+    """
+
+    def __init__(self, train: Dataset, inputs: Inputs, candidates: Candidates) -> None:
+        self.log = train.events
+        self.batcher = Batcher(train.preparation, self.log, inputs)
+        self.candidates = candidates
+        self.users = self.log.users
+        usable = self.log.items > 0
+        if inputs.max_length and not inputs.fields and not inputs.dense:
+            usable &= np.arange(len(self.log)) > self.log.offsets[self.users]
+        self.events = np.flatnonzero(usable)
+        if not len(self.events):
+            raise InputError(
+                f"the {train.name} part has no known item with a history: there is nothing to learn from"
+            )
+
+    def sizes(self) -> np.ndarray:
+        """(n,) int64 length of each history, at most the longest that is kept."""
+        return self.events - self._starts(self.events)
+
+    def weight(self, chosen: np.ndarray) -> float:
+        """Number of examples."""
+        return float(len(chosen))
+
+    def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator) -> Batch:
+        """The batch of these events.
+
+        Args:
+            chosen: (B,) int64 numbers of examples.
+            total: see :attr:`Batch.total <torchrec_ext.batch.Batch>`.
+            rng: of the candidates' sample.
+        """
+        events = self.events[chosen]
+        targets = self.log.items[events]
+        rows, log_q = self.candidates.draw(targets, rng)
+        return self.batcher.batch(
+            self.users[events],
+            self._starts(events),
+            events,
+            context={name: column[events] for name, column in self.log.context.items()},
+            candidates=rows,
+            labels=places(targets, rows),
+            log_q=log_q,
+            total=total,
+        )
+
+    def _starts(self, events: np.ndarray) -> np.ndarray:
+        return self.log.recent(self.users[events], events, self.batcher.inputs.max_length)

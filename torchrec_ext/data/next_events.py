@@ -1,0 +1,91 @@
+"""NextEvents: every next event of a history learnt in one pass."""
+
+import numpy as np
+
+from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.data.batches import Batcher
+from torchrec_ext.data.candidates import Candidates, places
+from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.event_log import EventLog
+from torchrec_ext.data.slices import offsets_of, slice_positions
+from torchrec_ext.errors import InputError
+
+
+class NextEvents:
+    """Windows of histories, each of whose events is an input and whose next event is its target.
+
+    A causal encoder learns every next event of a window in one pass. A history with more inputs than
+    ``inputs.max_length`` is cut into windows, of which the first may be shorter than the others.
+
+    Args:
+        train: the training part.
+        inputs: what the model wants; ``max_length`` is the longest window.
+        candidates: what competes with the targets.
+
+    Raises:
+        InputError: if no known item follows another event.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import leave_last_out, read_events
+        >>> events = read_events(pd.DataFrame({"user": [1] * 6, "item": list("abcdef")}))
+        >>> train, valid, test = leave_last_out(events)  # a, b, c, d are for training
+        >>> examples = NextEvents(train, Inputs(max_length=2), Candidates("catalogue", np.ones(6)))
+        >>> examples.sizes(), examples.batch(np.array([1]), 2.0, np.random.default_rng(0)).labels
+        (array([1, 2]), tensor([2, 3]))
+    """
+
+    def __init__(self, train: Dataset, inputs: Inputs, candidates: Candidates) -> None:
+        self.log = train.events
+        self.batcher = Batcher(train.preparation, self.log, inputs)
+        self.candidates = candidates
+        users, starts, ends = _windows(self.log, inputs.max_length)
+        known = offsets_of(self.log.items > 0)
+        useful = known[ends + 1] > known[starts + 1]  # a window of unknown targets teaches nothing
+        self.users, self.starts, self.ends = users[useful], starts[useful], ends[useful]
+        if not len(self.starts):
+            raise InputError(
+                f"no user of the {train.name} part has a known item after another event: "
+                "there is no next event to learn"
+            )
+
+    def sizes(self) -> np.ndarray:
+        """(n,) int64 length of each window."""
+        return self.ends - self.starts
+
+    def weight(self, chosen: np.ndarray) -> float:
+        """Number of known targets in these windows."""
+        return float((self._targets(chosen) > 0).sum())
+
+    def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator) -> Batch:
+        """The batch of these windows; ``labels`` are those of the flat events of the histories.
+
+        Args:
+            chosen: (B,) int64 numbers of windows.
+            total: see :attr:`Batch.total <torchrec_ext.batch.Batch>`.
+            rng: of the candidates' sample.
+        """
+        targets = self._targets(chosen)
+        rows, log_q = self.candidates.draw(targets, rng)
+        return self.batcher.batch(
+            self.users[chosen],
+            self.starts[chosen],
+            self.ends[chosen],
+            candidates=rows,
+            labels=places(targets, rows),
+            log_q=log_q,
+            total=total,
+        )
+
+    def _targets(self, chosen: np.ndarray) -> np.ndarray:
+        return self.log.items[slice_positions(self.starts[chosen] + 1, self.ends[chosen] + 1)]
+
+
+def _windows(log: EventLog, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """User, start and end of input slices that hold each event but a user's last one exactly once."""
+    inputs = np.maximum(np.diff(log.offsets) - 1, 0)
+    windows = -(-inputs // length)
+    users = np.repeat(np.arange(len(inputs)), windows)
+    following = np.cumsum(windows)[users] - 1 - np.arange(len(users))  # windows of the user after this one
+    ends = log.offsets[users] + inputs[users] - following * length
+    return users, log.recent(users, ends, length), ends
