@@ -9,4 +9,14 @@ from torchrec_ext.distributed.plan import describe_plan, make_plan
 from torchrec_ext.distributed.process_group import Group, barrier, join_group, world
 from torchrec_ext.distributed.shard import shard
 
-__all__ = ["Finding", "Group", "barrier", "describe_plan", "doctor", "join_group", "make_plan", "shard", "world"]
+__all__ = [
+    "Finding",
+    "Group",
+    "barrier",
+    "describe_plan",
+    "doctor",
+    "join_group",
+    "make_plan",
+    "shard",
+    "world",
+]

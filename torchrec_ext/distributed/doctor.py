@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import nn
 from torch.fx import Graph, Node
 from torchrec.distributed.model_parallel import DistributedModelParallel
-from torchrec.distributed.train_pipeline.tracing import NodeArgsHelper, Tracer, _get_leaf_module_names
 from torchrec.distributed.train_pipeline.pipeline_context import TrainPipelineContext
+from torchrec.distributed.train_pipeline.tracing import NodeArgsHelper, Tracer, _get_leaf_module_names
 from torchrec.distributed.types import ShardedModule
 
 
@@ -46,7 +46,9 @@ def doctor(model: nn.Module) -> list[Finding]:
     try:
         graph = Tracer(leaf_modules=_get_leaf_module_names(model)).trace(model)
     except Exception as error:  # torch.fx raises whatever the model's own code raises on a proxy
-        reason = f"the model cannot be traced down to it ({type(error).__name__}: {str(error).splitlines()[0]}); "
+        reason = (
+            f"the model cannot be traced down to it ({type(error).__name__}: {str(error).splitlines()[0]}); "
+        )
         advice = "keep branches on tensor values and loops out of the modules that hold it, or wrap them in torch.fx.wrap"
         return [Finding(path, False, reason + advice) for path in paths]
     helper = NodeArgsHelper(model, TrainPipelineContext(), False)
@@ -59,7 +61,9 @@ def _judge(path: str, graph: Graph, helper: NodeArgsHelper) -> Finding:
         return Finding(path, False, "forward never calls it; remove it or call it")
     if len(calls) > 1:
         return Finding(
-            path, False, f"forward calls it {len(calls)} times; look everything up in one call, as keys of one KeyedJaggedTensor"
+            path,
+            False,
+            f"forward calls it {len(calls)} times; look everything up in one call, as keys of one KeyedJaggedTensor",
         )
     call = calls[0]
     arguments = (*call.args, *call.kwargs.values())
@@ -69,7 +73,9 @@ def _judge(path: str, graph: Graph, helper: NodeArgsHelper) -> Finding:
         return Finding(path, True, "its input comes straight from the batch")
     changed = [_made_by(a) for a in arguments if isinstance(a, Node)]
     return Finding(
-        path, False, f"its input is made by {' and '.join(changed)}; do that in the data path and hand the result on as it is"
+        path,
+        False,
+        f"its input is made by {' and '.join(changed)}; do that in the data path and hand the result on as it is",
     )
 
 

@@ -46,7 +46,9 @@ def make_plan(
         for table in tables_of(collection)
         if wishes.get(table) != "data_parallel" or isinstance(collection, EmbeddingBagCollection)
     }
-    topology = Topology(world_size=world_size, compute_device=device, local_world_size=_local_size(world_size))
+    topology = Topology(
+        world_size=world_size, compute_device=device, local_world_size=_local_size(world_size)
+    )
     planner = EmbeddingShardingPlanner(
         topology=topology, batch_size=batch_size, constraints=constraints, debug=False, stats=[]
     )
@@ -73,7 +75,9 @@ def tables_of(collection: EmbeddingBagCollection | EmbeddingCollection) -> dict[
     return {c.name: c for c in collection.embedding_configs()}
 
 
-def describe_plan(collections: Collections, plan: ShardingPlan, wishes: Mapping[str, str] | None = None) -> str:
+def describe_plan(
+    collections: Collections, plan: ShardingPlan, wishes: Mapping[str, str] | None = None
+) -> str:
     """The plan as aligned text: table, rows, width, bytes of each rank, sharding, why.
 
     Args:
@@ -89,9 +93,7 @@ def describe_plan(collections: Collections, plan: ShardingPlan, wishes: Mapping[
             kind = planned.sharding_type if planned else "data_parallel"
             why = "asked for" if name in wishes else f"the planner's cheapest of {', '.join(AUTOMATIC)}"
             held = _bytes(config, planned)
-            rows.append(
-                (name, f"{config.num_embeddings:,}", str(config.embedding_dim), held, kind, why)
-            )
+            rows.append((name, f"{config.num_embeddings:,}", str(config.embedding_dim), held, kind, why))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
@@ -138,8 +140,14 @@ def _check_wishes(collections: Collections, wishes: Mapping[str, str]) -> None:
                 )
 
 
-def _infeasible(collections: Collections, wishes: Mapping[str, str], world_size: int, error: Exception) -> str:
-    sizes = {t: c.num_embeddings * c.embedding_dim * 4 for m in collections.values() for t, c in tables_of(m).items()}
+def _infeasible(
+    collections: Collections, wishes: Mapping[str, str], world_size: int, error: Exception
+) -> str:
+    sizes = {
+        t: c.num_embeddings * c.embedding_dim * 4
+        for m in collections.values()
+        for t, c in tables_of(m).items()
+    }
     largest = max(sizes, key=lambda table: sizes[table])
     asked = ", ".join(f"{t}={w}" for t, w in wishes.items()) or "nothing asked for"
     reason = str(error).strip().splitlines()[0]

@@ -48,7 +48,9 @@ def join_group(device: str = "cpu", *, timeout: float = 300.0) -> Group:
     if device not in ("cpu", "cuda"):
         raise InputError(f"device must be cpu or cuda, received {device!r}")
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device is cuda, but torch finds no GPU; use --device cpu, or install with BACKEND=cuda")
+        raise InputError(
+            "device is cuda, but torch finds no GPU; use --device cpu, or install with BACKEND=cuda"
+        )
     if not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
         limit = timedelta(seconds=timeout)
@@ -58,7 +60,9 @@ def join_group(device: str = "cpu", *, timeout: float = 300.0) -> Group:
             dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1, timeout=limit)
     where = torch.device("cpu")
     if device == "cuda":
-        where = torch.device("cuda", int(os.environ.get("LOCAL_RANK", dist.get_rank() % torch.cuda.device_count())))
+        where = torch.device(
+            "cuda", int(os.environ.get("LOCAL_RANK", dist.get_rank() % torch.cuda.device_count()))
+        )
         torch.cuda.set_device(where)
     return Group(dist.get_rank(), dist.get_world_size(), where)
 

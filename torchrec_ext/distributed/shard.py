@@ -43,7 +43,9 @@ def shard(
         InputError: for a wish that cannot be had.
     """
     group = join_group(device)
-    ours = sharders({"optimizer": EmbOptimType.EXACT_ROWWISE_ADAGRAD, "learning_rate": learning_rate, "eps": 1e-8})
+    ours = sharders(
+        {"optimizer": EmbOptimType.EXACT_ROWWISE_ADAGRAD, "learning_rate": learning_rate, "eps": 1e-8}
+    )
     collections = find_collections(model)
     plan = make_plan(model, ours, device, sharding, batch_size)
     if say is not None and group.first:

@@ -35,7 +35,9 @@ class SequenceSharder(EmbeddingCollectionSharder):
 
     def sharding_types(self, compute_device_type: str) -> list[str]:
         """The sharding types the planner may weigh."""
-        return [ShardingType(name).value for name in OFFERED["EmbeddingCollection"] if name != "data_parallel"]
+        return [
+            ShardingType(name).value for name in OFFERED["EmbeddingCollection"] if name != "data_parallel"
+        ]
 
 
 def sharders(fused: dict[str, Any]) -> list[Any]:

@@ -67,7 +67,9 @@ def evaluate(
     raise InputError(f"model must be a Ranker or a Retriever, received a {type(model).__name__}")
 
 
-def _evaluate_ranker(model: nn.Module, known: Dataset, targets: Dataset, positive: float, progress: bool) -> Report:
+def _evaluate_ranker(
+    model: nn.Module, known: Dataset, targets: Dataset, positive: float, progress: bool
+) -> Report:
     examples = LabelledEvents(targets, known, model.inputs, positive)  # type: ignore[arg-type]
     log = targets.events
     scores = score_pairs(
@@ -75,11 +77,19 @@ def _evaluate_ranker(model: nn.Module, known: Dataset, targets: Dataset, positiv
     )
     report = BinaryReport(sync_on_compute=False)
     report.update(scores, torch.from_numpy(examples.labels))
-    return Report(report.compute(), protocol=f"{targets.protocol}; labels: rating >= {positive:g}", part=targets.name)
+    return Report(
+        report.compute(), protocol=f"{targets.protocol}; labels: rating >= {positive:g}", part=targets.name
+    )
 
 
 def _evaluate_retriever(
-    model: contracts.Retriever, known: Dataset, targets: Dataset, ks: tuple[int, ...], exclude_seen: bool, chunk: int, progress: bool
+    model: contracts.Retriever,
+    known: Dataset,
+    targets: Dataset,
+    ks: tuple[int, ...],
+    exclude_seen: bool,
+    chunk: int,
+    progress: bool,
 ) -> Report:
     log, ends = known.known_before(targets)
     batcher = Batcher(targets.preparation, log, model.inputs)
@@ -87,7 +97,13 @@ def _evaluate_retriever(
     wanted = targets.events
     users = np.flatnonzero(np.diff(wanted.offsets))
     report = RetrievalReport(ks=ks, catalogue=index.items, sync_on_compute=False)
-    bar = tqdm(range(0, len(users), chunk), "evaluating", unit="step", disable=None if progress and world()[0] == 0 else True, leave=False)
+    bar = tqdm(
+        range(0, len(users), chunk),
+        "evaluating",
+        unit="step",
+        disable=None if progress and world()[0] == 0 else True,
+        leave=False,
+    )
     for start in bar:
         chosen = users[start : start + chunk]
         first = wanted.offsets[chosen]
@@ -114,4 +130,6 @@ def _distinct(wanted: EventLog, users: np.ndarray) -> tuple[torch.Tensor, torch.
     items, offsets = wanted.histories(users)
     pairs = np.unique(np.stack([np.repeat(np.arange(len(users)), np.diff(offsets)), items]), axis=1)
     counts = np.bincount(pairs[0], minlength=len(users))
-    return torch.from_numpy(np.ascontiguousarray(pairs[1])), torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]))
+    return torch.from_numpy(np.ascontiguousarray(pairs[1])), torch.from_numpy(
+        np.concatenate([[0], np.cumsum(counts)])
+    )

@@ -63,7 +63,9 @@ class Ranker(contracts.Ranker):
         self.fields = tuple(every if fields is None else fields)
         for name in self.fields:
             if name not in every:
-                raise InputError(f"fields names {name!r}, which the data does not have; there are {', '.join(every)}")
+                raise InputError(
+                    f"fields names {name!r}, which the data does not have; there are {', '.join(every)}"
+                )
         self.tasks = tasks
         self.max_length = max_length
         attention = target_attention
@@ -142,7 +144,9 @@ class Arch(nn.Module):
 _OWN = (-1,)  # the over arch is a module of the user's own
 
 
-def _above(width: int, over_arch: Sequence[int] | nn.Module | None, tasks: int) -> tuple[nn.Module, nn.Module]:
+def _above(
+    width: int, over_arch: Sequence[int] | nn.Module | None, tasks: int
+) -> tuple[nn.Module, nn.Module]:
     """Over arch and head over an interaction of that width."""
     if over_arch is None:
         if width != tasks:
@@ -154,7 +158,9 @@ def _above(width: int, over_arch: Sequence[int] | nn.Module | None, tasks: int) 
     if isinstance(over_arch, nn.Module):
         out = getattr(over_arch, "out_dim", None)
         if not isinstance(out, int):
-            raise InputError(f"over_arch {type(over_arch).__name__} lacks out_dim, the width of its output; set it")
+            raise InputError(
+                f"over_arch {type(over_arch).__name__} lacks out_dim, the width of its output; set it"
+            )
         return over_arch, SingleHead(out, tasks)
     if not over_arch:
         return nn.Identity(), SingleHead(width, tasks)

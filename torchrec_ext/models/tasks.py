@@ -46,13 +46,17 @@ class _Softmax(nn.Module):
         self.world_size = world_size
         self.precision = precision
 
-    def forward(self, fields_BFD: Tensor | None, sequences: dict, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(
+        self, fields_BFD: Tensor | None, sequences: dict, batch: Batch
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         device = batch.dense.device.type
         with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
             queries_ND = self.query_tower(fields_BFD, sequences, batch, self.every_position)
             logits_NC = self.scorer(queries_ND, self.item_tower(sequences, batch))
         assert batch.labels is not None and batch.total is not None
-        loss = softmax_cross_entropy(logits_NC, batch.labels, batch.weights, log_q_C=batch.log_q, reduction="sum")
+        loss = softmax_cross_entropy(
+            logits_NC, batch.labels, batch.weights, log_q_C=batch.log_q, reduction="sum"
+        )
         loss = loss * (self.world_size / batch.total).float()
         return loss, (loss.detach(), logits_NC.new_zeros(0))
 

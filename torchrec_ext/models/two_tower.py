@@ -104,5 +104,7 @@ def _chosen(
     for name in names:
         if name not in fields + dense:
             there = (*schema.features_of(*entities), *schema.dense_of(*entities))
-            raise InputError(f"{argument} names {name!r}, which is no such feature; there are {', '.join(there)}")
+            raise InputError(
+                f"{argument} names {name!r}, which is no such feature; there are {', '.join(there)}"
+            )
     return fields, dense

@@ -17,7 +17,9 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval.exact_index import ExactIndex
 
 
-def build_index(model: contracts.Retriever, batcher: Batcher, rows: np.ndarray | None = None, chunk: int = 8192) -> ExactIndex:
+def build_index(
+    model: contracts.Retriever, batcher: Batcher, rows: np.ndarray | None = None, chunk: int = 8192
+) -> ExactIndex:
     """Encodes this rank's slice of the items and indexes it; every rank must call it.
 
     Args:
@@ -32,14 +34,19 @@ def build_index(model: contracts.Retriever, batcher: Batcher, rows: np.ndarray |
     # rounded up alike, so that every rank makes the same number of collective calls
     share = -(-len(rows) // world_size)
     mine = rows[rank * share : (rank + 1) * share]
-    parts = [model.encode_items(on_device(batcher.items(mine[i : i + chunk]), model)) for i in range(0, share, chunk)]
+    parts = [
+        model.encode_items(on_device(batcher.items(mine[i : i + chunk]), model))
+        for i in range(0, share, chunk)
+    ]
     index = ExactIndex(model.scorer)
     vectors = torch.cat(parts)
     index.build(vectors, torch.from_numpy(mine).to(vectors.device))
     return index
 
 
-def encode_users(model: contracts.Retriever, batcher: Batcher, users: np.ndarray, ends: np.ndarray, **context: np.ndarray) -> Tensor:
+def encode_users(
+    model: contracts.Retriever, batcher: Batcher, users: np.ndarray, ends: np.ndarray, **context: np.ndarray
+) -> Tensor:
     """Query vectors of users, each rank encoding its share; every rank must call it.
 
     Args:
@@ -54,7 +61,9 @@ def encode_users(model: contracts.Retriever, batcher: Batcher, users: np.ndarray
     """
     rank, world_size = world()
     share = -(-len(users) // world_size)
-    mine = np.minimum(np.arange(rank * share, (rank + 1) * share), len(users) - 1)  # the last rank repeats a user
+    mine = np.minimum(
+        np.arange(rank * share, (rank + 1) * share), len(users) - 1
+    )  # the last rank repeats a user
     batch = batcher.queries(users[mine], ends[mine], {name: values[mine] for name, values in context.items()})
     queries = model.encode_queries(on_device(batch, model)).float()
     if world_size == 1:

@@ -31,7 +31,9 @@ def predict(model: nn.Module, data: Events, pairs: pd.DataFrame, *, progress: bo
     preparation = preparation_of(model)
     for column in ("user", "item"):
         if column not in pairs:
-            raise InputError(f"pairs lack the column {column!r}; they have {', '.join(map(str, pairs.columns))}")
+            raise InputError(
+                f"pairs lack the column {column!r}; they have {', '.join(map(str, pairs.columns))}"
+            )
     known = KnownUsers(preparation, data)
     users = known.find(pairs["user"])
     items = preparation.vocabularies["item"].rows(pairs["item"])
@@ -42,6 +44,8 @@ def predict(model: nn.Module, data: Events, pairs: pd.DataFrame, *, progress: bo
     }
     batcher = Batcher(preparation, known.log, model.inputs)  # type: ignore[arg-type]
     with inference(model):
-        scores = score_pairs(model, batcher, users, known.log.offsets[users + 1], items, context, progress=progress)
+        scores = score_pairs(
+            model, batcher, users, known.log.offsets[users + 1], items, context, progress=progress
+        )
     user_known = known.log.user_rows[users] > 0
     return pairs.assign(score=scores.numpy(), known=user_known & (items > 0))

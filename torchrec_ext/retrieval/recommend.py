@@ -69,13 +69,20 @@ def recommend(
     with inference(model):
         personal = np.flatnonzero(~unknown)
         search = _searcher(model, batcher, known, candidates, rows) if len(personal) else None
-        bar = tqdm(range(0, len(personal), chunk), "recommending", disable=None if progress and world()[0] == 0 else True, leave=False)
+        bar = tqdm(
+            range(0, len(personal), chunk),
+            "recommending",
+            disable=None if progress and world()[0] == 0 else True,
+            leave=False,
+        )
         for start in bar:
             chosen = found[personal[start : start + chunk]]
             seen = known.log.histories(chosen) if exclude_seen else None
             assert search is not None
             lists = search(chosen, k, seen)
-            frames.append(_frame(known.given(chosen), lists, preparation, "model", personal[start : start + chunk]))
+            frames.append(
+                _frame(known.given(chosen), lists, preparation, "model", personal[start : start + chunk])
+            )
     if unknown.any():
         lists = _popular(known, rows, int(unknown.sum()), k)
         frames.append(_frame(wanted[unknown], lists, preparation, "popular", np.flatnonzero(unknown)))
@@ -108,13 +115,17 @@ def _candidate_rows(model: nn.Module, preparation, candidates, k: int) -> np.nda
     rows = np.arange(1, len(items))
     if candidates is not None:
         if isinstance(candidates, pd.DataFrame) and not isinstance(model, contracts.Ranker):
-            raise InputError("candidates of a retriever must be item ids, received a DataFrame; a ranker takes those")
+            raise InputError(
+                "candidates of a retriever must be item ids, received a DataFrame; a ranker takes those"
+            )
         ids = candidates["item"] if isinstance(candidates, pd.DataFrame) else pd.Series(candidates)
         rows = np.unique(items.rows(ids))
         rows = rows[rows > 0]
     if not 1 <= k <= len(rows):
         what = "catalogue has" if candidates is None else "candidates are"
-        raise InputError(f"k must be from 1 to the number of items; received {k}, but the {what} {len(rows)} items")
+        raise InputError(
+            f"k must be from 1 to the number of items; received {k}, but the {what} {len(rows)} items"
+        )
     return rows
 
 

@@ -41,7 +41,13 @@ def score_pairs(
     """
     rank, world_size = world()
     scores = []
-    steps = tqdm(range(0, len(users), chunk), "scoring", unit="step", disable=None if progress and rank == 0 else True, leave=False)
+    steps = tqdm(
+        range(0, len(users), chunk),
+        "scoring",
+        unit="step",
+        disable=None if progress and rank == 0 else True,
+        leave=False,
+    )
     for start in steps:
         stop = min(start + chunk, len(users))
         share = -(-(stop - start) // world_size)

@@ -6,4 +6,13 @@ from torchrec_ext.training.load import load
 from torchrec_ext.training.loop import fit
 from torchrec_ext.training.run_folder import open_run, write_json
 
-__all__ = ["draw_curves", "find_checkpoint", "fit", "load", "load_weights", "open_run", "save_checkpoint", "write_json"]
+__all__ = [
+    "draw_curves",
+    "find_checkpoint",
+    "fit",
+    "load",
+    "load_weights",
+    "open_run",
+    "save_checkpoint",
+    "write_json",
+]

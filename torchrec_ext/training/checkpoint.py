@@ -52,7 +52,9 @@ def save_checkpoint(
     dcp.save(_state(model, optimizer), storage_writer=dcp.FileSystemWriter(partial))
     if first:
         preparation.save(partial / "preparation")
-        _write(partial / "model.json", {"version": VERSION, "model": specification(model, without=("schema",))})
+        _write(
+            partial / "model.json", {"version": VERSION, "model": specification(model, without=("schema",))}
+        )
         _write(partial / "position.json", position)
         sizes = {str(p.relative_to(partial)): p.stat().st_size for p in partial.rglob("*") if p.is_file()}
         _write(partial / "manifest.json", sizes)

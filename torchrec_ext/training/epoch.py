@@ -72,13 +72,17 @@ def train_epoch(
     for step in range(start, len(epoch.loader)):
         total_step = number * len(epoch.loader) + step
         # dropout is a function of seed, step and rank, so that a resumed run draws what an unbroken one does
-        state = np.random.SeedSequence((epoch.seed, total_step, epoch.group.rank)).generate_state(1, np.uint64)[0]
+        state = np.random.SeedSequence((epoch.seed, total_step, epoch.group.rank)).generate_state(
+            1, np.uint64
+        )[0]
         torch.manual_seed(int(state >> np.uint64(1)))
         loss, predictions = epoch.pipeline.progress(feed)
         labels, count = feed.finish()
         value = _global(loss, epoch.group.world_size)
         if not np.isfinite(value):
-            raise InputError(f"the loss is {value} at step {total_step}; lower learning_rate or table_learning_rate")
+            raise InputError(
+                f"the loss is {value} at step {total_step}; lower learning_rate or table_learning_rate"
+            )
         if labelled:
             report.update(predictions[:, 0].sigmoid().cpu(), labels[:, 0])
         losses.append(value)
@@ -91,7 +95,10 @@ def train_epoch(
     if isinstance(epoch.pipeline, TrainPipelineSparseDist):
         epoch.pipeline.detach()
     seconds = time.perf_counter() - began
-    row: dict[str, Any] = {"epoch": number + 1, "train_loss": float(np.mean(losses)) if losses else float("nan")}
+    row: dict[str, Any] = {
+        "epoch": number + 1,
+        "train_loss": float(np.mean(losses)) if losses else float("nan"),
+    }
     if labelled and losses:
         figures = report.compute()
         row |= {"train_accuracy": figures["accuracy"], "train_auc": figures["auc"]}

@@ -43,7 +43,9 @@ def load(
     if model is None:
         description = read_model_description(folder)
         if description is None:
-            raise InputError(f"the model of {path} has parts that cannot be built from JSON; hand it in as model=")
+            raise InputError(
+                f"the model of {path} has parts that cannot be built from JSON; hand it in as model="
+            )
         model = rebuild(description, schema=preparation.schema)
     check_schema(getattr(model, "schema", preparation.schema), preparation.schema, folder)
     shard(model, sharding=sharding, device=device)
@@ -58,7 +60,11 @@ def check_schema(own: Schema, saved: Schema, folder: Path) -> None:
         mine, theirs = getattr(own, kind), getattr(saved, kind)
         if mine != theirs:
             pairs = [(m, t) for m, t in zip(mine, theirs, strict=False) if m != t]
-            difference = f"{pairs[0][0]} here, {pairs[0][1]} there" if pairs else f"{len(mine)} here, {len(theirs)} there"
+            difference = (
+                f"{pairs[0][0]} here, {pairs[0][1]} there"
+                if pairs
+                else f"{len(mine)} here, {len(theirs)} there"
+            )
             raise InputError(
                 f"the checkpoint {folder} has another schema ({kind}: {difference}); use the data it was trained on, "
                 "or start a new run"

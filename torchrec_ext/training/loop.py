@@ -111,7 +111,9 @@ def fit(
         InputError: for settings or data that cannot be used, or a loss that is no number.
     """
     if any(isinstance(m, ShardedModule) for m in model.modules()):
-        raise InputError("the model is sharded already, so it was trained; build a new one, or go on with resume=True")
+        raise InputError(
+            "the model is sharded already, so it was trained; build a new one, or go on with resume=True"
+        )
     group = join_group(device)
     own: Any = model
     examples, size = _examples(own, train, candidates, sampled, positive, global_batch_size)
@@ -119,7 +121,9 @@ def fit(
     task = task_for(model, group.world_size, _dtype(precision))
     say = print if progress and group.first else None
     if say:
-        say(f"global batch of {size:,} over {group.world_size} rank(s): {size // group.world_size:,} each; {len(loader):,} steps an epoch")
+        say(
+            f"global batch of {size:,} over {group.world_size} rank(s): {size // group.world_size:,} each; {len(loader):,} steps an epoch"
+        )
     dmp = shard(
         task, sharding=sharding, learning_rate=table_learning_rate, device=device,
         batch_size=max(size // group.world_size, 1), say=say,
@@ -132,7 +136,9 @@ def fit(
         run = Path(output) if output is not None else _shared(scratch)
         if resume and output is not None and (run / "checkpoints" / "latest").is_file():
             state = _resume(run, model, optimizer, train)
-        told = Progress(run if output is not None else None, group.first, progress, _name(model), state.history)
+        told = Progress(
+            run if output is not None else None, group.first, progress, _name(model), state.history
+        )
         watch = _Watch(model, train, valid, monitor, positive)
         epoch = Epoch(_pipeline(dmp, optimizer, group), loader, group, seed, told, on_step)
         started = time.perf_counter() - state.seconds
@@ -140,11 +146,15 @@ def fit(
         def save(number: int, step: int) -> Path:
             state.seconds = time.perf_counter() - started
             position = {**vars(state), "epoch": number, "step": step}
-            return save_checkpoint(run, number * len(loader) + step, model, optimizer, train.preparation, position, keep)
+            return save_checkpoint(
+                run, number * len(loader) + step, model, optimizer, train.preparation, position, keep
+            )
 
         while state.epoch < epochs and state.bad < patience:
             told.start_epoch(state.epoch, epochs, len(loader), state.step)
-            row = train_epoch(epoch, state.epoch, state.step, isinstance(model, contracts.Ranker), checkpoint_every, save)
+            row = train_epoch(
+                epoch, state.epoch, state.step, isinstance(model, contracts.Ranker), checkpoint_every, save
+            )
             row |= watch.validate()
             better = watch.better(row, state.best)
             state.bad = 0 if better else state.bad + 1
@@ -183,7 +193,9 @@ class _State:
 class _Watch:
     """Validates after each epoch and knows what is better."""
 
-    def __init__(self, model: nn.Module, train: Dataset, valid: Dataset | None, monitor: str | None, positive: float) -> None:
+    def __init__(
+        self, model: nn.Module, train: Dataset, valid: Dataset | None, monitor: str | None, positive: float
+    ) -> None:
         self.model, self.train, self.valid, self.positive = model, train, valid, positive
         self.ranker = isinstance(model, contracts.Ranker)
         self.column = f"valid_{monitor or ('auc' if self.ranker else 'ndcg@10')}"
@@ -201,7 +213,9 @@ class _Watch:
         if self.column not in row and self.column.removeprefix("valid_") == "ndcg@10":
             self.column = f"valid_ndcg@{k}"  # a catalogue of fewer than 10 items
         if self.column not in row:
-            raise InputError(f"monitor names {self.column.removeprefix('valid_')!r}; there are {', '.join(kept)}")
+            raise InputError(
+                f"monitor names {self.column.removeprefix('valid_')!r}; there are {', '.join(kept)}"
+            )
         return row
 
     def better(self, row: dict[str, Any], best: float | None) -> bool:
@@ -239,7 +253,9 @@ def _resume(run: Path, model: nn.Module, optimizer: CombinedOptimizer, train: Da
     check_schema(train.schema, _saved_schema(folder), folder)
     described = plugins.specification(model, without=("schema",))
     if read_model_description(folder) != _as_json(described):
-        raise InputError(f"the run {run} trains another model: {read_model_description(folder)}; received {described}")
+        raise InputError(
+            f"the run {run} trains another model: {read_model_description(folder)}; received {described}"
+        )
     return _State(**load_training_state(folder, model, optimizer))
 
 

@@ -21,17 +21,28 @@ class Progress:
         history: rows of the epochs before, of a run that goes on.
     """
 
-    def __init__(self, run: Path | None, speaks: bool, bar: bool, name: str, history: list[dict[str, Any]]) -> None:
+    def __init__(
+        self, run: Path | None, speaks: bool, bar: bool, name: str, history: list[dict[str, Any]]
+    ) -> None:
         self.run = run if speaks else None
         self.speaks, self.shows, self.name = speaks, speaks and bar, name
         self.history = history
-        self.writer = SummaryWriter(str(run / "tensorboard")) if self.run is not None and run is not None else None
+        self.writer = (
+            SummaryWriter(str(run / "tensorboard")) if self.run is not None and run is not None else None
+        )
         self.bar: Any = None
 
     def start_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
         """Opens the bar of an epoch."""
         what = f"{self.name} epoch {epoch + 1}/{epochs}"
-        self.bar = tqdm(total=steps, initial=done, desc=what, unit="step", disable=None if self.shows else True, leave=False)
+        self.bar = tqdm(
+            total=steps,
+            initial=done,
+            desc=what,
+            unit="step",
+            disable=None if self.shows else True,
+            leave=False,
+        )
 
     def step(self, step: int, loss: float, rate: float) -> None:
         """One step: its loss and the samples a second so far."""
@@ -51,7 +62,9 @@ class Progress:
                     self.writer.add_scalar(f"epoch/{name}", value, step)
             self.writer.flush()
         if self.shows:
-            told = "  ".join(f"{k} {_short(v)}" for k, v in row.items() if k != "epoch" and not k.startswith("total"))
+            told = "  ".join(
+                f"{k} {_short(v)}" for k, v in row.items() if k != "epoch" and not k.startswith("total")
+            )
             tqdm.write(f"{self.name} epoch {row['epoch']}: {told}")
         self.write()
 

@@ -29,7 +29,9 @@ def open_run(output: Path | str, *, resume: bool = False, overwrite: bool = Fals
     taken = run.exists() and (not run.is_dir() or any(run.iterdir()))
     problem = None
     if taken and not (resume or overwrite):
-        problem = f"output {run} exists; add --resume to go on with it, --overwrite to delete it, or name another"
+        problem = (
+            f"output {run} exists; add --resume to go on with it, --overwrite to delete it, or name another"
+        )
     elif taken and (not run.is_dir() or not any((run / name).exists() for name in _OURS)):
         problem = f"output {run} holds no run of ours, so it is neither resumed nor overwritten; name another"
     if dist.is_initialized():

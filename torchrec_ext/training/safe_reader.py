@@ -37,7 +37,9 @@ class SafeReader(FileSystemReader):
             with path.open("rb") as file:
                 metadata = _Unpickler(file).load()
         except (OSError, EOFError, pickle.UnpicklingError, AttributeError) as error:
-            raise InputError(f"the checkpoint's index {path} cannot be read ({error}); take an older checkpoint") from error
+            raise InputError(
+                f"the checkpoint's index {path} cannot be read ({error}); take an older checkpoint"
+            ) from error
         for name, entry in metadata.state_dict_metadata.items():
             if not isinstance(entry, TensorStorageMetadata):
                 raise InputError(f"{name!r} in {path} is no tensor; this is no checkpoint of ours")
