@@ -102,7 +102,11 @@ class Vocabulary:
             InputError: if the new ids are integers and the old ones strings, or the other way round.
         """
         new = Vocabulary.fit(ids)
-        if len(self) > 1 and len(new) > 1 and self.integers != new.integers:
+        if len(self) == 1:
+            return new
+        if len(new) == 1:
+            return self
+        if self.integers != new.integers:
             raise InputError(
                 f"ids to add must be of the vocabulary's kind, such as {shown(self._values[0])}; "
                 f"received {shown(new._values[0])}"

@@ -1,0 +1,77 @@
+"""LabelledEvents: whether a rated item was liked, with what was known before."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.data.random_events import START, read
+from torchrec_ext.batch import Inputs
+from torchrec_ext.data.labelled_events import LabelledEvents
+from torchrec_ext.data.read import read_events
+from torchrec_ext.data.split import leave_last_out
+from torchrec_ext.errors import InputError
+
+WANTED = Inputs(fields=("user",), max_length=2, candidates=True)
+ROWS = [
+    ("a", 1, START, 5),
+    ("a", 2, START + 1, 4),
+    ("a", 3, START + 2, 3),
+    ("a", 4, START + 3, 1),
+    ("b", 4, START, 2),
+    ("b", 1, START + 1, 4),
+    ("b", 2, START + 2, 5),
+]
+
+
+def parts(rows):
+    return leave_last_out(read(rows))
+
+
+def batch_of(found, chosen, total=1.0):
+    return found.batch(np.array(chosen), total)
+
+
+def test_training_by_hand():
+    train, _, _ = parts(ROWS)  # a: 1, 2 and b: 4
+    found = LabelledEvents(train, train, WANTED)
+    assert found.labels.tolist() == [1, 1, 0]
+    batch = batch_of(found, [1, 2, 0], total=3.0)
+    history = batch.sequences.to_dict()["history"]
+    assert [h.tolist() for h in history.values().split(history.lengths().tolist())] == [[1], [], []]
+    assert batch.sequences.to_dict()["candidates"].values().tolist() == [2, 4, 1]
+    assert batch.fields.to_dict()["user"].values().tolist() == [1, 2, 1]
+    assert batch.labels.tolist() == [[1], [0], [1]]
+    assert batch.total.item() == 3
+    assert found.weight(np.array([0, 2])) == 2
+    assert found.sizes().tolist() == [0, 0, 0]
+
+
+def test_a_target_of_another_part_has_what_is_known_before_it():
+    train, valid, test = parts(ROWS)
+    found = LabelledEvents(test, train + valid, WANTED)
+    assert found.labels.tolist() == [0, 1]
+    history = batch_of(found, [0, 1]).sequences.to_dict()["history"]
+    assert [h.tolist() for h in history.values().split(history.lengths().tolist())] == [[2, 3], [4, 1]]
+
+
+def test_a_rating_at_the_threshold_is_of_interest():
+    train, _, _ = parts(ROWS)
+    assert LabelledEvents(train, train, WANTED, positive=4.5).labels.tolist() == [1, 0, 0]
+
+
+def test_the_context_is_that_of_the_event():
+    frame = pd.DataFrame(ROWS, columns=["user", "item", "timestamp", "rating"]).assign(day=list("xyzzyxx"))
+    train, _, _ = leave_last_out(read_events(frame, context=["day"]))
+    found = LabelledEvents(train, train, Inputs(fields=("context_day",)))
+    assert batch_of(found, [2, 0]).fields.to_dict()["context_day"].values().tolist() == [2, 1]
+
+
+def test_faults_are_told():
+    train, _, _ = parts([row[:3] for row in ROWS])
+    with pytest.raises(InputError, match="no column 'rating'"):
+        LabelledEvents(train, train, WANTED)
+    train, _, _ = parts(ROWS)
+    with pytest.raises(InputError, match="every rating of the train part is below positive=6"):
+        LabelledEvents(train, train, WANTED, positive=6)
+    with pytest.raises(InputError, match="every rating of the train part is at least positive=1"):
+        LabelledEvents(train, train, WANTED, positive=1)

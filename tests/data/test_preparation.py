@@ -1,0 +1,200 @@
+"""Preparation: ids and columns become rows and numbers, by what was learnt before."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.data.read import read_events
+from torchrec_ext.errors import InputError
+
+LATE = 10**9
+
+
+@pytest.fixture
+def events():
+    """Five events; user c is in no side table, item 9 in no event."""
+    frame = pd.DataFrame({
+        "user": ["b", "a", "b", "c", "a"],
+        "item": [30, 10, 10, 20, 30],
+        "timestamp": [LATE + 5, LATE, LATE + 1, LATE + 2, LATE],
+        "rating": [4, 3, 2, 1, 5],
+        "day": ["Mon", "Sun", "Mon", None, "Tue"],
+        "price": [2.0, 4.0, np.nan, 6.0, 100.0],
+    })  # fmt: skip
+    users = pd.DataFrame({"user": ["a", "b"], "gender": ["f", "m"], "age": [20.0, 40.0]})
+    items = pd.DataFrame({
+        "item": [10, 20, 30, 9],
+        "title": ["One", "Two", "Three", "Nine"],
+        "tags": [None, ["x", "y"], ["y"], ["z"]],
+        "year": [1990, 2000, 1990, 1970],
+    })  # fmt: skip
+    return read_events(frame, users=users, items=items, context=["day", "price"])
+
+
+TRAINING = np.array([True, True, True, True, False])
+
+
+@pytest.fixture
+def prepared(events):
+    return Preparation.fit(events, TRAINING)
+
+
+def test_schema_by_hand(prepared):
+    schema = prepared.schema
+    # a column of floats is numeric, every other one looks up a table of its own
+    assert schema.features_of("user") == ("user", "user_gender")
+    assert schema.features_of("item") == ("item", "item_tags", "item_year")
+    assert schema.features_of("context") == ("context_day",)
+    assert schema.dense_of("user", "item", "context") == ("context_price", "user_age")
+    rows = {"user": 4, "item": 4, "user_gender": 3, "item_tags": 4, "item_year": 4, "context_day": 4}
+    assert {t.name: t.rows for t in schema.tables} == rows
+    assert [f.name for f in schema.features if f.many] == ["item_tags"]
+
+
+def test_scales_are_of_the_training_part(prepared):
+    # the price of 100 and what is missing are not learnt from: 2, 4, 6
+    assert prepared.scales["context_price"] == (4.0, pytest.approx(np.sqrt(8 / 3)))
+    assert prepared.scales["user_age"] == (30.0, 10.0)
+
+
+def test_scales_of_users_are_of_users_that_train(events):
+    only_a = Preparation.fit(events, np.array([False, True, False, False, False]))
+    assert only_a.scales["user_age"] == (20.0, 1.0)
+
+
+def test_log_by_hand(prepared, events):
+    log = prepared.log(events)
+    assert log.user_ids.tolist() == ["b", "a", "c"]
+    assert log.user_rows.tolist() == [1, 2, 3]
+    assert log.source_rows.tolist() == [2, 0, 1, 4, 3]
+    assert log.items.tolist() == [2, 1, 2, 1, 3]  # 30, 10 and 20 have the rows 1, 2 and 3
+    assert log.times.tolist() == [LATE + 1, LATE + 5, LATE, LATE, LATE + 2]
+    assert log.ratings.tolist() == [2, 4, 3, 5, 1]
+    assert log.context["context_day"].tolist() == [1, 1, 2, 3, 0]
+    deviation = np.sqrt(8 / 3)
+    np.testing.assert_allclose(
+        log.context["context_price"], np.array([0, -2, 0, 96, 2]) / deviation, rtol=1e-6
+    )
+
+
+def test_side_features_by_hand(prepared):
+    user, item = prepared.sides["user"], prepared.sides["item"]
+    rows = np.arange(4)
+    assert user.ids("user_gender", rows)[0].tolist() == [0, 2, 1, 0]  # unknown, b, a, c
+    assert user.dense["user_age"].tolist() == [0, 1, -1, 0]
+    assert item.ids("item_tags", rows)[0].tolist() == [0, 2, 0, 1, 2]
+    assert item.ids("item_tags", rows)[1].tolist() == [1, 1, 1, 2]
+    assert item.ids("item_year", rows)[0].tolist() == [0, 1, 1, 2]
+
+
+def test_later_events_know_new_users_by_their_history_alone(prepared, events):
+    later = pd.DataFrame({
+        "user": ["new", "a", "new"],
+        "item": [10, 77, 30],
+        "timestamp": [LATE + 9, LATE + 8, LATE + 7],
+        "day": ["Wed", "Sun", "Tue"],
+        "price": [4.0, np.inf, 4.0],
+    })  # fmt: skip
+    log = prepared.log(read_events(later, context=["day", "price"]))
+    assert log.user_rows.tolist() == [0, 2]
+    assert log.items.tolist() == [1, 2, 0]
+    assert log.context["context_day"].tolist() == [3, 0, 2]
+    assert log.context["context_price"].tolist() == [0, 0, 0]
+    assert log.ratings is None
+
+
+def test_min_count_counts_events_and_sends_rare_items_to_row_0(events):
+    prepared = Preparation.fit(events, TRAINING, min_count=2)
+    assert prepared.vocabularies["item"].index.tolist() == [30, 10]
+    assert prepared.log(events).items.tolist() == [2, 1, 2, 1, 0]
+    assert prepared.sides["item"].ids("item_year", np.arange(3))[0].tolist() == [0, 1, 1]
+    with pytest.raises(InputError, match="min_count=3 leaves no item; the most frequent one has 2 events"):
+        Preparation.fit(events, TRAINING, min_count=3)
+
+
+def test_places_in_a_history_order_events_but_are_no_times():
+    frame = pd.DataFrame({"user": [1, 1, 1, 2], "item": [7, 8, 9, 7], "timestamp": [2, 0, 1, 0]})
+    events = read_events(frame)
+    assert events.source.order == "order"
+    log = Preparation.fit(events, np.ones(4, bool)).log(events)
+    assert log.items.tolist() == [2, 3, 1, 1]
+    assert log.times is None
+
+
+def test_a_list_column_is_known_by_its_first_list():
+    users = pd.DataFrame({"user": [1, 2], "likes": [None, ["x", "y"]]})
+    events = read_events(pd.DataFrame({"user": [1, 2], "item": [5, 5]}), users=users)
+    prepared = Preparation.fit(events, np.ones(2, bool))
+    assert prepared.schema.feature("user_likes").many
+    assert prepared.sides["user"].ids("user_likes", np.array([1, 2]))[0].tolist() == [0, 1, 2]
+
+
+def test_integers_with_missing_rows_stay_ids():
+    # users without a row would turn a column of integers into floats if the table were joined
+    users = pd.DataFrame({"user": [1, 2], "city": [2**60 + 1, 2**60]})
+    events = read_events(pd.DataFrame({"user": [1, 2, 3], "item": [5, 5, 5]}), users=users)
+    side = Preparation.fit(events, np.ones(3, bool)).sides["user"]
+    assert side.ids("user_city", np.arange(4))[0].tolist() == [0, 1, 2, 0]
+
+
+def test_a_number_nobody_has_is_the_mean_everywhere(tmp_path):
+    frame = pd.DataFrame({"user": [1, 2], "item": [5, 6], "price": [np.nan, 8.0]})
+    events = read_events(frame, context=["price"])
+    prepared = Preparation.fit(events, np.array([True, False]))
+    assert prepared.scales == {"context_price": (0.0, 1.0)}
+    assert prepared.log(events).context["context_price"].tolist() == [0, 8]
+    prepared.save(tmp_path)
+    assert "NaN" not in (tmp_path / "scales.json").read_text()
+
+
+def test_saved_and_loaded(prepared, events, tmp_path):
+    prepared.save(tmp_path / "new" / "folder")
+    again = Preparation.load(tmp_path / "new" / "folder")
+    assert again.schema == prepared.schema
+    assert again.scales == prepared.scales
+    for name, vocabulary in prepared.vocabularies.items():
+        assert again.vocabularies[name].index.tolist() == vocabulary.index.tolist()
+    for entity in ("user", "item"):
+        for name, dense in prepared.sides[entity].dense.items():
+            assert again.sides[entity].dense[name].tolist() == dense.tolist()
+        for name, jagged in prepared.sides[entity].jagged.items():
+            assert [a.tolist() for a in again.sides[entity].jagged[name]] == [a.tolist() for a in jagged]
+    one, other = prepared.log(events), again.log(events)
+    assert one.items.tolist() == other.items.tolist()
+    assert one.context["context_price"].tolist() == other.context["context_price"].tolist()
+    json.loads((tmp_path / "new" / "folder" / "scales.json").read_text())
+
+
+def test_users_keep_one_kind_of_id():
+    frame = pd.DataFrame({"user": [1, 2], "item": [5, 6]})
+    numbers, words = read_events(frame), read_events(frame.astype({"user": str}))
+    in_training = np.ones(2, bool)
+    with pytest.raises(InputError, match=r"ids of users are strings \(such as '1'\), but were integers"):
+        Preparation.fit(numbers, in_training).log(words)
+    log = Preparation.fit(words, in_training).log(numbers)
+    assert log.user_ids.tolist() == ["1", "2"]
+    assert log.user_rows.tolist() == [1, 2]
+
+
+def test_items_are_found_whatever_their_kind():
+    frame = pd.DataFrame({"user": [1, 2], "item": [5, 6]})
+    prepared = Preparation.fit(read_events(frame), np.ones(2, bool))
+    assert prepared.log(read_events(frame.astype({"item": str}))).items.tolist() == [1, 2]
+
+
+def test_faults_are_told(prepared):
+    frame = pd.DataFrame({"user": ["a"], "item": [10], "day": ["Mon"]})
+    with pytest.raises(
+        InputError, match="lack the column 'price' that the model reads as context; they have"
+    ):
+        prepared.log(read_events(frame, context=["day"]))
+    frame["tags"] = [["x", "y"]]
+    with pytest.raises(InputError, match="context feature 'tags' holds lists"):
+        Preparation.fit(read_events(frame, context=["tags"]), np.ones(1, bool))
+    frame["tags"] = pd.Series([1], dtype=object)
+    mixed = read_events(pd.concat([frame, frame.assign(tags="x")]), context=["tags"])
+    with pytest.raises(InputError, match="feature context_tags: ids must be all integers or all strings"):
+        Preparation.fit(mixed, np.ones(2, bool))
