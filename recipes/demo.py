@@ -15,6 +15,7 @@ import torch
 import torchrec_ext as tx
 from torchrec_ext.command_line import data_record, parse_settings, run_recipe
 from torchrec_ext.data.planted import PlantedWorld, planted_ratings
+from torchrec_ext.errors import InputError
 from torchrec_ext.interactions import ConvolutionInteraction, DotInteraction
 from torchrec_ext.metrics import BinaryReport
 
@@ -59,6 +60,8 @@ POSITIVE = 4.0  # interested: a rating of 4 or 5
 def main() -> None:
     """Trains both models, then measures, draws and recommends."""
     settings, _ = parse_settings(Settings)
+    if not 1 <= settings.user <= settings.users:
+        raise InputError(f"user should be from 1 to {settings.users}, received {settings.user}")
     began = time.perf_counter()
     group = tx.distributed.join_group(settings.device)
     say = print if group.first else lambda *words: None
@@ -66,12 +69,6 @@ def main() -> None:
     train, valid, test = tx.data.by_ratio(world.events, valid=0.05, test=0.1, seed=settings.seed)
     say(world.events.describe())
     say(f"{len(train):,} ratings to train, {len(valid):,} to validate, {len(test):,} to test")
-
-    run = tx.training.open_run(
-        settings.output, resume=settings.resume, overwrite=settings.overwrite and not settings.resume
-    )
-    record = {**dataclasses.asdict(settings), "data": data_record(world.events), "recipe": "demo"}
-    tx.training.write_json(run / "settings.json", {**record, "world_size": group.world_size})
 
     torch.manual_seed(settings.seed)
     # p = sigmoid(u . v), and nothing after it
@@ -82,6 +79,12 @@ def main() -> None:
     filters = ConvolutionInteraction(2, settings.dim, filters=100, kernel_size=2, channels="width")
     convolution = tx.models.Ranker(train.schema, settings.dim, ("user", "item"), filters, over_arch=())
     models = {"dot": dot, "convolution": convolution}
+
+    run = tx.training.open_run(
+        settings.output, resume=settings.resume, overwrite=settings.overwrite and not settings.resume
+    )
+    record = {**dataclasses.asdict(settings), "data": data_record(world.events), "recipe": "demo"}
+    tx.training.write_json(run / "settings.json", {**record, "world_size": group.world_size})
 
     seen, hidden = rated(world, train), rated(world, test)
     liked = seen["rating"].to_numpy() >= POSITIVE
@@ -102,8 +105,8 @@ def main() -> None:
     is_hidden = np.zeros(len(world.events), bool)
     is_hidden[test.events.source_rows] = True
     known = world.events.take(~is_hidden)
-    users = np.arange(1, settings.users + 1)
-    top = described(tx.retrieval.recommend(convolution, known, users, k=10, progress=True), world)
+    users, k = np.arange(1, settings.users + 1), min(10, settings.movies)
+    top = described(tx.retrieval.recommend(convolution, known, users, k, progress=True), world)
     if group.first:
         history = pd.concat([pd.read_csv(run / name / "history.csv").assign(model=name) for name in models])
         history.to_csv(run / "history.csv", index=False)
@@ -167,9 +170,10 @@ def top_table(top: pd.DataFrame, user: int) -> str:
 
 def aligned(table: pd.DataFrame) -> str:
     """A table as text, words to the left and numbers to the right."""
-    texts = table.select_dtypes(exclude="number").columns
-    padded = {name: table[name].str.ljust(table[name].str.len().max()) for name in texts}
-    headed = {name: name.ljust(table[name].str.len().max()) for name in texts}
+    texts = table.select_dtypes(exclude="number")
+    widths = {name: max(map(len, texts[name]), default=0) for name in texts}
+    padded = {name: texts[name].str.ljust(width) for name, width in widths.items()}
+    headed = {name: name.ljust(width) for name, width in widths.items()}
     return table.assign(**padded).rename(columns=headed).to_string(index=False, float_format="{:.3f}".format)
 
 
