@@ -75,11 +75,40 @@ def build(group: str, name: str, **arguments: Any) -> nn.Module:
     return _construct(find(group, name), name, arguments)
 
 
-def make(group: str, given: Any, **sizes: int) -> nn.Module:
-    """The plug-in a model was given: an instance as it is; a class, a name or a bound name built with ``sizes``."""
+def make(group: str, given: Any, **sizes: int) -> Any:
+    """The plug-in a model was given, checked against the sizes the model needs.
+
+    Args:
+        group: see :func:`names`.
+        given: an instance, which is taken as it is; or a class, a name or what :func:`bind` gave, which
+            is built with ``sizes``.
+        sizes: such as ``dim``.
+
+    Raises:
+        InputError: if it breaks the group's contract, or an instance was built with other sizes.
+
+    Example:
+        >>> make("encoders", "gru", dim=8).out_dim
+        16
+    """
     if isinstance(given, nn.Module):
-        return given
-    return build(group, given, **sizes) if isinstance(given, str) else given(**sizes)
+        made: Any = given
+    elif isinstance(given, str):
+        made = build(group, given, **sizes)
+    elif isinstance(given, type):
+        made = _construct(given, given.__name__, sizes)
+    else:
+        made = given(**sizes)
+    name = type(made).__name__
+    if not isinstance(made, GROUPS[group]):
+        raise InputError(
+            f"{name} is no contracts.{GROUPS[group].__name__}, which {group} must be; subclass it"
+        )
+    for size, wanted in sizes.items():
+        own = getattr(made, size, wanted)
+        if own != wanted:
+            raise InputError(f"the {name} was built with {size}={own}, but the model needs {size}={wanted}")
+    return made
 
 
 def bind(group: str, name: str | None, **own: Any) -> Callable[..., nn.Module] | None:

@@ -123,13 +123,20 @@ def test_missing_and_unknown_arguments_of_other_constructors():
 
 
 def test_make_takes_an_instance_a_class_or_a_name():
-    instance = DotInteraction(num_fields=2, dim=4)
+    instance = DotInteraction(num_fields=3, dim=8)
     assert plugins.make("interactions", instance, num_fields=3, dim=8) is instance
     for given in (DotInteraction, "dot"):
         made = plugins.make("interactions", given, num_fields=3, dim=8)
         assert isinstance(made, DotInteraction) and made.num_fields == 3
     with pytest.raises(InputError, match="DotInteraction needs num_fields"):
         plugins.make("interactions", DotInteraction, dim=8)
+
+
+def test_make_refuses_an_instance_of_other_sizes_or_of_another_contract():
+    with pytest.raises(InputError, match="DotInteraction was built with num_fields=2.*needs num_fields=3"):
+        plugins.make("interactions", DotInteraction(num_fields=2, dim=8), num_fields=3, dim=8)
+    with pytest.raises(InputError, match=r"DotInteraction is no contracts\.SequenceEncoder"):
+        plugins.make("encoders", DotInteraction(num_fields=2, dim=8), dim=8)
 
 
 def test_description_and_back():

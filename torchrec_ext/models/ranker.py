@@ -9,6 +9,7 @@ from torchrec.sparse.jagged_tensor import JaggedTensor
 
 from torchrec_ext import contracts, plugins
 from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.checks import expect_at_least
 from torchrec_ext.contracts import Interaction, TargetAttention
 from torchrec_ext.embeddings import Embeddings, pad_history
 from torchrec_ext.errors import InputError
@@ -57,30 +58,31 @@ class Ranker(contracts.Ranker):
         max_length: int = 50,
     ) -> None:
         super().__init__()
+        expect_at_least(1, dim=dim, tasks=tasks, max_length=max_length)
         self.schema = schema
         self.dim = dim
-        every = (*schema.features_of("user", "item", "context"), *schema.dense_of("user", "item", "context"))
-        self.fields = tuple(every if fields is None else fields)
+        categorical = schema.features_of("user", "item", "context")
+        numeric = schema.dense_of("user", "item", "context")
+        self.fields = (*categorical, *numeric) if fields is None else tuple(fields)
         for name in self.fields:
-            if name not in every:
-                raise InputError(
-                    f"fields names {name!r}, which the data does not have; there are {', '.join(every)}"
-                )
+            if name not in categorical + numeric:
+                there = ", ".join(categorical + numeric)
+                raise InputError(f"fields names {name!r}, which the data does not have; there are {there}")
         self.tasks = tasks
         self.max_length = max_length
-        attention = target_attention
-        attention = None if attention is None else plugins.make("target_attention", attention, dim=dim)
-        pooled = [n for n in schema.features_of("user", "item", "context") if n in self.fields]
-        if attention is not None:
-            pooled = [n for n in pooled if n != "item"]
-        dense = tuple(n for n in schema.dense_of("user", "item", "context") if n in self.fields)
+        attention: TargetAttention | None = None
+        if target_attention is not None:
+            attention = plugins.make("target_attention", target_attention, dim=dim)
+        attended = {"item"} if attention is not None else set()
         self.inputs = Inputs(
-            fields=tuple(pooled),
-            dense=dense,
+            fields=tuple(n for n in categorical if n in self.fields and n not in attended),
+            dense=tuple(n for n in numeric if n in self.fields),
             max_length=max_length if attention is not None else 0,
             candidates=attention is not None,
         )
-        count = len(pooled) + bool(dense) + (2 if attention is not None else 0)
+        count = len(self.inputs.fields) + bool(self.inputs.dense) + (2 if attention is not None else 0)
+        if not count:
+            raise InputError("fields is empty; name at least one feature, or give a target_attention")
         crossed = plugins.make("interactions", interaction, num_fields=count, dim=dim)
         self.embeddings = Embeddings(schema, dim, self.inputs)
         self.arch = Arch(dim, self.inputs, crossed, attention, over_arch, tasks)
@@ -98,7 +100,7 @@ class Ranker(contracts.Ranker):
     @property
     def over_arch(self) -> tuple[int, ...] | nn.Module | None:
         """What stands above the interaction, as it was given."""
-        return self.arch.over_arch if self.arch.over_arch != _OWN else self.arch.over
+        return self.arch.over if self.arch.own else self.arch.hidden
 
     def forward(self, batch: Batch) -> Tensor:
         """A batch of B pairs to ``(B, tasks)`` logits; a collective call."""
@@ -107,7 +109,16 @@ class Ranker(contracts.Ranker):
 
 
 class Arch(nn.Module):
-    """All of a ranker above its tables, which TorchRec's tracing takes as one step."""
+    """All of a ranker above its tables, which TorchRec's tracing takes as one step.
+
+    Args:
+        dim: D, width of the looked-up vectors.
+        inputs: what the batches hold.
+        interaction: of the field vectors.
+        attention: of the item and the history, or None.
+        over_arch: see :class:`Ranker`, as ``tasks``.
+        tasks: number of logits.
+    """
 
     def __init__(
         self,
@@ -125,8 +136,8 @@ class Arch(nn.Module):
         width = dim if attention is None else attention.out_dim
         self.project = nn.Identity() if width == dim else nn.Linear(width, dim)
         self.interaction = interaction
-        own = isinstance(over_arch, nn.Module)
-        self.over_arch = _OWN if own else None if over_arch is None else tuple(over_arch)
+        self.own = isinstance(over_arch, nn.Module)
+        self.hidden = None if over_arch is None or isinstance(over_arch, nn.Module) else tuple(over_arch)
         self.over, self.head = _above(interaction.out_dim, over_arch, tasks)
 
     def forward(self, fields_BFD: Tensor | None, sequences: dict[str, JaggedTensor], dense: Tensor) -> Tensor:
@@ -141,9 +152,6 @@ class Arch(nn.Module):
         return self.head(self.over(self.interaction(torch.cat(parts, 1))))
 
 
-_OWN = (-1,)  # the over arch is a module of the user's own
-
-
 def _above(
     width: int, over_arch: Sequence[int] | nn.Module | None, tasks: int
 ) -> tuple[nn.Module, nn.Module]:
@@ -151,8 +159,8 @@ def _above(
     if over_arch is None:
         if width != tasks:
             raise InputError(
-                f"over_arch is None, so the interaction's output must be the {tasks} logit(s), but it is {width} wide; "
-                "give over_arch=() for a linear head"
+                f"over_arch is None, so the interaction's output must be the {tasks} logit(s), "
+                f"but it is {width} wide; give over_arch=() for a linear head"
             )
         return nn.Identity(), nn.Identity()
     if isinstance(over_arch, nn.Module):

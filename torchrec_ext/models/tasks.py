@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from torchrec_ext import contracts
 from torchrec_ext.batch import Batch
+from torchrec_ext.errors import InputError
 from torchrec_ext.losses import binary_cross_entropy, softmax_cross_entropy
-from torchrec_ext.models.ranker import Ranker
 from torchrec_ext.models.two_tower import TwoTower
 
 
@@ -57,7 +57,7 @@ class _Softmax(nn.Module):
         loss = softmax_cross_entropy(
             logits_NC, batch.labels, batch.weights, log_q_C=batch.log_q, reduction="sum"
         )
-        loss = loss * (self.world_size / batch.total).float()
+        loss = loss * _share(batch.total, self.world_size)
         return loss, (loss.detach(), logits_NC.new_zeros(0))
 
 
@@ -69,7 +69,7 @@ class RankingTask(nn.Module):
         world_size: number of ranks.
     """
 
-    def __init__(self, model: Ranker, world_size: int = 1) -> None:
+    def __init__(self, model: contracts.Ranker, world_size: int = 1) -> None:
         super().__init__()
         self.model = model
         self.loss = _Binary(world_size)
@@ -87,14 +87,28 @@ class _Binary(nn.Module):
     def forward(self, logits: Tensor, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         assert batch.labels is not None and batch.total is not None
         loss = binary_cross_entropy(logits, batch.labels, batch.weights, reduction="sum")
-        loss = loss * (self.world_size / batch.total).float()
+        loss = loss * _share(batch.total, self.world_size)
         return loss, (loss.detach(), logits.detach())
 
 
+def _share(total: Tensor, world_size: int) -> Tensor:
+    """The factor from a rank's sum to its share of the global mean; finite where nothing has weight."""
+    return (world_size / total.clamp(min=1e-12)).float()
+
+
 def task_for(model: nn.Module, world_size: int = 1, precision: torch.dtype = torch.float32) -> nn.Module:
-    """The task that trains a model: a softmax for a retriever, binary for a ranker."""
+    """The task that trains a model: a softmax for a retriever, binary for a ranker.
+
+    Args:
+        model: not sharded yet.
+        world_size: number of ranks.
+        precision: of a retriever's dense part.
+
+    Raises:
+        InputError: for a model that is neither.
+    """
     if isinstance(model, TwoTower):
         return RetrievalTask(model, world_size, precision)
     if isinstance(model, contracts.Ranker):
-        return RankingTask(model, world_size)  # type: ignore[arg-type]
-    raise TypeError(f"model should be a TwoTower or a Ranker, received {type(model).__name__}")
+        return RankingTask(model, world_size)
+    raise InputError(f"model must be a TwoTower or a Ranker, received a {type(model).__name__}")

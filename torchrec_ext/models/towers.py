@@ -86,7 +86,7 @@ def _segment_means(values_SD: Tensor, lengths_C: Tensor) -> Tensor:
 
 
 def _times(batch: Batch, lengths_B: Tensor, events: int) -> Tensor | None:
-    """``(B, events)`` float64 seconds; fbgemm pads no float64, and float32 counts a year of seconds in steps of 2."""
+    """``(B, events)`` float64 seconds, or None; fbgemm pads no float64, and float32 cannot tell a minute."""
     if batch.history_times is None:
         return None
     real_BT = torch.arange(events, device=lengths_B.device) < lengths_B[:, None]

@@ -12,7 +12,6 @@ from torchrec_ext.embeddings import Embeddings
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.towers import ItemTower, QueryTower
 from torchrec_ext.schema import Entity, Schema
-from torchrec_ext.scorers import DotScorer
 
 
 class TwoTower(contracts.Retriever):
@@ -57,14 +56,14 @@ class TwoTower(contracts.Retriever):
         expect_at_least(1, dim=dim, max_length=max_length)
         self.schema = schema
         self.dim = dim
-        made = None if encoder is None else plugins.make("encoders", encoder, dim=dim)
+        made: SequenceEncoder | None = None if encoder is None else plugins.make("encoders", encoder, dim=dim)
         self.query_fields = tuple(query_fields) if made is not None or query_fields else ("user",)
         self.item_fields = tuple(item_fields)
         self.max_length = max_length
-        self.scorer = DotScorer() if scorer is None else plugins.make("scorers", scorer)
+        self.scorer: Scorer = plugins.make("scorers", "dot" if scorer is None else scorer)
         fields, dense = _chosen(schema, self.query_fields, ("user", "context"), "query_fields")
         candidate_fields, candidate_dense = _chosen(schema, self.item_fields, ("item",), "item_fields")
-        in_context = {f.name for f in (*schema.features, *schema.dense) if f.entity == "context"}
+        in_context = {*schema.features_of("context"), *schema.dense_of("context")}
         self.inputs = Inputs(
             fields=fields,
             dense=dense,
@@ -73,7 +72,7 @@ class TwoTower(contracts.Retriever):
             candidate_fields=candidate_fields,
             candidate_dense=candidate_dense,
             # the context is that of one target, so each target is an example of its own
-            every_position=bool(getattr(made, "causal", False)) and not in_context & {*fields, *dense},
+            every_position=made is not None and made.causal and not in_context & {*fields, *dense},
         )
         self.embeddings = Embeddings(schema, dim, self.inputs)
         self.query_tower = QueryTower(dim, self.inputs, made)
