@@ -5,7 +5,8 @@ from torchrec_ext import compatibility
 compatibility.check()
 
 from torchrec_ext.distributed.doctor import Finding, doctor
-from torchrec_ext.distributed.plan import describe_plan, make_plan
+from torchrec_ext.distributed.plan import make_plan
+from torchrec_ext.distributed.plan_table import describe_plan
 from torchrec_ext.distributed.process_group import Group, barrier, join_group, world
 from torchrec_ext.distributed.shard import shard
 

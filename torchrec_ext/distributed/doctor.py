@@ -46,11 +46,12 @@ def doctor(model: nn.Module) -> list[Finding]:
     try:
         graph = Tracer(leaf_modules=_get_leaf_module_names(model)).trace(model)
     except Exception as error:  # torch.fx raises whatever the model's own code raises on a proxy
-        reason = (
-            f"the model cannot be traced down to it ({type(error).__name__}: {str(error).splitlines()[0]}); "
+        first_line = (str(error).splitlines() or [""])[0]
+        why = (
+            f"the model cannot be traced down to it ({type(error).__name__}: {first_line}); keep branches on "
+            "tensor values and loops out of the modules that hold it, or wrap them in torch.fx.wrap"
         )
-        advice = "keep branches on tensor values and loops out of the modules that hold it, or wrap them in torch.fx.wrap"
-        return [Finding(path, False, reason + advice) for path in paths]
+        return [Finding(path, False, why) for path in paths]
     helper = NodeArgsHelper(model, TrainPipelineContext(), False)
     return [_judge(path, graph, helper) for path in paths]
 
@@ -60,28 +61,32 @@ def _judge(path: str, graph: Graph, helper: NodeArgsHelper) -> Finding:
     if not calls:
         return Finding(path, False, "forward never calls it; remove it or call it")
     if len(calls) > 1:
-        return Finding(
-            path,
-            False,
-            f"forward calls it {len(calls)} times; look everything up in one call, as keys of one KeyedJaggedTensor",
+        why = (
+            f"forward calls it {len(calls)} times; look all up in one call, as keys of one KeyedJaggedTensor"
         )
+        return Finding(path, False, why)
     call = calls[0]
     arguments = (*call.args, *call.kwargs.values())
     if not arguments:
         return Finding(path, False, "it is called without an input; hand it a KeyedJaggedTensor of the batch")
     if helper.get_node_args(call)[1] == len(arguments):
         return Finding(path, True, "its input comes straight from the batch")
-    changed = [_made_by(a) for a in arguments if isinstance(a, Node)]
-    return Finding(
-        path,
-        False,
-        f"its input is made by {' and '.join(changed)}; do that in the data path and hand the result on as it is",
-    )
+    makers = " and ".join(maker for maker in map(_maker, arguments) if maker)
+    why = f"its input is made by {makers}; do that in the data path and hand the result on as it is"
+    return Finding(path, False, why)
 
 
-def _made_by(node: Node) -> str:
-    if node.op == "call_method":
-        return f"the method {node.target}()"
-    if node.op == "call_module":
-        return f"the module {node.target}"
-    return getattr(node.target, "__name__", str(node.target))
+def _maker(argument: object) -> str | None:
+    """What made an argument; None for one that comes straight from the batch."""
+    if not isinstance(argument, Node):
+        return f"forward itself ({argument!r})"
+    if argument.op == "placeholder":
+        return None
+    if argument.op == "call_method":
+        return f"the method {argument.target}()"
+    if argument.op == "call_module":
+        return f"the module {argument.target}"
+    name = getattr(argument.target, "__name__", str(argument.target))
+    if name in ("getattr", "getitem"):
+        return _maker(argument.args[0])
+    return f"the function {name}()"

@@ -30,8 +30,14 @@ class Group:
         return self.rank == 0
 
 
+_OF_TORCHRUN = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+"""What torchrun sets; some clusters set a part of it for other purposes."""
+
+
 def join_group(device: str = "cpu", *, timeout: float = 300.0) -> Group:
     """Joins the group that is there: one that exists, torchrun's, or else a new one of this process alone.
+
+    A group that exists stays as it is, its time-out too.
 
     Args:
         device: ``cpu`` (gloo) or ``cuda`` (NCCL, one GPU a process).
@@ -54,7 +60,7 @@ def join_group(device: str = "cpu", *, timeout: float = 300.0) -> Group:
     if not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
         limit = timedelta(seconds=timeout)
-        if "WORLD_SIZE" in os.environ:
+        if os.environ.keys() >= _OF_TORCHRUN:
             dist.init_process_group(backend, timeout=limit)
         else:
             dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1, timeout=limit)

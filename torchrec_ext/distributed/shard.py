@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
-import torch
 from fbgemm_gpu.split_embedding_configs import EmbOptimType
 from torch import nn
 from torchrec.distributed.model_parallel import DistributedModelParallel
+from torchrec.distributed.types import ShardedModule
 
-from torchrec_ext.distributed.plan import describe_plan, find_collections, make_plan
+from torchrec_ext.distributed.plan import find_collections, make_plan
+from torchrec_ext.distributed.plan_table import describe_plan
 from torchrec_ext.distributed.process_group import join_group
 from torchrec_ext.distributed.sharders import sharders
+from torchrec_ext.errors import InputError
 
 
 def shard(
@@ -40,8 +42,10 @@ def shard(
         A plain DistributedModelParallel; ``model`` itself now holds the sharded collections.
 
     Raises:
-        InputError: for a wish that cannot be had.
+        InputError: for a wish that cannot be had, or a model that is sharded already.
     """
+    if any(isinstance(module, ShardedModule) for module in model.modules()):
+        raise InputError("the model is sharded already; build a new one, whose tables are still whole")
     group = join_group(device)
     ours = sharders(
         {"optimizer": EmbOptimType.EXACT_ROWWISE_ADAGRAD, "learning_rate": learning_rate, "eps": 1e-8}
@@ -50,4 +54,4 @@ def shard(
     plan = make_plan(model, ours, device, sharding, batch_size)
     if say is not None and group.first:
         say(describe_plan(collections, plan, sharding))
-    return DistributedModelParallel(model, device=torch.device(group.device), plan=plan, sharders=ours)
+    return DistributedModelParallel(model, device=group.device, plan=plan, sharders=ours)

@@ -3,27 +3,30 @@
 from typing import Any
 
 from torchrec.distributed.embedding import EmbeddingCollectionSharder
-from torchrec.distributed.embedding_types import ShardingType
 from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
+from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
 
 AUTOMATIC = ("table_wise", "row_wise")
 """What the planner chooses among: these reload into each other, optimizer state included."""
 
-OFFERED: dict[str, tuple[str, ...]] = {
-    "EmbeddingBagCollection": (
-        "table_wise", "row_wise", "column_wise", "table_column_wise", "table_row_wise", "grid_shard", "data_parallel",
-    ),
-    "EmbeddingCollection": ("table_wise", "row_wise", "column_wise", "data_parallel"),
-}  # fmt: skip
-"""What may be asked for, by kind of collection."""
+_OF_BAGS = (
+    "table_wise", "row_wise", "column_wise",
+    "table_column_wise", "table_row_wise", "grid_shard", "data_parallel",
+)  # fmt: skip
+_OF_SEQUENCES = ("table_wise", "row_wise", "column_wise", "data_parallel")
+
+
+def offered(collection: EmbeddingBagCollection | EmbeddingCollection) -> tuple[str, ...]:
+    """The sharding types that may be asked for."""
+    return _OF_BAGS if isinstance(collection, EmbeddingBagCollection) else _OF_SEQUENCES
 
 
 class BagSharder(EmbeddingBagCollectionSharder):
-    """TorchRec's sharder, which in 1.8 offers row-wise and its kin for CUDA only, though they run over gloo."""
+    """TorchRec's sharder, which in 1.8 offers row-wise and its kin for CUDA only, yet they run over gloo."""
 
     def sharding_types(self, compute_device_type: str) -> list[str]:
         """The sharding types the planner may weigh."""
-        return [ShardingType(name).value for name in OFFERED["EmbeddingBagCollection"]]
+        return list(_OF_BAGS)
 
 
 class SequenceSharder(EmbeddingCollectionSharder):
@@ -35,9 +38,7 @@ class SequenceSharder(EmbeddingCollectionSharder):
 
     def sharding_types(self, compute_device_type: str) -> list[str]:
         """The sharding types the planner may weigh."""
-        return [
-            ShardingType(name).value for name in OFFERED["EmbeddingCollection"] if name != "data_parallel"
-        ]
+        return [name for name in _OF_SEQUENCES if name != "data_parallel"]
 
 
 def sharders(fused: dict[str, Any]) -> list[Any]:
