@@ -34,7 +34,8 @@ class Embeddings(nn.Module):
     Example:
         >>> from torchrec_ext.schema import Feature, Table
         >>> schema = Schema((Table("item", 5),), (Feature("item", "item", "item", "sku"),))
-        >>> Embeddings(schema, dim=50, inputs=Inputs(fields=("item",))).bags.embedding_bag_configs()[0].embedding_dim
+        >>> embeddings = Embeddings(schema, dim=50, inputs=Inputs(fields=("item",)))
+        >>> embeddings.bags.embedding_bag_configs()[0].embedding_dim
         52
     """
 
@@ -48,8 +49,8 @@ class Embeddings(nn.Module):
         unpooled = _sequence_tables(schema, inputs)
         for table in set(pooled.values()) & set(unpooled.values()):
             raise InputError(
-                f"table {table!r} is wanted both pooled ({', '.join(_keys(pooled, table))}) and as a sequence "
-                f"({', '.join(_keys(unpooled, table))}), and TorchRec's two collections share no table; "
+                f"table {table!r} is wanted both pooled ({', '.join(_keys(pooled, table))}) and as a "
+                f"sequence ({', '.join(_keys(unpooled, table))}), and TorchRec's collections share no table; "
                 "leave it out of the fields or give it a table of its own"
             )
         self.bags = self._bags(schema, pooled) if pooled else None

@@ -26,11 +26,13 @@ def save_checkpoint(
     optimizer: CombinedOptimizer,
     preparation: Preparation,
     position: dict[str, Any],
+    *,
     keep: int = 2,
+    best: bool = False,
 ) -> Path:
     """Writes ``run/checkpoints/step-<step>``; every rank must call it.
 
-    The folder appears under its name only when it is whole; ``latest`` names the newest. The newest
+    The folder appears under its name only when it is whole; only then ``latest`` names it. The newest
     ``keep`` stay, and the one that ``best`` names.
 
     Args:
@@ -41,15 +43,26 @@ def save_checkpoint(
         preparation: how ids became rows.
         position: epoch and step within it, and what early stopping knows; plain JSON values.
         keep: how many of the newest stay.
+        best: whether ``best`` names it too.
+
+    Raises:
+        InputError: on every rank, if its folder cannot be written, as where the disk is full.
     """
     folder = run / "checkpoints" / f"step-{step:08d}"
     partial = folder.with_suffix(".partial")
     first = dist.get_rank() == 0
     if first:
-        shutil.rmtree(partial, ignore_errors=True)
+        for unfinished in folder.parent.glob("*.partial"):
+            shutil.rmtree(unfinished)
         partial.mkdir(parents=True)
     dist.barrier()
-    dcp.save(_state(model, optimizer), storage_writer=dcp.FileSystemWriter(partial))
+    try:
+        dcp.save(_state(model, optimizer), storage_writer=dcp.FileSystemWriter(partial))
+    except CheckpointException as error:
+        cause = _cause(error)
+        if isinstance(cause, OSError):
+            raise InputError(f"the checkpoint {folder} cannot be written: {cause}") from error
+        raise cause from error
     if first:
         preparation.save(partial / "preparation")
         _write(
@@ -60,14 +73,16 @@ def save_checkpoint(
         _write(partial / "manifest.json", sizes)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
-        point(run, "latest", folder)
+        if best:  # before the position that knows of it
+            _point(run, "best", folder)
+        _point(run, "latest", folder)
         _prune(run, keep)
     dist.barrier()
     return folder
 
 
-def point(run: Path, name: str, folder: Path) -> None:
-    """Makes ``run/checkpoints/<name>`` name a checkpoint, in one step; rank 0 calls it."""
+def _point(run: Path, name: str, folder: Path) -> None:
+    """Makes ``run/checkpoints/<name>`` name a checkpoint, in one step."""
     pointer = run / "checkpoints" / name
     new = pointer.with_suffix(".new")
     new.write_text(folder.name + "\n")
@@ -137,8 +152,8 @@ def read_model_description(folder: Path) -> dict[str, Any] | None:
     content = json.loads((folder / "model.json").read_text())
     if content["version"] != VERSION:
         raise InputError(
-            f"{folder} was written in version {content['version']} of the format, this release reads {VERSION}; "
-            "install the release that wrote it"
+            f"{folder} was written in version {content['version']} of the format, this release reads "
+            f"{VERSION}; install the release that wrote it"
         )
     return content["model"]
 
@@ -152,20 +167,26 @@ def _read(folder: Path, state: dict[str, Any]) -> None:
     try:
         dcp.load(state, storage_reader=SafeReader(folder))
     except CheckpointException as error:
-        causes = [cause for cause, _ in error.failures.values()] if hasattr(error, "failures") else [error]
-        cause = next((c for c in causes if isinstance(c, InputError)), causes[0] if causes else error)
+        cause = _cause(error)
         if isinstance(cause, InputError):
             raise InputError(str(cause)) from error
+        first_line = str(cause).strip().splitlines()[0]
         raise InputError(
-            f"the checkpoint {folder} does not fit the model: {str(cause).strip().splitlines()[0]}; "
+            f"the checkpoint {folder} does not fit the model: {first_line}; "
             "open it with the schema, dim, modules and kind of sharding it was trained with"
         ) from error
 
 
+def _cause(error: CheckpointException) -> BaseException:
+    """What the ranks met with: a mistake of the user's first, else what the first rank met with."""
+    causes = [cause for cause, _ in error.failures.values()]
+    return next((c for c in causes if isinstance(c, InputError)), causes[0])
+
+
 def _prune(run: Path, keep: int) -> None:
-    best = run / "checkpoints" / "best"
-    kept = {best.read_text().strip()} if best.is_file() else set()
-    for old in sorted((run / "checkpoints").glob("step-????????"))[: -max(keep, 1)]:
+    pointers = [run / "checkpoints" / name for name in ("best", "latest")]
+    kept = {pointer.read_text().strip() for pointer in pointers if pointer.is_file()}
+    for old in sorted((run / "checkpoints").glob("step-????????"))[:-keep]:
         if old.name not in kept:
             shutil.rmtree(old)
 

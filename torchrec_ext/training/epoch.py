@@ -1,6 +1,7 @@
 """One epoch of training through TorchRec's pipeline."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,90 +17,81 @@ from torchrec_ext.distributed import Group
 from torchrec_ext.errors import InputError
 from torchrec_ext.metrics import BinaryReport
 from torchrec_ext.training.progress import Progress
+from torchrec_ext.training.run_state import RunState
 
 
 @dataclass
 class Epoch:
-    """What an epoch needs.
+    """What every epoch needs.
 
     Args:
         pipeline: TorchRec's pipeline around the task.
         loader: of the training examples.
         group: this process.
-        seed: of dropout.
         told: what the run tells.
+        labelled: whether predictions come with labels, whose figures are then kept.
         on_step: is told each step's number and loss.
+        checkpoint_every: steps between calls of ``save``, or None.
+        save: saves where the run stands.
     """
 
-    pipeline: "TrainPipelineBase | TrainPipelineSparseDist"
+    pipeline: TrainPipelineSparseDist | TrainPipelineBase
     loader: Loader
     group: Group
-    seed: int
     told: Progress
+    labelled: bool
     on_step: Callable[[int, float], None] | None
+    checkpoint_every: int | None
+    save: Callable[[], None]
 
 
-def train_epoch(
-    epoch: Epoch,
-    number: int,
-    start: int,
-    labelled: bool,
-    checkpoint_every: int | None,
-    save: Callable[[int, int], Any],
-) -> dict[str, Any]:
-    """Trains one epoch from step ``start`` on; every rank must call it.
+def train_epoch(epoch: Epoch, state: RunState) -> dict[str, Any]:
+    """Trains the epoch that comes next from the step that comes next; every rank must call it.
 
     Args:
         epoch: see :class:`Epoch`.
-        number: of the epoch, from 0.
-        start: step to begin at.
-        labelled: whether predictions come with labels, whose figures are then kept.
-        checkpoint_every: steps between calls of ``save``, or None.
-        save: saves at (epoch, step).
+        state: where the run stands; its ``step`` moves on.
 
     Returns:
-        The epoch's row of the history: ``epoch`` from 1, ``train_loss``, figures, speed and seconds.
+        The epoch's row of the history: ``epoch`` from 1, ``train_loss``, figures, speed and seconds, of
+        the steps taken here.
 
     Raises:
         InputError: if the loss is no number.
     """
-    feed = _Feed(epoch.loader.epoch(number, start))
+    feed = _Feed(epoch.loader.epoch(state.epoch, state.step))
     report = BinaryReport()
     losses: list[float] = []
     began, seen = time.perf_counter(), 0
     if isinstance(epoch.pipeline, TrainPipelineSparseDist):
         epoch.pipeline.attach()
-    for step in range(start, len(epoch.loader)):
-        total_step = number * len(epoch.loader) + step
-        # dropout is a function of seed, step and rank, so that a resumed run draws what an unbroken one does
-        state = np.random.SeedSequence((epoch.seed, total_step, epoch.group.rank)).generate_state(
-            1, np.uint64
-        )[0]
-        torch.manual_seed(int(state >> np.uint64(1)))
+    else:
+        epoch.pipeline.reset()  # it stays at the end of the batches it had
+    while state.step < state.steps:
+        step = state.epoch * state.steps + state.step
+        _seed_dropout(state.seed, step, epoch.group.rank)
         loss, predictions = epoch.pipeline.progress(feed)
         labels, count = feed.finish()
         value = _global(loss, epoch.group.world_size)
         if not np.isfinite(value):
             raise InputError(
-                f"the loss is {value} at step {total_step}; lower learning_rate or table_learning_rate"
+                f"the loss is {value} at step {step}; lower learning_rate or table_learning_rate"
             )
-        if labelled:
+        if epoch.labelled:
             report.update(predictions[:, 0].sigmoid().cpu(), labels[:, 0])
         losses.append(value)
         seen += count
-        epoch.told.step(total_step, value, seen / (time.perf_counter() - began))
+        state.step += 1
+        epoch.told.step(step, value, seen / (time.perf_counter() - began))
         if epoch.on_step is not None:
-            epoch.on_step(total_step, value)
-        if checkpoint_every and (step + 1) % checkpoint_every == 0 and step + 1 < len(epoch.loader):
-            save(number, step + 1)
+            epoch.on_step(step, value)
+        if epoch.checkpoint_every and state.step % epoch.checkpoint_every == 0 and state.step < state.steps:
+            epoch.save()
     if isinstance(epoch.pipeline, TrainPipelineSparseDist):
         epoch.pipeline.detach()
     seconds = time.perf_counter() - began
-    row: dict[str, Any] = {
-        "epoch": number + 1,
-        "train_loss": float(np.mean(losses)) if losses else float("nan"),
-    }
-    if labelled and losses:
+    row: dict[str, Any] = {"epoch": state.epoch + 1, "train_loss": float(np.mean(losses))}
+    if epoch.labelled:
         figures = report.compute()
         row |= {"train_accuracy": figures["accuracy"], "train_auc": figures["auc"]}
     return row | {"samples_per_second": seen / seconds, "seconds": seconds}
@@ -110,7 +102,7 @@ class _Feed(Iterator[Batch]):
 
     def __init__(self, batches: Iterator[Batch]) -> None:
         self.batches = batches
-        self.ahead: list[tuple[Any, int]] = []
+        self.ahead: deque[tuple[Any, int]] = deque()
 
     def __next__(self) -> Batch:
         batch = next(self.batches)
@@ -120,7 +112,13 @@ class _Feed(Iterator[Batch]):
 
     def finish(self) -> tuple[Any, int]:
         """Labels and global number of targets of the batch the pipeline has just finished."""
-        return self.ahead.pop(0)
+        return self.ahead.popleft()
+
+
+def _seed_dropout(seed: int, step: int, rank: int) -> None:
+    """Makes dropout a function of these, so that a run that goes on draws what an unbroken one does."""
+    state = np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0]
+    torch.manual_seed(int(state >> np.uint64(1)))
 
 
 def _global(loss: torch.Tensor, world_size: int) -> float:

@@ -36,7 +36,8 @@ def load(
         The model in evaluation mode, ready for evaluate, recommend and predict.
 
     Raises:
-        InputError: if there is no whole checkpoint, or ``model`` has another schema.
+        InputError: if there is no whole checkpoint, or ``model`` has another schema or form, or is
+            sharded already.
     """
     folder = find_checkpoint(path)
     preparation = Preparation.load(folder / "preparation")
@@ -66,6 +67,6 @@ def check_schema(own: Schema, saved: Schema, folder: Path) -> None:
                 else f"{len(mine)} here, {len(theirs)} there"
             )
             raise InputError(
-                f"the checkpoint {folder} has another schema ({kind}: {difference}); use the data it was trained on, "
-                "or start a new run"
+                f"the checkpoint {folder} has another schema ({kind}: {difference}); use the data it was "
+                "trained on, or start a new run"
             )

@@ -19,10 +19,12 @@ def make_optimizer(
     dense = dict(in_backward_optimizer_filter(dmp.named_parameters()))
     if not dense:
         return CombinedOptimizer([dmp.fused_optimizer])
-    rest = KeyedOptimizerWrapper(
-        dense, lambda parameters: torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
-    )
-    rest.init_state(set())  # one step on gradients of zero, so that a checkpoint finds a state to load into
+    adam = torch.optim.AdamW(dense.values(), lr=learning_rate, weight_decay=weight_decay)
     for parameter in dense.values():
-        parameter.grad = None
-    return CombinedOptimizer([dmp.fused_optimizer, rest])
+        # what Adam itself begins with at its first step, so that a checkpoint finds a state to load into
+        adam.state[parameter] = {
+            "step": torch.tensor(0.0),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+    return CombinedOptimizer([dmp.fused_optimizer, KeyedOptimizerWrapper(dense, lambda _: adam)])

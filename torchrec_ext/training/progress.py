@@ -11,12 +11,12 @@ from torchrec_ext.training.curves import draw_curves
 
 
 class Progress:
-    """Rank 0's voice; silent on the others.
+    """Rank 0's voice; silent on the others. A context, which closes its files however the run ends.
 
     Args:
         run: folder of the run, or None to write nothing.
         speaks: whether this is rank 0.
-        bar: whether to show a progress bar.
+        bar: whether to show a progress bar and a line an epoch.
         name: of the model, for the bar and the curves.
         history: rows of the epochs before, of a run that goes on.
     """
@@ -25,12 +25,18 @@ class Progress:
         self, run: Path | None, speaks: bool, bar: bool, name: str, history: list[dict[str, Any]]
     ) -> None:
         self.run = run if speaks else None
-        self.speaks, self.shows, self.name = speaks, speaks and bar, name
-        self.history = history
-        self.writer = (
-            SummaryWriter(str(run / "tensorboard")) if self.run is not None and run is not None else None
-        )
+        self.shows, self.name, self.history = speaks and bar, name, history
+        self.writer = SummaryWriter(str(self.run / "tensorboard")) if self.run is not None else None
         self.bar: Any = None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        if self.writer is not None:
+            self.writer.close()
 
     def start_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
         """Opens the bar of an epoch."""
@@ -62,25 +68,12 @@ class Progress:
                     self.writer.add_scalar(f"epoch/{name}", value, step)
             self.writer.flush()
         if self.shows:
-            told = "  ".join(
-                f"{k} {_short(v)}" for k, v in row.items() if k != "epoch" and not k.startswith("total")
-            )
+            told = "  ".join(f"{k} {_short(v)}" for k, v in row.items() if k != "epoch")
             tqdm.write(f"{self.name} epoch {row['epoch']}: {told}")
-        self.write()
-
-    def write(self) -> None:
-        """Writes history.csv and curves.png."""
-        if self.run is not None and self.history:
+        if self.run is not None:
             frame = pd.DataFrame(self.history)
             frame.to_csv(self.run / "history.csv", index=False)
             draw_curves(frame, self.run / "curves.png", title=self.name)
-
-    def close(self) -> None:
-        """Ends the bar and TensorBoard's file."""
-        if self.bar is not None:
-            self.bar.close()
-        if self.writer is not None:
-            self.writer.close()
 
 
 def _short(value: Any) -> str:

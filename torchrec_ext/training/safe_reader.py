@@ -10,12 +10,19 @@ from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorS
 from torchrec_ext.errors import InputError
 
 _ALLOWED = {
-    "torch.distributed.checkpoint.metadata": None,  # every class of it is plain data
+    "torch.distributed.checkpoint.metadata": {
+        "BytesStorageMetadata", "ChunkStorageMetadata", "Metadata", "MetadataIndex", "StorageMeta",
+        "TensorProperties", "TensorStorageMetadata", "_MEM_FORMAT_ENCODING",
+    },
     "torch.distributed.checkpoint.filesystem": {"_StorageInfo"},
-    "torch": {"Size", "float32", "float64", "float16", "bfloat16", "int64", "int32", "bool", "uint8", "int8"},
+    "torch": {
+        "Size", "bfloat16", "bool", "float16", "float32", "float64",
+        "int8", "int16", "int32", "int64", "uint8",
+    },
     "torch.serialization": {"_get_layout"},
-    "pathlib": {"PosixPath", "PurePosixPath", "Path"},
-}
+    "pathlib": {"Path", "PosixPath", "PurePosixPath"},
+}  # fmt: skip
+"""Module to the names in it that an index may use: plain data, and dtypes."""
 
 
 class SafeReader(FileSystemReader):
@@ -36,10 +43,12 @@ class SafeReader(FileSystemReader):
         try:
             with path.open("rb") as file:
                 metadata = _Unpickler(file).load()
-        except (OSError, EOFError, pickle.UnpicklingError, AttributeError) as error:
+        except Exception as error:  # a pickle that was altered raises anything
             raise InputError(
                 f"the checkpoint's index {path} cannot be read ({error}); take an older checkpoint"
             ) from error
+        if not isinstance(metadata, Metadata):
+            raise InputError(f"{path} holds a {type(metadata).__name__}; this is no checkpoint of ours")
         for name, entry in metadata.state_dict_metadata.items():
             if not isinstance(entry, TensorStorageMetadata):
                 raise InputError(f"{name!r} in {path} is no tensor; this is no checkpoint of ours")
@@ -50,7 +59,6 @@ class SafeReader(FileSystemReader):
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        names = _ALLOWED.get(module, set())
-        if module in _ALLOWED and (names is None or name in names) and "." not in name:
+        if name in _ALLOWED.get(module, ()):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it names {module}.{name}, which no checkpoint needs")

@@ -1,0 +1,64 @@
+"""Keeper: keeps what a run has learnt, in checkpoints or else the best weights in memory."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from torch import Tensor, nn
+from torch.distributed._shard.sharded_tensor import ShardedTensor
+from torchrec.optim.keyed import CombinedOptimizer
+
+from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.training.checkpoint import find_checkpoint, load_weights, save_checkpoint
+from torchrec_ext.training.run_state import RunState
+
+
+class Keeper:
+    """Saves after each epoch and brings the best one back; every rank must make the same calls.
+
+    Args:
+        run: folder of the run; None keeps this rank's part of the best weights in memory instead.
+        model: sharded.
+        optimizer: of the model.
+        preparation: how ids became rows.
+        keep: newest checkpoints that stay beside the best.
+    """
+
+    def __init__(
+        self,
+        run: Path | None,
+        model: nn.Module,
+        optimizer: CombinedOptimizer,
+        preparation: Preparation,
+        keep: int,
+    ) -> None:
+        self.run, self.model, self.optimizer = run, model, optimizer
+        self.preparation, self.keep = preparation, keep
+        self.copies: list[Tensor] = []
+
+    def save(self, state: RunState, *, best: bool = False) -> None:
+        """Keeps where the run stands; ``best`` if no epoch was better."""
+        if self.run is not None:
+            step = state.epoch * state.steps + state.step
+            save_checkpoint(
+                self.run, step, self.model, self.optimizer, self.preparation, asdict(state),
+                keep=self.keep, best=best,
+            )  # fmt: skip
+        elif best:
+            self.copies = [part.detach().clone() for part in _parts(self.model)]
+
+    def restore_best(self) -> None:
+        """Brings the weights of the best epoch back into the model."""
+        if self.run is not None:
+            if (self.run / "checkpoints" / "best").is_file():
+                load_weights(find_checkpoint(self.run, "best"), self.model)
+        elif self.copies:
+            for part, copy in zip(_parts(self.model), self.copies, strict=True):
+                part.detach().copy_(copy)
+
+
+def _parts(model: nn.Module) -> list[Tensor]:
+    """The tensors in which this rank holds its part of the weights."""
+    parts: list[Tensor] = []
+    for value in model.state_dict().values():
+        parts += [s.tensor for s in value.local_shards()] if isinstance(value, ShardedTensor) else [value]
+    return parts

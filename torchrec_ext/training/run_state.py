@@ -1,0 +1,78 @@
+"""RunState: where a run stands, and how it goes on from a checkpoint."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torchrec.optim.keyed import CombinedOptimizer
+
+from torchrec_ext import plugins
+from torchrec_ext.errors import InputError
+from torchrec_ext.schema import Schema
+from torchrec_ext.training.checkpoint import find_checkpoint, load_training_state, read_model_description
+from torchrec_ext.training.load import check_schema
+
+
+@dataclass
+class RunState:
+    """What a run that goes on must know beside weights and optimizer; plain JSON values.
+
+    Args:
+        seed: of order, dropout and samples.
+        global_batch_size: examples a step over all ranks.
+        steps: steps an epoch.
+        epoch: epochs that are done.
+        step: steps of the next one that are done.
+        best: the best validation figure so far.
+        bad: epochs since then.
+        seconds: trained so far.
+        history: a row for each epoch that is done.
+    """
+
+    seed: int
+    global_batch_size: int
+    steps: int
+    epoch: int = 0
+    step: int = 0
+    best: float | None = None
+    bad: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def resume_run(
+    run: Path, model: nn.Module, optimizer: CombinedOptimizer, schema: Schema, fresh: RunState
+) -> RunState:
+    """Reads the newest checkpoint into model and optimizer; every rank must call it.
+
+    Args:
+        run: folder of the run.
+        model: sharded.
+        optimizer: of the model.
+        schema: of the data.
+        fresh: the state of this run if it began now.
+
+    Returns:
+        Where the run stood.
+
+    Raises:
+        InputError: if the run trains another model, on other data or in other steps.
+    """
+    folder = find_checkpoint(run, "latest")
+    check_schema(schema, Schema.from_json((folder / "preparation" / "schema.json").read_text()), folder)
+    own = json.loads(json.dumps(plugins.specification(model, without=("schema",))))
+    saved = read_model_description(folder)
+    if own != saved:
+        raise InputError(f"the run {run} trains another model: {saved}; received {own}")
+    state = RunState(**load_training_state(folder, model, optimizer))
+    for name in ("seed", "global_batch_size", "steps"):
+        was, now = getattr(state, name), getattr(fresh, name)
+        if was != now:
+            what = "steps an epoch" if name == "steps" else name
+            raise InputError(
+                f"the run {run} has {what} {was}, now it would be {now}, and it could not go on at the next "
+                "batch; resume it with the settings and the data it began with"
+            )
+    return state
