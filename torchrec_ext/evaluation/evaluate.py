@@ -12,12 +12,13 @@ from torchrec_ext.data.batches import Batcher
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.labelled_events import LabelledEvents
-from torchrec_ext.data.slices import slice_positions
+from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation.report import Report
 from torchrec_ext.metrics import BinaryReport, RetrievalReport
 from torchrec_ext.retrieval.encode import build_index, encode_users, inference
+from torchrec_ext.retrieval.popular import nothing_known, popular_index
 from torchrec_ext.retrieval.score_pairs import score_pairs
 
 
@@ -34,16 +35,19 @@ def evaluate(
 ) -> Report:
     """Evaluates a retriever in full ranking, a ranker on labelled pairs; every rank must call it.
 
-    Retrieval: a user's targets are all of the user's events in ``targets``; the history ends before
-    the first of them. Every item of the catalogue is ranked, but those the user has an event with in
-    ``known``; ties go to the lower row. A target that is left out so, or that the catalogue does not
-    have, counts as not found.
+    Retrieval: the figures are those of the lists that :func:`torchrec_ext.retrieval.recommend` makes of
+    the events in ``known``. A user's targets are all of the user's events in ``targets``. Every item of
+    the catalogue is ranked, but those the user has an event with in ``known``; ties go to the lower
+    row. A target that is left out so, or that the catalogue does not have, counts as not found. A user
+    of whom the model knows nothing gets the popular items.
+
+    Ranking: a pair's history is what its user has in ``known`` before it.
 
     Args:
         model: sharded: trained by fit or opened by load.
         known: the events that histories and seen items are taken from, such as ``train``, or
             ``train + valid`` before the test.
-        targets: the events to predict.
+        targets: the events to predict; of a model that reads the context, a user's first one gives it.
         k: list lengths, for a retriever.
         exclude_seen: see above; False where items are taken again and again.
         positive: least rating of an interested user, for a ranker.
@@ -54,7 +58,7 @@ def evaluate(
         The figures by name; the same on every rank.
 
     Raises:
-        InputError: for a list longer than the catalogue.
+        InputError: for a list longer than the catalogue, or targets that are known to a retriever.
 
     Sources:
         Definitions: :class:`torchrec_ext.metrics.RetrievalReport` and ``BinaryReport``.
@@ -68,18 +72,17 @@ def evaluate(
 
 
 def _evaluate_ranker(
-    model: nn.Module, known: Dataset, targets: Dataset, positive: float, progress: bool
+    model: contracts.Ranker, known: Dataset, targets: Dataset, positive: float, progress: bool
 ) -> Report:
-    examples = LabelledEvents(targets, known, model.inputs, positive)  # type: ignore[arg-type]
+    examples = LabelledEvents(targets, known, model.inputs, positive)
     log = targets.events
     scores = score_pairs(
         model, examples.batcher, examples.users, examples.ends, log.items, log.context, progress=progress
     )
     report = BinaryReport(sync_on_compute=False)
     report.update(scores, torch.from_numpy(examples.labels))
-    return Report(
-        report.compute(), protocol=f"{targets.protocol}; labels: rating >= {positive:g}", part=targets.name
-    )
+    protocol = f"{targets.protocol}; labels: rating >= {positive:g}"
+    return Report(report.compute(), protocol=protocol, part=targets.name)
 
 
 def _evaluate_retriever(
@@ -91,45 +94,54 @@ def _evaluate_retriever(
     chunk: int,
     progress: bool,
 ) -> Report:
-    log, ends = known.known_before(targets)
+    both = np.intersect1d(known.rows, targets.rows, assume_unique=True)
+    if len(both):
+        raise InputError(
+            f"{len(both):,} events of {targets.name} are in {known.name} too, so they are known and there is "
+            "nothing to predict; hand in parts that share no event"
+        )
+    log, _ = known.known_before(targets)
+    wanted = targets.events
     batcher = Batcher(targets.preparation, log, model.inputs)
     index = build_index(model, batcher)
-    wanted = targets.events
-    users = np.flatnonzero(np.diff(wanted.offsets))
     report = RetrievalReport(ks=ks, catalogue=index.items, sync_on_compute=False)
+    users = np.flatnonzero(np.diff(wanted.offsets))
+    unknown = nothing_known(model.inputs, targets.schema, log, users)
     bar = tqdm(
-        range(0, len(users), chunk),
-        "evaluating",
-        unit="step",
+        total=len(users), desc="evaluating", unit="user", leave=False,
         disable=None if progress and world()[0] == 0 else True,
-        leave=False,
-    )
-    for start in bar:
-        chosen = users[start : start + chunk]
-        first = wanted.offsets[chosen]
-        context = {name: column[first] for name, column in wanted.context.items()}
-        queries = encode_users(model, batcher, chosen, ends[first], **context)
-        items, offsets = _distinct(wanted, chosen)
-        exclude = _seen(log, chosen, ends[first]) if exclude_seen else None
-        _, top, ranks = index.search_and_rank(queries, max(ks), (items, offsets), exclude)
-        report.update(ranks.cpu(), offsets, top.cpu())
-    protocol = f"{targets.protocol}; full ranking over {index.items:,} items" + (
-        ", the user's earlier items left out" if exclude_seen else ""
+    )  # fmt: skip
+    with bar:
+        for group, popular in ((users[~unknown], False), (users[unknown], True)):
+            searched = popular_index(log, np.arange(1, index.items + 1)) if popular and len(group) else index
+            for start in range(0, len(group), chunk):
+                chosen = group[start : start + chunk]
+                first = wanted.offsets[chosen]
+                context = {name: column[first] for name, column in wanted.context.items()}
+                queries = torch.ones(len(chosen), 1)
+                if not popular:
+                    queries = encode_users(model, batcher, chosen, context)
+                seen = _tensors(*log.histories(chosen)) if exclude_seen else None
+                items, offsets = _distinct(wanted, chosen)
+                _, top, ranks = searched.search_and_rank(queries, max(ks), (items, offsets), seen)
+                report.update(ranks.cpu(), offsets, top.cpu())
+                bar.update(len(chosen))
+    protocol = f"{targets.protocol}; full ranking over {index.items:,} items"
+    protocol += ", the user's known items left out" if exclude_seen else ""
+    protocol += (
+        f"; {unknown.sum():,} users without a known event get the popular items" if unknown.any() else ""
     )
     return Report({**report.compute(), "items": index.items}, protocol=protocol, part=targets.name)
 
 
-def _seen(log: EventLog, users: np.ndarray, ends: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    starts = log.offsets[users]
-    offsets = np.concatenate([[0], np.cumsum(ends - starts)])
-    return torch.from_numpy(log.items[slice_positions(starts, ends)]), torch.from_numpy(offsets)
+def _tensors(items: np.ndarray, offsets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(items), torch.from_numpy(offsets)
 
 
 def _distinct(wanted: EventLog, users: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Each user's distinct target items, flat, and their offsets."""
     items, offsets = wanted.histories(users)
-    pairs = np.unique(np.stack([np.repeat(np.arange(len(users)), np.diff(offsets)), items]), axis=1)
+    owners = np.repeat(np.arange(len(users)), np.diff(offsets))
+    pairs = np.unique(np.stack([owners, items]), axis=1)
     counts = np.bincount(pairs[0], minlength=len(users))
-    return torch.from_numpy(np.ascontiguousarray(pairs[1])), torch.from_numpy(
-        np.concatenate([[0], np.cumsum(counts)])
-    )
+    return _tensors(np.ascontiguousarray(pairs[1]), offsets_of(counts))

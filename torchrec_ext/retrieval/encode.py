@@ -9,8 +9,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from torchrec_ext import contracts
-from torchrec_ext.batch import Batch
-from torchrec_ext.data.batches import Batcher
+from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.data.batches import Batcher, Context
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
@@ -25,7 +25,7 @@ def build_index(
     Args:
         model: a sharded retriever.
         batcher: of the model's inputs.
-        rows: (n,) int64 item rows that may be recommended; None for the whole catalogue.
+        rows: (n,) int64 item rows that may be recommended, at least one; None for the whole catalogue.
         chunk: items encoded at a time.
     """
     rank, world_size = world()
@@ -45,32 +45,43 @@ def build_index(
 
 
 def encode_users(
-    model: contracts.Retriever, batcher: Batcher, users: np.ndarray, ends: np.ndarray, **context: np.ndarray
+    model: contracts.Retriever, batcher: Batcher, users: np.ndarray, context: Context | None = None
 ) -> Tensor:
-    """Query vectors of users, each rank encoding its share; every rank must call it.
+    """Query vectors of users after all their known events, each rank encoding its share.
+
+    Every rank must call it with the same users.
 
     Args:
         model: a sharded retriever.
         batcher: of the model's inputs and the known events.
-        users: (n,) int64 users of the log.
-        ends: (n,) int64 end of each user's known events.
-        context: (n,) context features.
+        users: (n,) int64 users of the log, at least one.
+        context: (n,) rows or values of each context feature.
 
     Returns:
-        (n, D) float32 queries, the same on every rank.
+        (n, D) float32 queries, or (n, K, D) of several interests; the same on every rank.
     """
     rank, world_size = world()
     share = -(-len(users) // world_size)
-    mine = np.minimum(
-        np.arange(rank * share, (rank + 1) * share), len(users) - 1
-    )  # the last rank repeats a user
-    batch = batcher.queries(users[mine], ends[mine], {name: values[mine] for name, values in context.items()})
+    mine = np.minimum(np.arange(rank * share, (rank + 1) * share), len(users) - 1)  # the last user repeats
+    own = {name: values[mine] for name, values in (context or {}).items()}
+    batch = batcher.queries(users[mine], batcher.known.offsets[users[mine] + 1], own)
     queries = model.encode_queries(on_device(batch, model)).float()
     if world_size == 1:
         return queries
     gathered = queries.new_empty(share * world_size, *queries.shape[1:])
     dist.all_gather_into_tensor(gathered, queries.contiguous())
     return gathered[: len(users)]
+
+
+def inputs_of(model: nn.Module) -> Inputs:
+    """What a model reads.
+
+    Raises:
+        InputError: if it is neither a retriever nor a ranker.
+    """
+    if isinstance(model, contracts.Retriever | contracts.Ranker):
+        return model.inputs
+    raise InputError(f"model must be a Retriever or a Ranker, received a {type(model).__name__}")
 
 
 def preparation_of(model: nn.Module) -> Preparation:
@@ -82,8 +93,8 @@ def preparation_of(model: nn.Module) -> Preparation:
     found = getattr(model, "preparation", None)
     if found is None:
         raise InputError(
-            f"the {type(model).__name__} does not know the ids of its data; train it with training.fit, open it with "
-            "training.load, or shard it and set model.preparation = train.preparation"
+            f"the {type(model).__name__} does not know the ids of its data; train it with training.fit, "
+            "open it with training.load, or shard it and set model.preparation = train.preparation"
         )
     return found
 

@@ -20,23 +20,29 @@ class KnownUsers:
 
     def __init__(self, preparation: Preparation, data: Events) -> None:
         log = preparation.log(data)
-        self._users = Vocabulary(log.user_ids)
+        in_data = Vocabulary(log.user_ids)
         # a user of the training data without an event here still has a vector: append users of the table
         extra = preparation.vocabularies["user"].index.difference(log.user_ids, sort=False)
-        self._users = self._users.grow(extra)
-        count = len(extra) + 1  # the last one is a user nobody knows
+        self._users = in_data.grow(extra)
+        self.nobody = len(self._users) - 1
+        """The user of the log whom nobody knows."""
         self.log = replace(
             log,
             user_ids=self._users.index,
             user_rows=np.concatenate([log.user_rows, preparation.vocabularies["user"].rows(extra), [0]]),
-            offsets=np.concatenate([log.offsets, np.full(count, log.offsets[-1])]),
+            offsets=np.append(log.offsets, np.full(len(extra) + 1, log.offsets[-1])),
         )
 
-    def find(self, ids: pd.Series | list) -> np.ndarray:
-        """(n,) int64 users of the log; the one nobody knows for an id that is not there."""
+    def find(self, ids: pd.Series | np.ndarray) -> np.ndarray:
+        """(n,) int64 users of the log for (n,) own ids; ``nobody`` for an id that is not there."""
         rows = self._users.rows(ids)
-        return np.where(rows > 0, rows - 1, len(self._users) - 1)
+        return np.where(rows > 0, rows - 1, self.nobody)
 
-    def given(self, users: np.ndarray) -> np.ndarray:
-        """The (n,) own ids of users of the log, all of them known."""
-        return self._users.ids(users + 1)
+    def given(self, users: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """The (n,) own ids of users of the log as the data has them, or as in ``ids`` for ``nobody``."""
+        there = users != self.nobody
+        if there.all():
+            return self._users.ids(users + 1)
+        named = ids.astype(object)
+        named[there] = self._users.ids(users[there] + 1)
+        return named

@@ -6,9 +6,10 @@ from torch import nn
 from torchrec_ext.data.batches import Batcher
 from torchrec_ext.data.events import Events
 from torchrec_ext.errors import InputError
-from torchrec_ext.retrieval.encode import inference, preparation_of
+from torchrec_ext.retrieval.encode import inference, inputs_of, preparation_of
 from torchrec_ext.retrieval.known_users import KnownUsers
 from torchrec_ext.retrieval.score_pairs import score_pairs
+from torchrec_ext.schema import DenseFeature, Feature
 
 
 def predict(model: nn.Module, data: Events, pairs: pd.DataFrame, *, progress: bool = False) -> pd.DataFrame:
@@ -26,26 +27,27 @@ def predict(model: nn.Module, data: Events, pairs: pd.DataFrame, *, progress: bo
         is scored with the vector of unknown ids.
 
     Raises:
-        InputError: if a column is missing.
+        InputError: if a column is missing, or the model has no data.
     """
-    preparation = preparation_of(model)
-    for column in ("user", "item"):
+    preparation, inputs = preparation_of(model), inputs_of(model)
+    features: list[Feature | DenseFeature] = [*preparation.schema.features, *preparation.schema.dense]
+    context = [f for f in features if f.entity == "context" and f.name in (*inputs.fields, *inputs.dense)]
+    for column in ("user", "item", *(f.column for f in context)):
         if column not in pairs:
-            raise InputError(
-                f"pairs lack the column {column!r}; they have {', '.join(map(str, pairs.columns))}"
-            )
+            there = ", ".join(map(str, pairs.columns))
+            raise InputError(f"pairs lack the column {column!r}; they have {there}")
     known = KnownUsers(preparation, data)
     users = known.find(pairs["user"])
     items = preparation.vocabularies["item"].rows(pairs["item"])
-    context = {
-        f.name: preparation.context(f, pairs[f.column])
-        for f in (*preparation.schema.features, *preparation.schema.dense)
-        if f.entity == "context" and f.column in pairs
-    }
-    batcher = Batcher(preparation, known.log, model.inputs)  # type: ignore[arg-type]
     with inference(model):
         scores = score_pairs(
-            model, batcher, users, known.log.offsets[users + 1], items, context, progress=progress
+            model,
+            Batcher(preparation, known.log, inputs),
+            users,
+            known.log.offsets[users + 1],
+            items,
+            {f.name: preparation.context(f, pairs[f.column]) for f in context},
+            progress=progress,
         )
     user_known = known.log.user_rows[users] > 0
     return pairs.assign(score=scores.numpy(), known=user_known & (items > 0))
