@@ -44,6 +44,18 @@ class Loader:
 
     Raises:
         InputError: if the batch or the data is smaller than the number of ranks.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.batch import Inputs
+        >>> from torchrec_ext.data import leave_last_out, read_events
+        >>> from torchrec_ext.data.labelled_events import LabelledEvents
+        >>> stars = [5, 1, 5, 1, 5, 1, 5]
+        >>> ratings = pd.DataFrame({"user": [1] * 7, "item": list("abcdefg"), "rating": stars})
+        >>> train, valid, test = leave_last_out(read_events(ratings))
+        >>> examples = LabelledEvents(train, train, Inputs(fields=("user", "item")))
+        >>> [len(batch.labels) for batch in Loader(examples, global_batch_size=2).epoch(0)]
+        [2, 2, 1]
     """
 
     def __init__(

@@ -64,6 +64,13 @@ def by_time(events: Events, *, valid_from: float, test_from: float, min_count: i
 
     Raises:
         InputError: if the timestamps are no times, the instants are in the wrong order or a part is empty.
+
+    Example:
+        >>> from torchrec_ext.data.read import read_events
+        >>> times = range(1000, 1500, 100)
+        >>> visits = pd.DataFrame({"user": [1] * 5, "item": list("abcde"), "timestamp": times})
+        >>> [len(part) for part in by_time(read_events(visits), valid_from=1200, test_from=1300)]
+        [2, 1, 2]
     """
     if events.source.order != "time":
         raise InputError(
@@ -124,6 +131,13 @@ def by_user(
 
     Raises:
         InputError: if the shares leave no training part.
+
+    Example:
+        >>> from torchrec_ext.data.read import read_events
+        >>> events = read_events(pd.DataFrame({"user": [1, 2, 3] * 4, "item": range(12)}))
+        >>> train, valid, test = by_user(events)
+        >>> [len(part) for part in (train, valid, test)], len(test.given)
+        ([4, 1, 1], 3)
     """
     codes, ids = pd.factorize(events.frame["user"])
     part = _draw(len(ids), valid, test, seed)[codes]
