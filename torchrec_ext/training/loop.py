@@ -72,7 +72,7 @@ def fit(
         train: the events to learn from.
         valid: the events to validate on; None trains all epochs and keeps the last.
         epochs: at most so many.
-        global_batch_size: examples a step over all ranks; None takes 64 histories where every next
+        global_batch_size: examples a step over all ranks; None takes 32 histories where every next
             event of one is learnt, else 2,048 events.
         candidates: of the softmax: ``catalogue``, ``sampled`` or ``in_batch``; None takes the whole
             catalogue up to 50,000 items, a sample beyond.
@@ -176,7 +176,7 @@ def _examples(
     counts = np.bincount(train.events.items, minlength=items + 1)[1:]
     drawn = Candidates(candidates or ("catalogue" if items <= 50_000 else "sampled"), counts, sampled)
     if model.inputs.every_position:
-        return NextEvents(train, model.inputs, drawn), 64 if size is None else size
+        return NextEvents(train, model.inputs, drawn), 32 if size is None else size
     return LastEvents(train, model.inputs, drawn), events
 
 
