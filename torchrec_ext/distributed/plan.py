@@ -43,9 +43,9 @@ def make_plan(
     collections = find_collections(model)
     _check_wishes(collections, wishes)
     constraints = {
-        table: ParameterConstraints(sharding_types=[wishes[table]] if table in wishes else list(AUTOMATIC))
+        table: _constraint(wishes.get(table), config.embedding_dim)
         for collection in collections.values()
-        for table in tables_of(collection)
+        for table, config in tables_of(collection).items()
         if not _replicated(collection, wishes)
     }
     planner = EmbeddingShardingPlanner(
@@ -79,6 +79,15 @@ def tables_of(collection: Collection) -> dict[str, Any]:
     if isinstance(collection, EmbeddingBagCollection):
         return {c.name: c for c in collection.embedding_bag_configs()}
     return {c.name: c for c in collection.embedding_configs()}
+
+
+def _constraint(wish: str | None, width: int) -> ParameterConstraints:
+    """What the planner may do with a table."""
+    if wish != "column_wise":
+        return ParameterConstraints(sharding_types=[wish] if wish else list(AUTOMATIC))
+    # else the planner splits no width below 256
+    least = -(-width // dist.get_world_size())
+    return ParameterConstraints(sharding_types=[wish], min_partition=least)
 
 
 def _replicated(collection: Collection, wishes: Mapping[str, str]) -> bool:

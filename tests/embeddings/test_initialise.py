@@ -1,0 +1,69 @@
+"""The first weights depend on seed, table and row alone."""
+
+import torch
+from torch.distributed._shard.sharded_tensor import ShardedTensor
+
+from tests import processes
+from torchrec_ext.batch import Inputs
+from torchrec_ext.distributed import shard
+from torchrec_ext.embeddings import Embeddings, initialise_tables
+from torchrec_ext.schema import Feature, Schema, Table
+
+ROWS = 5000  # more than one block of rows
+SCHEMA = Schema(
+    (Table("user", ROWS), Table("item", 5)),
+    (Feature("user", "user", "user", "user"), Feature("item", "item", "item", "item")),
+)
+KINDS = ("row_wise", "table_wise", "column_wise", "data_parallel")
+
+
+def first_weights(dim: int, sharding: str, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Table to its weights, NaN where another rank holds them."""
+    embeddings = Embeddings(SCHEMA, dim, Inputs(fields=("user",), max_length=3))
+    shard(embeddings, sharding={"user": sharding, "item": sharding})
+    initialise_tables(embeddings, seed)
+    return {key.split(".")[-2]: spread(value) for key, value in embeddings.state_dict().items()}
+
+
+def spread(value: torch.Tensor | ShardedTensor) -> torch.Tensor:
+    if not isinstance(value, ShardedTensor):
+        return value.detach().clone()
+    whole = torch.full(tuple(value.size()), torch.nan)
+    for local in value.local_shards():
+        row, column = local.metadata.shard_offsets
+        rows, columns = local.tensor.shape
+        whole[row : row + rows, column : column + columns] = local.tensor.detach()
+    return whole
+
+
+def of_each_kind() -> dict[str, dict[str, torch.Tensor]]:
+    return {kind: first_weights(8, kind) for kind in KINDS}
+
+
+def test_rows_are_normal_with_variance_1_over_dim_and_row_0_is_zero():
+    user = first_weights(50, "row_wise")["user"]
+    assert (user[0] == 0).all() and (user[:, 50:] == 0).all()
+    assert abs(user[1:, :50].var().item() * 50 - 1) < 0.02
+    assert abs(user[1:, :50].mean().item()) < 0.001
+    assert not torch.equal(user[1:905, :50], user[4097:5001, :50]), "blocks differ"
+
+
+def test_seed_and_table_change_them():
+    one, other = first_weights(8, "row_wise", seed=1), first_weights(8, "row_wise", seed=2)
+    assert not torch.equal(one["user"], other["user"])
+    assert not torch.equal(one["user"][:5], one["item"])
+
+
+def test_they_are_the_same_under_every_sharding_and_number_of_processes():
+    wanted = first_weights(8, "table_wise")
+    together = processes.run(of_each_kind)
+    for kind, alone in of_each_kind().items():
+        for table in ("user", "item"):
+            assert torch.equal(alone[table], wanted[table]), (kind, table)
+            shares = torch.stack([rank[kind][table] for rank in together])
+            held = ~shares.isnan()
+            assert held.any(0).all(), "each weight is on some rank"
+            if kind in ("row_wise", "column_wise"):
+                assert held.any(-1).any(-1).all(), f"each rank holds a part of {table}"
+                assert (held.sum(0) == 1).all()
+            assert torch.equal(shares.nan_to_num(-torch.inf).amax(0), wanted[table]), (kind, table)

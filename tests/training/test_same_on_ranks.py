@@ -1,0 +1,86 @@
+"""One process and two: the same losses, the same lists."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import pytest
+import torch
+
+from tests import processes
+from tests.lists import assert_same_lists
+from tests.worlds import small_world
+from torchrec_ext.data import leave_last_out
+from torchrec_ext.encoders import GRU
+from torchrec_ext.evaluation import evaluate
+from torchrec_ext.models import Ranker, TwoTower
+from torchrec_ext.retrieval import recommend
+from torchrec_ext.training import fit
+
+STEPS = 20
+CASES: dict[str, tuple[str, Mapping[str, str]]] = {
+    "retriever, item row-wise": ("retriever", {"item": "row_wise"}),
+    "retriever, item table-wise": ("retriever", {"item": "table_wise"}),
+    "retriever, item on every rank": ("retriever", {"item": "data_parallel"}),
+    "retriever with fields": (
+        "fields",
+        {"user": "row_wise", "item_genres": "table_wise", "item": "row_wise"},
+    ),
+    "ranker, row-wise": ("ranker", {"user": "row_wise", "item": "row_wise"}),
+    "ranker, table-wise": ("ranker", {"user": "table_wise", "item": "table_wise"}),
+    "ranker, on every rank": ("ranker", {"user": "data_parallel", "item": "data_parallel"}),
+}
+Outcome = tuple[list[float], pd.DataFrame, dict[str, float]]
+
+
+def train_and_recommend() -> dict[str, Outcome]:
+    """Losses of the first steps, top-10 lists and figures of each case."""
+    events = small_world()
+    train, valid, test = leave_last_out(events)
+    outcomes = {}
+    for name, (kind, sharding) in CASES.items():
+        torch.manual_seed(0)
+        gru = GRU(16, dropout=0.0)
+        if kind == "ranker":
+            model: torch.nn.Module = Ranker(train.schema, dim=16)
+        elif kind == "fields":
+            model = TwoTower(train.schema, 16, gru, ("user", "user_age"), ("item_genres", "item_price"))
+        else:
+            model = TwoTower(train.schema, dim=16, encoder=gru)
+        losses: list[float] = []
+        fit(
+            model, train, epochs=5, global_batch_size=14 if kind != "ranker" else 64, candidates="catalogue",
+            sharding=sharding, learning_rate=0.01, table_learning_rate=0.1, progress=False,
+            on_step=lambda step, loss, losses=losses: losses.append(loss),
+        )  # fmt: skip
+        lists = recommend(model, events, [*range(1, 61), "nobody"], k=10)
+        outcomes[name] = losses, lists, dict(evaluate(model, train + valid, test, k=(3, 10)))
+    return outcomes
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, Outcome]:
+    return train_and_recommend()
+
+
+@pytest.fixture(scope="module")
+def together() -> list[dict[str, Outcome]]:
+    return processes.run(train_and_recommend)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_do_what_one_does(case, alone, together):
+    losses, lists, figures = alone[case]
+    first, second = (rank[case] for rank in together)
+    assert len(losses) >= STEPS
+    assert losses[STEPS - 1] < losses[0]
+    assert first[0] == second[0], "both ranks are told the loss of the global batch"
+    assert first[0][:STEPS] == pytest.approx(losses[:STEPS], abs=1e-4)
+    pd.testing.assert_frame_equal(first[1], second[1])
+    assert_same_lists(first[1], lists, tolerance=2e-3)
+    assert first[2] == second[2]
+    assert first[2] == pytest.approx(figures, abs=0.02)
+
+
+def test_sharding_of_the_item_table_does_not_change_the_losses(alone):
+    row_wise, table_wise = (alone[f"retriever, item {kind}"][0] for kind in ("row-wise", "table-wise"))
+    assert row_wise == pytest.approx(table_wise, abs=1e-5)
