@@ -75,18 +75,18 @@ def test_a_target_in_the_batch_and_in_a_sample_finds_itself():
 def test_the_context_is_that_of_the_target():
     frame = pd.DataFrame({
         "user": [1] * 5,
-        "item": list("abcde"),
+        "item": ["a", "rare", "b", "a", "b"],
         "timestamp": START + np.array([3, 1, 2, 8, 9]),
         "day": ["Wed", "Mon", "Tue", "Sat", "Sun"],
         "price": [3.0, 1.0, 2.0, 8.0, 9.0],
     })  # fmt: skip
-    train = leave_last_out(read_events(frame, context=["day", "price"]))[0]
+    train = leave_last_out(read_events(frame, context=["day", "price"]), min_count=2)[0]
     inputs = Inputs(("context_day",), ("context_price",), max_length=2, candidates=True)
-    found = LastEvents(train, inputs, CATALOGUE)
-    assert pairs(found) == [([], 2), ([2], 3), ([2, 3], 1)]
-    batch = found.batch(np.array([2, 0]), 2.0, np.random.default_rng(0))
-    assert batch.fields.to_dict()["context_day"].values().tolist() == [1, 2]
-    np.testing.assert_allclose(batch.dense[:, 0], np.array([1, -1]) / np.sqrt(2 / 3), rtol=1e-6)
+    found = LastEvents(train, inputs, Candidates("catalogue", np.ones(2)))
+    assert pairs(found) == [([0], 2), ([0, 2], 1)]
+    batch = found.batch(np.array([1, 0]), 2.0, np.random.default_rng(0))
+    assert batch.fields.to_dict()["context_day"].values().tolist() == [1, 3]
+    np.testing.assert_allclose(batch.dense[:, 0], np.array([1, 0]) / np.sqrt(2 / 3), rtol=1e-6)
 
 
 def test_there_must_be_something_to_learn():
