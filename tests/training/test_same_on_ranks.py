@@ -48,7 +48,7 @@ def train_and_recommend() -> dict[str, Outcome]:
             model = TwoTower(train.schema, dim=16, encoder=gru)
         losses: list[float] = []
         fit(
-            model, train, epochs=5, global_batch_size=14 if kind != "ranker" else 64, candidates="catalogue",
+            model, train, epochs=5, global_batch_size=15 if kind != "ranker" else 65, candidates="catalogue",
             sharding=sharding, learning_rate=0.01, table_learning_rate=0.1, progress=False,
             on_step=lambda step, loss, losses=losses: losses.append(loss),
         )  # fmt: skip

@@ -11,11 +11,12 @@ import torch
 import torch.distributed as dist
 from torchrec.distributed.train_pipeline import TrainPipelineBase, TrainPipelineSparseDist
 
-from torchrec_ext.batch import Batch
+from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.loader import Loader
 from torchrec_ext.distributed import Group
 from torchrec_ext.errors import InputError
 from torchrec_ext.metrics import BinaryReport
+from torchrec_ext.training.even_batch import even_batch
 from torchrec_ext.training.progress import Progress
 from torchrec_ext.training.run_state import RunState
 
@@ -27,6 +28,7 @@ class Epoch:
     Args:
         pipeline: TorchRec's pipeline around the task.
         loader: of the training examples.
+        inputs: what the model wants.
         group: this process.
         told: what the run tells.
         labelled: whether predictions come with labels, whose figures are then kept.
@@ -37,6 +39,7 @@ class Epoch:
 
     pipeline: TrainPipelineSparseDist | TrainPipelineBase
     loader: Loader
+    inputs: Inputs
     group: Group
     told: Progress
     labelled: bool
@@ -59,7 +62,7 @@ def train_epoch(epoch: Epoch, state: RunState) -> dict[str, Any]:
     Raises:
         InputError: if the loss is no number.
     """
-    feed = _Feed(epoch.loader.epoch(state.epoch, state.step))
+    feed = _Feed(epoch, state)
     report = BinaryReport()
     losses: list[float] = []
     began, seen = time.perf_counter(), 0
@@ -78,7 +81,7 @@ def train_epoch(epoch: Epoch, state: RunState) -> dict[str, Any]:
                 f"the loss is {value} at step {step}; lower learning_rate or table_learning_rate"
             )
         if epoch.labelled:
-            report.update(predictions[:, 0].sigmoid().cpu(), labels[:, 0])
+            report.update(predictions[: len(labels), 0].sigmoid().cpu(), labels[:, 0])
         losses.append(value)
         seen += count
         state.step += 1
@@ -100,15 +103,22 @@ def train_epoch(epoch: Epoch, state: RunState) -> dict[str, Any]:
 class _Feed(Iterator[Batch]):
     """Hands batches to the pipeline, which reads ahead, and remembers what each was until it is done."""
 
-    def __init__(self, batches: Iterator[Batch]) -> None:
-        self.batches = batches
+    def __init__(self, epoch: Epoch, state: RunState) -> None:
+        self.batches = epoch.loader.epoch(state.epoch, state.step)
+        self.inputs, self.world_size = epoch.inputs, epoch.group.world_size
+        size = epoch.loader.global_batch_size
+        # examples from this step on; the smaller batch comes last
+        self.left = len(epoch.loader.examples.sizes()) - state.step * size
+        self.size = size
         self.ahead: deque[tuple[Any, int]] = deque()
 
     def __next__(self) -> Batch:
         batch = next(self.batches)
         assert batch.total is not None
         self.ahead.append((batch.labels, int(batch.total)))
-        return batch
+        slots = -(-min(self.size, self.left) // self.world_size)
+        self.left -= self.size
+        return even_batch(batch, slots, self.inputs)
 
     def finish(self) -> tuple[Any, int]:
         """Labels and global number of targets of the batch the pipeline has just finished."""

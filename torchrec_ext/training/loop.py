@@ -25,6 +25,7 @@ from torchrec_ext.distributed import Group, join_group, shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.errors import InputError
 from torchrec_ext.models import task_for
+from torchrec_ext.retrieval.encode import inputs_of
 from torchrec_ext.training.epoch import Epoch, train_epoch
 from torchrec_ext.training.keeper import Keeper
 from torchrec_ext.training.optimizers import make_optimizer
@@ -143,8 +144,8 @@ def fit(
     dmp.train()
     with Progress(run, group.first, progress, _name(model), state.history) as told:
         epoch = Epoch(
-            _pipeline(dmp, optimizer, group), loader, group, told, isinstance(model, contracts.Ranker),
-            on_step, checkpoint_every, save,
+            _pipeline(dmp, optimizer, group), loader, inputs_of(model), group, told,
+            isinstance(model, contracts.Ranker), on_step, checkpoint_every, save,
         )  # fmt: skip
         while state.epoch < epochs and state.bad < patience:
             told.start_epoch(state.epoch, epochs, state.steps, state.step)
