@@ -8,6 +8,7 @@ from torchrec_ext.distributed.doctor import Finding, doctor
 from torchrec_ext.distributed.plan import make_plan
 from torchrec_ext.distributed.plan_table import describe_plan
 from torchrec_ext.distributed.process_group import Group, barrier, join_group, world
+from torchrec_ext.distributed.quiet import quiet_libraries
 from torchrec_ext.distributed.shard import shard
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "doctor",
     "join_group",
     "make_plan",
+    "quiet_libraries",
     "shard",
     "world",
 ]

@@ -10,6 +10,7 @@ from torchrec.distributed.types import ShardedModule
 from torchrec_ext.distributed.plan import find_collections, make_plan
 from torchrec_ext.distributed.plan_table import describe_plan
 from torchrec_ext.distributed.process_group import join_group
+from torchrec_ext.distributed.quiet import quiet_libraries
 from torchrec_ext.distributed.sharders import sharders
 from torchrec_ext.errors import InputError
 
@@ -51,7 +52,9 @@ def shard(
         {"optimizer": EmbOptimType.EXACT_ROWWISE_ADAGRAD, "learning_rate": learning_rate, "eps": 1e-8}
     )
     collections = find_collections(model)
-    plan = make_plan(model, ours, device, sharding, batch_size)
+    with quiet_libraries():
+        plan = make_plan(model, ours, device, sharding, batch_size)
     if say is not None and group.first:
         say(describe_plan(collections, plan, sharding))
-    return DistributedModelParallel(model, device=group.device, plan=plan, sharders=ours)
+    with quiet_libraries():
+        return DistributedModelParallel(model, device=group.device, plan=plan, sharders=ours)

@@ -12,6 +12,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torchrec.optim.keyed import CombinedOptimizer
 
 from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.distributed import quiet_libraries
 from torchrec_ext.errors import InputError
 from torchrec_ext.plugins import specification
 from torchrec_ext.training.safe_reader import SafeReader
@@ -57,7 +58,8 @@ def save_checkpoint(
         partial.mkdir(parents=True)
     dist.barrier()
     try:
-        dcp.save(_state(model, optimizer), storage_writer=dcp.FileSystemWriter(partial))
+        with quiet_libraries():
+            dcp.save(_state(model, optimizer), storage_writer=dcp.FileSystemWriter(partial))
     except CheckpointException as error:
         cause = _cause(error)
         if isinstance(cause, OSError):
@@ -165,7 +167,8 @@ def _state(model: nn.Module, optimizer: CombinedOptimizer) -> dict[str, Any]:
 
 def _read(folder: Path, state: dict[str, Any]) -> None:
     try:
-        dcp.load(state, storage_reader=SafeReader(folder))
+        with quiet_libraries():
+            dcp.load(state, storage_reader=SafeReader(folder))
     except CheckpointException as error:
         cause = _cause(error)
         if isinstance(cause, InputError):

@@ -21,7 +21,7 @@ from torchrec_ext.data.labelled_events import LabelledEvents
 from torchrec_ext.data.last_events import LastEvents
 from torchrec_ext.data.loader import Examples, Loader
 from torchrec_ext.data.next_events import NextEvents
-from torchrec_ext.distributed import Group, join_group, shard
+from torchrec_ext.distributed import Group, join_group, quiet_libraries, shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.errors import InputError
 from torchrec_ext.models import task_for
@@ -149,7 +149,9 @@ def fit(
         )  # fmt: skip
         while state.epoch < epochs and state.bad < patience:
             told.start_epoch(state.epoch, epochs, state.steps, state.step)
-            row = train_epoch(epoch, state) | watch.validate()
+            with quiet_libraries():
+                row = train_epoch(epoch, state)
+            row |= watch.validate()
             better = watch.better(row, state.best)
             state.best = row.get(watch.column) if better else state.best
             state.bad = 0 if better else state.bad + 1

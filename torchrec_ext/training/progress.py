@@ -11,7 +11,7 @@ from torchrec_ext.training.curves import draw_curves
 
 
 class Progress:
-    """Rank 0's voice; silent on the others. A context, which closes its files however the run ends.
+    """Rank 0's voice; silent on the others. A context, at whose end, good or bad, the curves are drawn.
 
     Args:
         run: folder of the run, or None to write nothing.
@@ -37,6 +37,8 @@ class Progress:
             self.bar.close()
         if self.writer is not None:
             self.writer.close()
+        if self.run is not None and self.history:  # here, for drawing takes a second
+            draw_curves(pd.DataFrame(self.history), self.run / "curves.png", title=self.name)
 
     def start_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
         """Opens the bar of an epoch."""
@@ -59,7 +61,7 @@ class Progress:
             self.writer.add_scalar("train/samples_per_second", rate, step)
 
     def end_epoch(self, step: int, row: dict[str, Any]) -> None:
-        """An epoch's figures: into the history, a line of text, TensorBoard and the curves."""
+        """An epoch's figures: into the history, a line of text and TensorBoard."""
         self.bar.close()
         self.history.append(row)
         if self.writer is not None:
@@ -68,12 +70,14 @@ class Progress:
                     self.writer.add_scalar(f"epoch/{name}", value, step)
             self.writer.flush()
         if self.shows:
-            told = "  ".join(f"{k} {_short(v)}" for k, v in row.items() if k != "epoch")
+            told = "  ".join(f"{k} {_short(v)}" for k, v in row.items() if k.startswith(_TOLD))
             tqdm.write(f"{self.name} epoch {row['epoch']}: {told}")
         if self.run is not None:
-            frame = pd.DataFrame(self.history)
-            frame.to_csv(self.run / "history.csv", index=False)
-            draw_curves(frame, self.run / "curves.png", title=self.name)
+            pd.DataFrame(self.history).to_csv(self.run / "history.csv", index=False)
+
+
+_TOLD = ("train", "samples", "seconds", "valid_loss", "valid_auc", "valid_accuracy", "valid_hr", "valid_ndcg")
+"""What the line of an epoch shows; history.csv has everything."""
 
 
 def _short(value: Any) -> str:
