@@ -1,14 +1,22 @@
 """Evaluates a run on its test part: a retriever in full ranking, a ranker on labelled pairs.
 
-    torchrun --nproc-per-node 2 recipes/evaluate.py --checkpoint runs/ml1m --k 10 50
+torchrun --nproc-per-node 2 recipes/evaluate.py --checkpoint runs/ml1m --k 10 50
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, read_run_settings, run_recipe
+from torchrec_ext.command_line import (
+    catalogue_size,
+    expect_k,
+    free_file,
+    parse_settings,
+    read_run_settings,
+    run_recipe,
+    saved_schema,
+)
+from torchrec_ext.training.load import check_schema
 
 
 @dataclass(frozen=True)
@@ -16,34 +24,48 @@ class Settings:
     """Evaluates a run on a part of the split it was trained with, and writes evaluation.json."""
 
     checkpoint: str
-    """Folder of the run, or of one of its checkpoints."""
+    """Folder of the run, or of one of its checkpoints; of a run the best one is taken."""
     k: tuple[int, ...] = (10, 50)
     """List lengths, for a retriever."""
     part: Literal["valid", "test"] = "test"
-    """What to predict. What happened before it is known: the training part, and validation before the test."""
+    """What to predict. The training part is known, before the test the validation part too."""
     repeats: bool = False
     """Items a user has an event with may come back."""
     data_dir: str | None = None
-    """Where the data sets are now, if not where they were."""
+    """Folder where the data lies now, if not where it was."""
     output: str | None = None
-    """The file of the figures; evaluation.json in the run unless told."""
+    """File of the figures; unless told evaluation.json in the run (evaluation_valid.json), replaced."""
+    overwrite: bool = False
+    """Replace what is at --output."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where to compute."""
 
 
 def main() -> None:
+    """Opens the run and evaluates it."""
     settings, _ = parse_settings(Settings)
     group = tx.distributed.join_group(settings.device)
+    output = free_file(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
     data, events, trained = read_run_settings(settings.checkpoint, settings.data_dir)
     train, valid, test = data.parts(events)
+    check_schema(train.schema, saved_schema(folder), folder)
+    if trained["recipe"] == "train_retrieval":
+        expect_k(settings.k, catalogue_size(train.schema))
+
     model = tx.training.load(folder, device=settings.device)
     known, targets = (train + valid, test) if settings.part == "test" else (train, valid)
     report = tx.evaluation.evaluate(
-        model, known, targets, k=settings.k, exclude_seen=not settings.repeats,
-        positive=trained.get("positive", 4.0), progress=True,
-    )  # fmt: skip
-    output = Path(settings.output) if settings.output else folder.parent.parent / "evaluation.json"
+        model,
+        known,
+        targets,
+        k=settings.k,
+        exclude_seen=not settings.repeats,
+        positive=trained.get("positive", 4.0),
+        progress=True,
+    )
+    if output is None:
+        output = folder.parent.parent / ("evaluation.json" if targets is test else "evaluation_valid.json")
     more = {"checkpoint": folder.name, "world_size": group.world_size, "data": trained["data"]["name"]}
     tx.training.write_json(output, report.as_json(**more))
     if group.first:

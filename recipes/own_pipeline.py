@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+import torchrec
 from torch import Tensor, nn
-from torchrec import EmbeddingBagCollection, EmbeddingCollection, KeyedJaggedTensor
+from torchrec import KeyedJaggedTensor as KJT
 from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
-from torchrec.modules.embedding_configs import EmbeddingBagConfig, EmbeddingConfig
-from torchrec.streamable import Pipelineable
 
 from torchrec_ext.command_line import parse_settings, run_recipe
 from torchrec_ext.distributed import doctor, join_group, shard
@@ -31,17 +30,17 @@ USERS, ITEMS, DIM, HISTORY = 1000, 200, 16, 12
 class Settings:
     """Trains a model of your own on clicks that depend on a user's last event."""
 
-    steps: int = 150
-    batch_size: int = 512
-    seed: int = 0
+    steps: int = 150  # of training
+    batch_size: int = 512  # clicks a step and rank
+    seed: int = 0  # of data and first weights
 
 
 @dataclass
-class Clicks(Pipelineable):
+class Clicks(torchrec.Pipelineable):
     """Your batch: any dataclass that TorchRec can move."""
 
-    fields: KeyedJaggedTensor
-    history: KeyedJaggedTensor
+    fields: KJT
+    history: KJT
     label: Tensor
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Clicks":
@@ -53,13 +52,15 @@ class Clicks(Pipelineable):
 
 
 class ClickModel(nn.Module):
+    """Your model: one interaction and one encoder of ours between tables and a head of yours."""
+
     def __init__(self) -> None:
         super().__init__()
-        user = EmbeddingBagConfig(USERS, DIM, "user", feature_names=["user"])
-        item = EmbeddingBagConfig(ITEMS, DIM, "item", feature_names=["item"])
-        seen = EmbeddingConfig(ITEMS, DIM, "seen", feature_names=["seen"])
-        self.bags = EmbeddingBagCollection([user, item], device=torch.device("meta"))
-        self.events = EmbeddingCollection([seen], device=torch.device("meta"))
+        user = torchrec.EmbeddingBagConfig(USERS, DIM, "user", feature_names=["user"])
+        item = torchrec.EmbeddingBagConfig(ITEMS, DIM, "item", feature_names=["item"])
+        seen = torchrec.EmbeddingConfig(ITEMS, DIM, "seen", feature_names=["seen"])
+        self.bags = torchrec.EmbeddingBagCollection([user, item], device=torch.device("meta"))
+        self.events = torchrec.EmbeddingCollection([seen], device=torch.device("meta"))
         self.encoder = GRU(DIM, hidden=DIM)
         self.interaction = DotInteraction(num_fields=3, dim=DIM)
         self.head = nn.Linear(self.interaction.out_dim, 1)
@@ -83,12 +84,12 @@ def clicks(settings: Settings, rank: int) -> Iterator[Clicks]:
         seen = torch.randint(ITEMS, (int(lengths.sum()),), generator=generator)
         alike = (seen[lengths.cumsum(0) - 1] < ITEMS // 2) == (item < ITEMS // 2)
         label = (torch.rand(size, generator=generator) < torch.where(alike, 0.9, 0.1)).float()
-        ones = torch.ones(2 * size, dtype=torch.long)
-        fields = KeyedJaggedTensor(["user", "item"], torch.cat([user, item]), lengths=ones)
-        yield Clicks(fields, KeyedJaggedTensor(["seen"], seen, lengths=lengths), label)
+        fields = KJT(["user", "item"], torch.cat([user, item]), lengths=torch.ones(2 * size).long())
+        yield Clicks(fields, KJT(["seen"], seen, lengths=lengths), label)
 
 
 def main() -> None:
+    """Your loop."""
     settings, _ = parse_settings(Settings)
     group = join_group()
     torch.manual_seed(settings.seed)

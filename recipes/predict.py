@@ -1,15 +1,20 @@
 """Predicts: the score of given pairs of user and item.
 
-    python recipes/predict.py --checkpoint runs/ml100k --pairs pairs.csv --output scores.csv
+python recipes/predict.py --checkpoint runs/ml100k --pairs pairs.csv --output scores.csv
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, read_run_settings, run_recipe
-from torchrec_ext.errors import InputError
+from torchrec_ext.command_line import (
+    free_file,
+    parse_pairs,
+    parse_settings,
+    read_run_settings,
+    run_recipe,
+    write_csv,
+)
 
 
 @dataclass(frozen=True)
@@ -17,13 +22,15 @@ class Settings:
     """Scores pairs: a ranker's probability of interest, a retriever's score."""
 
     checkpoint: str
-    """Folder of the run, or of one of its checkpoints."""
+    """Folder of the run, or of one of its checkpoints; of a run the best one is taken."""
     pairs: str
-    """A CSV, TSV or Parquet file with the columns user and item."""
+    """CSV, TSV or Parquet file with the columns user and item, and those of the context the model reads."""
+    columns: tuple[str, ...] = ()
+    """What these columns are called in --pairs: user=uid item=sku. Common names are found unless told."""
     output: str | None = None
-    """A CSV file; printed unless told."""
+    """CSV file of the scores; printed unless told."""
     data_dir: str | None = None
-    """Where the data sets are now, if not where they were."""
+    """Folder where the data lies now, if not where it was."""
     overwrite: bool = False
     """Replace what is at --output."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -31,24 +38,21 @@ class Settings:
 
 
 def main() -> None:
+    """Opens the run and scores the pairs."""
     settings, _ = parse_settings(Settings)
     group = tx.distributed.join_group(settings.device)
-    output = Path(settings.output) if settings.output else None
-    if output is not None and output.exists() and not settings.overwrite:
-        raise InputError(f"output {output} exists; add --overwrite to replace it, or name another")
+    output = free_file(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
-    pairs = tx.data.read_events(settings.pairs).frame
-    _, events, _ = read_run_settings(settings.checkpoint, settings.data_dir)
+    data, events, _ = read_run_settings(settings.checkpoint, settings.data_dir)
+    columns = parse_pairs(settings.columns, "columns")
+    pairs = tx.data.read_events(settings.pairs, columns=columns, context=data.context).frame
+
     model = tx.training.load(folder, device=settings.device)
     scored = tx.retrieval.predict(model, events, pairs, progress=True)
-    if not group.first:
-        return
-    if output is None:
-        print(scored.to_string(index=False))
-        return
-    output.parent.mkdir(parents=True, exist_ok=True)
-    scored.to_csv(output, index=False)
-    print(f"{len(scored):,} scores in {output}")
+    if output is not None:
+        write_csv(scored, output)
+    if group.first:
+        print(scored.to_string(index=False) if output is None else f"{len(scored):,} scores in {output}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Recommends: each user's top-N list as CSV, or one Parquet part a rank for all users.
+r"""Recommends: each user's top-N list as CSV, or one Parquet part a rank for all users.
 
-    python recipes/recommend.py --checkpoint runs/ml1m --users 1 2 3 --k 10 --output runs/ml1m/top.csv
-    torchrun --nproc-per-node 2 recipes/recommend.py --checkpoint runs/ml1m --users all --k 10 --output runs/ml1m/all
+python recipes/recommend.py --checkpoint runs/ml1m --users 1 2 3 --k 10 --output runs/ml1m/top.csv
+torchrun --nproc-per-node 2 recipes/recommend.py --checkpoint runs/ml1m \
+    --users all --k 10 --output runs/ml1m/all
 """
 
 import shutil
@@ -12,28 +13,38 @@ from typing import Literal
 import pandas as pd
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, read_run_settings, run_recipe
+from torchrec_ext.command_line import (
+    catalogue_size,
+    expect_k,
+    free_file,
+    parse_settings,
+    read_run_settings,
+    run_recipe,
+    saved_schema,
+    write_csv,
+)
+from torchrec_ext.distributed import barrier, world
 from torchrec_ext.errors import InputError
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Recommends items to users. All events of the run's data are known, and what was seen does not come back."""
+    """Recommends items to users, from all events of the run's data; what was seen does not come back."""
 
     checkpoint: str
-    """Folder of the run, or of one of its checkpoints."""
+    """Folder of the run, or of one of its checkpoints; of a run the best one is taken."""
     users: tuple[str, ...]
     """Ids of users, or all."""
     k: int = 10
     """Length of the lists."""
     output: str | None = None
-    """A CSV file, or with --users all a folder of Parquet parts; printed unless told."""
+    """CSV file, or with --users all a folder of Parquet parts; printed unless told."""
     candidates: tuple[str, ...] | None = None
     """Ids of the items that may be recommended; every item unless told."""
     repeats: bool = False
     """Items a user has an event with may come back."""
     data_dir: str | None = None
-    """Where the data sets are now, if not where they were."""
+    """Folder where the data lies now, if not where it was."""
     overwrite: bool = False
     """Replace what is at --output."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -41,56 +52,63 @@ class Settings:
 
 
 def main() -> None:
+    """Opens the run and writes the lists."""
     settings, _ = parse_settings(Settings)
     group = tx.distributed.join_group(settings.device)
     everybody = settings.users == ("all",)
-    output = Path(settings.output) if settings.output else None
-    if everybody and output is None:
-        raise InputError("--users all needs --output FOLDER for its Parquet parts")
-    if output is not None and output.exists() and not settings.overwrite:
-        raise InputError(f"output {output} exists; add --overwrite to replace it, or name another")
+    output = (free_folder if everybody else free_file)(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
+    expect_k(settings.k, catalogue_size(saved_schema(folder)))
     _, events, _ = read_run_settings(settings.checkpoint, settings.data_dir)
+
     model = tx.training.load(folder, device=settings.device)
     users = events.frame["user"].drop_duplicates() if everybody else pd.Series(settings.users)
     lists = tx.retrieval.recommend(
-        model, events, users, settings.k, exclude_seen=not settings.repeats, candidates=settings.candidates, progress=True
+        model,
+        events,
+        users,
+        settings.k,
+        exclude_seen=not settings.repeats,
+        candidates=settings.candidates,
+        progress=True,
     )
-    if everybody and output is not None:
-        written = write_parts(lists, output, group)
-    elif output is not None:
-        written = write_file(lists, output, group)
-    else:
-        written = lists.to_string(index=False)
+    if output is not None:
+        (write_parts if everybody else write_csv)(lists, output)
     if group.first:
-        print(written)
+        where = f"{lists['user'].nunique():,} lists in {output}"
+        print(lists.to_string(index=False) if output is None else where)
 
 
-def write_parts(lists: pd.DataFrame, output: Path, group: tx.distributed.Group) -> str:
-    """Each rank writes the lists of its share of the users."""
-    mine = pd.factorize(lists["user"])[0] % group.world_size == group.rank
-    partial = output.with_name(f".{output.name}.partial")
-    if group.first:
+def free_folder(output: str | None, overwrite: bool) -> Path:
+    """The folder to write parts into; one that holds anything else is never replaced."""
+    if output is None:
+        raise InputError("--users all needs --output FOLDER for its Parquet parts")
+    folder = Path(output)
+    if folder.exists() and not overwrite:
+        raise InputError(f"--output {folder} exists; add --overwrite to replace it, or name another")
+    if folder.exists() and not (
+        folder.is_dir() and all(path.match("part-*.parquet") for path in folder.iterdir())
+    ):
+        raise InputError(
+            f"--output {folder} is no folder of Parquet parts, so it is not replaced; name another"
+        )
+    return folder
+
+
+def write_parts(lists: pd.DataFrame, folder: Path) -> None:
+    """Each rank writes the lists of its share of the users; the folder appears when it is whole."""
+    rank, world_size = world()
+    partial = folder.with_name(f".{folder.name}.partial")
+    if rank == 0:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-    tx.distributed.barrier()
-    lists[mine].to_parquet(partial / f"part-{group.rank:05d}.parquet", index=False)
-    tx.distributed.barrier()
-    if group.first:
-        if output.is_dir():
-            shutil.rmtree(output)
-        partial.rename(output)
-    return f"{lists['user'].nunique():,} lists in {group.world_size} parts in {output}"
-
-
-def write_file(lists: pd.DataFrame, output: Path, group: tx.distributed.Group) -> str:
-    """Rank 0 writes one CSV file."""
-    if group.first:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        new = output.with_name(f".{output.name}.new")
-        lists.to_csv(new, index=False)
-        new.rename(output)
-    return f"{lists['user'].nunique():,} lists in {output}"
+    barrier()
+    mine = pd.factorize(lists["user"])[0] % world_size == rank
+    lists[mine].to_parquet(partial / f"part-{rank:05d}.parquet", index=False)
+    barrier()
+    if rank == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,24 @@
-"""Trains a ranker on rated events and evaluates it on pairs it has not seen.
+r"""Trains a ranker on rated events and evaluates it on pairs it has not seen.
 
-    torchrun --nproc-per-node 2 recipes/train_ranking.py --data ml-100k --interaction convolution --epochs 5 --output runs/ml100k
+torchrun --nproc-per-node 2 recipes/train_ranking.py --data ml-100k \
+    --interaction convolution --epochs 5 --output runs/ml100k
 """
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import DataSettings, data_record, parse_settings, run_recipe
-from torchrec_ext.command_line.data_settings import Source
-from torchrec_ext.command_line.parse import parse_pairs
+from torchrec_ext.command_line import (
+    DataSettings,
+    Source,
+    describe_parts,
+    new_run,
+    parse_pairs,
+    parse_settings,
+    run_recipe,
+)
 
 
 @dataclass(frozen=True)
@@ -70,42 +76,50 @@ class Settings:
 
 
 def main() -> None:
-    settings, own = parse_settings(Settings, ["interaction", "target_attention"])
+    """Trains, evaluates and writes everything into the folder of the run."""
+    settings, own = parse_settings(
+        Settings, {"interaction": "interactions", "target_attention": "target_attention"}
+    )
     group = tx.distributed.join_group(settings.device, timeout=settings.timeout)
-    interaction = tx.plugins.bind("interactions", settings.interaction, **own["interaction"])
-    attention = tx.plugins.bind("target_attention", settings.target_attention, **own["target_attention"])
-    events = settings.source.events()
-    train, valid, test = settings.source.parts(events)
-    if group.first:
-        print(events.describe(), *events.source.steps, sep="\n")
-        print(f"{len(train):,} events to train, {len(valid):,} to validate, {len(test):,} to test")
+    interaction: Any = tx.plugins.bind("interactions", settings.interaction, **own["interaction"])
+    attention: Any = tx.plugins.bind("target_attention", settings.target_attention, **own["target_attention"])
+    with new_run(settings.output, resume=settings.resume, overwrite=settings.overwrite) as run:
+        events = settings.source.events()
+        train, valid, test = settings.source.parts(events)
+        if group.first:
+            print(describe_parts(train, valid, test))
 
-    torch.manual_seed(settings.seed)
-    model = tx.models.Ranker(
-        train.schema, settings.dim, settings.fields, interaction, attention,
-        None if settings.linear else settings.over_arch, max_length=settings.max_length,
-    )  # fmt: skip
-
-    run = tx.training.open_run(settings.output, resume=settings.resume, overwrite=settings.overwrite)
-    record = {**dataclasses.asdict(settings), "own": own, "data": data_record(events), "recipe": "train_ranking"}
-    tx.training.write_json(run / "settings.json", {**record, "world_size": group.world_size})
-    model = tx.training.fit(
-        model, train, valid, epochs=settings.epochs, global_batch_size=settings.global_batch_size,
-        positive=settings.positive, learning_rate=settings.learning_rate,
-        table_learning_rate=settings.table_learning_rate, weight_decay=settings.weight_decay,
-        sharding=parse_pairs(settings.sharding, "sharding"), patience=settings.patience, output=run,
-        resume=settings.resume, checkpoint_every=settings.checkpoint_every, seed=settings.seed, device=settings.device,
-    )  # fmt: skip
-
-    report = tx.evaluation.evaluate(model, train + valid, test, positive=settings.positive, progress=True)
-    more = {
-        "world_size": group.world_size, "seconds": model.training_seconds, "seed": settings.seed,
-        "examples_per_second": model.examples_per_second, "epochs": model.epochs_trained,
-    }  # fmt: skip
-    tx.training.write_json(run / "metrics.json", report.as_json(**more))
-    if group.first:
-        print(report)
-        print(f"trained {model.epochs_trained} epochs in {model.training_seconds:,.0f} s; everything is in {run}")
+        torch.manual_seed(settings.seed)
+        model = tx.models.Ranker(
+            train.schema,
+            settings.dim,
+            settings.fields,
+            interaction,
+            attention,
+            over_arch=None if settings.linear else settings.over_arch,
+            max_length=settings.max_length,
+        )
+        run.write_settings(settings, own, events, recipe="train_ranking")
+        model = tx.training.fit(
+            model,
+            train,
+            valid,
+            epochs=settings.epochs,
+            global_batch_size=settings.global_batch_size,
+            positive=settings.positive,
+            learning_rate=settings.learning_rate,
+            table_learning_rate=settings.table_learning_rate,
+            weight_decay=settings.weight_decay,
+            sharding=parse_pairs(settings.sharding, "sharding"),
+            patience=settings.patience,
+            output=run.path,
+            resume=settings.resume,
+            checkpoint_every=settings.checkpoint_every,
+            seed=settings.seed,
+            device=settings.device,
+        )
+        report = tx.evaluation.evaluate(model, train + valid, test, positive=settings.positive, progress=True)
+        run.write_metrics(model, report, seed=settings.seed)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,26 @@
-"""Trains a two-tower retriever on a table of events and evaluates it in full ranking.
+r"""Trains a two-tower retriever on a table of events and evaluates it in full ranking.
 
-    python recipes/train_retrieval.py --data ml-100k --output runs/small
-    torchrun --nproc-per-node 2 recipes/train_retrieval.py --data ml-1m --encoder gru --epochs 5 --output runs/ml1m
+python recipes/train_retrieval.py --data ml-100k --output runs/small
+torchrun --nproc-per-node 2 recipes/train_retrieval.py --data ml-1m \
+    --encoder gru --epochs 5 --output runs/ml1m
 """
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import DataSettings, data_record, parse_settings, run_recipe
-from torchrec_ext.command_line.data_settings import Source
-from torchrec_ext.command_line.parse import parse_pairs
+from torchrec_ext.command_line import (
+    DataSettings,
+    Source,
+    describe_parts,
+    expect_k,
+    new_run,
+    parse_pairs,
+    parse_settings,
+    run_recipe,
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Settings:
     patience: int = 3
     """Epochs without a better validation figure before training stops."""
     global_batch_size: int | None = None
-    """Examples a step over all ranks; unless told 64 histories, or 2,048 events where one is learnt at a time."""
+    """Examples a step, split over the ranks; unless told 32 histories, or 2,048 events where each is one."""
     learning_rate: float = 2e-3
     """Of Adam, for everything but the sharded tables."""
     table_learning_rate: float = 0.02
@@ -75,42 +82,51 @@ class Settings:
 
 
 def main() -> None:
-    settings, own = parse_settings(Settings, ["encoder", "scorer"])
+    """Trains, evaluates and writes everything into the folder of the run."""
+    settings, own = parse_settings(Settings, {"encoder": "encoders", "scorer": "scorers"})
     group = tx.distributed.join_group(settings.device, timeout=settings.timeout)
-    encoder = tx.plugins.bind("encoders", settings.encoder, **own["encoder"])
-    scorer = tx.plugins.bind("scorers", settings.scorer, **own["scorer"])
-    events = settings.source.events()
-    train, valid, test = settings.source.parts(events)
-    if group.first:
-        print(events.describe(), *events.source.steps, sep="\n")
-        print(f"{len(train):,} events to train, {len(valid):,} to validate, {len(test):,} to test")
+    encoder: Any = tx.plugins.bind("encoders", settings.encoder, **own["encoder"])
+    scorer: Any = tx.plugins.bind("scorers", settings.scorer, **own["scorer"])
+    with new_run(settings.output, resume=settings.resume, overwrite=settings.overwrite) as run:
+        events = settings.source.events()
+        train, valid, test = settings.source.parts(events)
+        expect_k(settings.k, items=len(train.preparation.vocabularies["item"]) - 1)
+        if group.first:
+            print(describe_parts(train, valid, test))
 
-    torch.manual_seed(settings.seed)
-    model = tx.models.TwoTower(
-        train.schema, settings.dim, encoder, settings.query_fields, settings.item_fields, settings.max_length, scorer,
-    )  # fmt: skip
-
-    run = tx.training.open_run(settings.output, resume=settings.resume, overwrite=settings.overwrite)
-    record = {**dataclasses.asdict(settings), "own": own, "data": data_record(events), "recipe": "train_retrieval"}
-    tx.training.write_json(run / "settings.json", {**record, "world_size": group.world_size})
-    model = tx.training.fit(
-        model, train, valid, epochs=settings.epochs, global_batch_size=settings.global_batch_size,
-        candidates=settings.candidates, sampled=settings.sampled, learning_rate=settings.learning_rate,
-        table_learning_rate=settings.table_learning_rate, weight_decay=settings.weight_decay,
-        sharding=parse_pairs(settings.sharding, "sharding"), precision=settings.precision, patience=settings.patience,
-        output=run, resume=settings.resume, checkpoint_every=settings.checkpoint_every, seed=settings.seed,
-        device=settings.device,
-    )  # fmt: skip
-
-    report = tx.evaluation.evaluate(model, train + valid, test, k=settings.k, progress=True)
-    more = {
-        "world_size": group.world_size, "seconds": model.training_seconds, "seed": settings.seed,
-        "examples_per_second": model.examples_per_second, "epochs": model.epochs_trained,
-    }  # fmt: skip
-    tx.training.write_json(run / "metrics.json", report.as_json(**more))
-    if group.first:
-        print(report)
-        print(f"trained {model.epochs_trained} epochs in {model.training_seconds:,.0f} s; everything is in {run}")
+        torch.manual_seed(settings.seed)
+        model = tx.models.TwoTower(
+            train.schema,
+            settings.dim,
+            encoder,
+            settings.query_fields,
+            settings.item_fields,
+            settings.max_length,
+            scorer,
+        )
+        run.write_settings(settings, own, events, recipe="train_retrieval")
+        model = tx.training.fit(
+            model,
+            train,
+            valid,
+            epochs=settings.epochs,
+            global_batch_size=settings.global_batch_size,
+            candidates=settings.candidates,
+            sampled=settings.sampled,
+            learning_rate=settings.learning_rate,
+            table_learning_rate=settings.table_learning_rate,
+            weight_decay=settings.weight_decay,
+            sharding=parse_pairs(settings.sharding, "sharding"),
+            precision=settings.precision,
+            patience=settings.patience,
+            output=run.path,
+            resume=settings.resume,
+            checkpoint_every=settings.checkpoint_every,
+            seed=settings.seed,
+            device=settings.device,
+        )
+        report = tx.evaluation.evaluate(model, train + valid, test, k=settings.k, progress=True)
+        run.write_metrics(model, report, seed=settings.seed)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,26 @@
 """What every recipe needs of its command line."""
 
-from torchrec_ext.command_line.data_settings import DataSettings, data_record, read_run_settings
-from torchrec_ext.command_line.parse import parse_settings
+from torchrec_ext.command_line.catalogue import catalogue_size, expect_k, saved_schema
+from torchrec_ext.command_line.data_settings import DataSettings, Source, describe_parts
+from torchrec_ext.command_line.new_run import new_run
+from torchrec_ext.command_line.output_file import free_file, write_csv
+from torchrec_ext.command_line.parse import parse_pairs, parse_settings
 from torchrec_ext.command_line.run import run_recipe
+from torchrec_ext.command_line.run_settings import data_record, read_run_settings
 
-__all__ = ["DataSettings", "data_record", "parse_settings", "read_run_settings", "run_recipe"]
+__all__ = [
+    "DataSettings",
+    "Source",
+    "catalogue_size",
+    "data_record",
+    "describe_parts",
+    "expect_k",
+    "free_file",
+    "new_run",
+    "parse_pairs",
+    "parse_settings",
+    "read_run_settings",
+    "run_recipe",
+    "saved_schema",
+    "write_csv",
+]

@@ -1,10 +1,7 @@
 """DataSettings: which events a recipe reads and how it splits them."""
 
-import dataclasses
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tyro
 
@@ -18,23 +15,26 @@ class DataSettings:
     """Which events are read and how they are split."""
 
     data: str = "ml-100k"
-    """A known name (ml-100k, ml-1m, ml-10m, ml-20m, ml-25m), a folder in MovieLens' layout, or a CSV, TSV or Parquet file."""
+    """A known name (ml-100k, ml-1m, ml-10m, ml-20m, ml-25m), a folder in MovieLens' layout, or a CSV, TSV or
+    Parquet file."""
     data_dir: str | None = None
-    """Folder that holds the data sets by name; else TORCHREC_EXT_DATA, else a cache that is filled from GroupLens."""
-    format: str | None = None
+    """Folder that holds the known data sets by name; unless told the folder TORCHREC_EXT_DATA names, or else
+    ~/.cache/torchrec_ext, which is filled from GroupLens."""
+    format: Literal["csv", "tsv", "parquet", "movielens"] | None = None
     """Format of the file, where its suffix does not tell."""
     columns: tuple[str, ...] = ()
-    """Names of the file's columns: user=uid item=sku timestamp=t rating=stars."""
+    """What the file's columns are called: user=uid item=sku timestamp=t rating=stars. Common names are found
+    unless told; rating= leaves one out."""
     users: str | None = None
-    """File of the users' side features."""
+    """File of the users' side features: CSV, TSV or Parquet with the users' column."""
     items: str | None = None
-    """File of the items' side features."""
+    """File of the items' side features: CSV, TSV or Parquet with the items' column."""
     user_features: tuple[str, ...] | None = None
-    """Columns of the users' file that the model may use."""
+    """Columns of the users' file that a model may use; all of them unless told, none of MovieLens' own."""
     item_features: tuple[str, ...] | None = None
-    """Columns of the items' file that the model may use."""
+    """Columns of the items' file that a model may use; all but title unless told, none of MovieLens' own."""
     context: tuple[str, ...] = ()
-    """Columns of the events that describe the event itself."""
+    """Columns of the events that describe the event itself and that a model may use."""
     min_user_events: int = 0
     """Leave out users with fewer events."""
     min_item_events: int = 0
@@ -55,10 +55,16 @@ class DataSettings:
     def events(self) -> Events:
         """Reads and cleans the events."""
         events = read_events(
-            self.data, format=self.format, columns=parse_pairs(self.columns, "columns") or None, users=self.users,
-            items=self.items, user_features=self.user_features, item_features=self.item_features,
-            context=self.context, data_dir=self.data_dir,
-        )  # fmt: skip
+            self.data,
+            format=self.format,
+            columns=parse_pairs(self.columns, "columns"),
+            users=self.users,
+            items=self.items,
+            user_features=self.user_features,
+            item_features=self.item_features,
+            context=self.context,
+            data_dir=self.data_dir,
+        )
         return clean(events, min_user_events=self.min_user_events, min_item_events=self.min_item_events)
 
     def parts(self, events: Events) -> tuple[Dataset, Dataset, Dataset]:
@@ -77,33 +83,14 @@ Source = tyro.conf.OmitArgPrefixes[DataSettings]
 """DataSettings as a field of a recipe's settings, its own settings flat."""
 
 
-def data_record(events: Events) -> dict[str, Any]:
-    """What a run writes down of its data: name, checksum, order of simultaneous events, what was removed."""
-    return {**dataclasses.asdict(events.source), "ordering": events.source.ordering, "events": len(events)}
-
-
-def read_run_settings(checkpoint: Path | str, data_dir: str | None = None) -> tuple[DataSettings, Events, dict[str, Any]]:
-    """The data a run was trained on, read again, and the run's settings.
-
-    Args:
-        checkpoint: folder of the run, or of one of its checkpoints.
-        data_dir: where the data sets are now; None where they were.
-
-    Raises:
-        InputError: if there are no settings, or the data has changed since.
-    """
-    folder = Path(checkpoint)
-    places = [folder, *list(folder.parents)[:2]]
-    run = next((p for p in places if (p / "settings.json").is_file()), None)
-    if run is None:
-        raise InputError(f"{checkpoint} holds no run: there is no settings.json; name the --output of a training recipe")
-    settings = json.loads((run / "settings.json").read_text())
-    source = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["source"].items()}
-    data = DataSettings(**(source | ({"data_dir": data_dir} if data_dir else {})))
-    events = data.events()
-    if events.source.sha256 != settings["data"]["sha256"]:
-        raise InputError(
-            f"the events of {data.data} have changed since {run} was trained (checksum {events.source.sha256[:12]}, "
-            f"was {settings['data']['sha256'][:12]}); bring the old file back, or train again"
-        )
-    return data, events, settings
+def describe_parts(train: Dataset, valid: Dataset, test: Dataset) -> str:
+    """One line: how many users and items there are, what a model may use, how many events each part has."""
+    features = (
+        *train.schema.features_of("user", "item", "context"),
+        *train.schema.dense_of("user", "item", "context"),
+    )
+    users, items = (len(train.preparation.vocabularies[name]) - 1 for name in ("user", "item"))
+    return (
+        f"{users:,} users, {items:,} items; features {', '.join(features)}; "
+        f"{len(train):,} events to train, {len(valid):,} to validate, {len(test):,} to test"
+    )

@@ -1,32 +1,37 @@
 """A recipe's settings from the command line, with the settings of the plug-ins it names."""
 
-import ast
+import dataclasses
+import inspect
+import os
 import sys
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from torchrec_ext import plugins
+from torchrec_ext.command_line.own_settings import own_settings
 from torchrec_ext.errors import InputError
 
 Settings = TypeVar("Settings")
 
 
 def parse_settings(
-    settings: type[Settings], parts: Sequence[str] = (), argv: Sequence[str] | None = None
+    settings: type[Settings], parts: Mapping[str, str] | None = None, argv: Sequence[str] | None = None
 ) -> tuple[Settings, dict[str, dict[str, Any]]]:
     """Parses the command line; an unknown setting is refused with the nearest name there is.
 
     Args:
         settings: a frozen dataclass; its docstring is the help.
-        parts: settings that name a plug-in, whose own settings follow as ``--<part>.<name> value``.
+        parts: settings that name a plug-in -> its group. The plug-in's own settings are then settings
+            too, ``--<part>.<name> value``, and stand in the help.
         argv: the arguments; None takes the process's.
 
     Returns:
-        The settings, and for each part its own settings; their names are checked where it is built.
+        The settings, and for each part the settings of its plug-in, defaults included.
 
     Raises:
-        InputError: for a setting of a part without a value.
+        InputError: for a plug-in that does not exist, with those that do.
         SystemExit: from the parser, after help (0) or for a setting that does not exist (2).
 
     Example:
@@ -34,23 +39,28 @@ def parse_settings(
         >>> @dataclass(frozen=True)
         ... class Settings:
         ...     encoder: str = "gru"
-        >>> parse_settings(Settings, ["encoder"], ["--encoder", "gru", "--encoder.layers", "2"])
-        (Settings(encoder='gru'), {'encoder': {'layers': 2}})
+        >>> parse_settings(Settings, {"encoder": "encoders"}, ["--encoder", "gru", "--encoder.layers", "2"])
+        (Settings(encoder='gru'), {'encoder': {'hidden': None, 'layers': 2, 'dropout': 0.2}})
     """
-    rest: list[str] = []
-    own: dict[str, dict[str, Any]] = {part: {} for part in parts}
     words = list(sys.argv[1:] if argv is None else argv)
-    while words:
-        word = words.pop(0)
-        flag, equals, value = word.partition("=")
-        part, dot, name = flag.removeprefix("--").partition(".")
-        if not (flag.startswith("--") and dot and part in own):
-            rest.append(word)
-            continue
-        if not equals and (not words or words[0].startswith("--")):
-            raise InputError(f"{flag} needs a value, such as {flag} 2")
-        own[part][name.replace("-", "_")] = _value(value if equals else words.pop(0))
-    return tyro.cli(settings, args=rest), own
+    parts = parts or {}
+    own = {part: own_settings(group, _chosen(settings, part, words)) for part, group in parts.items()}
+    both = dataclasses.make_dataclass(
+        settings.__name__,
+        [(_field(part), Annotated[kind, tyro.conf.arg(name=part)]) for part, kind in own.items()],
+        bases=(settings,),
+        frozen=True,
+        kw_only=True,
+    )
+    parsed: Any = tyro.cli(
+        both,
+        description="\n\n".join([inspect.cleandoc(settings.__doc__ or ""), *map(_choices, parts.values())]),
+        args=words,
+        config=(tyro.conf.FlagCreatePairsOff,),
+        console_outputs=os.environ.get("RANK", "0") == "0",
+    )
+    given = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
+    return settings(**given), {part: vars(getattr(parsed, _field(part))) for part in parts}
 
 
 def parse_pairs(words: Sequence[str], setting: str) -> dict[str, str]:
@@ -64,8 +74,19 @@ def parse_pairs(words: Sequence[str], setting: str) -> dict[str, str]:
     return pairs
 
 
-def _value(word: str) -> Any:
-    try:
-        return ast.literal_eval(word)
-    except (ValueError, SyntaxError):
-        return word
+def _field(part: str) -> str:
+    return f"{part}_own"
+
+
+def _chosen(settings: type, part: str, words: Sequence[str]) -> str | None:
+    """The plug-in that a part names on the command line, the last time it does, or else by default."""
+    chosen = next(f.default for f in dataclasses.fields(settings) if f.name == part)
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        flag, equals, value = word.partition("=")
+        if flag.replace("_", "-") == f"--{part}".replace("_", "-"):
+            chosen = value if equals else following
+    return chosen  # type: ignore[return-value]
+
+
+def _choices(group: str) -> str:
+    return f"{group.replace('_', ' ').capitalize()}: {', '.join(plugins.names(group)) or 'none built in'}."

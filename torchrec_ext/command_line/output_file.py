@@ -1,0 +1,38 @@
+"""Files a recipe writes: refused if they are there, written in one step."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from torchrec_ext.distributed import world
+from torchrec_ext.errors import InputError
+
+
+def free_file(output: str | None, overwrite: bool = False) -> Path | None:
+    """The path of a file to write, or None where there is no wish.
+
+    Args:
+        output: the path.
+        overwrite: whether a file that is there may be replaced.
+
+    Raises:
+        InputError: if it is a folder, or a file that may not be replaced.
+    """
+    if output is None:
+        return None
+    path = Path(output)
+    if path.is_dir():
+        raise InputError(f"--output {path} is a folder; name a file")
+    if path.exists() and not overwrite:
+        raise InputError(f"--output {path} exists; add --overwrite to replace it, or name another")
+    return path
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Writes CSV on rank 0 and in one step, so that nobody finds half of it."""
+    if world()[0] > 0:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    frame.to_csv(new, index=False)
+    new.rename(path)

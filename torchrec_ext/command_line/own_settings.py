@@ -1,0 +1,65 @@
+"""The settings a plug-in brings along, as a dataclass that the command line can read."""
+
+import dataclasses
+import inspect
+import types
+from copy import copy
+from functools import partial
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from torchrec_ext import plugins
+
+_SIZES = ("num_fields", "dim")  # a model tells these
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_PLAIN = (int, float, bool, str, type(None))
+
+
+def own_settings(group: str, name: str | None) -> type:
+    """A dataclass of the plain arguments of a plug-in: a number, a word, a truth value, or several.
+
+    Args:
+        group: see :func:`torchrec_ext.plugins.names`.
+        name: see :func:`torchrec_ext.plugins.find`; None and ``"none"`` have no settings.
+
+    Returns:
+        The dataclass; its docstring is the plug-in's, so that the help tells what each setting means.
+
+    Raises:
+        InputError: if there is no such plug-in.
+
+    Example:
+        >>> own_settings("encoders", "gru")(layers=2)
+        gru(hidden=None, layers=2, dropout=0.2)
+    """
+    if name is None or name.lower() == "none":
+        return dataclasses.make_dataclass("none", [], frozen=True)
+    plugin = plugins.find(group, name)
+    fields: list[Any] = []
+    for parameter in inspect.signature(plugin).parameters.values():
+        annotation = _annotation(plugin, parameter)
+        if parameter.name in _SIZES or parameter.kind not in _NAMED or not _is_plain(annotation):
+            continue
+        if parameter.default is parameter.empty:
+            fields.append((parameter.name, annotation))
+        else:
+            default = partial(copy, parameter.default)
+            fields.append((parameter.name, annotation, dataclasses.field(default_factory=default)))
+    title = name.replace(":", ".").rpartition(".")[2]
+    documentation = {"__doc__": inspect.getdoc(plugin)}
+    return dataclasses.make_dataclass(title, fields, frozen=True, kw_only=True, namespace=documentation)
+
+
+def _annotation(plugin: type, parameter: inspect.Parameter) -> Any:
+    try:
+        hints = get_type_hints(plugin.__init__)  # type: ignore[misc]
+    except Exception:  # whatever a name that does not resolve raises: the default still tells the type
+        hints = {}
+    return hints.get(parameter.name, type(parameter.default))
+
+
+def _is_plain(annotation: Any) -> bool:
+    if get_origin(annotation) is Literal:
+        return True
+    if get_origin(annotation) in (Union, types.UnionType, tuple, list):
+        return all(_is_plain(inner) for inner in get_args(annotation) if inner is not ...)
+    return annotation in _PLAIN
