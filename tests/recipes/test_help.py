@@ -1,0 +1,81 @@
+"""--help and settings that do not exist, in every recipe."""
+
+import dataclasses
+import sys
+from importlib import import_module
+
+import pytest
+
+from tests.recipes.launch import launch
+
+RECIPES = ("train_retrieval", "train_ranking", "evaluate", "recommend", "predict", "own_pipeline")
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Calls a recipe's ``main`` with a command line that the parser ends; its status and what it printed."""
+
+    def call(recipe: str, *words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [f"{recipe}.py", *words])
+        with pytest.raises(SystemExit) as end:
+            import_module(f"recipes.{recipe}").main()
+        return end.value.code, *capsys.readouterr()
+
+    return call
+
+
+def settings_of(recipe: str) -> list[str]:
+    """The names of all settings of a recipe, those of its data too."""
+    names = []
+    for field in dataclasses.fields(import_module(f"recipes.{recipe}").Settings):
+        if field.name == "source":
+            names += [inner.name for inner in dataclasses.fields(field.default_factory())]
+        else:
+            names.append(field.name)
+    return names
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_help_names_every_setting(call, recipe):
+    status, out, _ = call(recipe, "--help")
+    assert status == 0
+    for name in settings_of(recipe):
+        assert f"--{name.replace('_', '-')}" in out
+
+
+def test_recipes_that_train_share_their_names():
+    shared = {"global_batch_size", "seed", "data_dir", "output", "resume", "overwrite", "device", "timeout"}
+    for recipe in ("train_retrieval", "train_ranking"):
+        assert shared <= set(settings_of(recipe))
+
+
+def test_help_names_the_plug_ins_and_their_settings(call):
+    out = call("train_retrieval", "--encoder", "gru", "--help")[1]
+    assert "Encoders: gru, mean_pool" in out and "encoder options" in out and "--encoder.layers INT" in out
+    assert "encoder options" not in call("train_retrieval", "--encoder", "mean_pool", "--help")[1]
+    assert "--interaction.filters" in call("train_ranking", "--interaction=convolution", "--help")[1]
+
+
+def test_help_from_a_shell(tmp_path):
+    assert "--checkpoint" in launch("evaluate", "--help", folder=tmp_path).out[0]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_an_unknown_setting_is_refused_with_the_nearest(call, recipe):
+    name = {"own_pipeline": "steps", "predict": "pairs", "recommend": "users"}.get(recipe, "device")
+    status, _, err = call(recipe, f"--{name[:-1]}", "1", "--checkpoint", "x")
+    assert status == 2
+    assert "Unrecognized options" in err and f"--{name} " in err
+
+
+def test_an_unknown_setting_of_a_plug_in_is_refused_with_the_nearest(call):
+    status, _, err = call("train_retrieval", "--encoder.hiden", "8")
+    assert status == 2 and "Unrecognized options: --encoder.hiden" in err and "--encoder.hidden " in err
+    status, _, err = call("train_ranking", "--interaction", "convolution", "--interaction.filters", "many")
+    assert status == 2 and "--interaction.filters" in err and "'many'" in err
+
+
+def test_rank_0_alone_speaks(call, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert call("evaluate", "--help") == (0, "", "")
+    assert call("evaluate", "--nonsense") == (2, "", "")

@@ -1,0 +1,71 @@
+"""A rank that dies or hangs ends the others within the time-out."""
+
+import time
+
+import pytest
+
+from tests.recipes.launch import files, launch
+from tests.recipes.tiny import EVENTS, SMALL
+
+FATAL = """
+import os
+import signal
+import time
+
+from torchrec_ext.encoders import GRU
+
+
+class Fatal(GRU):
+    def __init__(self, dim: int, hang: bool = False) -> None:
+        super().__init__(dim)
+        self.hang = hang
+        self.calls = 0
+
+    def forward(self, events_BTD, lengths_B, times_BT=None):
+        self.calls += 1
+        if self.calls == 3 and os.environ["RANK"] == "1":
+            with open("lost", "w") as file:
+                file.write(str(time.time()))
+            if self.hang:
+                time.sleep(600)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(events_BTD, lengths_B, times_BT)
+"""
+WORDS = (
+    *EVENTS,
+    *SMALL,
+    "--k",
+    "10",
+    "--encoder",
+    "fatal:Fatal",
+    "--global-batch-size",
+    "8",
+    "--output",
+    "run",
+)
+
+
+@pytest.fixture
+def before(folder):
+    """The files there are before the run, the encoder among them."""
+    (folder / "fatal.py").write_text(FATAL)
+    (folder / "lost").write_text("")
+    return {name for name in files(folder) if "__pycache__" not in name}
+
+
+def test_under_torchrun_a_dead_rank_ends_the_run(folder, before):
+    ended = launch("train_retrieval", *WORDS, "--timeout", "60", folder=folder, processes=2, succeeds=False)
+    assert ended.status == 1 and "SIGKILL" in ended.launcher
+    assert time.time() - float((folder / "lost").read_text()) < 60
+
+
+@pytest.mark.parametrize("hang", [False, True])
+def test_without_torchrun_the_other_rank_notices(warm, folder, before, hang):
+    limit = 10
+    words = (*WORDS, *(["--encoder.hang"] if hang else []), "--timeout", str(limit))
+    ended = warm.launch("train_retrieval", *words, folder=folder, processes=2, succeeds=False)
+    took = ended.time - float((folder / "lost").read_text())
+    assert ended.status == 1
+    assert ended.error.startswith("train_retrieval.py: another rank has ended or answers no more")
+    assert took < (limit + 5 if hang else limit)  # the limit, and a moment to wind up
+    assert {name for name in files(folder) if "__pycache__" not in name} == before
