@@ -1,9 +1,9 @@
 """The first weights depend on seed, table and row alone."""
 
 import torch
-from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 from tests import processes
+from tests.shards import held
 from torchrec_ext.batch import Inputs
 from torchrec_ext.distributed import shard
 from torchrec_ext.embeddings import Embeddings, initialise_tables
@@ -22,18 +22,7 @@ def first_weights(dim: int, sharding: str, seed: int = 0) -> dict[str, torch.Ten
     embeddings = Embeddings(SCHEMA, dim, Inputs(fields=("user",), max_length=3))
     shard(embeddings, sharding={"user": sharding, "item": sharding})
     initialise_tables(embeddings, seed)
-    return {key.split(".")[-2]: spread(value) for key, value in embeddings.state_dict().items()}
-
-
-def spread(value: torch.Tensor | ShardedTensor) -> torch.Tensor:
-    if not isinstance(value, ShardedTensor):
-        return value.detach().clone()
-    whole = torch.full(tuple(value.size()), torch.nan)
-    for local in value.local_shards():
-        row, column = local.metadata.shard_offsets
-        rows, columns = local.tensor.shape
-        whole[row : row + rows, column : column + columns] = local.tensor.detach()
-    return whole
+    return {key.split(".")[-2]: weights for key, weights in held(embeddings.state_dict()).items()}
 
 
 def of_each_kind() -> dict[str, dict[str, torch.Tensor]]:
@@ -61,9 +50,9 @@ def test_they_are_the_same_under_every_sharding_and_number_of_processes():
         for table in ("user", "item"):
             assert torch.equal(alone[table], wanted[table]), (kind, table)
             shares = torch.stack([rank[kind][table] for rank in together])
-            held = ~shares.isnan()
-            assert held.any(0).all(), "each weight is on some rank"
+            there = ~shares.isnan()
+            assert there.any(0).all(), "each weight is on some rank"
             if kind in ("row_wise", "column_wise"):
-                assert held.any(-1).any(-1).all(), f"each rank holds a part of {table}"
-                assert (held.sum(0) == 1).all()
+                assert there.any(-1).any(-1).all(), f"each rank holds a part of {table}"
+                assert (there.sum(0) == 1).all()
             assert torch.equal(shares.nan_to_num(-torch.inf).amax(0), wanted[table]), (kind, table)

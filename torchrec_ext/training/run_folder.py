@@ -13,7 +13,7 @@ _OURS = ("settings.json", "checkpoints", "history.csv", "metrics.json")
 
 
 def open_run(output: Path | str, *, resume: bool = False, overwrite: bool = False) -> Path:
-    """Makes or checks the folder of a run; every rank must call it.
+    """Makes or checks the folder of a run; every rank must call it, and rank 0 decides.
 
     Args:
         output: the folder.
@@ -21,30 +21,41 @@ def open_run(output: Path | str, *, resume: bool = False, overwrite: bool = Fals
         overwrite: delete the run that is there.
 
     Raises:
-        InputError: if it exists and neither was asked for, or if it holds something that is no run.
+        InputError: if it exists and neither was asked for, if it holds something that is no run, or if it
+            cannot be made.
     """
     run = Path(output)
     if resume and overwrite:
         raise InputError("resume and overwrite exclude each other; choose one")
-    taken = run.exists() and (not run.is_dir() or any(run.iterdir()))
-    problem = None
-    if taken and not (resume or overwrite):
-        problem = (
-            f"output {run} exists; add --resume to go on with it, --overwrite to delete it, or name another"
-        )
-    elif taken and (not run.is_dir() or not any((run / name).exists() for name in _OURS)):
-        problem = f"output {run} holds no run of ours, so it is neither resumed nor overwritten; name another"
-    if dist.is_initialized():
-        dist.barrier()  # no rank may see what another rank makes below
-    if problem:
-        raise InputError(problem)
+    problem: list[str | None] = [None]
     if not dist.is_initialized() or dist.get_rank() == 0:
-        if taken and overwrite:
-            shutil.rmtree(run)
-        run.mkdir(parents=True, exist_ok=True)
+        try:
+            problem = [_make(run, resume, overwrite)]
+        except OSError as error:
+            problem = [f"output {run} cannot be made: {error}"]
     if dist.is_initialized():
-        dist.barrier()
+        dist.broadcast_object_list(problem, src=0)
+    if problem[0] is not None:
+        raise InputError(problem[0])
     return run
+
+
+def _make(run: Path, resume: bool, overwrite: bool) -> str | None:
+    """Makes the folder, or says why not."""
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        if not (resume or overwrite):
+            return (
+                f"output {run} exists; add --resume to go on with it, --overwrite to delete it, "
+                "or name another"
+            )
+        if not run.is_dir() or not any((run / name).exists() for name in _OURS):
+            return (
+                f"output {run} holds no run of ours, so it is neither resumed nor overwritten; name another"
+            )
+        if overwrite:
+            shutil.rmtree(run)
+    run.mkdir(parents=True, exist_ok=True)
+    return None
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -1,0 +1,210 @@
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from tests.shards import assert_equal, held
+from tests.worlds import small_world
+from torchrec_ext.data import leave_last_out
+from torchrec_ext.distributed import shard
+from torchrec_ext.encoders import GRU
+from torchrec_ext.errors import InputError
+from torchrec_ext.evaluation import evaluate
+from torchrec_ext.models import Ranker, TwoTower
+from torchrec_ext.training import fit, load
+from torchrec_ext.training.watch import Watch
+
+TRAIN, VALID, TEST = leave_last_out(small_world())
+QUICK = {"global_batch_size": 32, "progress": False}
+
+
+@pytest.mark.parametrize("kept", ["in memory", "in checkpoints"])
+def test_early_stopping_brings_the_best_epoch_back(tmp_path, kept):
+    figures = iter([0.1, 0.5, 0.4, 0.5, 0.3, 0.9])
+    weights: list[dict[str, torch.Tensor]] = []
+
+    def validate(watch: Watch) -> dict[str, float]:
+        weights.append(held(watch.model.state_dict()))
+        return {watch.column: next(figures)}
+
+    model = TwoTower(TRAIN.schema, 8, "gru", ("user",))
+    output = None if kept == "in memory" else tmp_path
+    with mock.patch.object(Watch, "validate", validate):
+        fit(model, TRAIN, VALID, epochs=9, patience=3, output=output, **QUICK)
+    assert len(weights) == 5, "three epochs without a better one end the run"
+    assert model.epochs_trained == 5
+    assert_equal(held(model.state_dict()), weights[1])
+    assert not torch.equal(weights[1]["query_tower.project.weight"], weights[4]["query_tower.project.weight"])
+    assert list(tmp_path.iterdir()) == [] if output is None else (tmp_path / "history.csv").is_file()
+    if output is not None:
+        assert_equal(held(load(tmp_path).state_dict()), weights[1])
+
+
+def test_what_a_run_writes(tmp_path):
+    steps: list[int] = []
+    model = fit(
+        TwoTower(TRAIN.schema, 8, "gru"), TRAIN, VALID, epochs=2, output=tmp_path / "runs" / "one",
+        on_step=lambda step, loss: steps.append(step), **QUICK,
+    )  # fmt: skip
+    run = tmp_path / "runs" / "one"
+    history = pd.read_csv(run / "history.csv")
+    assert history["epoch"].tolist() == [1, 2]
+    assert {"train_loss", "valid_ndcg@10", "valid_hr@10", "samples_per_second", "seconds"} <= {
+        *history.columns
+    }
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert list((run / "tensorboard").glob("events*"))
+    assert {p.name for p in (run / "checkpoints").iterdir()} >= {"latest", "best"}
+    assert steps == list(range(4))
+    assert not model.training
+    assert model.preparation is TRAIN.preparation and model.training_seconds > 0
+    assert model.examples_per_second == pytest.approx(history["samples_per_second"].mean())
+
+
+def test_a_rankers_history_has_the_figures_of_both_parts(tmp_path):
+    with mock.patch("torchrec_ext.training.progress.draw_curves"):
+        fit(Ranker(TRAIN.schema, 8), TRAIN, VALID, epochs=2, output=tmp_path, **QUICK)
+    history = pd.read_csv(tmp_path / "history.csv")
+    columns = {"train_loss", "train_auc", "train_accuracy", "valid_loss", "valid_auc", "valid_accuracy"}
+    assert columns <= {*history.columns}
+    assert history["train_auc"].iloc[1] > history["train_auc"].iloc[0]
+
+
+def test_the_last_validation_is_what_evaluate_finds():
+    model = TwoTower(TRAIN.schema, 8, GRU(8))
+    rows: list[dict[str, float]] = []
+    of_watch = Watch.validate
+    with mock.patch.object(Watch, "validate", lambda watch: rows.append(of_watch(watch)) or rows[-1]):
+        fit(model, TRAIN, VALID, epochs=2, monitor="hr@3", **QUICK)
+    best = max(rows, key=lambda row: row["valid_hr@3"])
+    found = evaluate(model, TRAIN, VALID, k=(3,))
+    assert best == {f"valid_{name}": found[name] for name in found if name not in ("users", "items")}
+
+
+def test_the_seed_decides_and_bfloat16_is_close():
+    losses: dict[str, list[float]] = {}
+    for name, settings in {
+        "one": {"seed": 1}, "again": {"seed": 1}, "other": {"seed": 2},
+        "narrow": {"seed": 1, "precision": "bfloat16"},
+    }.items():  # fmt: skip
+        torch.manual_seed(0)
+        model = TwoTower(TRAIN.schema, 8, "gru")
+        losses[name] = []
+        fit(
+            model, TRAIN, epochs=2, on_step=lambda _, loss, own=losses[name]: own.append(loss), **QUICK,
+            **settings,
+        )  # fmt: skip
+    assert losses["one"] == losses["again"] != losses["other"]
+    assert losses["narrow"] != losses["one"]
+    assert losses["narrow"] == pytest.approx(losses["one"], abs=0.05)
+
+
+@pytest.mark.parametrize("candidates", ["catalogue", "sampled", "in_batch"])
+def test_every_kind_of_candidates_learns(candidates):
+    torch.manual_seed(0)
+    model = TwoTower(TRAIN.schema, 16, GRU(16, dropout=0.0))
+    fit(
+        model, TRAIN, epochs=6, candidates=candidates, sampled=20, learning_rate=0.01,
+        table_learning_rate=0.1, global_batch_size=16, progress=False,
+    )  # fmt: skip
+    assert evaluate(model, TRAIN + VALID, TEST, k=(10,))["ndcg@10"] > 0.5, "a guess has .15"
+
+
+def test_replicated_tables_train_for_more_than_one_epoch():
+    losses: list[float] = []
+    model = TwoTower(TRAIN.schema, 8, "gru")
+    fit(
+        model, TRAIN, epochs=3, sharding={"item": "data_parallel"},
+        on_step=lambda step, loss: losses.append(loss), **QUICK,
+    )  # fmt: skip
+    assert len(losses) == 6 and losses[-1] < losses[0]
+
+
+def test_a_model_in_evaluation_mode_trains_too():
+    losses: list[float] = []
+    fit(
+        TwoTower(TRAIN.schema, 8, "gru").eval(), TRAIN, epochs=3, on_step=lambda _, loss: losses.append(loss),
+        **QUICK,
+    )  # fmt: skip
+    assert losses[-1] < losses[0]
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
+    model = TwoTower(TRAIN.schema, 8, GRU(8))
+    with torch.no_grad():
+        model.query_tower.encoder.recurrence.weight_ih_l0.fill_(torch.nan)
+    with pytest.raises(
+        InputError, match="the loss is nan at step 0; lower learning_rate or table_learning_rate"
+    ):
+        fit(model, TRAIN, VALID, output=tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("sharding", [{}, {"user": "data_parallel"}])
+def test_a_model_that_was_trained_is_refused(sharding):
+    model = TwoTower(TRAIN.schema, 8)
+    fit(model, TRAIN, epochs=1, sharding=sharding, **QUICK)
+    with pytest.raises(
+        InputError, match="the model was trained already; build a new one, or go on with resume"
+    ):
+        fit(model, TRAIN, epochs=1, **QUICK)
+
+
+def test_a_model_that_is_sharded_is_refused():
+    model = TwoTower(TRAIN.schema, 8)
+    shard(model)
+    with pytest.raises(InputError, match="the model is sharded already"):
+        fit(model, TRAIN, epochs=1, **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs should be at least 1, received 0"),
+        ({"patience": 0}, "patience should be at least 1, received 0"),
+        ({"keep": 0}, "keep should be at least 1, received 0"),
+        ({"checkpoint_every": 0, "output": "x"}, "checkpoint_every should be at least 1, received 0"),
+        ({"checkpoint_every": 5}, "resume and checkpoint_every need output"),
+        ({"resume": True}, "resume and checkpoint_every need output"),
+        ({"global_batch_size": 0}, "global_batch_size must be at least the number of ranks, 1; received 0"),
+        ({"precision": "float16"}, "precision must be one of float32, bfloat16; received 'float16'"),
+        ({"candidates": "some"}, "candidates must be one of catalogue, sampled, in_batch; received 'some'"),
+        ({"monitor": "auc"}, "monitor names 'auc'"),
+        ({"sharding": {"itme": "row_wise"}}, "table 'itme', which the model does not have; it has item"),
+        ({"device": "gpu"}, "device must be cpu or cuda, received 'gpu'"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_settings_that_cannot_be_used(settings, message):
+    with pytest.raises(InputError, match=message):
+        fit(TwoTower(TRAIN.schema, 8, "gru"), TRAIN, VALID, **{**QUICK, **settings})
+
+
+def test_data_and_models_that_cannot_be_used():
+    with pytest.raises(InputError, match="model must be a TwoTower or a Ranker, received a Linear"):
+        fit(nn.Linear(2, 1), TRAIN, **QUICK)
+    with pytest.raises(InputError, match="train and valid come from two splits"):
+        fit(TwoTower(TRAIN.schema, 8), TRAIN, leave_last_out(small_world())[1], **QUICK)
+    with pytest.raises(InputError, match=r"every rating of the train part is at least positive=0"):
+        fit(Ranker(TRAIN.schema, 8), TRAIN, positive=0.0, **QUICK)
+
+
+def test_first_weights_of_the_tables_are_those_of_the_seed():
+    """Whatever the process drew before."""
+    first = []
+    for drawn in (0, 7):
+        torch.manual_seed(3)
+        model = TwoTower(TRAIN.schema, 8)
+        torch.rand(drawn)
+        untrained = mock.patch(
+            "torchrec_ext.training.loop.train_epoch", return_value={"samples_per_second": 0}
+        )
+        with untrained:
+            fit(model, TRAIN, epochs=1, seed=5, **QUICK)
+        first.append(held(model.state_dict()))
+    assert_equal(*first)
+    item = first[0]["embeddings.events.embeddings.item.weight"]
+    assert (item[0] == 0).all() and abs(item[1:].std() * np.sqrt(8) - 1) < 0.2
