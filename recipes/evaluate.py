@@ -67,6 +67,7 @@ def main() -> None:
     if output is None:
         output = folder.parent.parent / ("evaluation.json" if targets is test else "evaluation_valid.json")
     more = {"checkpoint": folder.name, "world_size": group.world_size, "data": trained["data"]["name"]}
+    output.parent.mkdir(parents=True, exist_ok=True)
     tx.training.write_json(output, report.as_json(**more))
     if group.first:
         print(report)

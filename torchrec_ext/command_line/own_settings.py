@@ -9,6 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from torchrec_ext import plugins
 
+_NEEDED = ("interactions",)  # no model goes without one
 _SIZES = ("num_fields", "dim")  # a model tells these
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PLAIN = (int, float, bool, str, type(None))
@@ -19,7 +20,8 @@ def own_settings(group: str, name: str | None) -> type:
 
     Args:
         group: see :func:`torchrec_ext.plugins.names`.
-        name: see :func:`torchrec_ext.plugins.find`; None and ``"none"`` have no settings.
+        name: see :func:`torchrec_ext.plugins.find`; None and ``"none"`` have no settings,
+            where a model can do without.
 
     Returns:
         The dataclass; its docstring is the plug-in's, so that the help tells what each setting means.
@@ -31,9 +33,9 @@ def own_settings(group: str, name: str | None) -> type:
         >>> own_settings("encoders", "gru")(layers=2)
         gru(hidden=None, layers=2, dropout=0.2)
     """
-    if name is None or name.lower() == "none":
+    if name in (None, "none") and group not in _NEEDED:
         return dataclasses.make_dataclass("none", [], frozen=True)
-    plugin = plugins.find(group, name)
+    plugin = plugins.find(group, str(name))
     fields: list[Any] = []
     for parameter in inspect.signature(plugin).parameters.values():
         annotation = _annotation(plugin, parameter)
@@ -44,7 +46,7 @@ def own_settings(group: str, name: str | None) -> type:
         else:
             default = partial(copy, parameter.default)
             fields.append((parameter.name, annotation, dataclasses.field(default_factory=default)))
-    title = name.replace(":", ".").rpartition(".")[2]
+    title = str(name).replace(":", ".").rpartition(".")[2]
     documentation = {"__doc__": inspect.getdoc(plugin)}
     return dataclasses.make_dataclass(title, fields, frozen=True, kw_only=True, namespace=documentation)
 

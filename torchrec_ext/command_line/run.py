@@ -1,5 +1,6 @@
 """Runs a recipe: quiet libraries, one-line errors, an orderly end."""
 
+import errno
 import logging
 import os
 import re
@@ -15,6 +16,7 @@ from torch.distributed.distributed_c10d import _get_default_store
 
 from torchrec_ext.errors import InputError
 
+_MENDABLE = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
 _WAIT = timedelta(seconds=10)  # for rank 0 to speak; torchrun ends the others when it has ended
 _SPOKEN = "torchrec_ext/rank 0 has spoken"
 
@@ -25,7 +27,8 @@ def run_recipe(main: Callable[[], None]) -> None:
     Modules of the folder the user stands in can be named as ``package.module:Class``.
 
     Args:
-        main: the recipe; anything but an InputError and a lost rank keeps its traceback.
+        main: the recipe; anything but an InputError, a path that cannot be written and a lost rank keeps
+            its traceback.
     """
     first = os.environ.get("RANK", "0") == "0"
     _quieten(first)
@@ -35,6 +38,11 @@ def run_recipe(main: Callable[[], None]) -> None:
         main()
     except InputError as error:
         _fail(str(error), status=2, speak=first or not _first_speaks())
+    except OSError as error:
+        if error.errno not in _MENDABLE:
+            raise
+        message = f"{error.filename}: {error.strerror}; mend that, or name another path"
+        _fail(message, status=2, speak=first or not _first_speaks())
     except RuntimeError as error:
         if not _lost_a_rank(error):
             raise
@@ -86,7 +94,8 @@ def _first_speaks() -> bool:
 def _lost_a_rank(error: RuntimeError) -> bool:
     """Whether the error comes from a collective call; gloo's have no class of their own."""
     words = str(error)
-    return isinstance(error, dist.DistError) or "gloo" in words or "pair closure" in words
+    of_gloo = ("gloo" in words and "enforce fail" not in words) or "pair closure" in words
+    return isinstance(error, dist.DistError) or of_gloo
 
 
 def _quieten(first: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torchrec_ext.command_line.data_settings import DataSettings
 from torchrec_ext.data import Events
+from torchrec_ext.data.named import NAMED
 from torchrec_ext.errors import InputError
 
 _PLACES = ("data", "data_dir", "users", "items")  # where the data lies may change; what it is may not
@@ -95,6 +96,8 @@ def _moved(data: DataSettings, folder: Path) -> DataSettings:
     places: dict[str, Any] = {"data_dir": str(folder)}
     for field in ("data", "users", "items"):
         path = getattr(data, field)
-        if path is not None and (folder / Path(path).name).exists():
+        if path is not None and path not in NAMED:
             places[field] = str(folder / Path(path).name)
+            if not Path(places[field]).exists():
+                raise InputError(f"--data-dir {folder} has no {Path(path).name}; name the folder it is in")
     return dataclasses.replace(data, **places)

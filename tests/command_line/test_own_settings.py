@@ -1,0 +1,105 @@
+"""The settings that a plug-in brings to the command line."""
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import pytest
+
+from torchrec_ext.command_line.own_settings import own_settings
+from torchrec_ext.command_line.parse import parse_pairs, parse_settings
+from torchrec_ext.encoders import GRU
+from torchrec_ext.errors import InputError
+
+HERE = __name__
+
+
+class Odd(GRU):
+    """An encoder with arguments of all kinds.
+
+    Args:
+        steps: how many.
+        mode: which way.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        steps: int,
+        sizes: tuple[int, ...] = (1, 2),
+        mode: Literal["up", "down"] = "up",
+        rate: "float | None" = None,
+        flag=False,
+        names: list = [],  # noqa: B006
+        hook: type = dict,
+        **more: int,
+    ) -> None:
+        super().__init__(dim)
+
+
+class Unresolved(GRU):
+    def __init__(self, dim: int, width: "Missing" = 3) -> None:  # type: ignore[name-defined]  # noqa: F821
+        super().__init__(dim)
+
+
+class Bare(GRU):
+    pass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Help."""
+
+    encoder: str = "gru"
+    scorer: str | None = None
+
+
+def test_plain_arguments_alone_are_settings():
+    made = own_settings("encoders", f"{HERE}:Odd")
+    assert [field.name for field in fields(made)] == ["steps", "sizes", "mode", "rate", "flag"]
+    assert vars(made(steps=3)) == {"steps": 3, "sizes": (1, 2), "mode": "up", "rate": None, "flag": False}
+
+
+def test_a_type_that_does_not_resolve_is_that_of_the_default():
+    assert vars(own_settings("encoders", f"{HERE}:Unresolved")()) == {"width": 3}
+
+
+def test_a_plug_in_without_a_constructor_of_its_own_has_its_parents_settings():
+    assert vars(own_settings("encoders", f"{HERE}:Bare")()) == {"hidden": None, "layers": 1, "dropout": 0.2}
+
+
+def test_none_is_for_what_a_model_can_do_without():
+    assert vars(own_settings("encoders", "none")()) == vars(own_settings("target_attention", None)()) == {}
+    with pytest.raises(InputError, match="'none'; there are concat, convolution, dot"):
+        own_settings("interactions", "none")
+
+
+def test_the_last_name_on_the_command_line_counts():
+    words = ["--encoder", "mean_pool", "--encoder=gru", "--encoder.layers", "2", "--scorer", "cosine"]
+    settings, own = parse_settings(Settings, {"encoder": "encoders", "scorer": "scorers"}, words)
+    assert settings == Settings("gru", "cosine")
+    assert own == {"encoder": {"hidden": None, "layers": 2, "dropout": 0.2}, "scorer": {"temperature": 0.1}}
+
+
+def test_a_needed_setting_of_a_plug_in_is_asked_for(capsys):
+    parts = {"encoder": "encoders"}
+    with pytest.raises(SystemExit) as end:
+        parse_settings(Settings, parts, ["--encoder", f"{HERE}:Odd"])
+    assert end.value.code == 2 and "--encoder.steps" in capsys.readouterr().err
+    own = parse_settings(Settings, parts, ["--encoder", f"{HERE}:Odd", "--encoder.steps", "4"])[1]
+    assert own["encoder"]["steps"] == 4
+
+
+def test_a_size_is_no_setting(capsys):
+    with pytest.raises(SystemExit):
+        parse_settings(Settings, {"encoder": "encoders"}, ["--encoder.dim", "4"])
+    assert "--encoder.dim" in capsys.readouterr().err
+
+
+def test_pairs():
+    assert parse_pairs(["user=uid", "rating=", "item=a=b"], "columns") == {
+        "user": "uid",
+        "rating": "",
+        "item": "a=b",
+    }
+    with pytest.raises(InputError, match="--sharding takes pairs such as item=value, received 'item'"):
+        parse_pairs(["item"], "sharding")

@@ -1,0 +1,126 @@
+"""How a recipe ends when something is wrong."""
+
+import errno
+import logging
+import sys
+from datetime import timedelta
+
+import pytest
+import torch.distributed as dist
+
+from torchrec_ext.command_line import run
+from torchrec_ext.command_line.run import run_recipe
+from torchrec_ext.errors import InputError
+
+QUIETEN = run._quieten
+GLOO = "[/pytorch/third_party/gloo/gloo/tcp/pair.cc:537] Connection closed by peer [::1]:7. Check the logs."
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """No trace is left in this process, and nobody waits long."""
+    monkeypatch.setattr(sys, "argv", ["recipes/train.py"])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(run, "_quieten", lambda first: None)
+    monkeypatch.setattr(run, "_WAIT", timedelta(seconds=0.01))
+    monkeypatch.delenv("RANK", raising=False)
+    yield
+    assert not dist.is_initialized()
+
+
+def end(error: BaseException, capsys) -> tuple[object, str]:
+    """Exit status and what was said when a recipe raises this."""
+
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as exit:
+        run_recipe(main)
+    return exit.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (InputError("no file x; check the path"), 2, "train.py: no file x; check the path\n"),
+        (
+            OSError(errno.EACCES, "Permission denied", "runs/a"),
+            2,
+            "train.py: runs/a: Permission denied; mend",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/a"), 2, "train.py: runs/a: No space left"),
+        (KeyboardInterrupt(), 130, "train.py: interrupted\n"),
+        (
+            RuntimeError(GLOO),
+            1,
+            "answers no more (Connection closed by peer [::1]:7); its own output says why",
+        ),
+        (RuntimeError("Application timeout caused pair closure"), 1, "answers no more (Application timeout"),
+        (
+            dist.DistBackendError("NCCL: remote process exited"),
+            1,
+            "answers no more (NCCL: remote process exited)",
+        ),
+    ],
+)
+def test_one_line_and_a_status(error, status, said, capsys):
+    code, err = end(error, capsys)
+    assert code == status and said in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("bug"), FileNotFoundError(errno.ENOENT, "No such file", "x"), RuntimeError("shapes differ")],
+)
+def test_a_bug_keeps_its_traceback(error):
+    def main() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        run_recipe(main)
+
+
+def test_another_rank_speaks_if_it_is_alone_with_its_mistake(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    assert end(InputError("no file x"), capsys) == (2, "train.py, rank 1: no file x\n")
+    assert end(KeyboardInterrupt(), capsys) == (130, "")
+    assert end(SystemExit(2), capsys) == (2, "")
+
+
+@pytest.mark.parametrize(("spoken", "said"), [(True, ""), (False, "train.py, rank 1: no file x\n")])
+def test_another_rank_is_silent_when_rank_0_has_spoken(monkeypatch, capsys, spoken, said):
+    def main() -> None:
+        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        if spoken:
+            run._get_default_store().set(run._SPOKEN, "")
+        raise InputError("no file x")
+
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(SystemExit):
+        run_recipe(main)
+    assert capsys.readouterr().err == said
+
+
+def test_the_folder_the_user_stands_in_can_be_imported_from(tmp_path, monkeypatch):
+    (tmp_path / "module_of_the_user.py").write_text("VALUE = 3")
+    monkeypatch.chdir(tmp_path)
+
+    def main() -> None:
+        import module_of_the_user
+
+        assert module_of_the_user.VALUE == 3
+
+    run_recipe(main)
+
+
+def test_our_messages_are_plain_and_on_rank_0_alone(capsys):
+    ours = logging.getLogger("torchrec_ext")
+    kept = (ours.level, list(ours.handlers), ours.propagate)
+    try:
+        for first, said in ((True, "read\n"), (False, "")):
+            ours.handlers = []
+            QUIETEN(first)
+            logging.getLogger("torchrec_ext.data").info("read")
+            assert capsys.readouterr().err == said
+    finally:
+        ours.level, ours.handlers, ours.propagate = kept

@@ -1,0 +1,65 @@
+"""A run's data, read again."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from torchrec_ext.command_line import DataSettings, data_record, read_run_settings
+from torchrec_ext.errors import InputError
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run's folder with its settings, trained on a file of events and a table of users."""
+    (tmp_path / "data").mkdir()
+    events, users = tmp_path / "data" / "events.csv", tmp_path / "data" / "users.csv"
+    pd.DataFrame({"uid": ["a", "a", "b"], "item": ["x", "y", "x"]}).to_csv(events, index=False)
+    pd.DataFrame({"uid": ["a", "b"], "age": [1.5, 2.5]}).to_csv(users, index=False)
+    source = DataSettings(data=str(events), columns=("user=uid",), users=str(users))
+    record = {"source": vars(source), "data": data_record(source.events()), "recipe": "train_retrieval"}
+    (tmp_path / "run" / "checkpoints" / "step-00000001").mkdir(parents=True)
+    (tmp_path / "run" / "settings.json").write_text(json.dumps(record))
+    return tmp_path / "run"
+
+
+def test_from_the_run_or_from_a_checkpoint(run):
+    for folder in (run, run / "checkpoints" / "step-00000001"):
+        source, events, settings = read_run_settings(folder)
+        assert source.columns == ("user=uid",) and settings["recipe"] == "train_retrieval"
+        assert list(events.frame["user"]) == ["a", "a", "b"] and events.user_features == ("age",)
+
+
+def test_from_another_folder_that_the_data_moved_to(run, tmp_path):
+    with pytest.raises(InputError, match="--data-dir .*/elsewhere has no events.csv"):
+        read_run_settings(run, str(tmp_path / "elsewhere"))
+    shutil.move(tmp_path / "data", tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="no file .*events.csv"):
+        read_run_settings(run)
+    assert len(read_run_settings(run, str(tmp_path / "elsewhere"))[1]) == 3
+
+
+@pytest.mark.parametrize("name", ["events.csv", "users.csv"])
+def test_any_file_that_has_changed_is_named(run, tmp_path, name):
+    file = tmp_path / "data" / name
+    file.write_text(file.read_text() + ("b,y\n" if name == "events.csv" else "c,3.5\n"))
+    with pytest.raises(InputError, match=f"{name} has changed since"):
+        read_run_settings(run)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (None, "holds no run: there is no settings.json"),
+        ("{", "is cut short or no JSON"),
+        ('{"data": {}, "recipe": "demo"}', "is not of a run of train_retrieval.py or train_ranking.py"),
+        ('{"source": {"colour": 1}, "data": {}, "recipe": "train_ranking"}', "is of another release"),
+    ],
+)
+def test_settings_that_cannot_be_read(run, content, match):
+    (run / "settings.json").unlink()
+    if content is not None:
+        (run / "settings.json").write_text(content)
+    with pytest.raises(InputError, match=match):
+        read_run_settings(run)
