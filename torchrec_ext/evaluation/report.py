@@ -37,8 +37,8 @@ class Report(Mapping[str, float]):
     def __str__(self) -> str:
         width = max((len(name) for name in self.figures), default=0)
         lines = [
-            f"{name.ljust(width)}  {value:,.0f}"
-            if float(value).is_integer() and value > 1
+            f"{name.ljust(width)}  {value:,}"
+            if isinstance(value, int)
             else f"{name.ljust(width)}  {value:.4f}"
             for name, value in self.figures.items()
         ]

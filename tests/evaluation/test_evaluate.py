@@ -1,0 +1,179 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from tests import processes
+from tests.worlds import small_world
+from torchrec_ext.data import Dataset, Events, by_ratio, by_time, by_user, leave_last_out
+from torchrec_ext.encoders import GRU
+from torchrec_ext.errors import InputError
+from torchrec_ext.evaluation import evaluate
+from torchrec_ext.models import Ranker, TwoTower
+from torchrec_ext.retrieval import predict, recommend
+from torchrec_ext.training import fit
+
+EVENTS = small_world()
+ITEMS = 30
+DAY = 86_400
+SPLITS = {
+    "leave_last_out": lambda events: leave_last_out(events),
+    # by then a few users have no event, and the others several to come
+    "by_time": lambda events: by_time(
+        events, valid_from=1_600_000_000 + 3 * DAY, test_from=1_600_000_000 + 4 * DAY
+    ),
+    "by_ratio": lambda events: by_ratio(events, valid=0.2, test=0.3, seed=1),
+    "by_user": lambda events: by_user(events, valid=0.2, test=0.3, seed=1),
+}
+Parts = tuple[Dataset, Dataset, Dataset]
+
+
+def known_events(parts: Parts, known: Dataset, targets: Dataset) -> Events:
+    """What is known when ``targets`` are predicted, as a user would hand it to recommend()."""
+    log, _ = known.known_before(targets)
+    mask = np.zeros(len(EVENTS), bool)
+    mask[log.source_rows] = True
+    return EVENTS.take(mask)
+
+
+def figures_of(lists: pd.DataFrame, targets: pd.DataFrame, ks: tuple[int, ...]) -> dict[str, float]:
+    """The figures by their definitions, a user at a time."""
+    wanted = {user: set(own["item"]) for user, own in targets.groupby("user")}
+    found = {user: own["item"].tolist() for user, own in lists.groupby("user")}
+    rows = []
+    for user, items in wanted.items():
+        hits = [item in items for item in found.get(user, [])]
+        first = hits.index(True) + 1 if any(hits) else None
+        row = {"mrr": 1 / first if first else 0.0}
+        for k in ks:
+            top = hits[:k]
+            best = min(len(items), k)
+            row[f"hr@{k}"] = float(any(top))
+            row[f"recall@{k}"] = sum(top) / len(items)
+            row[f"precision@{k}"] = sum(top) / k
+            ideal = sum(1 / np.log2(place + 2) for place in range(best))
+            row[f"ndcg@{k}"] = sum(hit / np.log2(place + 2) for place, hit in enumerate(top)) / ideal
+            precisions = [sum(top[: place + 1]) / (place + 1) for place, hit in enumerate(top) if hit]
+            row[f"map@{k}"] = sum(precisions) / best
+            row[f"mrr@{k}"] = 1 / first if first and first <= k else 0.0
+        rows.append(row)
+    figures = pd.DataFrame(rows).mean().to_dict()
+    for k in ks:
+        figures[f"coverage@{k}"] = lists.loc[lists["rank"] <= k, "item"].nunique() / ITEMS
+    return {**figures, "users": len(rows), "items": ITEMS}
+
+
+@pytest.mark.parametrize("seen", [False, True], ids=["seen left out", "seen kept"])
+@pytest.mark.parametrize("model", ["history", "user", "both"])
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_figures_are_those_of_recommends_lists(split, model, seen):
+    parts = SPLITS[split](EVENTS)
+    train, valid, test = parts
+    made = {
+        "history": lambda: TwoTower(train.schema, 8, GRU(8), max_length=10),
+        "user": lambda: TwoTower(train.schema, 8, None, ("user", "user_age")),
+        "both": lambda: TwoTower(train.schema, 8, GRU(8), ("user_gender",), ("item_genres",)),
+    }[model]()
+    fit(made, train, epochs=1, global_batch_size=64, progress=False)
+    known = train + valid
+    report = evaluate(made, known, test, k=(3, 10), exclude_seen=not seen, chunk=17)
+    told = known_events(parts, known, test)
+    targets = EVENTS.frame.iloc[test.events.source_rows]
+    lists = recommend(made, told, targets["user"], k=ITEMS, exclude_seen=not seen)
+    wanted = figures_of(lists, targets, (3, 10))
+    assert dict(report) == pytest.approx(wanted, abs=1e-9)
+    assert report["hr@10"] > 0
+    if split in ("by_time", "by_ratio"):
+        assert targets.groupby("user")["item"].nunique().max() > 2
+    if split == "by_time" and model == "history":
+        assert set(lists["source"]) == {"model", "popular"}
+        assert "users without a known event get the popular items" in report.protocol
+
+
+def test_the_report_says_what_was_measured():
+    train, valid, test = leave_last_out(EVENTS)
+    model = fit(TwoTower(train.schema, 8, GRU(8)), train, epochs=1, global_batch_size=64, progress=False)
+    report = evaluate(model, train, valid, k=(5,))
+    assert report.part == "valid"
+    assert report.protocol == f"{train.protocol}; full ranking over 30 items, the user's known items left out"
+    repeats = evaluate(model, train, valid, k=(5,), exclude_seen=False)
+    assert repeats.protocol == f"{train.protocol}; full ranking over 30 items"
+    assert "users" in report and report["users"] == 60
+
+
+def test_a_target_that_was_seen_or_is_no_item_counts_as_not_found():
+    """Both still count among the user's targets."""
+    events = small_world()
+    rare = events.frame["item"].value_counts()
+    train, valid, test = by_ratio(events, valid=0.1, test=0.3, min_count=int(rare.quantile(0.3)))
+    assert (test.events.items == 0).any()
+    model = fit(TwoTower(train.schema, 8), train, epochs=1, global_batch_size=64, progress=False)
+    report = evaluate(model, train, test, k=(1,))
+    users = [set(own) for own in np.split(test.events.items, test.events.offsets[1:-1]) if len(own)]
+    log = train.events
+    seen = [set(own) for own, there in zip(
+        np.split(log.items, log.offsets[1:-1]), np.diff(test.events.offsets), strict=True
+    ) if there]  # fmt: skip
+    assert any(0 in items for items in users) and any(i & s - {0} for i, s in zip(users, seen, strict=True))
+    everything = len(train.preparation.vocabularies["item"]) - 1
+    best = np.mean([len(i - s - {0}) / len(i) for i, s in zip(users, seen, strict=True)])
+    assert evaluate(model, train, test, k=(everything,))[f"recall@{everything}"] == pytest.approx(best)
+    assert report["items"] == everything < 30
+
+
+def test_a_rankers_figures_are_those_of_predicts_scores():
+    train, valid, test = by_ratio(EVENTS, valid=0.1, test=0.2)
+    model = Ranker(train.schema, 8, ("user", "item", "user_gender", "item_genres", "context_hour"))
+    fit(model, train, epochs=2, global_batch_size=64, progress=False)
+    report = evaluate(model, train + valid, test, positive=3.0)
+    pairs = EVENTS.frame.iloc[test.events.source_rows]
+    scores = predict(model, EVENTS, pairs)["score"].to_numpy()
+    labels = (pairs["rating"] >= 3).to_numpy()
+    wanted = {
+        "log_loss": -np.log(np.where(labels, scores, 1 - scores)).mean(),
+        "auc": (scores[labels][:, None] > scores[~labels]).mean(),
+        "accuracy": ((scores > 0.5) == labels).mean(),
+        "rmse": np.sqrt(((scores - labels) ** 2).mean()),
+    }
+    assert dict(report) == pytest.approx(wanted, abs=1e-5)
+    assert report.protocol.endswith("labels: rating >= 3")
+
+
+def test_what_cannot_be_evaluated_is_explained():
+    train, valid, test = leave_last_out(EVENTS)
+    model = fit(TwoTower(train.schema, 8), train, epochs=1, global_batch_size=64, progress=False)
+    with pytest.raises(InputError, match="60 events of valid are in train \\+ valid too, so they are known"):
+        evaluate(model, train + valid, valid)
+    with pytest.raises(InputError, match="k is 31, but the catalogue has 30 items"):
+        evaluate(model, train, test, k=(10, 31))
+    with pytest.raises(InputError, match="ks is empty"):
+        evaluate(model, train, test, k=())
+    with pytest.raises(InputError, match="train and test come from two splits"):
+        evaluate(model, train, leave_last_out(small_world())[2])
+    with pytest.raises(InputError, match="model must be a Ranker or a Retriever, received a Linear"):
+        evaluate(nn.Linear(1, 1), train, test)
+    with pytest.raises(InputError, match="tables of the TwoTower are not there yet"):
+        evaluate(TwoTower(train.schema, 8), train, test)
+
+
+def figures_by_split() -> list[dict[str, float]]:
+    found = []
+    for split in ("by_time", "by_ratio"):
+        train, valid, test = SPLITS[split](EVENTS)
+        torch.manual_seed(0)
+        models = [TwoTower(train.schema, 8, GRU(8, dropout=0.0)), Ranker(train.schema, 8)]
+        for model in models:
+            fit(
+                model, train, epochs=1, global_batch_size=700, candidates="catalogue", progress=False,
+                sharding={"item": "row_wise"},
+            )  # fmt: skip
+            found.append(dict(evaluate(model, train + valid, test, k=(3, 10), chunk=7)))
+    return found
+
+
+def test_two_processes_find_what_one_does():
+    first, second = processes.run(figures_by_split)
+    assert first == second
+    for found, alone in zip(first, figures_by_split(), strict=True):
+        assert found == pytest.approx(alone, abs=1e-3)
