@@ -151,6 +151,9 @@ def test_what_cannot_be_evaluated_is_explained():
         evaluate(model, train, test, k=())
     with pytest.raises(InputError, match="train and test come from two splits"):
         evaluate(model, train, leave_last_out(small_world())[2])
+    other = leave_last_out(small_world(seed=1))
+    with pytest.raises(InputError, match="the split of test gives the ids of table 'item' other rows than"):
+        evaluate(model, other[0], other[2])
     with pytest.raises(InputError, match="model must be a Ranker or a Retriever, received a Linear"):
         evaluate(nn.Linear(1, 1), train, test)
     with pytest.raises(InputError, match="tables of the TwoTower are not there yet"):

@@ -147,12 +147,14 @@ def finished(tmp_path_factory) -> Path:
         ({"resume": False}, "holds a run; go on with resume=True, or name another folder"),
         ({"items": 25}, r"has another schema \(tables: Table\(name='item', rows=26\) here, "),
         ({"users": 50}, r"has another schema \(tables: Table\(name='user', rows=51\) here, "),
+        ({"world": 1}, "the data gives the ids of table 'item' other rows than the model was trained with"),
         ({"sharding": {"item": "data_parallel"}}, "does not fit the model: .*kind of sharding"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_what_cannot_go_on_is_explained(finished, settings, message):
-    world = small_world(settings.pop("users", 60), settings.pop("items", 30))
+    sizes = settings.pop("users", 60), settings.pop("items", 30)
+    world = small_world(*sizes, seed=settings.pop("world", 0))
     parts = leave_last_out(world)
     model = TwoTower(parts[0].schema, 8, "gru", ("user",))
     if settings.pop("kind", "") == "ranker":

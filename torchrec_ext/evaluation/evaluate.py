@@ -17,7 +17,13 @@ from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation.report import Report
 from torchrec_ext.metrics import BinaryReport, RetrievalReport
-from torchrec_ext.retrieval.encode import build_index, encode_users, inference
+from torchrec_ext.retrieval.encode import (
+    build_index,
+    check_ids,
+    encode_users,
+    inference,
+    preparation_of,
+)
 from torchrec_ext.retrieval.popular import nothing_known, popular_index
 from torchrec_ext.retrieval.score_pairs import score_pairs
 
@@ -58,11 +64,14 @@ def evaluate(
         The figures by name; the same on every rank.
 
     Raises:
-        InputError: for a list longer than the catalogue, or targets that are known to a retriever.
+        InputError: for a list longer than the catalogue, targets that are known to a retriever, or a split
+            of other events than the model was trained on.
 
     Sources:
         Definitions: :class:`torchrec_ext.metrics.RetrievalReport` and ``BinaryReport``.
     """
+    if getattr(model, "preparation", None) is not None:
+        check_ids(preparation_of(model), targets.preparation, f"the split of {targets.name}")
     with inference(model):
         if isinstance(model, contracts.Ranker):
             return _evaluate_ranker(model, known, targets, positive, progress)

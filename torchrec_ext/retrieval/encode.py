@@ -99,15 +99,37 @@ def preparation_of(model: nn.Module) -> Preparation:
     return found
 
 
+def check_ids(own: Preparation, other: Preparation, what: str) -> None:
+    """Refuses data whose ids have other rows than those of the model.
+
+    Args:
+        own: of the model.
+        other: of the data.
+        what: the data, in words.
+
+    Raises:
+        InputError: for the first table that differs.
+    """
+    if own is other:
+        return
+    for table, vocabulary in own.vocabularies.items():
+        found = other.vocabularies.get(table)
+        if found is None or not vocabulary.index.equals(found.index):
+            raise InputError(
+                f"{what} gives the ids of table {table!r} other rows than the model was trained with; "
+                "split the same events in the same way, or train again"
+            )
+
+
 def on_device(batch: Batch, model: nn.Module) -> Batch:
     """The batch where the model computes."""
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    if device.type == "meta":
+    devices = {p.device.type: p.device for p in model.parameters()}
+    if "meta" in devices:
         raise InputError(
             f"the tables of the {type(model).__name__} are not there yet; train it with training.fit, "
             "or give each rank its part with distributed.shard"
         )
-    return batch.to(device)
+    return batch.to(next(iter(devices.values()), torch.device("cpu")))
 
 
 @contextmanager

@@ -133,7 +133,7 @@ def fit(
     optimizer = make_optimizer(dmp, learning_rate, weight_decay)
     state = RunState(seed, size, len(loader))
     if run is not None and going_on:
-        state = resume_run(run, model, optimizer, train.schema, state)
+        state = resume_run(run, model, optimizer, train.preparation, state)
     keeper = Keeper(run, model, optimizer, train.preparation, keep)
     started = time.perf_counter() - state.seconds
 

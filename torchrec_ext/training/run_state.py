@@ -9,8 +9,9 @@ from torch import nn
 from torchrec.optim.keyed import CombinedOptimizer
 
 from torchrec_ext import plugins
+from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
-from torchrec_ext.schema import Schema
+from torchrec_ext.retrieval.encode import check_ids
 from torchrec_ext.training.checkpoint import find_checkpoint, load_training_state, read_model_description
 from torchrec_ext.training.load import check_schema
 
@@ -43,7 +44,7 @@ class RunState:
 
 
 def resume_run(
-    run: Path, model: nn.Module, optimizer: CombinedOptimizer, schema: Schema, fresh: RunState
+    run: Path, model: nn.Module, optimizer: CombinedOptimizer, preparation: Preparation, fresh: RunState
 ) -> RunState:
     """Reads the newest checkpoint into model and optimizer; every rank must call it.
 
@@ -51,7 +52,7 @@ def resume_run(
         run: folder of the run.
         model: sharded.
         optimizer: of the model.
-        schema: of the data.
+        preparation: of the data.
         fresh: the state of this run if it began now.
 
     Returns:
@@ -61,7 +62,9 @@ def resume_run(
         InputError: if the run trains another model, on other data or in other steps.
     """
     folder = find_checkpoint(run, "latest")
-    check_schema(schema, Schema.from_json((folder / "preparation" / "schema.json").read_text()), folder)
+    prepared = Preparation.load(folder / "preparation")
+    check_schema(preparation.schema, prepared.schema, folder)
+    check_ids(prepared, preparation, "the data")
     own = json.loads(json.dumps(plugins.specification(model, without=("schema",))))
     saved = read_model_description(folder)
     if own != saved:
