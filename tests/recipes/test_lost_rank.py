@@ -59,13 +59,12 @@ def test_under_torchrun_a_dead_rank_ends_the_run(folder, before):
     assert time.time() - float((folder / "lost").read_text()) < 60
 
 
-@pytest.mark.parametrize("hang", [False, True])
-def test_without_torchrun_the_other_rank_notices(warm, folder, before, hang):
-    limit = 10
+@pytest.mark.parametrize(("hang", "limit"), [(False, 60), pytest.param(True, 15, marks=pytest.mark.slow)])
+def test_without_torchrun_the_other_rank_notices(warm, folder, before, hang, limit):
     words = (*WORDS, *(["--encoder.hang"] if hang else []), "--timeout", str(limit))
     ended = warm.launch("train_retrieval", *words, folder=folder, processes=2, succeeds=False)
     took = ended.time - float((folder / "lost").read_text())
     assert ended.status == 1
     assert ended.error.startswith("train_retrieval.py: another rank has ended or answers no more")
-    assert took < (limit + 5 if hang else limit)  # the limit, and a moment to wind up
+    assert took < (limit + 5 if hang else 10)  # the limit and a moment to wind up, or that moment alone
     assert {name for name in files(folder) if "__pycache__" not in name} == before

@@ -47,5 +47,6 @@ def test_a_run_to_be_overwritten_survives_a_refusal_on_two_ranks(warm, folder):
     words = (*EVENTS, *SMALL, "--k", "10", "--output", "old", "--overwrite", "--sharding", "item=cube_wise")
     ended = warm.launch("train_retrieval", *words, folder=folder, processes=2, succeeds=False)
     assert "sharding 'cube_wise' of table 'item' is not possible" in ended.error
-    assert ended.out[1] == ended.err[1] == ""
+    # torch itself may warn there that rank 0 has closed the connection
+    assert ended.out[1] == "" and "train_retrieval.py" not in ended.err[1]
     assert files(folder) == before

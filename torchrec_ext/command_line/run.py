@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import NoReturn
 
@@ -70,7 +71,8 @@ def _fail(message: str, status: int, speak: bool = True) -> NoReturn:
         name = os.path.basename(sys.argv[0]) + (f", rank {rank}" if rank else "")
         print(f"{name}: {message}", file=sys.stderr, flush=True)
     if rank == 0 and dist.is_initialized():
-        _get_default_store().set(_SPOKEN, "")
+        with suppress(dist.DistError):  # the launcher, and its store with it, may have gone
+            _get_default_store().set(_SPOKEN, "")
     sys.exit(status)
 
 
@@ -86,8 +88,10 @@ def _first_speaks() -> bool:
         return False
     try:
         _get_default_store().wait([_SPOKEN], _WAIT)
-    except RuntimeError:  # the time is over, or the store has gone with its owner
+    except dist.DistStoreError:  # the time is over
         return False
+    except dist.DistNetworkError:  # rank 0 has ended already, and the store it kept with it
+        return True
     return True
 
 
