@@ -28,7 +28,12 @@ def test_the_ten_lines_train_evaluate_and_recommend(tmp_path):
     code = ten_lines + "\nprint(top.to_csv(index=False))\n"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     assert "ndcg@10" in done.stdout

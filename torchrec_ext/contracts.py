@@ -40,10 +40,17 @@ class SequenceEncoder(nn.Module, ABC):
     causal: bool
 
     @abstractmethod
-    def forward(
-        self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None
-    ) -> Tensor:
-        """``(B, T, D)`` event vectors, ``(B,)`` int lengths, ``(B, T)`` times in seconds to ``(B, T, out_dim)``."""
+    def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
+        """Events to states.
+
+        Args:
+            events_BTD: ``(B, T, D)`` float event vectors, oldest first.
+            lengths_B: ``(B,)`` integer lengths.
+            times_BT: ``(B, T)`` float64 seconds, or None where the data has no times.
+
+        Returns:
+            ``(B, T, out_dim)`` states.
+        """
 
 
 class StreamingEncoder(SequenceEncoder):
@@ -86,7 +93,8 @@ class Scorer(nn.Module, ABC):
     """Query and candidate vectors to scores.
 
     ``indexable`` is true where the scores order candidates as a dot product does (a cosine is one
-    after normalising), so that a nearest-neighbour index can serve it.
+    after normalising), so that a nearest-neighbour index can serve it; it then also has
+    ``index_vectors(vectors_ND)``, whose dot products are the scores.
     """
 
     indexable: bool

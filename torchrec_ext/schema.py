@@ -3,11 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from torchrec_ext.errors import InputError
 
 Entity = Literal["user", "item", "context"]
+
+_Named = TypeVar("_Named", "Table", "Feature", "DenseFeature")
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class Schema:
         )
 
 
-def _named(things: Sequence, name: str, kind: str):
+def _named(things: Sequence[_Named], name: str, kind: str) -> _Named:
     for thing in things:
         if thing.name == name:
             return thing
