@@ -292,3 +292,9 @@ def test_files_cut_short_are_named(tmp_path):
     assert f"cannot read {tmp_path / 'cut.parquet'}" in refused(tmp_path / "cut.parquet")
     (tmp_path / "latin.csv").write_bytes("user,item\n1,é\n".encode("latin-1"))
     assert "UTF-8" in refused(tmp_path / "latin.csv")
+
+
+def test_a_column_is_taken_once():
+    frame = pd.DataFrame({"user": [1], "item": [2], "stars": [4]})
+    with pytest.raises(InputError, match=r"column 'stars' of .* is taken as rating and stars; use it once"):
+        read_events(frame, columns={"rating": "stars"}, context=["stars"])

@@ -49,6 +49,11 @@ def test_an_unknown_device_is_refused():
         join_group("tpu")
 
 
+def test_a_timeout_that_is_none_is_refused():
+    with pytest.raises(InputError, match="timeout must be more than 0 seconds, received -1"):
+        join_group(timeout=-1)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_explained():
     with pytest.raises(InputError, match="torch finds no GPU; use --device cpu"):

@@ -77,6 +77,10 @@ def read_events(
     elsewhere = {c for t in tables.values() if t is not None for c in t.columns} - set(table.columns)
     of_events = {n: c for n, c in columns.items() if n in ALIASES or c not in elsewhere}
     chosen = choose_columns(table.columns, of_events, context, table.name)
+    twice = next((c for c in chosen.values() if list(chosen.values()).count(c) > 1), None)
+    if twice is not None:
+        names = " and ".join(n for n, c in chosen.items() if c == twice)
+        raise InputError(f"column {twice!r} of {table.name} is taken as {names}; use it once")
 
     raw = table.load(list(chosen.values()), ids=[chosen["user"], chosen["item"]])
     raw.columns = pd.Index(list(chosen))

@@ -45,7 +45,7 @@ def join_group(device: str = "cpu", *, timeout: float = 300.0) -> Group:
             ends the others after at most that long.
 
     Raises:
-        InputError: if CUDA is asked for and absent.
+        InputError: if CUDA is asked for and absent, or the timeout is not positive.
 
     Example:
         >>> join_group().world_size
@@ -53,6 +53,8 @@ def join_group(device: str = "cpu", *, timeout: float = 300.0) -> Group:
     """
     if device not in ("cpu", "cuda"):
         raise InputError(f"device must be cpu or cuda, received {device!r}")
+    if not timeout > 0:
+        raise InputError(f"timeout must be more than 0 seconds, received {timeout:g}")
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError(
             "device is cuda, but torch finds no GPU; use --device cpu, or install with BACKEND=cuda"

@@ -105,6 +105,9 @@ def fit(
         InputError: for settings or data that cannot be used, or a loss that is no number.
     """
     expect_at_least(1, epochs=epochs, patience=patience, keep=keep)
+    expect_at_least(
+        0, learning_rate=learning_rate, table_learning_rate=table_learning_rate, weight_decay=weight_decay
+    )
     if checkpoint_every is not None:
         expect_at_least(1, checkpoint_every=checkpoint_every)
     if output is None and (resume or checkpoint_every):
