@@ -176,6 +176,8 @@ def test_searching_an_index_without_items_says_so():
         index.ranks_of(torch.ones(1, 2), (torch.tensor([1]), torch.tensor([0, 1])))
 
 
-def test_a_nan_is_no_rank(index):
-    with pytest.raises(InputError, match="NaN"):
+def test_a_nan_is_refused(index):
+    with pytest.raises(InputError, match="NaN among the queries"):
         index.ranks_of(torch.full((1, 2), float("nan")), (torch.tensor([5]), torch.tensor([0, 1])))
+    with pytest.raises(InputError, match="NaN among the item vectors"):
+        index.build(torch.full((1, 2), float("nan")), torch.tensor([5]))

@@ -43,6 +43,8 @@ def answers_of_a_rank(processes):
     dist.init_process_group("gloo")
     rank = dist.get_rank()
     alone = [dist.new_group([other]) for other in range(processes)][rank]
+    with pytest.raises(InputError, match="NaN among the item vectors"):  # on rank 0, and all are told
+        ExactIndex().build(torch.full((1, 3), torch.nan if rank == 0 else 1.0), torch.tensor([rank]))
     found = {
         (name, block): answers(slices[rank], block)
         for name, slices in SLICES[processes].items()

@@ -1,6 +1,6 @@
 """evaluate(): the figures of a model on a part of a split."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from torchrec_ext.retrieval.encode import (
     inference,
     preparation_of,
 )
+from torchrec_ext.retrieval.exact_index import ExactIndex
 from torchrec_ext.retrieval.popular import nothing_known, popular_index
 from torchrec_ext.retrieval.score_pairs import score_pairs
 
@@ -120,27 +121,32 @@ def _evaluate_retriever(
         total=len(users), desc="evaluating", unit="user", leave=False,
         disable=None if progress and world()[0] == 0 else True,
     )  # fmt: skip
+
+    def add(chosen: np.ndarray, searched: ExactIndex, queries: torch.Tensor) -> None:
+        seen = _tensors(*log.histories(chosen)) if exclude_seen else None
+        items, offsets = _distinct(wanted, chosen)
+        _, top, ranks = searched.search_and_rank(queries, max(ks), (items, offsets), seen)
+        report.update(ranks.cpu(), offsets, top.cpu())
+        bar.update(len(chosen))
+
     with bar:
-        for group, popular in ((users[~unknown], False), (users[unknown], True)):
-            searched = popular_index(log, np.arange(1, index.items + 1)) if popular and len(group) else index
-            for start in range(0, len(group), chunk):
-                chosen = group[start : start + chunk]
-                first = wanted.offsets[chosen]
-                context = {name: column[first] for name, column in wanted.context.items()}
-                queries = torch.ones(len(chosen), 1)
-                if not popular:
-                    queries = encode_users(model, batcher, chosen, context)
-                seen = _tensors(*log.histories(chosen)) if exclude_seen else None
-                items, offsets = _distinct(wanted, chosen)
-                _, top, ranks = searched.search_and_rank(queries, max(ks), (items, offsets), seen)
-                report.update(ranks.cpu(), offsets, top.cpu())
-                bar.update(len(chosen))
+        for chosen in _chunks(users[~unknown], chunk):
+            first = wanted.offsets[chosen]
+            context = {name: column[first] for name, column in wanted.context.items()}
+            add(chosen, index, encode_users(model, batcher, chosen, context))
+        popular = popular_index(log, np.arange(1, index.items + 1)) if unknown.any() else index
+        for chosen in _chunks(users[unknown], chunk):
+            add(chosen, popular, torch.ones(len(chosen), 1))
     protocol = f"{targets.protocol}; full ranking over {index.items:,} items"
     protocol += ", the user's known items left out" if exclude_seen else ""
     protocol += (
         f"; {unknown.sum():,} users without a known event get the popular items" if unknown.any() else ""
     )
     return Report({**report.compute(), "items": index.items}, protocol=protocol, part=targets.name)
+
+
+def _chunks(users: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    return (users[start : start + size] for start in range(0, len(users), size))
 
 
 def _tensors(items: np.ndarray, offsets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

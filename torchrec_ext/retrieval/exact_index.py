@@ -55,8 +55,8 @@ class ExactIndex:
             ids_I: (I,) int64 ids, none below 0, each on one rank and there once.
 
         Raises:
-            InputError: if ids are negative or repeated in the slice, or their number is not that of the
-                vectors.
+            InputError: if ids are negative or repeated in the slice, their number is not that of the
+                vectors, or there is a NaN among the vectors of any rank.
         """
         if ids_I.shape != vectors_ID.shape[:1]:
             raise InputError(
@@ -71,11 +71,15 @@ class ExactIndex:
         in_order = bool((order[1:] > order[:-1]).all())
         self._vectors_ID = (vectors_ID if in_order else vectors_ID[order]).detach().float()
         self._ids_I = ids_I
-        sizes = torch.tensor([len(ids_I)] * 2, device=ids_I.device)
+        # what one rank finds wrong, all must know of, or the others wait for it
+        nan = int(self._vectors_ID.isnan().any())
+        sizes = torch.tensor([len(ids_I), len(ids_I), nan], device=ids_I.device)
         if self._ranks() > 1:
             dist.all_reduce(sizes[:1], dist.ReduceOp.SUM, group=self.process_group)
             dist.all_reduce(sizes[1:], dist.ReduceOp.MAX, group=self.process_group)
-        self.items, self._largest_slice = sizes.tolist()
+        self.items, self._largest_slice, nan = sizes.tolist()
+        if nan:
+            raise InputError("there is a NaN among the item vectors; did training diverge?")
 
     def search(
         self, queries_BD: Tensor, k: int, exclude: list[Tensor] | Jagged | None = None
@@ -140,6 +144,8 @@ class ExactIndex:
             raise InputError("the index has no items; build() it from at least one")
         device, queries = self._vectors_ID.device, len(queries_BD)
         queries_BD = queries_BD.to(device).float()
+        if queries_BD.isnan().any():
+            raise InputError("there is a NaN among the queries; did training diverge?")
         if self.scorer is None and queries_BD.shape[-1] != self._vectors_ID.shape[1]:
             raise InputError(
                 f"queries are {queries_BD.shape[-1]} wide, but items {self._vectors_ID.shape[1]}; "
