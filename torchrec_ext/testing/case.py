@@ -21,7 +21,7 @@ class Case:
         >>> case
         GRU(dim=8, layers=2)
         >>> case.build().out_dim
-        8
+        16
     """
 
     def __init__(self, cls: type[nn.Module], /, *, cannot: Mapping[str, str] | None = None, **arguments: Any):
