@@ -96,9 +96,10 @@ def test_the_report_says_what_was_measured():
     model = fit(TwoTower(train.schema, 8, GRU(8)), train, epochs=1, global_batch_size=64, progress=False)
     report = evaluate(model, train, valid, k=(5,))
     assert report.part == "valid"
-    assert report.protocol == f"{train.protocol}; full ranking over 30 items, the user's known items left out"
+    known = f"{train.protocol}; known: train; full ranking over 30 items"
+    assert report.protocol == f"{known}, the user's known items left out"
     repeats = evaluate(model, train, valid, k=(5,), exclude_seen=False)
-    assert repeats.protocol == f"{train.protocol}; full ranking over 30 items"
+    assert repeats.protocol == known
     assert "users" in report and report["users"] == 60
 
 

@@ -137,7 +137,7 @@ def _evaluate_retriever(
         popular = popular_index(log, np.arange(1, index.items + 1)) if unknown.any() else index
         for chosen in _chunks(users[unknown], chunk):
             add(chosen, popular, torch.ones(len(chosen), 1))
-    protocol = f"{targets.protocol}; full ranking over {index.items:,} items"
+    protocol = f"{targets.protocol}; known: {known.name}; full ranking over {index.items:,} items"
     protocol += ", the user's known items left out" if exclude_seen else ""
     protocol += (
         f"; {unknown.sum():,} users without a known event get the popular items" if unknown.any() else ""
