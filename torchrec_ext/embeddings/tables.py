@@ -1,5 +1,7 @@
 """Embeddings: the tables a model reads, and their lookups as the tensors its parts take."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torchrec.modules.embedding_configs import EmbeddingBagConfig, EmbeddingConfig, PoolingType
@@ -72,33 +74,26 @@ class Embeddings(nn.Module):
         return fields_BFD, sequences
 
     def _bags(self, schema: Schema, pooled: dict[str, str]) -> EmbeddingBagCollection:
-        return EmbeddingBagCollection(
-            tables=[
-                EmbeddingBagConfig(
-                    name=table,
-                    embedding_dim=self.width,
-                    num_embeddings=schema.table(table).rows,
-                    feature_names=_keys(pooled, table),
-                    pooling=PoolingType.MEAN,
-                )
-                for table in dict.fromkeys(pooled.values())
-            ],
-            device=torch.device("meta"),
-        )
+        tables = [
+            EmbeddingBagConfig(**shape, pooling=PoolingType.MEAN) for shape in self._shapes(schema, pooled)
+        ]
+        return EmbeddingBagCollection(tables=tables, device=torch.device("meta"))
 
     def _collection(self, schema: Schema, unpooled: dict[str, str]) -> EmbeddingCollection:
-        return EmbeddingCollection(
-            tables=[
-                EmbeddingConfig(
-                    name=table,
-                    embedding_dim=self.width,
-                    num_embeddings=schema.table(table).rows,
-                    feature_names=_keys(unpooled, table),
-                )
-                for table in dict.fromkeys(unpooled.values())
-            ],
-            device=torch.device("meta"),
-        )
+        tables = [EmbeddingConfig(**shape) for shape in self._shapes(schema, unpooled)]
+        return EmbeddingCollection(tables=tables, device=torch.device("meta"))
+
+    def _shapes(self, schema: Schema, table_of_key: dict[str, str]) -> list[dict[str, Any]]:
+        """What the two kinds of configuration share, table by table."""
+        return [
+            {
+                "name": table,
+                "embedding_dim": self.width,
+                "num_embeddings": schema.table(table).rows,
+                "feature_names": _keys(table_of_key, table),
+            }
+            for table in dict.fromkeys(table_of_key.values())
+        ]
 
 
 def _sequence_tables(schema: Schema, inputs: Inputs) -> dict[str, str]:
