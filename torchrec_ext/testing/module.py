@@ -3,6 +3,7 @@
 import copy
 import inspect
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from torchrec_ext.testing.case import Case
 ROWS = 5
 
 
-class ModuleContract:
+class ModuleContract(ABC):
     """What the contract tests of all kinds of plug-ins share; subclass the one of your kind.
 
     Args:
@@ -25,17 +26,17 @@ class ModuleContract:
 
     cases: Sequence[Case] = ()
 
+    @abstractmethod
     def draw(self, case: Case, rows: int = ROWS, seed: int = 1) -> tuple[Tensor, ...]:
         """Random inputs of the module, ``rows`` along the first axis of each."""
-        raise NotImplementedError
 
+    @abstractmethod
     def size(self, module: Any, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
         """The shape that the output should have."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wrong(self, case: Case) -> list[tuple[str, tuple[Tensor, ...]]]:
         """The name of an argument, and inputs among which that one has a wrong shape."""
-        raise NotImplementedError
 
     def real(self, output: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         """The output with zeros where it means nothing."""
