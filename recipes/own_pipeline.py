@@ -78,7 +78,7 @@ def clicks(settings: Settings, rank: int) -> Iterator[Clicks]:
     """Your data: who saw an item of one half of the catalogue clicks on items of that half."""
     generator = torch.Generator().manual_seed(settings.seed * 1000 + rank)
     size = settings.batch_size
-    while True:
+    for _ in range(settings.steps):  # the pipeline reads ahead: with an end, nothing is in flight at ours
         user, item = (torch.randint(high, (size,), generator=generator) for high in (USERS, ITEMS))
         lengths = torch.randint(1, HISTORY + 1, (size,), generator=generator)
         seen = torch.randint(ITEMS, (int(lengths.sum()),), generator=generator)
