@@ -106,7 +106,7 @@ def main() -> None:
     pipeline.detach()
     figures = report.compute()
     (piece,) = model.events.state_dict()["embeddings.seen.weight"].local_shards()  # this rank's rows
-    index = ExactIndex(CosineScorer())
+    index = ExactIndex(CosineScorer(DIM))
     index.build(piece.tensor, torch.arange(len(piece.tensor)) + piece.metadata.shard_offsets[0])
     query = piece.tensor[:1].clone()
     torch.distributed.broadcast(query, src=0)  # item 0's vector, which rank 0 holds

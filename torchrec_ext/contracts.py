@@ -4,7 +4,9 @@ Shape letters: B batch, F fields, T events, D embedding width, K interests, C ca
 N queries, k list length. A tensor's name may end in its shape: ``fields_BFD``.
 
 Every module keeps each argument of its constructor as an attribute of the same name, so that a run
-can be written down and built again (:func:`torchrec_ext.plugins.specification`).
+can be written down and built again (:func:`torchrec_ext.plugins.specification`). A promise of the
+contract tests that a class cannot keep stands in its attribute ``cannot``: the test's name without
+``test_``, and the reason, which the list of modules shows.
 """
 
 from abc import ABC, abstractmethod
@@ -56,7 +58,8 @@ class SequenceEncoder(nn.Module, ABC):
 class StreamingEncoder(SequenceEncoder):
     """A causal encoder that can also take one event at a time, as real-time serving does.
 
-    ``step`` equals ``forward`` at every position.
+    ``step`` equals ``forward`` at every position. Of an encoder with a ``max_length`` that holds for
+    that many events at least; its docstring says what happens beyond.
     """
 
     @abstractmethod
@@ -64,23 +67,67 @@ class StreamingEncoder(SequenceEncoder):
         """The state of ``batch_size`` users without an event."""
 
     @abstractmethod
-    def step(self, state: Any, event_BD: Tensor) -> tuple[Any, Tensor]:
-        """A state and the next ``(B, D)`` event to the new state and ``(B, out_dim)``."""
+    def step(self, state: Any, event_BD: Tensor, time_B: Tensor | None = None) -> tuple[Any, Tensor]:
+        """One event more.
+
+        Args:
+            state: from ``initial_state`` or an earlier step; it stays as it is.
+            event_BD: ``(B, D)`` float event vectors.
+            time_B: ``(B,)`` float64 seconds, or None where the data has no times.
+
+        Returns:
+            The new state, and the ``(B, out_dim)`` state of the event.
+        """
+
+
+class MaskedEncoder(SequenceEncoder):
+    """An encoder that sees both sides of an event, and learns by filling in events that are hidden.
+
+    Training hides a share of a window's events and learns each from its state. The query of a user is
+    the state of one hidden event put after the newest, so that T may be one more than the model's
+    ``max_length``. ``causal`` is False.
+    """
+
+    masked_share: float
+
+    @abstractmethod
+    def forward(
+        self,
+        events_BTD: Tensor,
+        lengths_B: Tensor,
+        times_BT: Tensor | None = None,
+        masked_BT: Tensor | None = None,
+    ) -> Tensor:
+        """As :meth:`SequenceEncoder.forward`, with events hidden.
+
+        Args:
+            events_BTD: ``(B, T, D)`` float event vectors, oldest first.
+            lengths_B: ``(B,)`` integer lengths; hidden events count.
+            times_BT: ``(B, T)`` float64 seconds, or None where the data has no times.
+            masked_BT: ``(B, T)`` bool, True where the event is hidden: no state depends on its vector
+                or its time. None hides none.
+        """
 
 
 class MultiInterestEncoder(nn.Module, ABC):
-    """A history to K interest vectors; an item's score is the best over the K."""
+    """A history to K interest vectors; an item's score is the best over the K.
+
+    Built by name it gets ``cls(dim=D, **own)``.
+    """
 
     out_dim: int
     num_interests: int
 
     @abstractmethod
-    def forward(self, events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
-        """``(B, T, D)`` event vectors and ``(B,)`` int lengths to ``(B, K, out_dim)``."""
+    def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
+        """Events, lengths and times as in :class:`SequenceEncoder` to ``(B, K, out_dim)``."""
 
 
 class TargetAttention(nn.Module, ABC):
-    """A candidate and a history to one vector; an empty history gives zeros."""
+    """A candidate and a history to one vector; an empty history gives zeros.
+
+    Built by name it gets ``cls(dim=D, **own)``.
+    """
 
     out_dim: int
 
@@ -89,12 +136,23 @@ class TargetAttention(nn.Module, ABC):
         """``(B, D)`` candidates, ``(B, T, D)`` events and ``(B,)`` int lengths to ``(B, out_dim)``."""
 
 
+class SupervisedTargetAttention(TargetAttention):
+    """A target attention with a loss of its own, which training adds to the ranker's."""
+
+    @abstractmethod
+    def forward_and_loss(
+        self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What ``forward`` gives, and a scalar loss, weighted as it should be added; 0 where no event is."""
+
+
 class Scorer(nn.Module, ABC):
     """Query and candidate vectors to scores.
 
     ``indexable`` is true where the scores order candidates as a dot product does (a cosine is one
     after normalising), so that a nearest-neighbour index can serve it; it then also has
-    ``index_vectors(vectors_ND)``, whose dot products are the scores.
+    ``index_vectors(vectors_ND)``, whose dot products are the scores. Built by name it gets
+    ``cls(dim=D, **own)``.
     """
 
     indexable: bool
@@ -102,6 +160,19 @@ class Scorer(nn.Module, ABC):
     @abstractmethod
     def forward(self, queries_BD: Tensor, candidates: Tensor) -> Tensor:
         """``(B, D)`` queries and ``(C, D)`` shared or ``(B, C, D)`` own candidates to ``(B, C)`` scores."""
+
+
+class Head(nn.Module, ABC):
+    """The last vector to the logits of one or several tasks.
+
+    Built by name it gets ``cls(in_dim=D, tasks=n, **own)``.
+    """
+
+    tasks: int
+
+    @abstractmethod
+    def forward(self, vectors_BD: Tensor) -> Tensor:
+        """``(B, in_dim)`` float vectors to ``(B, tasks)`` logits."""
 
 
 class Loss(Protocol):
@@ -154,24 +225,28 @@ class Index(Protocol):
         """``(B, D)`` queries to ``(B, k)`` scores, best first, and ``(B, k)`` ids; -1 where none is left."""
 
 
-GROUPS: dict[str, type] = {
-    "interactions": Interaction,
-    "encoders": SequenceEncoder,
-    "target_attention": TargetAttention,
-    "scorers": Scorer,
+GROUPS: dict[str, tuple[type[nn.Module], ...]] = {
+    "interactions": (Interaction,),
+    "encoders": (SequenceEncoder, MultiInterestEncoder),
+    "target_attention": (TargetAttention,),
+    "scorers": (Scorer,),
+    "heads": (Head,),
 }
-"""Plug-in group, which is also the folder's name, to the contract its classes keep."""
+"""Plug-in group, which is also the folder's name, to the contracts of which its classes keep one."""
 
 __all__ = [
     "GROUPS",
+    "Head",
     "Index",
     "Interaction",
     "Loss",
+    "MaskedEncoder",
     "MultiInterestEncoder",
     "Ranker",
     "Retriever",
     "Scorer",
     "SequenceEncoder",
     "StreamingEncoder",
+    "SupervisedTargetAttention",
     "TargetAttention",
 ]

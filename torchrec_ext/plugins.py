@@ -21,7 +21,7 @@ def names(group: str) -> list[str]:
     A built-in name goes first: an entry point cannot take its place.
 
     Args:
-        group: ``interactions``, ``encoders``, ``target_attention`` or ``scorers``.
+        group: a key of :data:`~torchrec_ext.contracts.GROUPS`, such as ``encoders``.
     """
     return [*_built_in(group), *sorted(_entry_points(group).keys() - _built_in(group))]
 
@@ -55,7 +55,7 @@ def find(group: str, name: str) -> type:
         )
     if not (isinstance(found, type) and issubclass(found, GROUPS[group])):
         raise InputError(
-            f"{name!r} is {found!r}, which is no subclass of contracts.{GROUPS[group].__name__}; "
+            f"{name!r} is {found!r}, which is no subclass of contracts.{_contracts(group)}; "
             "subclass it and keep its promises"
         )
     return found
@@ -101,9 +101,7 @@ def make(group: str, given: Any, **sizes: int) -> Any:
         made = given(**sizes)
     name = type(made).__name__
     if not isinstance(made, GROUPS[group]):
-        raise InputError(
-            f"{name} is no contracts.{GROUPS[group].__name__}, which {group} must be; subclass it"
-        )
+        raise InputError(f"{name} is no contracts.{_contracts(group)}, which {group} must be; subclass it")
     for size, wanted in sizes.items():
         own = getattr(made, size, wanted)
         if own != wanted:
@@ -235,6 +233,10 @@ def _construct(cls: type, shown: str, arguments: dict[str, Any]) -> Any:
     return cls(**arguments)
 
 
+def _contracts(group: str) -> str:
+    return " or ".join(contract.__name__ for contract in GROUPS[group])
+
+
 def _built_in(group: str) -> list[str]:
     if group not in GROUPS:
         raise InputError(f"no plug-in group {group!r}; groups are {', '.join(GROUPS)}")
@@ -250,7 +252,7 @@ def _class_of_file(group: str, stem: str) -> type:
         if isinstance(c, type) and issubclass(c, GROUPS[group]) and c.__module__ == module.__name__
     ]
     if len(kept) != 1:
-        raise TypeError(f"{module.__name__} must define one {GROUPS[group].__name__}, not {len(kept)}")
+        raise TypeError(f"{module.__name__} must define one {_contracts(group)}, not {len(kept)}")
     return kept[0]
 
 

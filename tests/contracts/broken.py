@@ -41,6 +41,8 @@ class ChangesItsInput(Mean):
 
 
 class UnusedParameter(Mean):
+    cannot = {"gradients_reach_every_parameter": "one is there to break it"}
+
     def __init__(self, num_fields: int, dim: int):
         super().__init__(num_fields, dim)
         self.unused = nn.Parameter(torch.rand(dim))
@@ -49,6 +51,10 @@ class UnusedParameter(Mean):
 class BlindToItsInput(Mean):
     def forward(self, fields_BFD):
         return super().forward(fields_BFD.detach())
+
+
+class MisspeltExcuse(Mean):
+    cannot = {"gradients_reach_parameters": "the name is misspelt"}
 
 
 class UnsavedWeight(Mean):
@@ -151,23 +157,23 @@ class StreamingSum(StreamingEncoder, Sum):
     def initial_state(self, batch_size):
         return torch.zeros(batch_size, self.dim)
 
-    def step(self, state, event_BD):
+    def step(self, state, event_BD, time_B=None):
         return state + event_BD, state + event_BD
 
 
 class ForgetsTheFirst(StreamingSum):
-    def step(self, state, event_BD):
+    def step(self, state, event_BD, time_B=None):
         return state + event_BD, event_BD
 
 
 class OverwritesItsState(StreamingSum):
-    def step(self, state, event_BD):
+    def step(self, state, event_BD, time_B=None):
         state += event_BD
         return state, state.clone()
 
 
 class ChecksNoEvent(StreamingSum):
-    def step(self, state, event_BD):
+    def step(self, state, event_BD, time_B=None):
         return super().step(state, event_BD[:, : self.dim])
 
 

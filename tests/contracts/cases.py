@@ -1,6 +1,7 @@
 """One line a module: how the contract tests build it."""
 
 from torchrec_ext.encoders import GRU, MeanPool
+from torchrec_ext.heads import SingleHead
 from torchrec_ext.interactions import ConcatInteraction, ConvolutionInteraction, DotInteraction
 from torchrec_ext.scorers import CosineScorer, DotScorer
 from torchrec_ext.testing import Case
@@ -20,7 +21,10 @@ CASES: dict[str, list[Case]] = {
     ],
     "target_attention": [],
     "scorers": [
-        Case(CosineScorer, temperature=0.2),
-        Case(DotScorer),
+        Case(CosineScorer, dim=8, temperature=0.2),
+        Case(DotScorer, dim=8),
+    ],
+    "heads": [
+        Case(SingleHead, in_dim=8, tasks=3),
     ],
 }

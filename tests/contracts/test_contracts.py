@@ -7,6 +7,7 @@ from torchrec_ext import plugins
 from torchrec_ext.contracts import GROUPS
 from torchrec_ext.testing import (
     EncoderContract,
+    HeadContract,
     InteractionContract,
     ScorerContract,
     TargetAttentionContract,
@@ -23,6 +24,10 @@ class TestEncoders(EncoderContract):
 
 class TestTargetAttention(TargetAttentionContract):
     cases = CASES["target_attention"]
+
+
+class TestHeads(HeadContract):
+    cases = CASES["heads"]
 
 
 class TestScorers(ScorerContract):

@@ -126,7 +126,7 @@ def test_an_encoder_is_a_name_a_class_an_instance_or_bound(train):
 
 
 def test_it_is_described_by_what_it_was_given(train):
-    model = TwoTower(train.schema, 8, GRU(8, hidden=5), ["user"], ["item_price"], 7, CosineScorer(0.5))
+    model = TwoTower(train.schema, 8, GRU(8, hidden=5), ["user"], ["item_price"], 7, CosineScorer(8, 0.5))
     description = plugins.specification(model, without=("schema",))
     again = plugins.rebuild(description, schema=train.schema)
     assert plugins.specification(again, without=("schema",)) == description

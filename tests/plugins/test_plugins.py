@@ -117,8 +117,8 @@ def test_wrong_arguments_are_explained(name, arguments, message):
 def test_missing_and_unknown_arguments_of_other_constructors():
     with pytest.raises(InputError, match="convolution needs num_fields, dim; give them too"):
         plugins.build("interactions", "convolution")
-    with pytest.raises(InputError, match="dot takes no 'dim'; it takes nothing"):
-        plugins.build("scorers", "dot", dim=4)
+    with pytest.raises(InputError, match="dot takes no 'width'; it takes dim"):
+        plugins.build("scorers", "dot", width=4)
     assert plugins.build("interactions", f"{HERE}:TakesAnything", num_fields=2, any=1).more == {"any": 1}
 
 

@@ -8,9 +8,9 @@ from torchrec_ext.scorers import DotScorer
 def test_shared_and_own_candidates():
     queries = torch.tensor([[1.0, 2.0], [3.0, -1.0]])
     shared = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]])
-    assert DotScorer()(queries, shared).tolist() == [[1.0, 2.0, 6.0], [3.0, -1.0, 4.0]]
+    assert DotScorer(2)(queries, shared).tolist() == [[1.0, 2.0, 6.0], [3.0, -1.0, 4.0]]
     own = torch.stack([shared, -shared])
-    assert DotScorer()(queries, own).tolist() == [[1.0, 2.0, 6.0], [-3.0, 1.0, -4.0]]
+    assert DotScorer(2)(queries, own).tolist() == [[1.0, 2.0, 6.0], [-3.0, 1.0, -4.0]]
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ def test_shared_and_own_candidates():
 )
 def test_wrong_shapes_are_named(candidates, message):
     with pytest.raises(InputError, match=message):
-        DotScorer()(torch.zeros(2, 2), candidates)
+        DotScorer(2)(torch.zeros(2, 2), candidates)

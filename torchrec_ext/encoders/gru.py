@@ -55,7 +55,7 @@ class GRU(StreamingEncoder):
         """``(B, layers, hidden)`` zeros; a user's state is a row."""
         return next(self.parameters()).new_zeros(batch_size, self.layers, self.hidden)
 
-    def step(self, state: Tensor, event_BD: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, state: Tensor, event_BD: Tensor, time_B: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``(B, layers, hidden)`` state and next ``(B, D)`` event to new state and ``(B, hidden)`` output."""
         expect_shape("event_BD", event_BD, ("batch", self.dim))
         expect_shape("state", state, (event_BD.shape[0], self.layers, self.hidden))

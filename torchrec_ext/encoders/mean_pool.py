@@ -42,7 +42,9 @@ class MeanPool(StreamingEncoder):
         zeros = torch.zeros(batch_size, self.dim + 1, device=self.anchor.device)
         return zeros[:, 1:], zeros[:, :1]
 
-    def step(self, state: tuple[Tensor, Tensor], event_BD: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    def step(
+        self, state: tuple[Tensor, Tensor], event_BD: Tensor, time_B: Tensor | None = None
+    ) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """The sums and counts and the next ``(B, D)`` event to the new ones and the ``(B, D)`` mean."""
         expect_shape("event_BD", event_BD, ("batch", self.dim))
         sums_BD, counts_B1 = state[0] + event_BD, state[1] + 1

@@ -1,5 +1,5 @@
 """The last vector to the logits of one or several tasks."""
 
-from torchrec_ext.heads.single import SingleHead
+from torchrec_ext.plugins import hand_on
 
-__all__ = ["SingleHead"]
+__getattr__, __dir__ = hand_on(__name__)

@@ -3,9 +3,10 @@
 from torch import Tensor, nn
 
 from torchrec_ext.checks import expect_at_least, expect_shape
+from torchrec_ext.contracts import Head
 
 
-class SingleHead(nn.Module):
+class SingleHead(Head):
     """A linear layer from the last vector to one logit a task.
 
     Args:
@@ -23,7 +24,6 @@ class SingleHead(nn.Module):
         expect_at_least(1, in_dim=in_dim, tasks=tasks)
         self.in_dim = in_dim
         self.tasks = tasks
-        self.out_dim = tasks
         self.linear = nn.Linear(in_dim, tasks)
 
     def forward(self, vectors_BD: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class TwoTower(contracts.Retriever):
         self.query_fields = tuple(query_fields) if made is not None or query_fields else ("user",)
         self.item_fields = tuple(item_fields)
         self.max_length = max_length
-        self.scorer: Scorer = plugins.make("scorers", "dot" if scorer is None else scorer)
+        self.scorer: Scorer = plugins.make("scorers", "dot" if scorer is None else scorer, dim=dim)
         fields, dense = _chosen(schema, self.query_fields, ("user", "context"), "query_fields")
         candidate_fields, candidate_dense = _chosen(schema, self.item_fields, ("item",), "item_fields")
         in_context = {*schema.features_of("context"), *schema.dense_of("context")}

@@ -15,23 +15,25 @@ class CosineScorer(Scorer):
     "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations" (Yi et al. 2019).
 
     Args:
+        dim: D, width of the vectors.
         temperature: the scores lie between -1/temperature and 1/temperature.
 
     Example:
         >>> import torch
-        >>> scorer = CosineScorer(temperature=0.25)
+        >>> scorer = CosineScorer(dim=2, temperature=0.25)
         >>> scorer(torch.tensor([[2.0, 0.0]]), torch.tensor([[5.0, 0.0], [0.0, 1.0]]))
         tensor([[4., 0.]])
     """
 
     indexable = True
 
-    def __init__(self, temperature: float = 0.1) -> None:
+    def __init__(self, dim: int, temperature: float = 0.1) -> None:
         super().__init__()
         if not temperature > 0:
             raise InputError(f"temperature should be above 0, received {temperature}")
+        self.dim = dim
         self.temperature = temperature
-        self.dot = DotScorer()
+        self.dot = DotScorer(dim)
 
     def forward(self, queries_BD: Tensor, candidates: Tensor) -> Tensor:
         """``(B, D)`` queries and ``(C, D)`` shared or ``(B, C, D)`` own candidates to ``(B, C)`` scores."""

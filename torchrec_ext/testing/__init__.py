@@ -11,6 +11,7 @@ Example:
 
 from torchrec_ext.testing.case import Case
 from torchrec_ext.testing.encoder import EncoderContract
+from torchrec_ext.testing.head import HeadContract
 from torchrec_ext.testing.interaction import InteractionContract
 from torchrec_ext.testing.module import ModuleContract
 from torchrec_ext.testing.scorer import ScorerContract
@@ -19,6 +20,7 @@ from torchrec_ext.testing.target_attention import TargetAttentionContract
 __all__ = [
     "Case",
     "EncoderContract",
+    "HeadContract",
     "InteractionContract",
     "ModuleContract",
     "ScorerContract",

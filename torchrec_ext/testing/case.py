@@ -12,7 +12,6 @@ class Case:
 
     Args:
         cls: the plug-in's class.
-        cannot: promises it does not keep: the test's name without ``test_``, and the reason.
         arguments: its constructor's arguments, by name.
 
     Example:
@@ -24,10 +23,14 @@ class Case:
         16
     """
 
-    def __init__(self, cls: type[nn.Module], /, *, cannot: Mapping[str, str] | None = None, **arguments: Any):
+    def __init__(self, cls: type[nn.Module], /, **arguments: Any):
         self.cls = cls
-        self.cannot = dict(cannot or {})
         self.arguments = arguments
+
+    @property
+    def cannot(self) -> Mapping[str, str]:
+        """The promises that the class says it does not keep: the test's name without ``test_``, and why."""
+        return getattr(self.cls, "cannot", {})
 
     def build(self, seed: int = 0, **changed: Any) -> Any:
         """A module in training mode, its weights drawn from ``seed``; ``changed`` arguments go first."""

@@ -33,7 +33,7 @@ class DecayingMean(StreamingEncoder):
         """``(B, D)`` zeros."""
         return torch.zeros(batch_size, self.dim)
 
-    def step(self, state: Tensor, event_BD: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, state: Tensor, event_BD: Tensor, time_B: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """A ``(B, D)`` state and the next event to the new state, twice."""
         expect_shape("event_BD", event_BD, ("batch", self.dim))
         state = self.keep * state + (1 - self.keep) * event_BD

@@ -1,0 +1,29 @@
+"""Which events of a padded history are real."""
+
+import torch
+from torch import Tensor
+
+
+def real_events(events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+    """Which events are real, the histories being padded on the right.
+
+    It may be called in a module that torch.fx traces: it becomes a step of the trace.
+
+    Args:
+        events_BTD: ``(B, T, ...)``, of which only the shape and the device count.
+        lengths_B: ``(B,)`` integer lengths.
+
+    Returns:
+        ``(B, T)`` bool.
+
+    Example:
+        >>> real_events(torch.zeros(2, 3, 8), torch.tensor([1, 3]))
+        tensor([[ True, False, False],
+                [ True,  True,  True]])
+    """
+    return _real_events(events_BTD, lengths_B)
+
+
+@torch.fx.wrap  # patched where it is defined, which is why the public function only calls it
+def _real_events(events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+    return torch.arange(events_BTD.shape[1], device=events_BTD.device) < lengths_B.unsqueeze(1)
