@@ -1,6 +1,6 @@
 """One line a module: how the contract tests build it."""
 
-from torchrec_ext.encoders import GRU, MeanPool
+from torchrec_ext.encoders import GRU, MeanPool, NextItNet, SASRec
 from torchrec_ext.heads import SingleHead
 from torchrec_ext.interactions import ConcatInteraction, ConvolutionInteraction, DotInteraction
 from torchrec_ext.scorers import CosineScorer, DotScorer
@@ -18,6 +18,10 @@ CASES: dict[str, list[Case]] = {
         Case(GRU, dim=8),
         Case(GRU, dim=8, hidden=6, layers=2, dropout=0.2),
         Case(MeanPool, dim=8),
+        Case(NextItNet, dim=8),
+        Case(NextItNet, dim=8, layers=1, kernel_size=2),
+        Case(SASRec, dim=8, layers=1, hidden=6),
+        Case(SASRec, dim=8, heads=2, max_length=4),
     ],
     "target_attention": [],
     "scorers": [

@@ -1,0 +1,101 @@
+"""One layer of a transformer, which the encoders of softmax attention share."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from torchrec_ext.checks import expect_at_least
+from torchrec_ext.errors import InputError
+
+
+class TransformerBlock(nn.Module):
+    """Attention and a feed-forward network, each read through a layer norm and added to what came in.
+
+    Attention weights are not dropped: torch's fused attention on CPU, several times as fast as the
+    plain one, drops none. Both branches are dropped before they are added.
+
+    Args:
+        dim: D, width of a vector.
+        heads: number of attention heads, which divides ``dim``.
+        hidden: width of the feed-forward network.
+        dropout: share of the components zeroed in training, of both branches and within the second.
+        activation: of the feed-forward network, a module.
+    """
+
+    def __init__(self, dim: int, heads: int, hidden: int, dropout: float, activation: nn.Module) -> None:
+        super().__init__()
+        expect_at_least(1, dim=dim, heads=heads, hidden=hidden)
+        if dim % heads:
+            raise InputError(f"heads should divide dim, which is {dim}, received {heads}")
+        self.dim = dim
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(dim)
+        self.query_key_value = nn.Linear(dim, 3 * dim)
+        self.attended = nn.Linear(dim, dim)
+        self.feed_norm = nn.LayerNorm(dim)
+        self.feed_in = nn.Linear(dim, hidden)
+        self.activation = activation
+        self.feed_out = nn.Linear(hidden, dim)
+        self.drop = nn.Dropout(dropout)
+        for layer in (self.query_key_value, self.attended, self.feed_in, self.feed_out):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, vectors_BTD: Tensor, window: int, real_BT: Tensor | None = None) -> Tensor:
+        """One layer over whole histories.
+
+        Args:
+            vectors_BTD: ``(B, T, D)`` vectors.
+            window: each sees itself and the ``window - 1`` before it, if ``real_BT`` is None.
+            real_BT: ``(B, T)`` bool, which vectors each one sees, on both sides, whatever the window; at
+                least one of a row.
+        """
+        projected = self.query_key_value(self.attention_norm(vectors_BTD)).unflatten(2, (3, self.heads, -1))
+        query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
+        if real_BT is None:
+            seen_BHTE = _windowed_attention(query, key, value, window)
+        else:
+            real_B11T = real_BT.unsqueeze(1).unsqueeze(1)
+            seen_BHTE = functional.scaled_dot_product_attention(query, key, value, real_B11T)
+        return self._add(vectors_BTD, seen_BHTE.transpose(1, 2).flatten(2))
+
+    def step(
+        self, vector_BD: Tensor, cache_BMK: Tensor, here_BM1: Tensor, seen_BM: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One layer over the newest event.
+
+        Args:
+            vector_BD: ``(B, D)`` vectors of the event.
+            cache_BMK: ``(B, M, 2D)`` keys and values of the events before it, in any order.
+            here_BM1: ``(B, M, 1)`` bool, the slot that the event takes.
+            seen_BM: ``(B, M)`` bool, the slots that hold an event, its own included.
+
+        Returns:
+            ``(B, D)`` vectors, and the new cache.
+        """
+        projected_B3 = self.query_key_value(self.attention_norm(vector_BD)).to(cache_BMK.dtype)
+        query_B1D, own_B1K = projected_B3.unsqueeze(1).split([self.dim, 2 * self.dim], dim=2)
+        cache_BMK = torch.where(here_BM1, own_B1K, cache_BMK)
+        query, key, value = (
+            part.unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for part in (query_B1D, *cache_BMK.chunk(2, dim=2))
+        )
+        mask_B11M = seen_BM.unsqueeze(1).unsqueeze(1)
+        seen_BH1E = functional.scaled_dot_product_attention(query, key, value, mask_B11M)
+        return self._add(vector_BD, seen_BH1E.flatten(1)), cache_BMK
+
+    def _add(self, vectors: Tensor, seen: Tensor) -> Tensor:
+        vectors = vectors + self.drop(self.attended(seen))
+        inner = self.drop(self.activation(self.feed_in(self.feed_norm(vectors))))
+        return vectors + self.drop(self.feed_out(inner))
+
+
+@torch.fx.wrap
+def _windowed_attention(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
+    """Attention of ``(B, H, T, E)`` tensors within a window; a plain causal mask where it reaches."""
+    events = query.shape[2]
+    if events <= window:
+        return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    at = torch.arange(events, device=query.device)
+    back_TT = at.unsqueeze(1) - at
+    return functional.scaled_dot_product_attention(query, key, value, (back_TT >= 0) & (back_TT < window))
