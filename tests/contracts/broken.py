@@ -6,7 +6,15 @@ import torch
 from torch import nn
 
 from torchrec_ext.checks import expect_at_least, expect_shape
-from torchrec_ext.contracts import Interaction, Scorer, SequenceEncoder, StreamingEncoder, TargetAttention
+from torchrec_ext.contracts import (
+    Interaction,
+    MultiInterestEncoder,
+    Scorer,
+    SequenceEncoder,
+    StreamingEncoder,
+    TargetAttention,
+)
+from torchrec_ext.padding import real_events
 
 
 class Mean(Interaction):
@@ -236,3 +244,29 @@ class OverAllCandidates(Product):
 class WrongIndexVectors(Product):
     def index_vectors(self, vectors_ND):
         return vectors_ND * 2
+
+
+class Two(MultiInterestEncoder):
+    """The mean of the history in two bases; keeps every promise."""
+
+    def __init__(self, dim: int, num_interests: int = 2):
+        super().__init__()
+        expect_at_least(1, dim=dim, num_interests=num_interests)
+        self.dim, self.out_dim, self.num_interests = dim, dim, num_interests
+        self.bases = nn.Linear(dim, num_interests * dim)
+
+    def forward(self, events_BTD, lengths_B, times_BT=None):
+        expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
+        expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
+        total = events_BTD.masked_fill(~real_events(events_BTD, lengths_B).unsqueeze(2), 0).sum(1)
+        return self.bases(total / lengths_B.clamp(min=1).unsqueeze(1)).unflatten(1, (-1, self.dim))
+
+
+class SeesPaddingTwice(Two):
+    def forward(self, events_BTD, lengths_B, times_BT=None):
+        return super().forward(events_BTD, torch.full_like(lengths_B, events_BTD.shape[1]))
+
+
+class TakesAnyTimes(Sum):
+    def forward(self, events_BTD, lengths_B, times_BT=None):
+        return super().forward(events_BTD, lengths_B) + (0 if times_BT is None else 1)

@@ -4,11 +4,12 @@ import pytest
 
 from tests.contracts.cases import CASES
 from torchrec_ext import plugins
-from torchrec_ext.contracts import GROUPS
+from torchrec_ext.contracts import GROUPS, MultiInterestEncoder
 from torchrec_ext.testing import (
     EncoderContract,
     HeadContract,
     InteractionContract,
+    MultiInterestContract,
     ScorerContract,
     TargetAttentionContract,
 )
@@ -19,7 +20,11 @@ class TestInteractions(InteractionContract):
 
 
 class TestEncoders(EncoderContract):
-    cases = CASES["encoders"]
+    cases = [case for case in CASES["encoders"] if not issubclass(case.cls, MultiInterestEncoder)]
+
+
+class TestMultiInterestEncoders(MultiInterestContract):
+    cases = [case for case in CASES["encoders"] if issubclass(case.cls, MultiInterestEncoder)]
 
 
 class TestTargetAttention(TargetAttentionContract):

@@ -7,6 +7,7 @@ from torchrec_ext.testing import (
     Case,
     EncoderContract,
     InteractionContract,
+    MultiInterestContract,
     ScorerContract,
     TargetAttentionContract,
 )
@@ -31,12 +32,14 @@ BREAKS = [
     (EncoderContract, "histories_without_an_event_are_finite", broken.DividesByTheLength),
     (EncoderContract, "lengths_of_either_width", broken.OneKindOfLengths),
     (EncoderContract, "times_may_be_given", broken.NoTimes),
+    (EncoderContract, "wrong_times_are_named", broken.TakesAnyTimes),
     (EncoderContract, "steps_equal_forward", broken.ForgetsTheFirst),
     (EncoderContract, "a_step_leaves_the_state_before_it_alone", broken.OverwritesItsState),
     (EncoderContract, "a_wrong_event_is_named", broken.ChecksNoEvent),
     (TargetAttentionContract, "an_empty_history_gives_zeros", broken.BiasOfNothing),
     (TargetAttentionContract, "padding_does_not_change_a_result", broken.SeesPadding),
     (TargetAttentionContract, "lengths_of_either_width", broken.TargetOneKindOfLengths),
+    (MultiInterestContract, "padding_does_not_change_an_interest", broken.SeesPaddingTwice),
     (ScorerContract, "shared_candidates_score_as_own_ones_do", broken.SharedScoresDiffer),
     (ScorerContract, "other_candidates_do_not_change_a_score", broken.OverAllCandidates),
     (ScorerContract, "an_index_gives_the_same_scores", broken.WrongIndexVectors),
@@ -51,7 +54,7 @@ def test_a_broken_promise_is_found(contract, promise, cls):
 
 
 def test_every_promise_has_a_breaker():
-    contracts = (InteractionContract, EncoderContract, TargetAttentionContract, ScorerContract)
+    contracts = {contract for contract, _, _ in BREAKS}
     promises = {n.removeprefix("test_") for c in contracts for n in dir(c) if n.startswith("test_")}
     assert promises == {promise for _, promise, _ in BREAKS} | {"what_it_cannot_are_promises"}
 
@@ -62,6 +65,10 @@ class TestKeepsAll(InteractionContract):
 
 class TestKeepsAllTargetAttention(TargetAttentionContract):
     cases = [Case(broken.MeanTimesTarget, dim=8)]
+
+
+class TestKeepsAllInterests(MultiInterestContract):
+    cases = [Case(broken.Two, dim=8)]
 
 
 class TestExcused(InteractionContract):

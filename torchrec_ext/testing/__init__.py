@@ -14,6 +14,7 @@ from torchrec_ext.testing.encoder import EncoderContract
 from torchrec_ext.testing.head import HeadContract
 from torchrec_ext.testing.interaction import InteractionContract
 from torchrec_ext.testing.module import ModuleContract
+from torchrec_ext.testing.multi_interest import MultiInterestContract
 from torchrec_ext.testing.scorer import ScorerContract
 from torchrec_ext.testing.target_attention import TargetAttentionContract
 
@@ -23,6 +24,7 @@ __all__ = [
     "HeadContract",
     "InteractionContract",
     "ModuleContract",
+    "MultiInterestContract",
     "ScorerContract",
     "TargetAttentionContract",
 ]

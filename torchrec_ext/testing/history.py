@@ -1,0 +1,93 @@
+"""The promises of whatever reads histories by themselves: encoders of a state an event, or of interests."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from torchrec_ext.testing.case import Case
+from torchrec_ext.testing.module import ROWS, ModuleContract
+
+EVENTS = 6
+
+
+class HistoryContract(ModuleContract):
+    """What the contract tests of both kinds of encoders share; each case needs ``dim``."""
+
+    def draw(self, case: Case, rows: int = ROWS, seed: int = 1) -> tuple[Tensor, ...]:
+        generator = torch.Generator().manual_seed(seed)
+        events = torch.randn(rows, EVENTS, case.arguments["dim"], generator=generator)
+        return events, draw_lengths(rows)
+
+    def wrong(self, case: Case) -> list[tuple[str, tuple[Tensor, ...]]]:
+        events, lengths = self.draw(case)
+        return [
+            ("events_BTD", (torch.cat([events, events[:, :, :1]], dim=2), lengths)),
+            ("events_BTD", (events[:, 0], lengths)),
+            ("lengths_B", (events, lengths[:-1])),
+        ]
+
+    def test_histories_without_an_event_are_finite(self, case: Case) -> None:
+        """Also where no history of the batch has one, and backwards."""
+        module = case.build()
+        events, _ = self.draw(case)
+        events.requires_grad_()
+        for steps in (EVENTS, 1):
+            output = module(events[:, :steps], torch.zeros(ROWS, dtype=torch.int64))
+            assert output.isfinite().all()
+            if output.requires_grad:
+                wanted = [events, *module.parameters()]
+                for slope in torch.autograd.grad(output.sum(), wanted, allow_unused=True):
+                    assert slope is None or slope.isfinite().all()
+
+    def test_lengths_of_either_width(self, case: Case) -> None:
+        """TorchRec hands over int32 and int64 lengths alike."""
+        module = case.build().eval()
+        events, lengths = self.draw(case)
+        assert torch.equal(module(events, lengths.int()), module(events, lengths))
+
+    def test_times_may_be_given(self, case: Case) -> None:
+        """In seconds; an encoder may use them or not."""
+        module = case.build().eval()
+        inputs = self.draw(case)
+        output = module(*inputs, times_BT=draw_times(ROWS))
+        assert tuple(output.shape) == self.size(module, inputs)
+        assert self.real(output, inputs).isfinite().all()
+
+    def test_wrong_times_are_named(self, case: Case) -> None:
+        """Times of another shape than the events are refused, if the encoder uses them."""
+        module = case.build().eval()
+        events, lengths = self.draw(case)
+        times = draw_times(ROWS)
+        plain, timed = module(events, lengths), module(events, lengths, times_BT=times)
+        if torch.equal(self.real(plain, (events, lengths)), self.real(timed, (events, lengths))):
+            pytest.skip("it does not use times")
+        with pytest.raises(ValueError) as error:
+            module(events, lengths, times_BT=times[:, 1:])
+        message = str(error.value)
+        assert "times_BT" in message and str((ROWS, EVENTS - 1)) in message, message
+
+
+def draw_lengths(rows: int) -> Tensor:
+    """``(rows,)`` lengths of full, empty and short histories of at most ``EVENTS`` events."""
+    return torch.tensor([EVENTS, 0, 1, EVENTS - 2, 2])[torch.arange(rows) % 5]
+
+
+def draw_times(rows: int, events: int = EVENTS, seed: int = 6) -> Tensor:
+    """``(rows, events)`` float64 seconds that grow by a minute to a week, two events of one row at once."""
+    generator = torch.Generator().manual_seed(seed)
+    gaps = 60 * 10_080 ** torch.rand(rows, events, dtype=torch.float64, generator=generator)
+    gaps[:, events // 2] = 0
+    return 1e9 + gaps.round().cumsum(1)
+
+
+def refill_padding(events_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+    """The events with large noise where none is real, and the same with three more of noise."""
+    noise = torch.randn(events_BTD.shape, generator=torch.Generator().manual_seed(5))
+    real = real_positions(lengths_B, events_BTD.shape[1]).unsqueeze(2)
+    refilled = torch.where(real, events_BTD, noise * 100)
+    return refilled, torch.cat([refilled, noise[:, :3]], dim=1)
+
+
+def real_positions(lengths_B: Tensor, events: int) -> Tensor:
+    """``(B, events)`` bool, which of that many events are real."""
+    return torch.arange(events) < lengths_B.unsqueeze(1)
