@@ -57,6 +57,8 @@ class Settings:
     """Examples a step, split over the ranks; unless told 32 histories, or 2,048 events where each is one."""
     learning_rate: float = 2e-3
     """Of Adam, for everything but the sharded tables."""
+    warmup_steps: int | None = None
+    """Steps over which Adam's learning rate rises; unless told a tenth of all, at most 100."""
     table_learning_rate: float = 0.02
     """Of the fused row-wise Adagrad of the sharded tables."""
     weight_decay: float = 0.0
@@ -114,6 +116,7 @@ def main() -> None:
             candidates=settings.candidates,
             sampled=settings.sampled,
             learning_rate=settings.learning_rate,
+            warmup_steps=settings.warmup_steps,
             table_learning_rate=settings.table_learning_rate,
             weight_decay=settings.weight_decay,
             sharding=parse_pairs(settings.sharding, "sharding"),

@@ -22,6 +22,7 @@ class Inputs:
         candidate_fields: categorical side features of the candidates.
         candidate_dense: numeric side features of the candidates.
         every_position: whether training learns every next event of a history in one pass.
+        masked: share of the events of a history that training hides and learns; 0 hides none.
     """
 
     fields: tuple[str, ...] = ()
@@ -31,6 +32,12 @@ class Inputs:
     candidate_fields: tuple[str, ...] = ()
     candidate_dense: tuple[str, ...] = ()
     every_position: bool = False
+    masked: float = 0.0
+
+    @property
+    def label_an_event(self) -> bool:
+        """Whether training has a label for each event of the histories, not one for each example."""
+        return self.every_position or self.masked > 0
 
 
 @dataclass
@@ -48,7 +55,8 @@ class Batch:
         candidate_lengths: for each candidate side feature the (C,) int64 number of ids of a candidate.
         candidate_dense: (C, m) float32 numeric features of the candidates, or None.
         labels: ranking: (B, tasks) float32; retrieval: (N,) int64 place of the target among the
-            candidates, -1 where there is none, N being the flat history positions or B.
+            candidates, -1 where there is none, N being the flat history positions or B. Where the
+            model hides events, those with a label are hidden.
         weights: weight of each label, or None for ones.
         log_q: (C,) float32 log-probability that a candidate is among the candidates, or None for zeros.
         total: float64 scalar, summed weight of the labels of the global batch over all ranks.

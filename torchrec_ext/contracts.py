@@ -84,8 +84,7 @@ class MaskedEncoder(SequenceEncoder):
     """An encoder that sees both sides of an event, and learns by filling in events that are hidden.
 
     Training hides a share of a window's events and learns each from its state. The query of a user is
-    the state of one hidden event put after the newest, so that T may be one more than the model's
-    ``max_length``. ``causal`` is False.
+    the state of one hidden event put after the newest. ``causal`` is False.
     """
 
     masked_share: float

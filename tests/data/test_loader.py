@@ -27,10 +27,10 @@ class Numbers:
     def sizes(self):
         return self.lengths
 
-    def weight(self, chosen):
+    def weight(self, chosen, salt):
         return float(self.lengths[chosen].sum())
 
-    def batch(self, chosen, total, rng):
+    def batch(self, chosen, total, rng, salt):
         return chosen.tolist(), total, rng.random()
 
 

@@ -151,7 +151,7 @@ def test_every_position_is_the_newest_state_of_its_prefix(train, encoder):
     rng = np.random.default_rng(0)
     at_once = NextEvents(train, model.inputs, drawn).batch(np.arange(60), 1.0, rng)
     fields_BFD, sequences = model.embeddings(at_once)
-    queries_ND = model.query_tower(fields_BFD, sequences, at_once, every_position=True)
+    queries_ND = model.query_tower(fields_BFD, sequences, at_once, an_event=True)
     prefixes = LastEvents(train, model.inputs, drawn)
     has_history = prefixes.sizes() > 0
     one_each = prefixes.batch(np.flatnonzero(has_history), 1.0, rng)

@@ -49,17 +49,20 @@ class LabelledEvents:
         """(n,) int64 zeros: examples are shuffled without regard to their histories."""
         return np.zeros(len(self.labels), np.int64)
 
-    def weight(self, chosen: np.ndarray) -> float:
+    def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
         """Number of examples."""
         return float(len(chosen))
 
-    def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator | None = None) -> Batch:
+    def batch(
+        self, chosen: np.ndarray, total: float, rng: np.random.Generator | None = None, salt: int = 0
+    ) -> Batch:
         """The batch of these examples.
 
         Args:
             chosen: (B,) int64 numbers of examples.
             total: see :attr:`Batch.total <torchrec_ext.batch.Batch>`.
             rng: not used, since nothing is sampled.
+            salt: not used, since nothing is hidden.
         """
         return self.batcher.pairs(
             self.users[chosen],

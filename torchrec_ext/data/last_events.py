@@ -52,17 +52,18 @@ class LastEvents:
         """(n,) int64 length of each history, at most the longest that is kept."""
         return self.events - self._starts(self.events)
 
-    def weight(self, chosen: np.ndarray) -> float:
+    def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
         """Number of examples."""
         return float(len(chosen))
 
-    def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator) -> Batch:
+    def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
         """The batch of these events.
 
         Args:
             chosen: (B,) int64 numbers of examples.
             total: see :attr:`Batch.total <torchrec_ext.batch.Batch>`.
             rng: of the candidates' sample.
+            salt: not used, since nothing is hidden.
         """
         events = self.events[chosen]
         targets = self.log.items[events]

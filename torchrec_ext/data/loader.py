@@ -19,11 +19,18 @@ class Examples(Protocol):
     def sizes(self) -> np.ndarray:
         """(n,) int64 events each example costs, by which batches are bucketed."""
 
-    def weight(self, chosen: np.ndarray) -> float:
-        """Summed weight of the labels of the chosen examples."""
+    def weight(self, chosen: np.ndarray, salt: int) -> float:
+        """Summed weight of the labels of the chosen examples in the step of this salt."""
 
-    def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator) -> Batch:
-        """The batch of the chosen examples; ``total`` is the weight of the global batch."""
+    def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int) -> Batch:
+        """The batch of the chosen examples.
+
+        Args:
+            chosen: (B,) int64 numbers of examples.
+            total: weight of the global batch.
+            rng: of what each rank draws for itself.
+            salt: of what is drawn of an example, whichever rank has it.
+        """
 
 
 class Loader:
@@ -96,7 +103,8 @@ class Loader:
             # every world_size-th, since neighbours are of like size
             share = whole[self.rank :: self.world_size]
             rng = np.random.default_rng((self.seed, epoch, step, self.rank, 1))
-            yield self.examples.batch(share, self.examples.weight(whole), rng)
+            salt = int(np.random.SeedSequence((self.seed, epoch, step, 2)).generate_state(1, np.uint64)[0])
+            yield self.examples.batch(share, self.examples.weight(whole, salt), rng, salt)
 
     def _order(self, epoch: int) -> list[np.ndarray]:
         """The examples of each global batch."""

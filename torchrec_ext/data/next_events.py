@@ -6,8 +6,8 @@ from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batches import Batcher
 from torchrec_ext.data.candidates import Candidates, places
 from torchrec_ext.data.dataset import Dataset
-from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.slices import offsets_of, slice_positions
+from torchrec_ext.data.windows import cut_windows
 from torchrec_ext.errors import InputError
 
 
@@ -39,7 +39,7 @@ class NextEvents:
         self.log = train.events
         self.batcher = Batcher(train.preparation, self.log, inputs)
         self.candidates = candidates
-        users, starts, ends = _windows(self.log, inputs.max_length)
+        users, starts, ends = cut_windows(self.log, inputs.max_length, spare=1)
         known = offsets_of(self.log.items > 0)
         useful = known[ends + 1] > known[starts + 1]  # a window of unknown targets teaches nothing
         self.users, self.starts, self.ends = users[useful], starts[useful], ends[useful]
@@ -53,17 +53,18 @@ class NextEvents:
         """(n,) int64 length of each window."""
         return self.ends - self.starts
 
-    def weight(self, chosen: np.ndarray) -> float:
+    def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
         """Number of known targets in these windows."""
         return float((self._targets(chosen) > 0).sum())
 
-    def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator) -> Batch:
+    def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
         """The batch of these windows; ``labels`` are those of the flat events of the histories.
 
         Args:
             chosen: (B,) int64 numbers of windows.
             total: see :attr:`Batch.total <torchrec_ext.batch.Batch>`.
             rng: of the candidates' sample.
+            salt: not used, since nothing is hidden.
         """
         targets = self._targets(chosen)
         rows, log_q = self.candidates.draw(targets, rng)
@@ -79,13 +80,3 @@ class NextEvents:
 
     def _targets(self, chosen: np.ndarray) -> np.ndarray:
         return self.log.items[slice_positions(self.starts[chosen] + 1, self.ends[chosen] + 1)]
-
-
-def _windows(log: EventLog, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """User, start and end of input slices that hold each event but a user's last one exactly once."""
-    inputs = np.maximum(np.diff(log.offsets) - 1, 0)
-    windows = -(-inputs // length)
-    users = np.repeat(np.arange(len(inputs)), windows)
-    following = np.cumsum(windows)[users] - 1 - np.arange(len(users))  # windows of the user after this one
-    ends = log.offsets[users] + inputs[users] - following * length
-    return users, log.recent(users, ends, length), ends

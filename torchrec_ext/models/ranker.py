@@ -10,10 +10,9 @@ from torchrec.sparse.jagged_tensor import JaggedTensor
 from torchrec_ext import contracts, plugins
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.checks import expect_at_least
-from torchrec_ext.contracts import Interaction, TargetAttention
+from torchrec_ext.contracts import Head, Interaction, SupervisedTargetAttention, TargetAttention
 from torchrec_ext.embeddings import Embeddings, pad_history
 from torchrec_ext.errors import InputError
-from torchrec_ext.heads import SingleHead
 from torchrec_ext.schema import Schema
 
 
@@ -32,6 +31,7 @@ class Ranker(contracts.Ranker):
             ``out_dim`` of one's own; or None, where the interaction's output is the logit.
         tasks: number of logits.
         max_length: newest events of a history that target attention reads.
+        head: from the over arch to the logits: an instance, a class or a name such as ``"mmoe"``.
 
     Raises:
         InputError: for an unknown feature or name, or an interaction whose output is no logit.
@@ -56,6 +56,7 @@ class Ranker(contracts.Ranker):
         over_arch: Sequence[int] | nn.Module | None = (64,),
         tasks: int = 1,
         max_length: int = 50,
+        head: Head | type[Head] | str = "single",
     ) -> None:
         super().__init__()
         expect_at_least(1, dim=dim, tasks=tasks, max_length=max_length)
@@ -85,7 +86,7 @@ class Ranker(contracts.Ranker):
             raise InputError("fields is empty; name at least one feature, or give a target_attention")
         crossed = plugins.make("interactions", interaction, num_fields=count, dim=dim)
         self.embeddings = Embeddings(schema, dim, self.inputs)
-        self.arch = Arch(dim, self.inputs, crossed, attention, over_arch, tasks)
+        self.arch = Arch(dim, self.inputs, crossed, attention, over_arch, head, tasks)
 
     @property
     def interaction(self) -> Interaction:
@@ -102,6 +103,11 @@ class Ranker(contracts.Ranker):
         """What stands above the interaction, as it was given."""
         return self.arch.over if self.arch.own else self.arch.hidden
 
+    @property
+    def head(self) -> Head | str:
+        """What gives the logits; without an over arch there is none."""
+        return self.arch.head if isinstance(self.arch.head, Head) else "single"
+
     def forward(self, batch: Batch) -> Tensor:
         """A batch of B pairs to ``(B, tasks)`` logits; a collective call."""
         fields_BFD, sequences = self.embeddings(batch)
@@ -116,7 +122,8 @@ class Arch(nn.Module):
         inputs: what the batches hold.
         interaction: of the field vectors.
         attention: of the item and the history, or None.
-        over_arch: see :class:`Ranker`, as ``tasks``.
+        over_arch: see :class:`Ranker`, as ``head`` and ``tasks``.
+        head: to the logits.
         tasks: number of logits.
     """
 
@@ -127,6 +134,7 @@ class Arch(nn.Module):
         interaction: Interaction,
         attention: TargetAttention | None,
         over_arch: Sequence[int] | nn.Module | None,
+        head: Head | type[Head] | str,
         tasks: int,
     ) -> None:
         super().__init__()
@@ -138,22 +146,46 @@ class Arch(nn.Module):
         self.interaction = interaction
         self.own = isinstance(over_arch, nn.Module)
         self.hidden = None if over_arch is None or isinstance(over_arch, nn.Module) else tuple(over_arch)
-        self.over, self.head = _above(interaction.out_dim, over_arch, tasks)
+        self.over, self.head = _above(interaction.out_dim, over_arch, head, tasks)
 
     def forward(self, fields_BFD: Tensor | None, sequences: dict[str, JaggedTensor], dense: Tensor) -> Tensor:
+        if self.attention is None:
+            return self._logits(fields_BFD, dense)
+        target_BD, events_BTD, lengths_B = self._history(sequences)
+        return self._logits(fields_BFD, dense, target_BD, self.attention(target_BD, events_BTD, lengths_B))
+
+    def forward_and_loss(
+        self, fields_BFD: Tensor | None, sequences: dict[str, JaggedTensor], dense: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The logits, and the loss that a :class:`SupervisedTargetAttention` brings."""
+        assert isinstance(self.attention, SupervisedTargetAttention)
+        target_BD, events_BTD, lengths_B = self._history(sequences)
+        interest_BH, loss = self.attention.forward_and_loss(target_BD, events_BTD, lengths_B)
+        return self._logits(fields_BFD, dense, target_BD, interest_BH), loss
+
+    def _history(self, sequences: dict[str, JaggedTensor]) -> tuple[Tensor, Tensor, Tensor]:
+        return sequences["candidates"].values(), *pad_history(sequences["history"], self.max_length)
+
+    def _logits(
+        self,
+        fields_BFD: Tensor | None,
+        dense: Tensor,
+        target_BD: Tensor | None = None,
+        interest_BH: Tensor | None = None,
+    ) -> Tensor:
         parts = [] if fields_BFD is None else [fields_BFD]
         if self.dense_arch is not None:
             parts.append(self.dense_arch(dense)[:, None])
-        if self.attention is not None:
-            target_BD = sequences["candidates"].values()
-            events_BTD, lengths_B = pad_history(sequences["history"], self.max_length)
-            interest_BD = self.project(self.attention(target_BD, events_BTD, lengths_B))
-            parts += [target_BD[:, None], interest_BD[:, None]]
+        if target_BD is not None and interest_BH is not None:
+            parts += [target_BD[:, None], self.project(interest_BH)[:, None]]
         return self.head(self.over(self.interaction(torch.cat(parts, 1))))
 
 
 def _above(
-    width: int, over_arch: Sequence[int] | nn.Module | None, tasks: int
+    width: int,
+    over_arch: Sequence[int] | nn.Module | None,
+    head: Head | type[Head] | str,
+    tasks: int,
 ) -> tuple[nn.Module, nn.Module]:
     """Over arch and head over an interaction of that width."""
     if over_arch is None:
@@ -162,6 +194,8 @@ def _above(
                 f"over_arch is None, so the interaction's output must be the {tasks} logit(s), "
                 f"but it is {width} wide; give over_arch=() for a linear head"
             )
+        if head != "single":
+            raise InputError("over_arch is None, so there is no head; give over_arch=() for one")
         return nn.Identity(), nn.Identity()
     if isinstance(over_arch, nn.Module):
         out = getattr(over_arch, "out_dim", None)
@@ -169,7 +203,6 @@ def _above(
             raise InputError(
                 f"over_arch {type(over_arch).__name__} lacks out_dim, the width of its output; set it"
             )
-        return over_arch, SingleHead(out, tasks)
-    if not over_arch:
-        return nn.Identity(), SingleHead(width, tasks)
-    return MLP(width, list(over_arch)), SingleHead(over_arch[-1], tasks)
+        return over_arch, plugins.make("heads", head, in_dim=out, tasks=tasks)
+    over = MLP(width, list(over_arch)) if over_arch else nn.Identity()
+    return over, plugins.make("heads", head, in_dim=over_arch[-1] if over_arch else width, tasks=tasks)

@@ -2,15 +2,17 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torchrec.sparse.jagged_tensor import JaggedTensor
 
 from torchrec_ext.batch import Batch, Inputs
-from torchrec_ext.contracts import SequenceEncoder
+from torchrec_ext.contracts import MaskedEncoder, MultiInterestEncoder, SequenceEncoder
 from torchrec_ext.embeddings import last_state, pad_history
+from torchrec_ext.padding import real_events
 
 
 class QueryTower(nn.Module):
-    """User fields, numbers and a history to one query vector, or to one for each event of the history.
+    """User fields, numbers and a history to one query vector, several interests, or one an event.
 
     Args:
         dim: D, width of the looked-up vectors and of the query.
@@ -18,9 +20,11 @@ class QueryTower(nn.Module):
         encoder: of the history, or None.
     """
 
-    def __init__(self, dim: int, inputs: Inputs, encoder: SequenceEncoder | None) -> None:
+    def __init__(
+        self, dim: int, inputs: Inputs, encoder: SequenceEncoder | MultiInterestEncoder | None
+    ) -> None:
         super().__init__()
-        self.max_length = inputs.max_length
+        self.inputs = inputs
         self.encoder = encoder
         beside = dim * len(inputs.fields) + len(inputs.dense)
         width = beside + (encoder.out_dim if encoder is not None else 0)
@@ -32,25 +36,51 @@ class QueryTower(nn.Module):
         fields_BFD: Tensor | None,
         sequences: dict[str, JaggedTensor],
         batch: Batch,
-        every_position: bool,
+        an_event: bool = False,
     ) -> Tensor:
         """Looked-up vectors to queries.
 
+        Args:
+            fields_BFD: pooled fields, or None.
+            sequences: vectors of each key.
+            batch: that they were looked up for.
+            an_event: gives a query for each event of the histories that has a label, to learn it from.
+
         Returns:
-            ``(B, D)``, or if ``every_position`` ``(N, D)`` for the N flat events of the histories.
+            ``(B, D)``, ``(B, K, D)`` of K interests, or if ``an_event`` ``(N, D)`` for the N labelled events.
         """
         beside = [batch.dense] if batch.dense.shape[1] else []
         if fields_BFD is not None:
             beside.insert(0, fields_BFD.flatten(1))
         if self.encoder is None:
             return self.project(torch.cat(beside, 1))
-        events_BTD, lengths_B = pad_history(sequences["history"], self.max_length)
-        states_BTH = self.encoder(events_BTD, lengths_B, _times(batch, lengths_B, events_BTD.shape[1]))
-        if not every_position:
-            return self.project(torch.cat([last_state(states_BTH, lengths_B), *beside], 1))
-        real_BT = torch.arange(states_BTH.shape[1], device=states_BTH.device) < lengths_B[:, None]
-        spread = [b.repeat_interleave(lengths_B, 0) for b in beside]
-        return self.project(torch.cat([states_BTH[real_BT], *spread], 1))
+        if not an_event:
+            states = self._newest(sequences["history"], batch)
+            spread = (
+                [b[:, None].expand(-1, states.shape[1], -1) for b in beside] if states.dim() == 3 else beside
+            )
+            return self.project(torch.cat([states, *spread], -1))
+        assert batch.labels is not None
+        events_BTD, lengths_B = pad_history(sequences["history"], self.inputs.max_length)
+        real_BT = real_events(events_BTD, lengths_B)
+        labelled_BT = real_BT.masked_scatter(real_BT, batch.labels >= 0)
+        given = (events_BTD, lengths_B, _times(batch, real_BT))
+        hidden = (labelled_BT,) if isinstance(self.encoder, MaskedEncoder) else ()
+        states_NH = self.encoder(*given, *hidden)[labelled_BT]
+        rows_N = labelled_BT.nonzero()[:, 0]
+        return self.project(torch.cat([states_NH, *(b[rows_N] for b in beside)], 1))
+
+    def _newest(self, history: JaggedTensor, batch: Batch) -> Tensor:
+        """``(B, H)`` state after all events, or ``(B, K, H)`` interests."""
+        assert self.encoder is not None
+        room = 1 if isinstance(self.encoder, MaskedEncoder) else 0
+        events_BTD, lengths_B = pad_history(history, max(self.inputs.max_length - room, 1))
+        times_BT = _times(batch, real_events(events_BTD, lengths_B))
+        if isinstance(self.encoder, MaskedEncoder):
+            events_BTD, lengths_B, times_BT, hidden_BT = _one_more(events_BTD, lengths_B, times_BT)
+            return last_state(self.encoder(events_BTD, lengths_B, times_BT, hidden_BT), lengths_B)
+        states = self.encoder(events_BTD, lengths_B, times_BT)
+        return states if isinstance(self.encoder, MultiInterestEncoder) else last_state(states, lengths_B)
 
 
 class ItemTower(nn.Module):
@@ -85,9 +115,18 @@ def _segment_means(values_SD: Tensor, lengths_C: Tensor) -> Tensor:
     return sums / lengths_C.clamp(min=1).unsqueeze(1)
 
 
-def _times(batch: Batch, lengths_B: Tensor, events: int) -> Tensor | None:
-    """``(B, events)`` float64 seconds, or None; fbgemm pads no float64, and float32 cannot tell a minute."""
+def _times(batch: Batch, real_BT: Tensor) -> Tensor | None:
+    """``(B, T)`` float64 seconds, or None; fbgemm pads no float64, and float32 cannot tell a minute."""
     if batch.history_times is None:
         return None
-    real_BT = torch.arange(events, device=lengths_B.device) < lengths_B[:, None]
     return batch.history_times.new_zeros(real_BT.shape).masked_scatter(real_BT, batch.history_times)
+
+
+def _one_more(
+    events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """Histories with one hidden event after the newest, and where it is."""
+    events_BTD = pad(events_BTD, (0, 0, 0, 1))
+    times_BT = None if times_BT is None else pad(times_BT, (0, 1))
+    hidden_BT = real_events(events_BTD, lengths_B + 1) & ~real_events(events_BTD, lengths_B)
+    return events_BTD, lengths_B + 1, times_BT, hidden_BT

@@ -7,15 +7,21 @@ from torch import Tensor
 from torchrec_ext import contracts, plugins
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.checks import expect_at_least
-from torchrec_ext.contracts import Scorer, SequenceEncoder
+from torchrec_ext.contracts import MaskedEncoder, MultiInterestEncoder, Scorer, SequenceEncoder
 from torchrec_ext.embeddings import Embeddings
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.towers import ItemTower, QueryTower
 from torchrec_ext.schema import Entity, Schema
 
+Encoder = SequenceEncoder | MultiInterestEncoder
+
 
 class TwoTower(contracts.Retriever):
     """A retriever of a query tower and an item tower over sharded tables.
+
+    How the history is learnt follows from the encoder: a causal one every next event in one pass, one
+    that hides events those, any other one each event from what came before it. Of several interests an
+    item's best score counts.
 
     The history is read through the item table, which the candidates share. Without an encoder and
     without fields the user's own vector is the query: matrix factorisation.
@@ -46,7 +52,7 @@ class TwoTower(contracts.Retriever):
         self,
         schema: Schema,
         dim: int = 64,
-        encoder: SequenceEncoder | type[SequenceEncoder] | str | None = None,
+        encoder: Encoder | type[Encoder] | str | None = None,
         query_fields: Sequence[str] = (),
         item_fields: Sequence[str] = (),
         max_length: int = 200,
@@ -56,13 +62,14 @@ class TwoTower(contracts.Retriever):
         expect_at_least(1, dim=dim, max_length=max_length)
         self.schema = schema
         self.dim = dim
-        made: SequenceEncoder | None = None if encoder is None else plugins.make("encoders", encoder, dim=dim)
+        made: Encoder | None = None if encoder is None else plugins.make("encoders", encoder, dim=dim)
         self.query_fields = tuple(query_fields) if made is not None or query_fields else ("user",)
         self.item_fields = tuple(item_fields)
         self.max_length = max_length
         self.scorer: Scorer = plugins.make("scorers", "dot" if scorer is None else scorer, dim=dim)
         fields, dense = _chosen(schema, self.query_fields, ("user", "context"), "query_fields")
         candidate_fields, candidate_dense = _chosen(schema, self.item_fields, ("item",), "item_fields")
+        sequence = made if isinstance(made, SequenceEncoder) else None
         in_context = {*schema.features_of("context"), *schema.dense_of("context")}
         self.inputs = Inputs(
             fields=fields,
@@ -72,21 +79,27 @@ class TwoTower(contracts.Retriever):
             candidate_fields=candidate_fields,
             candidate_dense=candidate_dense,
             # the context is that of one target, so each target is an example of its own
-            every_position=made is not None and made.causal and not in_context & {*fields, *dense},
+            every_position=sequence is not None and sequence.causal and not in_context & {*fields, *dense},
+            masked=made.masked_share if isinstance(made, MaskedEncoder) else 0.0,
         )
+        if self.inputs.masked and in_context & {*fields, *dense}:
+            raise InputError(
+                f"query_fields names {', '.join(sorted(in_context & {*fields, *dense}))}, the context of one "
+                f"target, but {type(made).__name__} learns several hidden events at once; leave it out"
+            )
         self.embeddings = Embeddings(schema, dim, self.inputs)
         self.query_tower = QueryTower(dim, self.inputs, made)
         self.item_tower = ItemTower(dim, self.inputs)
 
     @property
-    def encoder(self) -> SequenceEncoder | None:
+    def encoder(self) -> Encoder | None:
         """The encoder of the history, which the query tower holds."""
         return self.query_tower.encoder
 
     def encode_queries(self, batch: Batch) -> Tensor:
         """Users of a batch to ``(B, D)`` query vectors; a collective call."""
         fields_BFD, sequences = self.embeddings(batch)
-        return self.query_tower(fields_BFD, sequences, batch, False)
+        return self.query_tower(fields_BFD, sequences, batch)
 
     def encode_items(self, batch: Batch) -> Tensor:
         """Candidates of a batch to ``(C, D)`` item vectors; a collective call."""

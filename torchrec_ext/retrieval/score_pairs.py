@@ -71,6 +71,7 @@ def _scores(
         logits = model(on_device(batcher.pairs(users, ends, items, context), model))
         return logits[:, 0].float().sigmoid()
     assert isinstance(model, contracts.Retriever)
-    queries_BD = model.encode_queries(on_device(batcher.queries(users, ends, context), model))
-    items_BD = model.encode_items(on_device(batcher.items(items), model))
-    return model.scorer(queries_BD, items_BD[:, None]).squeeze(1).float()
+    queries = model.encode_queries(on_device(batcher.queries(users, ends, context), model))
+    items_B1D = model.encode_items(on_device(batcher.items(items), model))[:, None]
+    interests = queries.unbind(1) if queries.dim() == 3 else [queries]
+    return torch.cat([model.scorer(interest_BD, items_B1D) for interest_BD in interests], 1).amax(1).float()

@@ -19,6 +19,7 @@ from torchrec_ext.metrics import BinaryReport
 from torchrec_ext.training.even_batch import even_batch
 from torchrec_ext.training.progress import Progress
 from torchrec_ext.training.run_state import RunState
+from torchrec_ext.training.warm_up import WarmUp
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Epoch:
         on_step: is told each step's number and loss.
         checkpoint_every: steps between calls of ``save``, or None.
         save: saves where the run stands.
+        warm_up: sets the learning rate of each step.
     """
 
     pipeline: TrainPipelineSparseDist | TrainPipelineBase
@@ -46,6 +48,7 @@ class Epoch:
     on_step: Callable[[int, float], None] | None
     checkpoint_every: int | None
     save: Callable[[], None]
+    warm_up: WarmUp
 
 
 def train_epoch(epoch: Epoch, state: RunState) -> dict[str, Any]:
@@ -73,6 +76,7 @@ def train_epoch(epoch: Epoch, state: RunState) -> dict[str, Any]:
     while state.step < state.steps:
         step = state.epoch * state.steps + state.step
         _seed_dropout(state.seed, step, epoch.group.rank)
+        epoch.warm_up.at(step)
         loss, predictions = epoch.pipeline.progress(feed)
         labels, count = feed.finish()
         value = _global(loss, epoch.group.world_size)

@@ -17,6 +17,7 @@ from torchrec_ext import contracts
 from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.candidates import Candidates, Kind
 from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.hidden_events import HiddenEvents
 from torchrec_ext.data.labelled_events import LabelledEvents
 from torchrec_ext.data.last_events import LastEvents
 from torchrec_ext.data.loader import Examples, Loader
@@ -31,6 +32,7 @@ from torchrec_ext.training.keeper import Keeper
 from torchrec_ext.training.optimizers import make_optimizer
 from torchrec_ext.training.progress import Progress
 from torchrec_ext.training.run_state import RunState, resume_run
+from torchrec_ext.training.warm_up import WarmUp
 from torchrec_ext.training.watch import Watch
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -48,6 +50,7 @@ def fit(
     positive: float = 4.0,
     table_learning_rate: float = 0.02,
     learning_rate: float = 2e-3,
+    warmup_steps: int | None = None,
     weight_decay: float = 0.0,
     sharding: Mapping[str, str] | None = None,
     precision: str = "float32",
@@ -74,13 +77,15 @@ def fit(
         valid: the events to validate on; None trains all epochs and keeps the last.
         epochs: at most so many.
         global_batch_size: examples a step over all ranks; None takes 32 histories where every next
-            event of one is learnt, else 2,048 events.
+            event of one, or hidden ones, are learnt, else 2,048 events.
         candidates: of the softmax: ``catalogue``, ``sampled`` or ``in_batch``; None takes the whole
-            catalogue up to 50,000 items, a sample beyond.
+            catalogue up to 50,000 items, a sample beyond or where the scorer is no dot product.
         sampled: draws a step, for ``sampled``.
         positive: least rating of an interested user, for a ranker.
         table_learning_rate: of the fused row-wise Adagrad.
         learning_rate: of AdamW.
+        warmup_steps: over which AdamW's learning rate rises linearly; None takes a tenth of all steps, at
+            most 100, where a label is learnt from each event of a history, else none.
         weight_decay: of AdamW.
         sharding: table -> sharding type; the planner chooses for the others.
         precision: ``float32`` or ``bfloat16`` (autocast) of a retriever's dense part.
@@ -106,8 +111,9 @@ def fit(
     """
     expect_at_least(1, epochs=epochs, patience=patience, keep=keep)
     expect_at_least(
-        0, learning_rate=learning_rate, table_learning_rate=table_learning_rate, weight_decay=weight_decay
-    )
+        0, learning_rate=learning_rate, table_learning_rate=table_learning_rate, weight_decay=weight_decay,
+        warmup_steps=warmup_steps or 0,
+    )  # fmt: skip
     if checkpoint_every is not None:
         expect_at_least(1, checkpoint_every=checkpoint_every)
     if output is None and (resume or checkpoint_every):
@@ -134,6 +140,9 @@ def fit(
     )  # fmt: skip
     initialise_tables(model, seed)
     optimizer = make_optimizer(dmp, learning_rate, weight_decay)
+    an_event = not isinstance(model, contracts.Ranker) and inputs_of(model).label_an_event
+    gently = min(100, epochs * len(loader) // 10) if an_event else 0
+    warm_up = WarmUp(optimizer, gently if warmup_steps is None else warmup_steps)
     state = RunState(seed, size, len(loader))
     if run is not None and going_on:
         state = resume_run(run, model, optimizer, train.preparation, state)
@@ -148,7 +157,7 @@ def fit(
     with Progress(run, group.first, progress, _name(model), state.history) as told:
         epoch = Epoch(
             _pipeline(dmp, optimizer, group), loader, inputs_of(model), group, told,
-            isinstance(model, contracts.Ranker), on_step, checkpoint_every, save,
+            isinstance(model, contracts.Ranker), on_step, checkpoint_every, save, warm_up,
         )  # fmt: skip
         while state.epoch < epochs and state.bad < patience:
             told.start_epoch(state.epoch, epochs, state.steps, state.step)
@@ -180,9 +189,11 @@ def _examples(
         return LabelledEvents(train, train, model.inputs, positive), events
     items = len(train.preparation.vocabularies["item"]) - 1
     counts = np.bincount(train.events.items, minlength=items + 1)[1:]
-    drawn = Candidates(candidates or ("catalogue" if items <= 50_000 else "sampled"), counts, sampled)
-    if model.inputs.every_position:
-        return NextEvents(train, model.inputs, drawn), 32 if size is None else size
+    few = items <= 50_000 and model.scorer.indexable
+    drawn = Candidates(candidates or ("catalogue" if few else "sampled"), counts, sampled)
+    if model.inputs.label_an_event:
+        examples = HiddenEvents if model.inputs.masked else NextEvents
+        return examples(train, model.inputs, drawn), 32 if size is None else size
     return LastEvents(train, model.inputs, drawn), events
 
 

@@ -1,0 +1,101 @@
+"""HiddenEvents: some events of a window hidden, to be told from those around them."""
+
+import numpy as np
+
+from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.data.batches import Batcher
+from torchrec_ext.data.candidates import Candidates, places
+from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.slices import offsets_of, slice_positions
+from torchrec_ext.data.windows import cut_windows
+from torchrec_ext.errors import InputError
+
+
+class HiddenEvents:
+    """Windows of histories, of whose events a share is hidden, other ones in each epoch.
+
+    For encoders that see both sides of an event (a cloze: "BERT4Rec: Sequential Recommendation with
+    Bidirectional Encoder Representations from Transformer", Sun et al. 2019, section 3.6). Which events
+    are hidden is a function of the salt and the event alone, so that it is the same on any number of
+    ranks. A window of which chance hides none has its newest event hidden. A history longer than
+    ``inputs.max_length`` is cut into windows, of which the first may be shorter than the others.
+
+    Args:
+        train: the training part.
+        inputs: what the model wants; ``max_length`` is the longest window, ``masked`` the share.
+        candidates: what competes with the hidden items.
+
+    Raises:
+        InputError: if no item is known.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import leave_last_out, read_events
+        >>> events = read_events(pd.DataFrame({"user": [1] * 7, "item": list("abcdefg")}))
+        >>> train, valid, test = leave_last_out(events)  # a, b, c, d, e are for training
+        >>> inputs = Inputs(max_length=9, masked=0.4)
+        >>> examples = HiddenEvents(train, inputs, Candidates("catalogue", np.ones(7)))
+        >>> one = np.array([0])
+        >>> examples.batch(one, examples.weight(one, salt=6), np.random.default_rng(0), salt=6).labels
+        tensor([-1, -1, -1,  3,  4])
+    """
+
+    def __init__(self, train: Dataset, inputs: Inputs, candidates: Candidates) -> None:
+        self.log = train.events
+        self.share = inputs.masked
+        self.batcher = Batcher(train.preparation, self.log, inputs)
+        self.candidates = candidates
+        users, starts, ends = cut_windows(self.log, inputs.max_length)
+        known = offsets_of(self.log.items > 0)
+        useful = known[ends] > known[starts]
+        self.users, self.starts, self.ends = users[useful], starts[useful], ends[useful]
+        if not len(self.starts):
+            raise InputError(f"no user of the {train.name} part has a known item: there is nothing to learn")
+
+    def sizes(self) -> np.ndarray:
+        """(n,) int64 length of each window."""
+        return self.ends - self.starts
+
+    def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
+        """Number of hidden known items in these windows."""
+        return float((self._targets(chosen, salt) > 0).sum())
+
+    def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
+        """The batch of these windows; ``labels`` are -1 where an event is not hidden.
+
+        Args:
+            chosen: (B,) int64 numbers of windows.
+            total: see :attr:`Batch.total <torchrec_ext.batch.Batch>`.
+            rng: of the candidates' sample.
+            salt: of what is hidden.
+        """
+        targets = self._targets(chosen, salt)
+        rows, log_q = self.candidates.draw(targets, rng)
+        return self.batcher.batch(
+            self.users[chosen],
+            self.starts[chosen],
+            self.ends[chosen],
+            candidates=rows,
+            labels=places(targets, rows),
+            log_q=log_q,
+            total=total,
+        )
+
+    def _targets(self, chosen: np.ndarray, salt: int) -> np.ndarray:
+        """(N,) item row of each hidden event of the windows, 0 for the others."""
+        starts, ends = self.starts[chosen], self.ends[chosen]
+        positions = slice_positions(starts, ends)
+        hidden = _uniform(positions, salt) < self.share
+        offsets = offsets_of(ends - starts)
+        counts = offsets_of(hidden)[offsets]
+        hidden[offsets[1:][counts[1:] == counts[:-1]] - 1] = True
+        return np.where(hidden, self.log.items[positions], 0)
+
+
+def _uniform(numbers: np.ndarray, salt: int) -> np.ndarray:
+    """(n,) float64 in [0, 1), a function of each number and the salt (SplitMix64, Steele et al. 2014)."""
+    mixed = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    return (mixed >> np.uint64(11)) * 2.0**-53
