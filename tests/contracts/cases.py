@@ -2,7 +2,13 @@
 
 from torchrec_ext.encoders import GRU, MeanPool, NextItNet, SASRec
 from torchrec_ext.heads import SingleHead
-from torchrec_ext.interactions import ConcatInteraction, ConvolutionInteraction, DotInteraction
+from torchrec_ext.interactions import (
+    ConcatInteraction,
+    ConvolutionInteraction,
+    DotInteraction,
+    FactorizationMachine,
+    MLPInteraction,
+)
 from torchrec_ext.scorers import CosineScorer, DotScorer
 from torchrec_ext.testing import Case
 
@@ -13,6 +19,9 @@ CASES: dict[str, list[Case]] = {
         Case(ConvolutionInteraction, num_fields=3, dim=8, filters=4, kernel_size=3, channels="fields"),
         Case(DotInteraction, num_fields=2, dim=8),
         Case(DotInteraction, num_fields=4, dim=8, keep_fields=1, own_products=True),
+        Case(FactorizationMachine, num_fields=3, dim=8),
+        Case(FactorizationMachine, num_fields=3, dim=8, pooled=False),
+        Case(MLPInteraction, num_fields=3, dim=8, hidden=[16, 8], dropout=0.2),
     ],
     "encoders": [
         Case(GRU, dim=8),
