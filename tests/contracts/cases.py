@@ -1,22 +1,30 @@
 """One line a module: how the contract tests build it."""
 
-from torchrec_ext.encoders import GRU, MeanPool, NextItNet, SASRec
+from torchrec_ext.encoders import GRU, HSTU, MeanPool, NextItNet, SASRec
 from torchrec_ext.heads import SingleHead
 from torchrec_ext.interactions import (
+    AutoInt,
     ConcatInteraction,
     ConvolutionInteraction,
+    CrossNetwork,
     DotInteraction,
     FactorizationMachine,
     MLPInteraction,
 )
 from torchrec_ext.scorers import CosineScorer, DotScorer
+from torchrec_ext.target_attention import DIN
 from torchrec_ext.testing import Case
 
 CASES: dict[str, list[Case]] = {
     "interactions": [
+        Case(AutoInt, num_fields=3, dim=8),
+        Case(AutoInt, num_fields=3, dim=8, layers=1, heads=3, hidden=6, dropout=0.2),
         Case(ConcatInteraction, num_fields=3, dim=8),
         Case(ConvolutionInteraction, num_fields=3, dim=8, filters=4),
         Case(ConvolutionInteraction, num_fields=3, dim=8, filters=4, kernel_size=3, channels="fields"),
+        Case(CrossNetwork, num_fields=3, dim=8),
+        Case(CrossNetwork, num_fields=3, dim=8, low_rank=4),
+        Case(CrossNetwork, num_fields=3, dim=8, layers=2, low_rank=3, experts=2),
         Case(DotInteraction, num_fields=2, dim=8),
         Case(DotInteraction, num_fields=4, dim=8, keep_fields=1, own_products=True),
         Case(FactorizationMachine, num_fields=3, dim=8),
@@ -26,13 +34,18 @@ CASES: dict[str, list[Case]] = {
     "encoders": [
         Case(GRU, dim=8),
         Case(GRU, dim=8, hidden=6, layers=2, dropout=0.2),
+        Case(HSTU, dim=8, layers=1),
+        Case(HSTU, dim=8, heads=4, max_length=4, time_buckets=8),
         Case(MeanPool, dim=8),
         Case(NextItNet, dim=8),
         Case(NextItNet, dim=8, layers=1, kernel_size=2),
         Case(SASRec, dim=8, layers=1, hidden=6),
         Case(SASRec, dim=8, heads=2, max_length=4),
     ],
-    "target_attention": [],
+    "target_attention": [
+        Case(DIN, dim=8),
+        Case(DIN, dim=8, hidden=[6, 4], activation="sigmoid", softmax=True),
+    ],
     "scorers": [
         Case(CosineScorer, dim=8, temperature=0.2),
         Case(DotScorer, dim=8),
