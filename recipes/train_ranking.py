@@ -41,12 +41,16 @@ class Settings:
     """Features that are crossed; every one of the data unless told."""
     over_arch: tuple[int, ...] = (64,)
     """Hidden sizes of the layers above the interaction."""
+    head: str = "single"
+    """From the over arch to the logits: a name, or package.module:Class."""
     linear: bool = False
     """Take the interaction's output for the logit, with nothing above it."""
     max_length: int = 50
     """Newest events of a history that target attention reads."""
-    positive: float = 4.0
-    """Least rating of an interested user."""
+    positive: tuple[float, ...] = (4.0,)
+    """Least rating of an interested user; several for as many tasks, of which the first is evaluated."""
+    weigh_by_rating: bool = False
+    """Positives weigh as much as their rating, such as the seconds watched."""
     epochs: int = 5
     """At most so many."""
     patience: int = 2
@@ -78,11 +82,13 @@ class Settings:
 def main() -> None:
     """Trains, evaluates and writes everything into the folder of the run."""
     settings, own = parse_settings(
-        Settings, {"interaction": "interactions", "target_attention": "target_attention"}
+        Settings,
+        {"interaction": "interactions", "target_attention": "target_attention", "head": "heads"},
     )
     group = tx.distributed.join_group(settings.device, timeout=settings.timeout)
     interaction: Any = tx.plugins.bind("interactions", settings.interaction, **own["interaction"])
     attention: Any = tx.plugins.bind("target_attention", settings.target_attention, **own["target_attention"])
+    head: Any = tx.plugins.bind("heads", settings.head, **own["head"])
     with new_run(settings.output, resume=settings.resume, overwrite=settings.overwrite) as run:
         events = settings.source.events()
         train, valid, test = settings.source.parts(events)
@@ -97,7 +103,9 @@ def main() -> None:
             interaction,
             attention,
             over_arch=None if settings.linear else settings.over_arch,
+            tasks=len(settings.positive),
             max_length=settings.max_length,
+            head="single" if settings.linear else head,
         )
         run.write_settings(settings, own, events, recipe="train_ranking")
         model = tx.training.fit(
@@ -107,6 +115,7 @@ def main() -> None:
             epochs=settings.epochs,
             global_batch_size=settings.global_batch_size,
             positive=settings.positive,
+            weigh_by_rating=settings.weigh_by_rating,
             learning_rate=settings.learning_rate,
             table_learning_rate=settings.table_learning_rate,
             weight_decay=settings.weight_decay,

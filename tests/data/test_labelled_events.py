@@ -34,7 +34,7 @@ def batch_of(found, chosen, total=1.0):
 def test_training_by_hand():
     train, _, _ = parts(ROWS)  # a: 1, 2 and b: 4
     found = LabelledEvents(train, train, WANTED)
-    assert found.labels.tolist() == [1, 1, 0]
+    assert found.labels.tolist() == [[1], [1], [0]]
     batch = batch_of(found, [1, 2, 0], total=3.0)
     history = batch.sequences.to_dict()["history"]
     assert [h.tolist() for h in history.values().split(history.lengths().tolist())] == [[1], [], []]
@@ -49,14 +49,14 @@ def test_training_by_hand():
 def test_a_target_of_another_part_has_what_is_known_before_it():
     train, valid, test = parts(ROWS)
     found = LabelledEvents(test, train + valid, WANTED)
-    assert found.labels.tolist() == [0, 1]
+    assert found.labels.tolist() == [[0], [1]]
     history = batch_of(found, [0, 1]).sequences.to_dict()["history"]
     assert [h.tolist() for h in history.values().split(history.lengths().tolist())] == [[2, 3], [4, 1]]
 
 
 def test_a_rating_at_the_threshold_is_of_interest():
     train, _, _ = parts(ROWS)
-    assert LabelledEvents(train, train, WANTED, positive=4.5).labels.tolist() == [1, 0, 0]
+    assert LabelledEvents(train, train, WANTED, positive=4.5).labels.tolist() == [[1], [0], [0]]
 
 
 def test_the_context_is_that_of_the_event():

@@ -58,6 +58,7 @@ class Batcher:
         context: Context | None = None,
         candidates: np.ndarray | None = None,
         labels: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
         log_q: np.ndarray | None = None,
         total: float | None = None,
     ) -> Batch:
@@ -71,6 +72,7 @@ class Batcher:
             context: (B,) rows or values of each context feature.
             candidates: (C,) int64 item rows shared by the batch.
             labels: see :class:`~torchrec_ext.batch.Batch`.
+            weights: of the labels, or None for ones.
             log_q: (C,) float32 log-probabilities of the candidates.
             total: weight of the labels of the global batch.
         """
@@ -100,6 +102,7 @@ class Batcher:
             candidate_lengths={name: torch.from_numpy(n) for name, n in lengths.items()},
             candidate_dense=self._candidate_numbers(candidates),
             labels=_tensor(labels),
+            weights=_tensor(weights),
             log_q=_tensor(log_q),
             total=None if total is None else torch.tensor(total, dtype=torch.float64),
         )
@@ -122,6 +125,7 @@ class Batcher:
         context: Context | None = None,
         *,
         labels: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
         total: float | None = None,
     ) -> Batch:
         """A batch of B pairs of user and item; if the model wants candidates, each pair's item is one.
@@ -132,6 +136,7 @@ class Batcher:
             items: (B,) int64 item rows.
             context: (B,) rows or values of each context feature.
             labels: (B, tasks) float32.
+            weights: (B, tasks) float32 weights of the labels, or None for ones.
             total: weight of the labels of the global batch.
         """
         return self.batch(
@@ -142,6 +147,7 @@ class Batcher:
             context=context,
             candidates=items if self.inputs.candidates else None,
             labels=labels,
+            weights=weights,
             total=total,
         )
 

@@ -1,4 +1,6 @@
-"""LabelledEvents: one example an event, with a label of interest."""
+"""LabelledEvents: one example an event, with a label of interest, or several."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,25 +13,38 @@ from torchrec_ext.errors import InputError
 class LabelledEvents:
     """One example an event: 1 where the rating is at least ``positive``, else 0.
 
+    Several thresholds make several tasks. Positives may weigh as much as their rating, and negatives 1:
+    of a rating that is the time watched, the odds then learn the expected time ("Deep Neural Networks for
+    YouTube Recommendations", Covington et al. 2016, section 4.2).
+
     Args:
         targets: the part whose events are the examples.
         known: the part whose events histories may hold.
         inputs: what the model wants.
-        positive: least rating of an interested user.
+        positive: least rating of an interested user, or one for each task.
+        weigh_by_rating: see above; a positive rating must then be above 0.
 
     Raises:
-        InputError: if the events have no rating, or all have one label.
+        InputError: if the events have no rating, all have one label, or a weight is not above 0.
 
     Example:
         >>> import pandas as pd
         >>> from torchrec_ext.data import leave_last_out, read_events
         >>> ratings = pd.DataFrame({"user": [1] * 4, "item": list("abcd"), "rating": [5, 2, 4, 1]})
         >>> train, valid, test = leave_last_out(read_events(ratings))
-        >>> LabelledEvents(train, train, Inputs(fields=("user", "item"))).labels
-        array([1., 0.], dtype=float32)
+        >>> LabelledEvents(train, train, Inputs(fields=("user", "item")), positive=(4, 5)).labels
+        array([[1., 1.],
+               [0., 0.]], dtype=float32)
     """
 
-    def __init__(self, targets: Dataset, known: Dataset, inputs: Inputs, positive: float = 4.0) -> None:
+    def __init__(
+        self,
+        targets: Dataset,
+        known: Dataset,
+        inputs: Inputs,
+        positive: float | Sequence[float] = 4.0,
+        weigh_by_rating: bool = False,
+    ) -> None:
         self.log = targets.events
         if self.log.ratings is None:
             raise InputError(
@@ -38,11 +53,20 @@ class LabelledEvents:
         log, self.ends = known.known_before(targets)
         self.batcher = Batcher(targets.preparation, log, inputs)
         self.users = self.log.users
-        self.labels = (self.log.ratings >= positive).astype(np.float32)
-        if self.labels.min() == self.labels.max():
+        ratings = self.log.ratings[:, None]
+        thresholds = np.atleast_1d(np.asarray(positive, np.float64))
+        self.labels = (ratings >= thresholds).astype(np.float32)
+        for threshold, labels in zip(thresholds, self.labels.T, strict=True):
+            if labels.min() == labels.max():
+                raise InputError(
+                    f"every rating of the {targets.name} part is {'at least' if labels.min() else 'below'} "
+                    f"positive={threshold:g}; choose another threshold"
+                )
+        self.weights = np.where(self.labels > 0, ratings, 1).astype(np.float32) if weigh_by_rating else None
+        if self.weights is not None and self.weights.min() <= 0:
             raise InputError(
-                f"every rating of the {targets.name} part is {'at least' if self.labels.min() else 'below'} "
-                f"positive={positive:g}; choose another threshold"
+                f"a positive rating is {self.weights.min():g}, but weigh_by_rating needs them above 0; "
+                "raise positive"
             )
 
     def sizes(self) -> np.ndarray:
@@ -50,8 +74,8 @@ class LabelledEvents:
         return np.zeros(len(self.labels), np.int64)
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
-        """Number of examples."""
-        return float(len(chosen))
+        """Summed weight of the examples' tasks, over the number of tasks."""
+        return float(len(chosen)) if self.weights is None else float(self.weights[chosen].mean(1).sum())
 
     def batch(
         self, chosen: np.ndarray, total: float, rng: np.random.Generator | None = None, salt: int = 0
@@ -69,6 +93,7 @@ class LabelledEvents:
             self.ends[chosen],
             self.log.items[chosen],
             context={name: column[chosen] for name, column in self.log.context.items()},
-            labels=self.labels[chosen][:, None],
+            labels=self.labels[chosen],
+            weights=None if self.weights is None else self.weights[chosen],
             total=total,
         )

@@ -36,7 +36,7 @@ def evaluate(
     k: Sequence[int] = (10, 50),
     *,
     exclude_seen: bool = True,
-    positive: float = 4.0,
+    positive: float | Sequence[float] = 4.0,
     chunk: int = 1024,
     progress: bool = False,
 ) -> Report:
@@ -57,7 +57,8 @@ def evaluate(
         targets: the events to predict; of a model that reads the context, a user's first one gives it.
         k: list lengths, for a retriever.
         exclude_seen: see above; False where items are taken again and again.
-        positive: least rating of an interested user, for a ranker.
+        positive: least rating of an interested user, for a ranker; of several, one for each task, the
+            first counts.
         chunk: users at a time.
         progress: shows a bar on rank 0.
 
@@ -82,15 +83,20 @@ def evaluate(
 
 
 def _evaluate_ranker(
-    model: contracts.Ranker, known: Dataset, targets: Dataset, positive: float, progress: bool
+    model: contracts.Ranker,
+    known: Dataset,
+    targets: Dataset,
+    positive: float | Sequence[float],
+    progress: bool,
 ) -> Report:
+    positive = float(np.atleast_1d(positive)[0])
     examples = LabelledEvents(targets, known, model.inputs, positive)
     log = targets.events
     scores = score_pairs(
         model, examples.batcher, examples.users, examples.ends, log.items, log.context, progress=progress
     )
     report = BinaryReport(sync_on_compute=False)
-    report.update(scores, torch.from_numpy(examples.labels))
+    report.update(scores, torch.from_numpy(examples.labels[:, 0]))
     protocol = f"{targets.protocol}; labels: rating >= {positive:g}"
     return Report(report.compute(), protocol=protocol, part=targets.name)
 

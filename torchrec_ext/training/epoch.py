@@ -119,8 +119,10 @@ class _Feed(Iterator[Batch]):
     def __next__(self) -> Batch:
         batch = next(self.batches)
         assert batch.total is not None
-        self.ahead.append((batch.labels, int(batch.total)))
-        slots = -(-min(self.size, self.left) // self.world_size)
+        now = min(self.size, self.left)
+        labels: Any = batch.labels
+        self.ahead.append((labels, now if labels.dim() == 2 else int(batch.total)))
+        slots = -(-now // self.world_size)
         self.left -= self.size
         return even_batch(batch, slots, self.inputs)
 

@@ -1,7 +1,7 @@
 """fit(): trains a model on every rank of the process group."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,7 +47,8 @@ def fit(
     global_batch_size: int | None = None,
     candidates: Kind | None = None,
     sampled: int = 512,
-    positive: float = 4.0,
+    positive: float | Sequence[float] = 4.0,
+    weigh_by_rating: bool = False,
     table_learning_rate: float = 0.02,
     learning_rate: float = 2e-3,
     warmup_steps: int | None = None,
@@ -81,7 +82,9 @@ def fit(
         candidates: of the softmax: ``catalogue``, ``sampled`` or ``in_batch``; None takes the whole
             catalogue up to 50,000 items, a sample beyond or where the scorer is no dot product.
         sampled: draws a step, for ``sampled``.
-        positive: least rating of an interested user, for a ranker.
+        positive: least rating of an interested user, for a ranker; several for as many tasks, of which the
+            first is validated.
+        weigh_by_rating: positives of a ranker weigh as much as their rating, such as the time watched.
         table_learning_rate: of the fused row-wise Adagrad.
         learning_rate: of AdamW.
         warmup_steps: over which AdamW's learning rate rises linearly; None takes a tenth of all steps, at
@@ -127,7 +130,10 @@ def fit(
 
     group = join_group(device)
     task = task_for(model, group.world_size, _dtype(precision))
-    examples, size = _examples(model, train, candidates, sampled, positive, global_batch_size)
+    if isinstance(model, contracts.Ranker):
+        examples, size = _pairs(model, train, positive, weigh_by_rating), global_batch_size or 2048
+    else:
+        examples, size = _histories(model, train, candidates, sampled, global_batch_size)
     loader = Loader(examples, size, rank=group.rank, world_size=group.world_size, seed=seed)
     watch = Watch(model, train, valid, monitor, positive)
     say = print if progress and group.first else None
@@ -180,13 +186,22 @@ def fit(
     return model.eval()
 
 
-def _examples(
-    model: Any, train: Dataset, candidates: Kind | None, sampled: int, positive: float, size: int | None
+def _pairs(
+    model: contracts.Ranker, train: Dataset, positive: float | Sequence[float], weigh_by_rating: bool
+) -> Examples:
+    """The labelled pairs a ranker learns from."""
+    tasks, given = getattr(model, "tasks", None), np.size(positive)
+    if tasks not in (None, given):
+        raise InputError(
+            f"the model has {tasks} task(s), but positive gives {given} threshold(s), {positive}; give as many"
+        )
+    return LabelledEvents(train, train, model.inputs, positive, weigh_by_rating)
+
+
+def _histories(
+    model: Any, train: Dataset, candidates: Kind | None, sampled: int, size: int | None
 ) -> tuple[Examples, int]:
-    """What the model learns from, and the global batch size."""
-    events = 2048 if size is None else size
-    if isinstance(model, contracts.Ranker):
-        return LabelledEvents(train, train, model.inputs, positive), events
+    """What a retriever learns from, and the global batch size."""
     items = len(train.preparation.vocabularies["item"]) - 1
     counts = np.bincount(train.events.items, minlength=items + 1)[1:]
     few = items <= 50_000 and model.scorer.indexable
@@ -194,7 +209,7 @@ def _examples(
     if model.inputs.label_an_event:
         examples = HiddenEvents if model.inputs.masked else NextEvents
         return examples(train, model.inputs, drawn), 32 if size is None else size
-    return LastEvents(train, model.inputs, drawn), events
+    return LastEvents(train, model.inputs, drawn), 2048 if size is None else size
 
 
 def _pipeline(

@@ -1,5 +1,6 @@
 """Watch: validates after each epoch, and knows what is better and when to stop."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -29,7 +30,12 @@ class Watch:
     """
 
     def __init__(
-        self, model: nn.Module, train: Dataset, valid: Dataset | None, monitor: str | None, positive: float
+        self,
+        model: nn.Module,
+        train: Dataset,
+        valid: Dataset | None,
+        monitor: str | None,
+        positive: float | Sequence[float],
     ) -> None:
         self.model, self.train, self.valid, self.positive = model, train, valid, positive
         self.ranker = isinstance(model, contracts.Ranker)
