@@ -1,0 +1,131 @@
+"""Events weighted by what each has to do with the candidate."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from torchrec_ext.checks import expect_at_least, expect_one_of, expect_shape
+from torchrec_ext.contracts import TargetAttention
+from torchrec_ext.errors import InputError
+from torchrec_ext.padding import real_events
+
+
+class DIN(TargetAttention):
+    """Deep interest network: a small network weighs each event by the candidate; their sum is the interest.
+
+    From "Deep Interest Network for Click-Through Rate Prediction" (Zhou et al. 2018). The network reads
+    the event, the candidate and their element-wise product, where the paper has an outer product. Their
+    difference, which many implementations add, needs no weights of its own: the first layer is linear,
+    and so holds it already. As in the paper the weights are not normalised, so that many similar events
+    count for more than one.
+
+    The paper's activation is Dice, which looks at the statistics of the batch in training. A row then
+    depends on its company, and on several processes each has statistics of its own; this is why PReLU,
+    its special case, is the default. In evaluation Dice takes running statistics, as batch norm does.
+
+    Args:
+        dim: D, width of an event and of the candidate; ``out_dim`` is the same.
+        hidden: widths of the hidden layers of the network that weighs.
+        activation: of the hidden layers: ``"prelu"``, ``"dice"`` or ``"sigmoid"``.
+        softmax: whether the weights of a history are made to sum to one.
+
+    Example:
+        >>> attention = DIN(dim=8)
+        >>> attention(torch.rand(2, 8), torch.rand(2, 5, 8), torch.tensor([5, 3])).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: tuple[int, ...] = (36,),
+        activation: Literal["prelu", "dice", "sigmoid"] = "prelu",
+        softmax: bool = False,
+    ) -> None:
+        super().__init__()
+        hidden = tuple(hidden)
+        if not hidden:
+            raise InputError("hidden is empty; name the width of one layer at least, such as (36,)")
+        expect_at_least(1, dim=dim, hidden=min(hidden))
+        expect_one_of("activation", activation, ("prelu", "dice", "sigmoid"))
+        self.dim = dim
+        self.hidden = hidden
+        self.activation = activation
+        self.softmax = softmax
+        self.out_dim = dim
+        self.first = nn.Linear(3 * dim, hidden[0])  # columns of the event, of the candidate, of the product
+        self.deeper = nn.ModuleList(nn.Linear(a, b) for a, b in zip(hidden, hidden[1:], strict=False))
+        self.activations = nn.ModuleList(_activation(activation, width) for width in hidden)
+        self.last = nn.Linear(hidden[-1], 1, bias=not softmax)  # a softmax does not see a constant
+
+    def forward(self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+        """``(B, D)`` candidates, ``(B, T, D)`` events and ``(B,)`` lengths to ``(B, D)`` interests."""
+        expect_shape("target_BD", target_BD, ("batch", self.dim))
+        expect_shape("events_BTD", events_BTD, (target_BD.shape[0], "events", self.dim))
+        expect_shape("lengths_B", lengths_B, (target_BD.shape[0],))
+        real_BT = real_events(events_BTD, lengths_B)
+        # W_e e + W_t t + W_p (e * t) = (W_e + W_p * t) e + W_t t: one product, no (B, T, 3D) tensor.
+        of_event, of_target, of_product = self.first.weight.split(self.dim, 1)
+        weight_BHD = torch.addcmul(of_event, of_product, target_BD.unsqueeze(1))
+        bias_BH = nn.functional.linear(target_BD, of_target, self.first.bias)
+        hidden_BTH = torch.baddbmm(bias_BH.unsqueeze(1), events_BTD, weight_BHD.transpose(1, 2))
+        hidden_BTH = self._activate(0, hidden_BTH, real_BT)
+        for number, layer in enumerate(self.deeper, 1):
+            hidden_BTH = self._activate(number, layer(hidden_BTH), real_BT)
+        weights_BT = self.last(hidden_BTH).squeeze(2)
+        if self.softmax:
+            # A finite number: a history without an event would give a softmax over -inf alone, NaN.
+            weights_BT = weights_BT.masked_fill(~real_BT, -1e4).softmax(1)
+        weights_BT = weights_BT.masked_fill(~real_BT, 0.0)
+        return (weights_BT.unsqueeze(1) @ events_BTD).squeeze(1)
+
+    def _activate(self, number: int, hidden_BTH: Tensor, real_BT: Tensor) -> Tensor:
+        activation = self.activations[number]
+        flat_NH = hidden_BTH.flatten(0, 1)
+        flat_NH = activation(flat_NH, real_BT.flatten()) if self.activation == "dice" else activation(flat_NH)
+        return flat_NH.view(hidden_BTH.shape)
+
+
+class Dice(nn.Module):
+    """PReLU whose bend lies where the batch does, and is smooth.
+
+    Args:
+        width: number of components, each with statistics and a slope of its own.
+        momentum: how much of each batch's statistics the running ones take over.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, width: int, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.slope = nn.Parameter(torch.full((width,), 0.25))
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("variance", torch.ones(width))
+
+    def forward(self, values_NH: Tensor, real_N: Tensor) -> Tensor:
+        """``(N, H)`` values to values; statistics are those of the ``(N,)`` real ones."""
+        mean_H, variance_H = (
+            self._of_batch(values_NH, real_N) if self.training else (self.mean, self.variance)
+        )
+        share_NH = torch.sigmoid((values_NH - mean_H) * (variance_H + 1e-8).rsqrt())
+        return values_NH * torch.lerp(self.slope, torch.ones_like(self.slope), share_NH)
+
+    def _of_batch(self, values_NH: Tensor, real_N: Tensor) -> tuple[Tensor, Tensor]:
+        weight_N1 = real_N.unsqueeze(1).to(self.mean.dtype)
+        count = weight_N1.sum().clamp(min=1)
+        mean_H = (values_NH * weight_N1).sum(0) / count
+        variance_H = ((values_NH - mean_H).square() * weight_N1).sum(0) / count
+        with torch.no_grad():  # a batch without an event leaves them alone
+            taken = self.momentum * real_N.any().to(self.mean.dtype)
+            self.mean.lerp_(mean_H, taken)
+            self.variance.lerp_(variance_H, taken)
+        return mean_H, variance_H
+
+
+def _activation(kind: str, width: int) -> nn.Module:
+    if kind == "dice":
+        return Dice(width)
+    return nn.PReLU(width) if kind == "prelu" else nn.Sigmoid()
