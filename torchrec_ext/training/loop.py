@@ -193,7 +193,7 @@ def _pairs(
     tasks, given = getattr(model, "tasks", None), np.size(positive)
     if tasks not in (None, given):
         raise InputError(
-            f"the model has {tasks} task(s), but positive gives {given} threshold(s), {positive}; give as many"
+            f"the model has {tasks} task(s), but positive gives {given} threshold(s): {positive}"
         )
     return LabelledEvents(train, train, model.inputs, positive, weigh_by_rating)
 
