@@ -1,6 +1,6 @@
 """Ranker: fields of user, item and context, crossed, to the logits of a pair."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,8 @@ class Ranker(contracts.Ranker):
         dim: D, width of the vectors.
         fields: features that are crossed, categorical or numeric; all numeric ones together become
             one more field. None takes every feature of the schema.
-        interaction: of the field vectors: an instance, a class or a name such as ``"dot"``.
+        interaction: of the field vectors: an instance, a name such as ``"dot"``, or a class or function that
+            takes ``num_fields`` and ``dim``.
         target_attention: of the item and the user's history, whose result and the item's vector are
             two more fields; the item is then no pooled field, its table serving the history.
         over_arch: hidden sizes of the layers above the interaction, with ReLU; a module with
@@ -51,12 +52,12 @@ class Ranker(contracts.Ranker):
         schema: Schema,
         dim: int = 16,
         fields: Sequence[str] | None = None,
-        interaction: Interaction | type[Interaction] | str = "dot",
-        target_attention: TargetAttention | type[TargetAttention] | str | None = None,
+        interaction: Interaction | Callable[..., Interaction] | str = "dot",
+        target_attention: TargetAttention | Callable[..., TargetAttention] | str | None = None,
         over_arch: Sequence[int] | nn.Module | None = (64,),
         tasks: int = 1,
         max_length: int = 50,
-        head: Head | type[Head] | str = "single",
+        head: Head | Callable[..., Head] | str = "single",
     ) -> None:
         super().__init__()
         expect_at_least(1, dim=dim, tasks=tasks, max_length=max_length)
@@ -134,7 +135,7 @@ class Arch(nn.Module):
         interaction: Interaction,
         attention: TargetAttention | None,
         over_arch: Sequence[int] | nn.Module | None,
-        head: Head | type[Head] | str,
+        head: Head | Callable[..., Head] | str,
         tasks: int,
     ) -> None:
         super().__init__()
@@ -184,7 +185,7 @@ class Arch(nn.Module):
 def _above(
     width: int,
     over_arch: Sequence[int] | nn.Module | None,
-    head: Head | type[Head] | str,
+    head: Head | Callable[..., Head] | str,
     tasks: int,
 ) -> tuple[nn.Module, nn.Module]:
     """Over arch and head over an interaction of that width."""

@@ -1,8 +1,11 @@
 """The query and the item tower: looked-up vectors to the vectors that are scored."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
+from torchrec.modules.mlp import MLP
 from torchrec.sparse.jagged_tensor import JaggedTensor
 
 from torchrec_ext.batch import Batch, Inputs
@@ -18,10 +21,15 @@ class QueryTower(nn.Module):
         dim: D, width of the looked-up vectors and of the query.
         inputs: what the batches hold.
         encoder: of the history, or None.
+        hidden: sizes of the layers above all of them, with ReLU.
     """
 
     def __init__(
-        self, dim: int, inputs: Inputs, encoder: SequenceEncoder | MultiInterestEncoder | None
+        self,
+        dim: int,
+        inputs: Inputs,
+        encoder: SequenceEncoder | MultiInterestEncoder | None,
+        hidden: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.inputs = inputs
@@ -29,7 +37,10 @@ class QueryTower(nn.Module):
         beside = dim * len(inputs.fields) + len(inputs.dense)
         width = beside + (encoder.out_dim if encoder is not None else 0)
         alone = beside == 0 and width == dim or encoder is None and beside == dim and len(inputs.fields) == 1
-        self.project = nn.Identity() if alone else nn.Linear(width, dim)
+        if hidden:
+            self.project: nn.Module = nn.Sequential(MLP(width, list(hidden)), nn.Linear(hidden[-1], dim))
+        else:
+            self.project = nn.Identity() if alone else nn.Linear(width, dim)
 
     def forward(
         self,

@@ -1,6 +1,6 @@
 """TwoTower: a query vector and item vectors whose score is a dot product."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -34,6 +34,7 @@ class TwoTower(contracts.Retriever):
         item_fields: categorical and numeric side features of the item tower.
         max_length: newest events of a history that are read, and the window of training.
         scorer: of queries and items: an instance, a class or a name; a dot product where None.
+        query_hidden: sizes of the query tower's layers, with ReLU; without any it is linear at most.
 
     Raises:
         InputError: for an unknown feature or name, or an encoder of another width.
@@ -52,20 +53,24 @@ class TwoTower(contracts.Retriever):
         self,
         schema: Schema,
         dim: int = 64,
-        encoder: Encoder | type[Encoder] | str | None = None,
+        encoder: Encoder | Callable[..., Encoder] | str | None = None,
         query_fields: Sequence[str] = (),
         item_fields: Sequence[str] = (),
         max_length: int = 200,
-        scorer: Scorer | type[Scorer] | str | None = None,
+        scorer: Scorer | Callable[..., Scorer] | str | None = None,
+        query_hidden: Sequence[int] = (),
     ) -> None:
         super().__init__()
         expect_at_least(1, dim=dim, max_length=max_length)
+        for size in query_hidden:
+            expect_at_least(1, query_hidden=size)
         self.schema = schema
         self.dim = dim
         made: Encoder | None = None if encoder is None else plugins.make("encoders", encoder, dim=dim)
         self.query_fields = tuple(query_fields) if made is not None or query_fields else ("user",)
         self.item_fields = tuple(item_fields)
         self.max_length = max_length
+        self.query_hidden = tuple(query_hidden)
         self.scorer: Scorer = plugins.make("scorers", "dot" if scorer is None else scorer, dim=dim)
         fields, dense = _chosen(schema, self.query_fields, ("user", "context"), "query_fields")
         candidate_fields, candidate_dense = _chosen(schema, self.item_fields, ("item",), "item_fields")
@@ -88,7 +93,7 @@ class TwoTower(contracts.Retriever):
                 f"target, but {type(made).__name__} learns several hidden events at once; leave it out"
             )
         self.embeddings = Embeddings(schema, dim, self.inputs)
-        self.query_tower = QueryTower(dim, self.inputs, made)
+        self.query_tower = QueryTower(dim, self.inputs, made, self.query_hidden)
         self.item_tower = ItemTower(dim, self.inputs)
 
     @property
