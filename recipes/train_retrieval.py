@@ -39,6 +39,8 @@ class Settings:
     """Width of the vectors."""
     query_fields: tuple[str, ...] = ()
     """Features of user and context beside the history, such as user user_gender."""
+    query_hidden: tuple[int, ...] = ()
+    """Hidden sizes of the query tower."""
     item_fields: tuple[str, ...] = ()
     """Side features of the items, such as item_genres."""
     max_length: int = 200
@@ -105,6 +107,7 @@ def main() -> None:
             settings.item_fields,
             settings.max_length,
             scorer,
+            settings.query_hidden,
         )
         run.write_settings(settings, own, events, recipe="train_retrieval")
         model = tx.training.fit(
