@@ -59,6 +59,28 @@ def test_a_rating_at_the_threshold_is_of_interest():
     assert LabelledEvents(train, train, WANTED, positive=4.5).labels.tolist() == [[1], [0], [0]]
 
 
+def test_thresholds_make_tasks():
+    train, _, _ = parts(ROWS)
+    ratings = train.events.ratings
+    found = LabelledEvents(train, train, WANTED, positive=(4, 4.5))
+    assert np.array_equal(found.labels, np.stack([ratings >= 4, ratings >= 4.5], 1))
+    assert batch_of(found, [1, 2]).labels.shape == (2, 2)
+    with pytest.raises(InputError, match="below positive=6"):
+        LabelledEvents(train, train, WANTED, positive=(4, 6))
+
+
+def test_positives_weigh_as_much_as_their_rating():
+    train, _, _ = parts(ROWS)
+    found = LabelledEvents(train, train, WANTED, weigh_by_rating=True)
+    wanted = np.where(found.labels > 0, train.events.ratings[:, None], 1)
+    assert np.array_equal(found.weights, wanted)
+    assert np.array_equal(batch_of(found, [2, 0]).weights, wanted[[2, 0]])
+    assert found.weight(np.array([0, 2])) == wanted[[0, 2]].sum()
+    train.events.ratings[:] = [-1, 0, -2]
+    with pytest.raises(InputError, match="a positive rating is -1, but weigh_by_rating needs them above 0"):
+        LabelledEvents(train, train, WANTED, positive=-1, weigh_by_rating=True)
+
+
 def test_the_context_is_that_of_the_event():
     frame = pd.DataFrame(ROWS, columns=["user", "item", "timestamp", "rating"]).assign(day=list("xyzzyxx"))
     train, _, _ = leave_last_out(read_events(frame, context=["day"]))

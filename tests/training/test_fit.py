@@ -192,6 +192,16 @@ def test_data_and_models_that_cannot_be_used():
         fit(Ranker(TRAIN.schema, 8), TRAIN, positive=0.0, **QUICK)
 
 
+def test_several_thresholds_are_several_tasks():
+    losses: list[float] = []
+    model = Ranker(TRAIN.schema, 8, tasks=2)
+    fit(model, TRAIN, VALID, positive=(4, 5), on_step=lambda _, loss: losses.append(loss), **QUICK)
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    assert evaluate(model, TRAIN, VALID, positive=(4, 5)) == evaluate(model, TRAIN, VALID, positive=4)
+    with pytest.raises(InputError, match=r"the model has 2 task\(s\), but positive gives 1 threshold"):
+        fit(Ranker(TRAIN.schema, 8, tasks=2), TRAIN, **QUICK)
+
+
 def test_first_weights_of_the_tables_are_those_of_the_seed():
     """Whatever the process drew before."""
     first = []

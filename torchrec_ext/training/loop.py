@@ -131,7 +131,8 @@ def fit(
     group = join_group(device)
     task = task_for(model, group.world_size, _dtype(precision))
     if isinstance(model, contracts.Ranker):
-        examples, size = _pairs(model, train, positive, weigh_by_rating), global_batch_size or 2048
+        examples = _pairs(model, train, positive, weigh_by_rating)
+        size = 2048 if global_batch_size is None else global_batch_size
     else:
         examples, size = _histories(model, train, candidates, sampled, global_batch_size)
     loader = Loader(examples, size, rank=group.rank, world_size=group.world_size, seed=seed)
