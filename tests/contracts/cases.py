@@ -12,7 +12,7 @@ from torchrec_ext.interactions import (
     MLPInteraction,
 )
 from torchrec_ext.scorers import CosineScorer, DotScorer
-from torchrec_ext.target_attention import DIN
+from torchrec_ext.target_attention import DIEN, DIN
 from torchrec_ext.testing import Case
 
 CASES: dict[str, list[Case]] = {
@@ -43,6 +43,8 @@ CASES: dict[str, list[Case]] = {
         Case(SASRec, dim=8, heads=2, max_length=4),
     ],
     "target_attention": [
+        Case(DIEN, dim=8),
+        Case(DIEN, dim=8, hidden=6, auxiliary_weight=0.5),
         Case(DIN, dim=8),
         Case(DIN, dim=8, hidden=[6, 4], activation="sigmoid", softmax=True),
     ],
