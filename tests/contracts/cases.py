@@ -1,8 +1,9 @@
 """One line a module: how the contract tests build it."""
 
-from torchrec_ext.encoders import GRU, HSTU, MeanPool, NextItNet, SASRec
+from torchrec_ext.encoders import GRU, HSTU, BERT4Rec, LRURec, MeanPool, NextItNet, SASRec
 from torchrec_ext.heads import SingleHead
 from torchrec_ext.interactions import (
+    FGCNN,
     AutoInt,
     ConcatInteraction,
     ConvolutionInteraction,
@@ -10,6 +11,8 @@ from torchrec_ext.interactions import (
     DotInteraction,
     FactorizationMachine,
     MLPInteraction,
+    OuterProductConvolution,
+    Parallel,
 )
 from torchrec_ext.scorers import CosineScorer, DotScorer
 from torchrec_ext.target_attention import DIEN, DIN
@@ -29,13 +32,23 @@ CASES: dict[str, list[Case]] = {
         Case(DotInteraction, num_fields=4, dim=8, keep_fields=1, own_products=True),
         Case(FactorizationMachine, num_fields=3, dim=8),
         Case(FactorizationMachine, num_fields=3, dim=8, pooled=False),
+        Case(FGCNN, num_fields=3, dim=8),
+        Case(FGCNN, num_fields=5, dim=8, filters=[3], kernel_size=2, pool=3, new_maps=1),
         Case(MLPInteraction, num_fields=3, dim=8, hidden=[16, 8], dropout=0.2),
+        Case(OuterProductConvolution, num_fields=2, dim=8, filters=4),
+        Case(OuterProductConvolution, num_fields=4, dim=6, filters=4),
+        Case(Parallel, num_fields=3, dim=8),
+        Case(Parallel, num_fields=3, dim=8, parts=["cross_network", "factorization_machine"]),
     ],
     "encoders": [
+        Case(BERT4Rec, dim=8, layers=1, hidden=6),
+        Case(BERT4Rec, dim=8, heads=2, max_length=4),
         Case(GRU, dim=8),
         Case(GRU, dim=8, hidden=6, layers=2, dropout=0.2),
         Case(HSTU, dim=8, layers=1),
         Case(HSTU, dim=8, heads=4, max_length=4, time_buckets=8),
+        Case(LRURec, dim=8),
+        Case(LRURec, dim=8, layers=1, hidden=5, r_min=0.5),
         Case(MeanPool, dim=8),
         Case(NextItNet, dim=8),
         Case(NextItNet, dim=8, layers=1, kernel_size=2),

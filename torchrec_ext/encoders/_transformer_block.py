@@ -41,22 +41,24 @@ class TransformerBlock(nn.Module):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, vectors_BTD: Tensor, window: int, real_BT: Tensor | None = None) -> Tensor:
-        """One layer over whole histories.
+    def forward(
+        self, vectors_BTD: Tensor, window: int | None = None, seen_BT: Tensor | None = None
+    ) -> Tensor:
+        """One layer over whole histories; give one of the two.
 
         Args:
             vectors_BTD: ``(B, T, D)`` vectors.
-            window: each sees itself and the ``window - 1`` before it, if ``real_BT`` is None.
-            real_BT: ``(B, T)`` bool, which vectors each one sees, on both sides, whatever the window; at
-                least one of a row.
+            window: each sees itself and the ``window - 1`` before it.
+            seen_BT: ``(B, T)`` bool, which vectors are seen by all of a row; at least one of each row.
         """
         projected = self.query_key_value(self.attention_norm(vectors_BTD)).unflatten(2, (3, self.heads, -1))
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
-        if real_BT is None:
+        if window is not None:
             seen_BHTE = _windowed_attention(query, key, value, window)
         else:
-            real_B11T = real_BT.unsqueeze(1).unsqueeze(1)
-            seen_BHTE = functional.scaled_dot_product_attention(query, key, value, real_B11T)
+            assert seen_BT is not None
+            mask_B11T = seen_BT.unsqueeze(1).unsqueeze(1)
+            seen_BHTE = functional.scaled_dot_product_attention(query, key, value, mask_B11T)
         return self._add(vectors_BTD, seen_BHTE.transpose(1, 2).flatten(2))
 
     def step(

@@ -176,7 +176,7 @@ class _Block(nn.Module):
 
 
 def _pointwise_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, heads: int) -> Tensor:
-    """``(B, N, D)`` queries, ``(B, T, D)`` keys and values, ``(N, T)`` or ``(B, N, T)`` bias to ``(B, N, D)``."""
+    """``(B, N, D)`` queries, ``(B, T, D)`` keys and values and a ``([B,] N, T)`` bias to ``(B, N, D)``."""
     query, key, value = (p.unflatten(2, (heads, -1)).transpose(1, 2) for p in (query, key, value))
     scores_BHNT = (query @ key.transpose(2, 3)).add_(bias.unsqueeze(-3))
     return (functional.silu(scores_BHNT) @ value).transpose(1, 2).flatten(2)
