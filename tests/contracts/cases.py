@@ -1,6 +1,6 @@
 """One line a module: how the contract tests build it."""
 
-from torchrec_ext.encoders import GRU, HSTU, BERT4Rec, LRURec, MeanPool, NextItNet, SASRec
+from torchrec_ext.encoders import GRU, HSTU, BERT4Rec, ComiRec, LRURec, MeanPool, NextItNet, SASRec
 from torchrec_ext.heads import SingleHead
 from torchrec_ext.interactions import (
     FGCNN,
@@ -43,6 +43,8 @@ CASES: dict[str, list[Case]] = {
     "encoders": [
         Case(BERT4Rec, dim=8, layers=1, hidden=6),
         Case(BERT4Rec, dim=8, heads=2, max_length=4),
+        Case(ComiRec, dim=8),
+        Case(ComiRec, dim=8, num_interests=2, hidden=6, max_length=4),
         Case(GRU, dim=8),
         Case(GRU, dim=8, hidden=6, layers=2, dropout=0.2),
         Case(HSTU, dim=8, layers=1),
