@@ -5,12 +5,20 @@ from typing import Literal
 
 import pytest
 
+from torchrec_ext import plugins
 from torchrec_ext.command_line.own_settings import own_settings
 from torchrec_ext.command_line.parse import parse_pairs, parse_settings
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
 
 HERE = __name__
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Help."""
+
+    interaction: str = "dot"
 
 
 class Odd(GRU):
@@ -31,6 +39,9 @@ class Odd(GRU):
         flag=False,
         names: list = [],  # noqa: B006
         hook: type = dict,
+        inside: "tuple[str | type[GRU], ...]" = ("gru", "mean_pool"),
+        above: GRU | int | None = None,
+        beside: GRU | None = None,
         **more: int,
     ) -> None:
         super().__init__(dim)
@@ -55,8 +66,24 @@ class Settings:
 
 def test_plain_arguments_alone_are_settings():
     made = own_settings("encoders", f"{HERE}:Odd")
-    assert [field.name for field in fields(made)] == ["steps", "sizes", "mode", "rate", "flag"]
-    assert vars(made(steps=3)) == {"steps": 3, "sizes": (1, 2), "mode": "up", "rate": None, "flag": False}
+    assert {field.name: field.type for field in fields(made)} == {
+        "steps": int,
+        "sizes": tuple[int, ...],
+        "mode": Literal["up", "down"],
+        "rate": float | None,
+        "flag": bool,
+        "inside": tuple[str, ...],
+        "above": int | None,
+    }
+    assert vars(made(steps=3)) == {
+        "steps": 3,
+        "sizes": (1, 2),
+        "mode": "up",
+        "rate": None,
+        "flag": False,
+        "inside": ("gru", "mean_pool"),
+        "above": None,
+    }
 
 
 def test_a_type_that_does_not_resolve_is_that_of_the_default():
@@ -69,7 +96,7 @@ def test_a_plug_in_without_a_constructor_of_its_own_has_its_parents_settings():
 
 def test_none_is_for_what_a_model_can_do_without():
     assert vars(own_settings("encoders", "none")()) == vars(own_settings("target_attention", None)()) == {}
-    with pytest.raises(InputError, match="'none'; there are concat, convolution, dot"):
+    with pytest.raises(InputError, match="'none'; there are .*concat, convolution, .*dot"):
         own_settings("interactions", "none")
 
 
@@ -87,6 +114,15 @@ def test_a_needed_setting_of_a_plug_in_is_asked_for(capsys):
     assert end.value.code == 2 and "--encoder.steps" in capsys.readouterr().err
     own = parse_settings(Settings, parts, ["--encoder", f"{HERE}:Odd", "--encoder.steps", "4"])[1]
     assert own["encoder"]["steps"] == 4
+
+
+def test_what_also_takes_modules_is_set_by_names():
+    parts = {"interaction": "interactions"}
+    words = ["--interaction", "parallel", "--interaction.parts", "dot", "cross_network"]
+    own = parse_settings(Ranking, parts, words)[1]
+    assert own == {"interaction": {"parts": ("dot", "cross_network")}}
+    made = plugins.bind("interactions", "parallel", **own["interaction"])(num_fields=3, dim=8)
+    assert made.parts == ("dot", "cross_network") and made.out_dim == 3 + 24
 
 
 def test_a_size_is_no_setting(capsys):

@@ -82,7 +82,7 @@ def test_by_the_place_of_the_class():
     ("group", "name", "message"),
     [
         ("interactions", "convoluton", r"no interactions named 'convoluton', did you mean 'convolution'\?"),
-        ("interactions", "convoluton", r"there are concat, convolution, .*dot"),
+        ("interactions", "convoluton", r"there are .*concat, convolution, .*dot"),
         ("encoders", "xyzzy", r"no encoders named 'xyzzy'; there are .*gru.*'package.module:Class'"),
         ("encoder", "gru", "no plug-in group 'encoder'; groups are interactions, encoders"),
         ("encoders", "dot", "no encoders named 'dot'"),

@@ -18,6 +18,8 @@ _PLAIN = (int, float, bool, str, type(None))
 def own_settings(group: str, name: str | None) -> type:
     """A dataclass of the plain arguments of a plug-in: a number, a word, a truth value, or several.
 
+    An argument that takes something else too, a name or a module say, is a setting by its plain kinds.
+
     Args:
         group: see :func:`torchrec_ext.plugins.names`.
         name: see :func:`torchrec_ext.plugins.find`; None and ``"none"`` have no settings,
@@ -38,8 +40,8 @@ def own_settings(group: str, name: str | None) -> type:
     plugin = plugins.find(group, str(name))
     fields: list[Any] = []
     for parameter in inspect.signature(plugin).parameters.values():
-        annotation = _annotation(plugin, parameter)
-        if parameter.name in _SIZES or parameter.kind not in _NAMED or not _is_plain(annotation):
+        annotation = _plain(_annotation(plugin, parameter))
+        if parameter.name in _SIZES or parameter.kind not in _NAMED or annotation is None:
             continue
         if parameter.default is parameter.empty:
             fields.append((parameter.name, annotation))
@@ -59,9 +61,15 @@ def _annotation(plugin: type, parameter: inspect.Parameter) -> Any:
     return hints.get(parameter.name, type(parameter.default))
 
 
-def _is_plain(annotation: Any) -> bool:
-    if get_origin(annotation) is Literal:
-        return True
-    if get_origin(annotation) in (Union, types.UnionType, tuple, list):
-        return all(_is_plain(inner) for inner in get_args(annotation) if inner is not ...)
-    return annotation in _PLAIN
+def _plain(annotation: Any) -> Any:
+    """The annotation with its plain kinds alone; None where there is none."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return annotation
+    if origin in (Union, types.UnionType):
+        kinds = [kind for kind in map(_plain, inner) if kind is not None]
+        return None if set(kinds) <= {type(None)} else Union[tuple(kinds)]  # noqa: UP007
+    if origin in (tuple, list):
+        kinds = [kind if kind is ... else _plain(kind) for kind in inner]
+        return None if None in kinds else origin[tuple(kinds)]
+    return annotation if annotation in _PLAIN else None

@@ -1,0 +1,88 @@
+"""Several interactions side by side."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchrec_ext import plugins
+from torchrec_ext.checks import expect_at_least, expect_shape
+from torchrec_ext.contracts import Interaction
+from torchrec_ext.errors import InputError
+
+
+class Parallel(Interaction):
+    """Several interactions of the same field vectors, their outputs one after the other.
+
+    Args:
+        num_fields: F.
+        dim: D, width of a field vector.
+        parts: the interactions: names, which take their default arguments; classes, or functions of
+            ``num_fields`` and ``dim``; or instances, built with the same two.
+
+    Raises:
+        InputError: for a part that is none, or was built with other sizes.
+
+    Example:
+        >>> Parallel(num_fields=3, dim=8, parts=("dot", "concat")).out_dim  # 3 products, 3 * 8 components
+        27
+        >>> from torchrec_ext.interactions import DotInteraction, MLPInteraction
+        >>> deep = MLPInteraction(num_fields=3, dim=8, hidden=(16, 4))
+        >>> Parallel.of(DotInteraction(num_fields=3, dim=8), deep)(torch.rand(2, 3, 8)).shape
+        torch.Size([2, 7])
+    """
+
+    def __init__(
+        self,
+        num_fields: int,
+        dim: int,
+        parts: tuple[str | type[Interaction] | Interaction | Callable[..., nn.Module], ...] = (
+            "dot",
+            "concat",
+        ),
+    ) -> None:
+        super().__init__()
+        expect_at_least(1, num_fields=num_fields, dim=dim)
+        if isinstance(parts, (str, Interaction)):
+            raise InputError(f"parts should be several interactions, received {parts!r} alone")
+        if not len(parts):
+            raise InputError("parts is empty; name at least one interaction")
+        self.num_fields = num_fields
+        self.dim = dim
+        self._names = tuple(part if isinstance(part, str) else None for part in parts)
+        made = [plugins.make("interactions", part, num_fields=num_fields, dim=dim) for part in parts]
+        self.interactions = nn.ModuleList(made)
+        self.out_dim = sum(part.out_dim for part in made)
+
+    @classmethod
+    def of(cls, *parts: Interaction) -> "Parallel":
+        """Of instances, which know their sizes.
+
+        Raises:
+            InputError: if there is none, if one does not keep ``num_fields`` and ``dim``, or if they differ.
+        """
+        if not parts:
+            raise InputError("Parallel.of() needs at least one interaction")
+        sizes: dict[str, Any] = {}
+        for size in ("num_fields", "dim"):
+            sizes[size] = getattr(parts[0], size, None)
+            if not isinstance(sizes[size], int):
+                raise InputError(
+                    f"{type(parts[0]).__name__} has no {size}; keep it as an attribute, "
+                    f"or build Parallel(num_fields, dim, parts)"
+                )
+        return cls(**sizes, parts=parts)
+
+    @property
+    def parts(self) -> tuple[str | nn.Module, ...]:
+        """The interactions as they were given, but for classes: those are instances by now."""
+        return tuple(
+            module if name is None else name
+            for name, module in zip(self._names, self.interactions, strict=True)
+        )
+
+    def forward(self, fields_BFD: Tensor) -> Tensor:
+        """``(B, F, D)`` float field vectors to ``(B, out_dim)``, the first part's output first."""
+        expect_shape("fields_BFD", fields_BFD, ("batch", self.num_fields, self.dim))
+        return torch.cat([part(fields_BFD) for part in self.interactions], dim=1)
