@@ -8,12 +8,15 @@ from torch import nn
 from torchrec_ext.checks import expect_at_least, expect_shape
 from torchrec_ext.contracts import (
     Interaction,
+    MaskedEncoder,
     MultiInterestEncoder,
     Scorer,
     SequenceEncoder,
     StreamingEncoder,
+    SupervisedTargetAttention,
     TargetAttention,
 )
+from torchrec_ext.errors import InputError
 from torchrec_ext.padding import real_events
 
 
@@ -119,6 +122,18 @@ class TakesAnyNumber(Mean):
         super().__init__(max(num_fields, 1), max(dim, 1))
 
 
+class TracesOneSize(Mean):
+    def forward(self, fields_BFD):
+        if fields_BFD.shape[0] > 3:  # no symbolic trace goes both ways
+            return super().forward(fields_BFD)
+        return super().forward(fields_BFD)
+
+
+class KnowsACompiler(Mean):
+    def forward(self, fields_BFD):
+        return super().forward(fields_BFD) * (2 if torch.compiler.is_compiling() else 1)
+
+
 class Sum(SequenceEncoder):
     """A running sum; keeps its promises."""
 
@@ -180,9 +195,85 @@ class OverwritesItsState(StreamingSum):
         return state, state.clone()
 
 
+class ForgetsBeyondMaxLength(StreamingSum):
+    def __init__(self, dim: int, max_length: int = 50):
+        super().__init__(dim)
+        self.max_length = max_length
+
+    def initial_state(self, batch_size):
+        return torch.zeros(batch_size, self.dim), 0
+
+    def step(self, state, event_BD, time_B=None):
+        total, count = state
+        total = total + event_BD if count < self.max_length else event_BD
+        return (total, count + 1), total
+
+
+class RefusesMore(Sum):
+    def __init__(self, dim: int, max_length: int = 50):
+        super().__init__(dim)
+        self.max_length = max_length
+        self.positions = nn.Embedding(max_length, dim)
+
+    def forward(self, events_BTD, lengths_B, times_BT=None):
+        return super().forward(events_BTD, lengths_B) + self.positions(torch.arange(events_BTD.shape[1]))
+
+
 class ChecksNoEvent(StreamingSum):
     def step(self, state, event_BD, time_B=None):
         return super().step(state, event_BD[:, : self.dim])
+
+
+class Fill(MaskedEncoder):
+    """Each event, or a learnt vector where it is hidden, and the mean of all; keeps every promise."""
+
+    causal = False
+
+    def __init__(self, dim: int, masked_share: float = 0.2):
+        super().__init__()
+        expect_at_least(1, dim=dim)
+        if not 0 < masked_share < 1:
+            raise InputError(f"masked_share should be above 0 and below 1, received {masked_share}")
+        self.dim, self.out_dim, self.masked_share = dim, dim, masked_share
+        self.mask = nn.Parameter(torch.rand(dim))
+
+    def forward(self, events_BTD, lengths_B, times_BT=None, masked_BT=None):
+        expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
+        expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
+        if masked_BT is not None:
+            expect_shape("masked_BT", masked_BT, (events_BTD.shape[0], events_BTD.shape[1]))
+            events_BTD = torch.where(masked_BT.unsqueeze(2), self.mask, events_BTD)
+        real_BT1 = real_events(events_BTD, lengths_B).unsqueeze(2)
+        total = events_BTD.masked_fill(~real_BT1, 0).sum(1, keepdim=True)
+        return events_BTD + total / lengths_B.clamp(min=1).view(-1, 1, 1)
+
+
+class LooksUnderTheMask(Fill):
+    def forward(self, events_BTD, lengths_B, times_BT=None, masked_BT=None):
+        return super().forward(events_BTD, lengths_B, times_BT, masked_BT) + 1e-6 * events_BTD
+
+
+class HidesTheNewest(Fill):
+    def forward(self, events_BTD, lengths_B, times_BT=None, masked_BT=None):
+        if masked_BT is None:
+            masked_BT = real_events(events_BTD, lengths_B) & ~real_events(events_BTD, lengths_B - 1)
+        return super().forward(events_BTD, lengths_B, times_BT, masked_BT)
+
+
+class CountsHidden(Fill):
+    def forward(self, events_BTD, lengths_B, times_BT=None, masked_BT=None):
+        states = super().forward(events_BTD, lengths_B, times_BT, masked_BT)
+        return states if masked_BT is None else states * masked_BT.sum(1).view(-1, 1, 1)
+
+
+class ChecksNoMask(Fill):
+    def forward(self, events_BTD, lengths_B, times_BT=None, masked_BT=None):
+        return super().forward(events_BTD, lengths_B, times_BT)
+
+
+class TakesAnyShare(Fill):
+    def __init__(self, dim: int, masked_share: float = 0.2):
+        super().__init__(dim, min(max(masked_share, 0.1), 0.9))
 
 
 class MeanTimesTarget(TargetAttention):
@@ -198,7 +289,7 @@ class MeanTimesTarget(TargetAttention):
         expect_shape("target_BD", target_BD, ("batch", self.dim))
         expect_shape("events_BTD", events_BTD, (len(target_BD), "events", self.dim))
         expect_shape("lengths_B", lengths_B, (len(target_BD),))
-        mask_BT1 = (torch.arange(events_BTD.shape[1]) < lengths_B.unsqueeze(1)).unsqueeze(2)
+        mask_BT1 = real_events(events_BTD, lengths_B).unsqueeze(2)
         total = self.linear(events_BTD).masked_fill(~mask_BT1, 0).sum(1)
         return target_BD * total / lengths_B.clamp(min=1).unsqueeze(1)
 
@@ -218,6 +309,43 @@ class TargetOneKindOfLengths(MeanTimesTarget):
     def forward(self, target_BD, events_BTD, lengths_B):
         newest = nn.functional.one_hot(lengths_B, events_BTD.shape[1] + 1)  # takes int64 alone
         return super().forward(target_BD, events_BTD, lengths_B) + 0 * newest.sum()
+
+
+class TargetRefusesMore(MeanTimesTarget):
+    def __init__(self, dim: int, max_length: int = 50):
+        super().__init__(dim)
+        self.positions = nn.Embedding(max_length, dim)
+
+    def forward(self, target_BD, events_BTD, lengths_B):
+        places = self.positions(torch.arange(events_BTD.shape[1]))
+        return super().forward(target_BD, events_BTD + places, lengths_B)
+
+
+class Supervised(MeanTimesTarget, SupervisedTargetAttention):
+    """With the squared length of the events for a loss; keeps every promise."""
+
+    def forward_and_loss(self, target_BD, events_BTD, lengths_B):
+        real_BT1 = real_events(events_BTD, lengths_B).unsqueeze(2)
+        loss = self.linear(events_BTD).masked_fill(~real_BT1, 0).square().mean()
+        return self(target_BD, events_BTD, lengths_B), loss
+
+
+class OtherWithItsLoss(Supervised):
+    def forward_and_loss(self, target_BD, events_BTD, lengths_B):
+        output, loss = super().forward_and_loss(target_BD, events_BTD, lengths_B)
+        return output + 1, loss
+
+
+class LossOfNothing(Supervised):
+    def forward_and_loss(self, target_BD, events_BTD, lengths_B):
+        output, loss = super().forward_and_loss(target_BD, events_BTD, lengths_B)
+        return output, loss / lengths_B.sum()
+
+
+class LossSeesPadding(Supervised):
+    def forward_and_loss(self, target_BD, events_BTD, lengths_B):
+        _, loss = super().forward_and_loss(target_BD, events_BTD, torch.full_like(lengths_B, 99))
+        return self(target_BD, events_BTD, lengths_B), loss
 
 
 class Product(Scorer):

@@ -11,6 +11,7 @@ from torchrec_ext.testing import (
     ScorerContract,
     TargetAttentionContract,
 )
+from torchrec_ext.testing.contract import is_slow
 
 SIZES = {InteractionContract: {"num_fields": 3, "dim": 8}, ScorerContract: {}}
 BREAKS = [
@@ -27,6 +28,9 @@ BREAKS = [
     (InteractionContract, "copies_do_not_share", broken.SharesWithItsCopy),
     (InteractionContract, "wrong_shapes_are_named", broken.ChecksNothing),
     (InteractionContract, "negative_numbers_are_refused", broken.TakesAnyNumber),
+    (InteractionContract, "fx_trace_gives_the_same", broken.TracesOneSize),
+    (InteractionContract, "compile_gives_the_same", broken.KnowsACompiler),
+    (InteractionContract, "export_gives_the_same", broken.KnowsACompiler),
     (EncoderContract, "padding_does_not_change_a_real_state", broken.WholeSum),
     (EncoderContract, "a_causal_state_does_not_see_the_future", broken.FutureSum),
     (EncoderContract, "histories_without_an_event_are_finite", broken.DividesByTheLength),
@@ -34,11 +38,22 @@ BREAKS = [
     (EncoderContract, "times_may_be_given", broken.NoTimes),
     (EncoderContract, "wrong_times_are_named", broken.TakesAnyTimes),
     (EncoderContract, "steps_equal_forward", broken.ForgetsTheFirst),
+    (EncoderContract, "steps_equal_forward_beyond_max_length", broken.ForgetsBeyondMaxLength),
+    (EncoderContract, "a_history_may_exceed_max_length", broken.RefusesMore),
     (EncoderContract, "a_step_leaves_the_state_before_it_alone", broken.OverwritesItsState),
     (EncoderContract, "a_wrong_event_is_named", broken.ChecksNoEvent),
+    (EncoderContract, "a_hidden_event_changes_nothing", broken.LooksUnderTheMask),
+    (EncoderContract, "without_a_mask_nothing_is_hidden", broken.HidesTheNewest),
+    (EncoderContract, "hidden_padding_changes_nothing", broken.CountsHidden),
+    (EncoderContract, "a_wrong_mask_is_named", broken.ChecksNoMask),
+    (EncoderContract, "masked_share_is_a_share", broken.TakesAnyShare),
     (TargetAttentionContract, "an_empty_history_gives_zeros", broken.BiasOfNothing),
     (TargetAttentionContract, "padding_does_not_change_a_result", broken.SeesPadding),
     (TargetAttentionContract, "lengths_of_either_width", broken.TargetOneKindOfLengths),
+    (TargetAttentionContract, "a_history_may_exceed_max_length", broken.TargetRefusesMore),
+    (TargetAttentionContract, "forward_and_loss_gives_what_forward_gives", broken.OtherWithItsLoss),
+    (TargetAttentionContract, "no_event_has_no_loss", broken.LossOfNothing),
+    (TargetAttentionContract, "padding_does_not_change_the_loss", broken.LossSeesPadding),
     (MultiInterestContract, "padding_does_not_change_an_interest", broken.SeesPaddingTwice),
     (ScorerContract, "shared_candidates_score_as_own_ones_do", broken.SharedScoresDiffer),
     (ScorerContract, "other_candidates_do_not_change_a_score", broken.OverAllCandidates),
@@ -46,10 +61,15 @@ BREAKS = [
 ]
 
 
-@pytest.mark.parametrize(("contract", "promise", "cls"), BREAKS)
+def _marked(contract, promise, cls):
+    marks = [pytest.mark.slow] if is_slow(getattr(contract, f"test_{promise}")) else []
+    return pytest.param(contract, promise, cls, id=f"{promise}-{cls.__name__}", marks=marks)
+
+
+@pytest.mark.parametrize(("contract", "promise", "cls"), [_marked(*each) for each in BREAKS])
 def test_a_broken_promise_is_found(contract, promise, cls):
     case = Case(cls, **SIZES.get(contract, {"dim": 8}))
-    with pytest.raises((AssertionError, pytest.fail.Exception, RuntimeError, TypeError)):
+    with pytest.raises((AssertionError, pytest.fail.Exception, RuntimeError, TypeError, LookupError, ValueError)):
         getattr(contract(), f"test_{promise}")(case)
 
 
@@ -64,7 +84,11 @@ class TestKeepsAll(InteractionContract):
 
 
 class TestKeepsAllTargetAttention(TargetAttentionContract):
-    cases = [Case(broken.MeanTimesTarget, dim=8)]
+    cases = [Case(broken.MeanTimesTarget, dim=8), Case(broken.Supervised, dim=8)]
+
+
+class TestKeepsAllMasked(EncoderContract):
+    cases = [Case(broken.Fill, dim=8)]
 
 
 class TestKeepsAllInterests(MultiInterestContract):

@@ -1,4 +1,4 @@
-"""The promises of a SequenceEncoder, and of a StreamingEncoder where it is one."""
+"""The promises of a SequenceEncoder, and of a StreamingEncoder or a MaskedEncoder where it is one."""
 
 from typing import Any
 
@@ -6,13 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchrec_ext.contracts import StreamingEncoder
+from torchrec_ext.contracts import MaskedEncoder
 from torchrec_ext.testing.case import Case
-from torchrec_ext.testing.history import EVENTS, HistoryContract, real_positions, refill_padding
-from torchrec_ext.testing.module import ROWS, close, pattern
+from torchrec_ext.testing.contract import ROWS, close, pattern
+from torchrec_ext.testing.history import EVENTS, draw_times, padded, real_positions
+from torchrec_ext.testing.masked import MaskedPromises, hide
+from torchrec_ext.testing.streaming import StreamingPromises
 
 
-class EncoderContract(HistoryContract):
+class EncoderContract(StreamingPromises, MaskedPromises):
     """Subclass it as ``Test...`` and set ``cases``; each needs ``dim``."""
 
     def size(self, module: Any, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
@@ -21,60 +23,37 @@ class EncoderContract(HistoryContract):
     def real(self, output: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         return output * real_positions(inputs[1], output.shape[1]).unsqueeze(2)
 
+    def besides(self, module: Any, inputs: tuple[Tensor, ...]) -> list[dict[str, Tensor]]:
+        ways = super().besides(module, inputs)
+        if isinstance(module, MaskedEncoder):
+            ways.append({**ways[-1], "masked_BT": hide(*inputs)})
+        return ways
+
     def test_padding_does_not_change_a_real_state(self, case: Case) -> None:
         """Neither its values nor how much of it there is."""
         module = case.build().eval()
         events, lengths = self.draw(case)
-        expected = self.real(module(events, lengths), (events, lengths))
-        for padded in refill_padding(events, lengths):
-            close(self.real(module(padded, lengths), (padded, lengths))[:, :EVENTS], expected)
+        for times in (None, draw_times(ROWS)):
+            expected = self.real(module(events, lengths, times), (events, lengths))
+            for more, more_times in padded(events, lengths, times):
+                states = self.real(module(more, lengths, more_times), (more, lengths))
+                close(states[:, :EVENTS], expected)
 
     def test_a_causal_state_does_not_see_the_future(self, case: Case) -> None:
-        """The gradient of state t with respect to events after t is zero, exactly."""
+        """The gradient of state t with respect to events after t is exactly zero; later times change none."""
         module = case.build().eval()
         if not module.causal:
             pytest.skip("it is not causal")
         events, _ = self.draw(case)
         events.requires_grad_()
-        states = module(events, torch.full((ROWS,), EVENTS))
-        for t in range(EVENTS - 1):
-            part = (states[:, t] * pattern(states[:, t])).sum()
-            (slope,) = torch.autograd.grad(part, events, retain_graph=True)
-            assert not slope[:, t + 1 :].any(), f"state {t} depends on an event after it"
-
-    def test_steps_equal_forward(self, case: Case) -> None:
-        """One event at a time gives each state of the whole history, for any number of users."""
-        for rows in (ROWS, 1):
-            module = _streaming(case)
-            events, _ = self.draw(case, rows)
-            expected = module(events, torch.full((rows,), EVENTS))
-            state = module.initial_state(rows)
-            for t in range(EVENTS):
-                state, output = module.step(state, events[:, t])
-                close(output, expected[:, t])
-
-    def test_a_step_leaves_the_state_before_it_alone(self, case: Case) -> None:
-        """Two futures may go on from one state."""
-        module = _streaming(case)
-        events, _ = self.draw(case)
-        state, _ = module.step(module.initial_state(ROWS), events[:, 0])
-        _, once = module.step(state, events[:, 1])
-        module.step(state, events[:, 2])
-        _, again = module.step(state, events[:, 1])
-        assert torch.equal(once, again)
-
-    def test_a_wrong_event_is_named(self, case: Case) -> None:
-        """The error of ``step`` names the argument and the shape received."""
-        module = _streaming(case)
-        dim = case.arguments["dim"]
-        with pytest.raises(ValueError) as error:
-            module.step(module.initial_state(ROWS), torch.zeros(ROWS, dim + 1))
-        assert "event_BD" in str(error.value) and f"({ROWS}, {dim + 1})" in str(error.value)
-
-
-def _streaming(case: Case) -> StreamingEncoder:
-    module = case.build().eval()
-    if not isinstance(module, StreamingEncoder):
-        pytest.skip("it is no StreamingEncoder")
-    assert module.causal, "a StreamingEncoder is causal"
-    return module
+        lengths = torch.full((ROWS,), EVENTS)
+        for times in (None, draw_times(ROWS)):
+            states = module(events, lengths, times)
+            for t in range(EVENTS - 1):
+                part = (states[:, t] * pattern(states[:, t])).sum()
+                (slope,) = torch.autograd.grad(part, events, retain_graph=True)
+                assert not slope[:, t + 1 :].any(), f"state {t} depends on an event after it"
+                if times is not None:
+                    later = times.clone()
+                    later[:, t + 1 :] += 1e6
+                    close(module(events, lengths, later)[:, : t + 1], states[:, : t + 1])

@@ -1,11 +1,16 @@
 """The promises of whatever reads histories by themselves: encoders of a state an event, or of interests."""
 
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from torchrec_ext.testing.case import Case
-from torchrec_ext.testing.module import ROWS, ModuleContract
+from torchrec_ext.testing.contract import ROWS
+from torchrec_ext.testing.module import ModuleContract
 
 EVENTS = 6
 
@@ -17,6 +22,18 @@ class HistoryContract(ModuleContract):
         generator = torch.Generator().manual_seed(seed)
         events = torch.randn(rows, EVENTS, case.arguments["dim"], generator=generator)
         return events, draw_lengths(rows)
+
+    def resized(self, case: Case) -> list[tuple[Tensor, ...]]:
+        events, lengths = self.draw(case, ROWS + 2, seed=7)
+        alone, _ = self.draw(case, 1, seed=8)
+        return [
+            (torch.cat([events, events.flip(1)], dim=1), 2 * lengths),
+            (events[:, :3], lengths.clamp(max=3)),
+            (alone, torch.tensor([3])),
+        ]
+
+    def besides(self, module: Any, inputs: tuple[Tensor, ...]) -> list[dict[str, Tensor]]:
+        return [{}, {"times_BT": draw_times(*inputs[0].shape[:2])}]
 
     def wrong(self, case: Case) -> list[tuple[str, tuple[Tensor, ...]]]:
         events, lengths = self.draw(case)
@@ -38,6 +55,17 @@ class HistoryContract(ModuleContract):
                 wanted = [events, *module.parameters()]
                 for slope in torch.autograd.grad(output.sum(), wanted, allow_unused=True):
                     assert slope is None or slope.isfinite().all()
+
+    def test_a_history_may_exceed_max_length(self, case: Case) -> None:
+        """An encoder may be handed more events than its ``max_length``, if it has one."""
+        if "max_length" not in inspect.signature(case.cls).parameters:
+            pytest.skip("it has no max_length")
+        module = case.build(max_length=EVENTS - 1).eval()
+        inputs = self.draw(case)
+        for more in self.besides(module, inputs):
+            output = module(*inputs, **more)
+            assert tuple(output.shape) == self.size(module, inputs)
+            assert self.real(output, inputs).isfinite().all()
 
     def test_lengths_of_either_width(self, case: Case) -> None:
         """TorchRec hands over int32 and int64 lengths alike."""
@@ -80,12 +108,16 @@ def draw_times(rows: int, events: int = EVENTS, seed: int = 6) -> Tensor:
     return 1e9 + gaps.round().cumsum(1)
 
 
-def refill_padding(events_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-    """The events with large noise where none is real, and the same with three more of noise."""
+def padded(
+    events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Events and times with large noise for padding: as much of it as there was, and three more."""
     noise = torch.randn(events_BTD.shape, generator=torch.Generator().manual_seed(5))
-    real = real_positions(lengths_B, events_BTD.shape[1]).unsqueeze(2)
-    refilled = torch.where(real, events_BTD, noise * 100)
-    return refilled, torch.cat([refilled, noise[:, :3]], dim=1)
+    real_BT = real_positions(lengths_B, events_BTD.shape[1])
+    events = torch.where(real_BT.unsqueeze(2), events_BTD, noise * 100)
+    times = None if times_BT is None else torch.where(real_BT, times_BT, 0.0)
+    yield events, times
+    yield torch.cat([events, noise[:, :3]], 1), None if times is None else torch.cat([times, times[:, :3]], 1)
 
 
 def real_positions(lengths_B: Tensor, events: int) -> Tensor:

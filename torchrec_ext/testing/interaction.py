@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from torchrec_ext.testing.case import Case
-from torchrec_ext.testing.module import ROWS, ModuleContract
+from torchrec_ext.testing.contract import ROWS
+from torchrec_ext.testing.module import ModuleContract
 
 
 class InteractionContract(ModuleContract):

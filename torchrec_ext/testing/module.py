@@ -3,55 +3,18 @@
 import copy
 import inspect
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from torchrec_ext import plugins
 from torchrec_ext.testing.case import Case
+from torchrec_ext.testing.contract import ROWS, close, pattern
+from torchrec_ext.testing.traced import TracedContract
 
-ROWS = 5
 
-
-class ModuleContract(ABC):
-    """What the contract tests of all kinds of plug-ins share; subclass the one of your kind.
-
-    Args:
-        cases: class attribute: the ways to build the module that each promise is tried on.
-    """
-
-    cases: Sequence[Case] = ()
-
-    @abstractmethod
-    def draw(self, case: Case, rows: int = ROWS, seed: int = 1) -> tuple[Tensor, ...]:
-        """Random inputs of the module, ``rows`` along the first axis of each."""
-
-    @abstractmethod
-    def size(self, module: Any, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
-        """The shape that the output should have."""
-
-    @abstractmethod
-    def wrong(self, case: Case) -> list[tuple[str, tuple[Tensor, ...]]]:
-        """The name of an argument, and inputs among which that one has a wrong shape."""
-
-    def real(self, output: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
-        """The output with zeros where it means nothing."""
-        return output
-
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Runs each test on each case, but for what the case says it cannot."""
-        if "case" not in metafunc.fixturenames:
-            return
-        promise = metafunc.function.__name__.removeprefix("test_")
-        ways = []
-        for case in self.cases:
-            marks = [pytest.mark.skip(reason=case.cannot[promise])] if promise in case.cannot else []
-            ways.append(pytest.param(case, id=str(case), marks=marks))
-        metafunc.parametrize("case", ways)
+class ModuleContract(TracedContract):
+    """What the contract tests of all kinds of plug-ins share; subclass the one of your kind."""
 
     def test_what_it_cannot_are_promises(self, case: Case) -> None:
         """A misspelt exception would excuse nothing."""
@@ -89,8 +52,8 @@ class ModuleContract(ABC):
         """And the vectors that come in; all of them are finite."""
         module = case.build().eval()
         inputs = tuple(i.requires_grad_() if i.is_floating_point() else i for i in self.draw(case))
-        output = self.real(module(*inputs), inputs)
-        (output * pattern(output)).sum().backward()
+        parts = [(output * pattern(output)).sum() for output in self.learnt(module, inputs)]
+        torch.stack(parts).sum().backward()
         named = [(f"input {n}", i) for n, i in enumerate(inputs) if i.is_floating_point()]
         for name, tensor in [*module.named_parameters(), *named]:
             assert tensor.grad is not None, f"no gradient reaches {name}"
@@ -164,13 +127,3 @@ class ModuleContract(ABC):
                     case.build(**{name: -1})
                 message = str(error.value)
                 assert name in message and "-1" in message, f"the error should name {name} and -1: {message}"
-
-
-def close(received: Tensor, expected: Tensor) -> None:
-    """Fails unless the two are equal but for rounding."""
-    torch.testing.assert_close(received, expected, rtol=1e-6, atol=1e-6)
-
-
-def pattern(tensor: Tensor) -> Tensor:
-    """Random weights to sum a tensor with: a plain sum is blind where a layer norm makes it constant."""
-    return torch.randn(tensor.shape, generator=torch.Generator().manual_seed(4))

@@ -5,8 +5,8 @@ from typing import Any
 from torch import Tensor
 
 from torchrec_ext.testing.case import Case
-from torchrec_ext.testing.history import HistoryContract, refill_padding
-from torchrec_ext.testing.module import close
+from torchrec_ext.testing.contract import ROWS, close
+from torchrec_ext.testing.history import HistoryContract, draw_times, padded
 
 
 class MultiInterestContract(HistoryContract):
@@ -19,6 +19,7 @@ class MultiInterestContract(HistoryContract):
         """Neither its values nor how much of it there is; of an empty history too."""
         module = case.build().eval()
         events, lengths = self.draw(case)
-        expected = module(events, lengths)
-        for padded in refill_padding(events, lengths):
-            close(module(padded, lengths), expected)
+        for times in (None, draw_times(ROWS)):
+            expected = module(events, lengths, times)
+            for more, more_times in padded(events, lengths, times):
+                close(module(more, lengths, more_times), expected)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from torchrec_ext.testing.case import Case
-from torchrec_ext.testing.module import ROWS, ModuleContract, close
+from torchrec_ext.testing.contract import ROWS, close
+from torchrec_ext.testing.module import ModuleContract
 
 CANDIDATES = 7
 WIDTH = 8

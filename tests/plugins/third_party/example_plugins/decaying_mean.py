@@ -11,6 +11,7 @@ class DecayingMean(StreamingEncoder):
     """Each state keeps a share of the one before it and adds the new event's."""
 
     causal = True
+    cannot = {"fx_trace_gives_the_same": "its loop over the events cannot be traced by symbols"}
 
     def __init__(self, dim: int, keep: float = 0.5) -> None:
         super().__init__()
