@@ -15,7 +15,7 @@ from torchrec_ext.interactions import (
     Parallel,
 )
 from torchrec_ext.scorers import CosineScorer, DotScorer
-from torchrec_ext.target_attention import DIEN, DIN
+from torchrec_ext.target_attention import BST, DIEN, DIN
 from torchrec_ext.testing import Case
 
 CASES: dict[str, list[Case]] = {
@@ -58,6 +58,8 @@ CASES: dict[str, list[Case]] = {
         Case(SASRec, dim=8, heads=2, max_length=4),
     ],
     "target_attention": [
+        Case(BST, dim=8),
+        Case(BST, dim=8, layers=2, heads=4, hidden=6, max_length=4, dropout=0.3),
         Case(DIEN, dim=8),
         Case(DIEN, dim=8, hidden=6, auxiliary_weight=0.5),
         Case(DIN, dim=8),
