@@ -19,7 +19,7 @@ def shard(
     model: nn.Module,
     *,
     sharding: Mapping[str, str] | None = None,
-    learning_rate: float = 0.02,
+    learning_rate: float = 0.1,
     device: str = "cpu",
     batch_size: int = 512,
     say: Callable[[str], None] | None = None,

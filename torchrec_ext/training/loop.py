@@ -49,7 +49,7 @@ def fit(
     sampled: int = 512,
     positive: float | Sequence[float] = 4.0,
     weigh_by_rating: bool = False,
-    table_learning_rate: float = 0.02,
+    table_learning_rate: float = 0.1,
     learning_rate: float = 2e-3,
     warmup_steps: int | None = None,
     weight_decay: float = 0.0,
