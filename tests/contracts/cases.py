@@ -1,7 +1,7 @@
 """One line a module: how the contract tests build it."""
 
 from torchrec_ext.encoders import GRU, HSTU, BERT4Rec, ComiRec, LRURec, MeanPool, NextItNet, SASRec
-from torchrec_ext.heads import SingleHead
+from torchrec_ext.heads import MMoEHead, SharedBottomHead, SingleHead
 from torchrec_ext.interactions import (
     FGCNN,
     AutoInt,
@@ -70,6 +70,10 @@ CASES: dict[str, list[Case]] = {
         Case(DotScorer, dim=8),
     ],
     "heads": [
+        Case(MMoEHead, in_dim=8, tasks=3, tower=[4]),
+        Case(MMoEHead, in_dim=8, tasks=1, experts=2, hidden=[6, 5], tower=[]),
+        Case(SharedBottomHead, in_dim=8, tasks=3),
+        Case(SharedBottomHead, in_dim=8, tasks=1, hidden=[6, 5], tower=[]),
         Case(SingleHead, in_dim=8, tasks=3),
     ],
 }
