@@ -69,7 +69,9 @@ def _marked(contract, promise, cls):
 @pytest.mark.parametrize(("contract", "promise", "cls"), [_marked(*each) for each in BREAKS])
 def test_a_broken_promise_is_found(contract, promise, cls):
     case = Case(cls, **SIZES.get(contract, {"dim": 8}))
-    with pytest.raises((AssertionError, pytest.fail.Exception, RuntimeError, TypeError, LookupError, ValueError)):
+    with pytest.raises(
+        (AssertionError, pytest.fail.Exception, RuntimeError, TypeError, LookupError, ValueError)
+    ):
         getattr(contract(), f"test_{promise}")(case)
 
 
