@@ -1,7 +1,8 @@
 import pytest
 import torch
+from torch import nn
 
-from torchrec_ext.checks import expect_at_least, expect_dropout, expect_one_of, expect_shape
+from torchrec_ext.checks import expect_at_least, expect_dropout, expect_one_of, expect_shape, try_out
 from torchrec_ext.errors import InputError
 
 
@@ -50,3 +51,50 @@ def test_numbers_and_words():
     for wrong in (-0.1, 1.0):
         with pytest.raises(InputError, match="dropout should be at least 0 and below 1"):
             expect_dropout(wrong)
+
+
+class Recorder(nn.Module):
+    """Draws, notes its modes and hands on what it got."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop, self.norm = nn.Dropout(0.5), nn.BatchNorm1d(3).double()
+
+    def forward(self, x):
+        self.seen = (x, torch.is_grad_enabled(), [part.training for part in self.modules()])
+        return x + torch.rand(())
+
+
+def test_a_module_is_tried_out_without_a_trace():
+    module = Recorder()
+    module.norm.eval()
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    statistics = {name: value.clone() for name, value in module.state_dict().items()}
+    made = try_out("module", module, (2, 3), module)
+    x, with_gradients, modes = module.seen
+    assert made.shape == (2, 3) and torch.equal(x, torch.zeros(2, 3, dtype=torch.float64))
+    assert not with_gradients and not any(modes)
+    assert [part.training for part in module.modules()] == [True, True, False]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(value, statistics[name]) for name, value in module.state_dict().items())
+
+
+def test_a_module_is_tried_out_where_it_is():
+    module = nn.Linear(3, 2, device="meta", dtype=torch.bfloat16)
+    made = try_out("module", module, (2, 3), module)
+    assert made.is_meta and made.dtype == torch.bfloat16
+
+
+def test_a_module_that_fails_says_so_in_its_own_words():
+    module = nn.Linear(3, 2)
+    with pytest.raises(InputError, match=r"inner Linear fails on zeros of shape \(2, 4\): mat1 and mat2"):
+        try_out("inner", module, (2, 4), module)
+    assert module.training
+    silent = nn.Identity()
+    with pytest.raises(InputError, match=r"inner Identity fails on zeros of shape \(2,\): AssertionError"):
+        try_out("inner", silent, (2,), _refuse)
+
+
+def _refuse(_):
+    raise AssertionError

@@ -1,7 +1,10 @@
 """Checks of shapes and constructor arguments, with errors that name the argument and both values."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchrec_ext.errors import InputError
 
@@ -80,3 +83,44 @@ def expect_dropout(dropout: float) -> None:
     """
     if not 0 <= dropout < 1:
         raise InputError(f"dropout should be at least 0 and below 1, received {dropout}")
+
+
+def try_out(name: str, module: nn.Module, sizes: tuple[int, ...], call: Callable[[Tensor], Any]) -> Any:
+    """What a module makes of zeros, which tells the shape of its output.
+
+    It runs once, in evaluation mode and without gradients, on the device and in the precision of its
+    weights. Afterwards the module's modes and torch's generators are as they were.
+
+    Args:
+        name: what the caller calls the module.
+        module: any module.
+        sizes: shape of the zeros.
+        call: hands the zeros to the module.
+
+    Raises:
+        InputError: if the module fails, with its own words.
+
+    Example:
+        >>> linear = nn.Linear(3, 5)
+        >>> try_out("module", linear, (2, 3), linear).shape
+        torch.Size([2, 5])
+        >>> try_out("module", linear, (2, 4), linear)
+        Traceback (most recent call last):
+        torchrec_ext.errors.InputError: module Linear fails on zeros of shape (2, 4): mat1 and mat2 ...
+    """
+    floating = (t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point())
+    zeros = torch.zeros(sizes)
+    if (like := next(floating, None)) is not None:
+        zeros = zeros.to(like)
+    modes = {part: part.training for part in module.modules()}
+    drawn_from = [zeros.device] if zeros.is_cuda else []
+    module.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=drawn_from):
+            return call(zeros)
+    except Exception as error:  # whatever somebody else's module raises
+        what = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"{name} {type(module).__name__} fails on zeros of shape {sizes}: {what}") from error
+    finally:
+        for part, training in modes.items():
+            part.training = training
