@@ -18,6 +18,7 @@ from torchrec_ext.models import Ranker
 from torchrec_ext.training import fit
 
 FIELDS, DIM = 4, 8
+PLACE = "torchrec_ext.interactions:ModuleInteraction"
 THREE = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]])
 
 
@@ -119,6 +120,20 @@ def test_a_lazy_module_gets_its_sizes():
     assert inner.weight.shape == (5, FIELDS * DIM)
 
 
+class Own(ModuleInteraction):
+    """Names an own module for the command line."""
+
+    def __init__(self, num_fields: int, dim: int, width: int = 5) -> None:
+        super().__init__(num_fields, dim, nn.Linear(num_fields * dim, width))
+        self.width = width
+
+
+def test_a_subclass_has_a_name_and_is_described():
+    interaction = plugins.build("interactions", f"{__name__}:Own", num_fields=3, dim=2, width=4)
+    assert interaction.out_dim == 4
+    assert plugins.specification(interaction)["arguments"] == {"num_fields": 3, "dim": 2, "width": 4}
+
+
 class Total(nn.Module):
     def __init__(self, keep_rows=True):
         super().__init__()
@@ -131,8 +146,9 @@ class Total(nn.Module):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: plugins.build("interactions", "module", num_fields=3, dim=2), "needs a module, received N"),
-        (lambda: ModuleInteraction(3, 2, nn.Linear), "needs a module, received <class"),
+        (lambda: plugins.build("interactions", "module", num_fields=3, dim=2), "name your own as 'package"),
+        (lambda: plugins.build("interactions", PLACE, num_fields=3, dim=2), "Interaction needs module; give"),
+        (lambda: ModuleInteraction(3, 2, nn.Linear), "module should be an nn.Module, received <class"),
         (lambda: ModuleInteraction(3, 2, nn.Linear(5, 1)), r"Linear fails on zeros .*\(2, 3, 2\): mat1"),
         (lambda: ModuleInteraction(3, 2, Total()), r"should give \(batch, width\), received \(2,\)"),
         (lambda: ModuleInteraction(3, 2, Total(False)), r"received \(1, 6\) for a batch of 2"),

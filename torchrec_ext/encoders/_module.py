@@ -17,8 +17,9 @@ class ModuleEncoder(SequenceEncoder):
     Padding is set to zero before. A module that is not causal sees these zeros, so that a state may
     depend on how many there are, unless it takes a mask. Of a tuple, which torch's recurrent networks
     give, the first entry counts. How wide a state is tells a first run on zeros, in evaluation mode, which
-    leaves the module's modes and torch's generators as they are. A name on the command line cannot hand a
-    module over: subclass this class there, and name that as ``package.module:Class``.
+    leaves the module's modes and torch's generators as they are. The command line has no name for it,
+    since no name can hand a module over: there, name a subclass that builds its module,
+    ``package.module:Class``.
 
     Args:
         dim: D, width of an event vector.
@@ -42,16 +43,11 @@ class ModuleEncoder(SequenceEncoder):
 
     cannot = {"description_builds_it_again": "what a module of one's own was built with is not known"}
 
-    def __init__(
-        self, dim: int, module: nn.Module | None = None, causal: bool = False, mask: str | None = None
-    ) -> None:
+    def __init__(self, dim: int, module: nn.Module, causal: bool = False, mask: str | None = None) -> None:
         super().__init__()
         expect_at_least(1, dim=dim)
         if not isinstance(module, nn.Module):
-            raise InputError(
-                f"ModuleEncoder needs a module, received {module!r}: build it with one in Python, "
-                "ModuleEncoder(dim, module), or name a class as 'package.module:Class'"
-            )
+            raise InputError(f"module should be an nn.Module, received {module!r}")
         self.dim = dim
         self.module = module
         self.causal = causal

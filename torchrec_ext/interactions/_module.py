@@ -14,8 +14,8 @@ class ModuleInteraction(Interaction):
 
     Its output ``(B, H)``, or ``(B, ...)`` which is flattened, is the interaction's; how wide that is tells
     a first run on zeros, in evaluation mode, which leaves the module's modes and torch's generators as
-    they are. A name on the command line cannot hand a module over: subclass this class there, or
-    :class:`~torchrec_ext.contracts.Interaction`, and name that as ``package.module:Class``.
+    they are. The command line has no name for it, since no name can hand a module over: there, name a
+    subclass that builds its module, ``package.module:Class``.
 
     Args:
         num_fields: F.
@@ -45,7 +45,7 @@ class ModuleInteraction(Interaction):
         self,
         num_fields: int,
         dim: int,
-        module: nn.Module | None = None,
+        module: nn.Module,
         reads: Literal["flat", "fields", "list", "dense_and_sparse"] = "flat",
     ) -> None:
         super().__init__()
@@ -54,10 +54,7 @@ class ModuleInteraction(Interaction):
         if reads == "dense_and_sparse":
             expect_at_least(2, num_fields=num_fields)
         if not isinstance(module, nn.Module):
-            raise InputError(
-                f"ModuleInteraction needs a module, received {module!r}: build it with one in Python, "
-                "ModuleInteraction(num_fields, dim, module), or name a class as 'package.module:Class'"
-            )
+            raise InputError(f"module should be an nn.Module, received {module!r}")
         self.num_fields = num_fields
         self.dim = dim
         self.module = module
