@@ -1,6 +1,22 @@
 """One line a module: how the contract tests build it."""
 
-from torchrec_ext.encoders import GRU, HSTU, BERT4Rec, ComiRec, LRURec, MeanPool, NextItNet, SASRec
+from torch import nn
+
+from tests.contracts.around import Around, RunningSum
+from torchrec_ext.encoders import (
+    GRU,
+    HSTU,
+    LSTM,
+    NARM,
+    BERT4Rec,
+    Caser,
+    ComiRec,
+    LRURec,
+    MeanPool,
+    ModuleEncoder,
+    NextItNet,
+    SASRec,
+)
 from torchrec_ext.heads import MMoEHead, SharedBottomHead, SingleHead
 from torchrec_ext.interactions import (
     FGCNN,
@@ -11,10 +27,11 @@ from torchrec_ext.interactions import (
     DotInteraction,
     FactorizationMachine,
     MLPInteraction,
+    ModuleInteraction,
     OuterProductConvolution,
     Parallel,
 )
-from torchrec_ext.scorers import CosineScorer, DotScorer
+from torchrec_ext.scorers import CosineScorer, DotScorer, MixtureOfLogits, NeuMF
 from torchrec_ext.target_attention import BST, DIEN, DIN
 from torchrec_ext.testing import Case
 
@@ -35,6 +52,8 @@ CASES: dict[str, list[Case]] = {
         Case(FGCNN, num_fields=3, dim=8),
         Case(FGCNN, num_fields=5, dim=8, filters=[3], kernel_size=2, pool=3, new_maps=1),
         Case(MLPInteraction, num_fields=3, dim=8, hidden=[16, 8], dropout=0.2),
+        Around(ModuleInteraction, lambda: nn.Linear(24, 5), num_fields=3, dim=8),
+        Around(ModuleInteraction, lambda: nn.Conv1d(3, 2, 4), num_fields=3, dim=8, reads="fields"),
         Case(OuterProductConvolution, num_fields=2, dim=8, filters=4),
         Case(OuterProductConvolution, num_fields=4, dim=6, filters=4),
         Case(Parallel, num_fields=3, dim=8),
@@ -43,6 +62,8 @@ CASES: dict[str, list[Case]] = {
     "encoders": [
         Case(BERT4Rec, dim=8, layers=1, hidden=6),
         Case(BERT4Rec, dim=8, heads=2, max_length=4),
+        Case(Caser, dim=8),
+        Case(Caser, dim=8, window=1, horizontal=3, vertical=2),
         Case(ComiRec, dim=8),
         Case(ComiRec, dim=8, num_interests=2, hidden=6, max_length=4),
         Case(GRU, dim=8),
@@ -51,7 +72,13 @@ CASES: dict[str, list[Case]] = {
         Case(HSTU, dim=8, heads=4, max_length=4, time_buckets=8),
         Case(LRURec, dim=8),
         Case(LRURec, dim=8, layers=1, hidden=5, r_min=0.5),
+        Case(LSTM, dim=8),
+        Case(LSTM, dim=8, hidden=6, layers=2),
         Case(MeanPool, dim=8),
+        Around(ModuleEncoder, RunningSum, dim=8, causal=True),
+        Around(ModuleEncoder, lambda: nn.Linear(8, 6), dim=8),
+        Case(NARM, dim=8),
+        Case(NARM, dim=8, hidden=6, layers=2, attention=3, attention_window=2),
         Case(NextItNet, dim=8),
         Case(NextItNet, dim=8, layers=1, kernel_size=2),
         Case(SASRec, dim=8, layers=1, hidden=6),
@@ -68,6 +95,10 @@ CASES: dict[str, list[Case]] = {
     "scorers": [
         Case(CosineScorer, dim=8, temperature=0.2),
         Case(DotScorer, dim=8),
+        Case(MixtureOfLogits, dim=8),
+        Case(MixtureOfLogits, dim=8, query_parts=1, candidate_parts=3, width=4, gate=6, temperature=0.2),
+        Case(NeuMF, dim=8),
+        Case(NeuMF, dim=8, hidden=[6]),
     ],
     "heads": [
         Case(MMoEHead, in_dim=8, tasks=3, tower=[4]),

@@ -1,0 +1,137 @@
+"""Well-known rankers, put together from the parts."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from torchrec_ext.heads import MMoEHead
+from torchrec_ext.interactions import (
+    CrossNetwork,
+    FactorizationMachine,
+    MLPInteraction,
+    OuterProductConvolution,
+)
+from torchrec_ext.interactions.parallel import Parallel
+from torchrec_ext.models.ranker import Ranker
+from torchrec_ext.schema import Schema
+
+
+def dlrm(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (64, 32)) -> Ranker:
+    """DLRM (Naumov et al. 2019): pairwise dot products of all fields, the numeric ones as one of them.
+
+    The paper hands the vector of the numeric fields on beside the products; here every field's is, since
+    data without numeric fields has none.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        over_arch: hidden sizes above the products.
+    """
+    fields = partial(Parallel, parts=("dot", "concat"))
+    return Ranker(schema, dim, interaction=fields, over_arch=over_arch)
+
+
+def deepfm(schema: Schema, dim: int = 32, hidden: tuple[int, ...] = (64, 32)) -> Ranker:
+    """DeepFM (Guo et al. 2017): a factorisation machine and an MLP over the same vectors.
+
+    The logit is a linear function of the machine's and of the MLP's last layer; the paper fixes the
+    machine's weight at 1.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        hidden: sizes of the MLP's layers.
+    """
+    deep = partial(_deep_fm, hidden=hidden)
+    return Ranker(schema, dim, interaction=deep, over_arch=())
+
+
+def dcn_v2(schema: Schema, dim: int = 32, layers: int = 3, over_arch: Sequence[int] = (64, 32)) -> Ranker:
+    """DCN V2 (Wang et al. 2021), stacked: a cross network, then an MLP.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        layers: of the cross network.
+        over_arch: hidden sizes of the MLP.
+    """
+    return Ranker(schema, dim, interaction=partial(CrossNetwork, layers=layers), over_arch=over_arch)
+
+
+def din(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (80, 40), max_length: int = 50) -> Ranker:
+    """DIN (Zhou et al. 2018): the item attends to the user's history.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        over_arch: hidden sizes above the fields.
+        max_length: newest events that are read.
+    """
+    return Ranker(
+        schema, dim, interaction="concat", target_attention="din", over_arch=over_arch, max_length=max_length
+    )
+
+
+def dien(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (80, 40), max_length: int = 50) -> Ranker:
+    """DIEN (Zhou et al. 2019): interests evolve towards the item, and learn by a loss of their own too.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        over_arch: hidden sizes above the fields.
+        max_length: newest events that are read.
+    """
+    return Ranker(
+        schema, dim, interaction="concat", target_attention="dien", over_arch=over_arch, max_length=max_length
+    )
+
+
+def conv_ncf(schema: Schema, dim: int = 64, filters: int = 32) -> Ranker:
+    """ConvNCF (He et al. 2018): convolutions over the outer product of the user's and the item's vector.
+
+    The paper learns by pairwise ranking; here each pair has a label.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        filters: of each convolution.
+    """
+    crossed = partial(OuterProductConvolution, filters=filters)
+    return Ranker(schema, dim, ("user", "item"), interaction=crossed, over_arch=())
+
+
+def youtube_ranker(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (256, 128, 64)) -> Ranker:
+    """The ranker of YouTube (Covington et al. 2016): an MLP over all fields.
+
+    What was watched last is a target attention's work here: hand one to ``Ranker`` for it. Trained with
+    ``fit(..., positive=..., weigh_by_rating=True)`` on ratings that are watch times, its
+    odds ``exp(logit)`` are the expected watch time (weighted logistic regression, section 4.2).
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        over_arch: hidden sizes of the MLP.
+    """
+    return Ranker(schema, dim, interaction="concat", over_arch=over_arch)
+
+
+def mmoe(
+    schema: Schema, tasks: int = 2, dim: int = 32, experts: int = 4, over_arch: Sequence[int] = (64,)
+) -> Ranker:
+    """MMoE (Ma et al. 2018): each task mixes shared experts by a gate of its own.
+
+    Trained with as many thresholds as tasks: ``fit(..., positive=(4, 5))``.
+
+    Args:
+        schema: features and tables of the data.
+        tasks: number of logits.
+        dim: D, width of the vectors.
+        experts: shared by the tasks.
+        over_arch: hidden sizes below the experts.
+    """
+    head = partial(MMoEHead, experts=experts)
+    return Ranker(schema, dim, interaction="concat", over_arch=over_arch, tasks=tasks, head=head)
+
+
+def _deep_fm(num_fields: int, dim: int, hidden: tuple[int, ...]) -> Parallel:
+    sizes = {"num_fields": num_fields, "dim": dim}
+    return Parallel.of(FactorizationMachine(**sizes), MLPInteraction(**sizes, hidden=hidden))
