@@ -15,8 +15,8 @@ class Caser(StreamingEncoder):
     2018). The paper reads one window a user, the newest; here there is one at every event, itself and
     the ``window - 1`` before it, zeros standing before the first, so that training learns from all of
     them. Events and states are dropped in place of what the filters give; the events are scaled up to
-    variance 1 and a layer norm follows the last layer. The user's own vector, which the paper sets
-    beside the state, is a query field's job.
+    variance 1, and a layer norm follows the last layer in place of ReLU. The user's own vector, which
+    the paper sets beside the state, is a query field's job.
 
     Args:
         dim: D, width of an event vector and of a state, which is ``out_dim``.
@@ -98,4 +98,4 @@ class Caser(StreamingEncoder):
             earlier = found[:, reach - back : -back, :lower]
             best = torch.cat([torch.maximum(best[..., :lower], earlier), best[..., lower:]], 2)
         rows_out = self.mix_rows(functional.relu(best + self.rows_bias))
-        return self.drop(self.norm(functional.relu(rows_out + mixed[:, reach:])))
+        return self.drop(self.norm(rows_out + mixed[:, reach:]))
