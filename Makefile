@@ -7,7 +7,7 @@ ENV := $(if $(filter cpu,$(BACKEND)),.venv,.venv-$(BACKEND))
 RUNNER = $(or $(PYTHON),$(shell test -x $(ENV)/bin/python && echo $(ENV)/bin/python),python3)
 PYTEST := OMP_NUM_THREADS=1 $(ENV)/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: setup demo test test-slow lint lock clean
+.PHONY: setup demo test test-slow lint readme lock clean
 
 setup:
 	@$(RUNNER) requirements/install.py --backend "$(BACKEND)"
@@ -26,6 +26,10 @@ lint: setup
 	$(ENV)/bin/python -m ruff check
 	$(ENV)/bin/python -m ruff format --check
 	$(ENV)/bin/python -m mypy torchrec_ext $(wildcard recipes benchmarks)
+
+# The table of modules, from the code.
+readme: setup
+	$(ENV)/bin/python -m torchrec_ext list --built-in --into README.md
 
 # For maintainers, with uv on the PATH: the pins of everything but torch and fbgemm, for every Python.
 lock:

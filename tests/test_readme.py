@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from torchrec_ext.command_line.list_modules import BEGIN, END, as_markdown, find_modules
+from torchrec_ext.contracts import GROUPS
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -48,3 +51,10 @@ def test_the_commands_name_files_that_exist():
     assert commands
     for name in commands:
         assert (ROOT / name).exists(), name
+
+
+def test_the_table_of_modules_is_that_of_the_code():
+    _, _, rest = (ROOT / "README.md").read_text().partition(BEGIN)
+    table, end, _ = rest.partition(END)
+    modules = [m for group in GROUPS for m in find_modules(group) if m.origin == "built in"]
+    assert end and table.strip() == as_markdown(modules).strip(), "make it again: make readme"

@@ -1,5 +1,6 @@
 """A package from outside: installed, found by name and tried."""
 
+import json
 import os
 import re
 import shutil
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.setup.project import ROOT
+from tests.recipes.launch import ROOT, user_environment
+from tests.recipes.tiny import EVENTS, SMALL, write_tiny
 from torchrec_ext import plugins
+from torchrec_ext.command_line.list_modules import find_modules
+from torchrec_ext.contracts import GROUPS
 from torchrec_ext.errors import InputError
 
 SOURCE = Path(__file__).parent / "third_party"
@@ -63,28 +67,66 @@ def test_a_misspelt_name_shows_third_party_ones_too(installed):
         plugins.find("interactions", "gatedsum")
 
 
-def test_its_own_tests_pass_from_outside(site, tmp_path):
-    """They subclass the shipped ones; no marker is configured, and what a module cannot is skipped."""
-    shutil.copytree(SOURCE / "tests", tmp_path / "tests")
+def outside(site, folder, *command) -> str:
+    """What Python prints where the package is installed, run as its user does."""
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "--strict-markers",
-            "-rs",
-            "-k",
-            "not compile and not export",
-            "tests",
-        ],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])},
+        [sys.executable, *map(str, command)],
+        cwd=folder,
+        env={**user_environment(), "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])},
         capture_output=True,
         text=True,
         timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"SKIPPED .* its loop over the events", done.stdout)
+    return done.stdout
+
+
+def test_its_own_tests_pass_from_outside(site, tmp_path):
+    """They subclass the shipped ones; no marker is configured, and what a module cannot is skipped."""
+    shutil.copytree(SOURCE / "tests", tmp_path / "tests")
+    # Compiling takes long, and the built-in modules are tried on it.
+    words = ("--strict-markers", "-rs", "-k", "not compile and not export")
+    told = outside(site, tmp_path, "-m", "pytest", *words, "tests")
+    assert re.search(r"SKIPPED .* its loop over the events", told)
+
+
+def test_slow_promises_can_be_left_out_from_outside(site, tmp_path):
+    shutil.copytree(SOURCE / "tests", tmp_path / "tests")
+    words = ("--strict-markers", "--collect-only", "-q", "-m", "not slow")
+    told = outside(site, tmp_path, "-m", "pytest", *words, "tests")
+    assert "test_steps_equal_forward" in told
+    assert not re.search("fx_trace|compile|export", told)
+
+
+def test_it_stands_in_the_list(installed):
+    every = [module for group in GROUPS for module in find_modules(group)]
+    mine = {module.name: module for module in every if module.origin == "example-plugins 1.0"}
+    assert mine.keys() == {"gated_sum", "decaying_mean"}
+    assert mine["gated_sum"].group == "interactions"
+    mean = mine["decaying_mean"]
+    assert mean.summary == "Each state keeps a share of the one before it and adds the new event's."
+    assert mean.supports == ("causal", "streams")
+    assert [*mean.cannot] == ["fx_trace_gives_the_same"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        ("train_retrieval", ("--encoder", "decaying_mean", "--encoder.keep", "0.75")),
+        ("train_ranking", ("--interaction", "gated_sum", "--interaction.hidden", "3")),
+    ],
+)
+def test_it_trains_through_a_recipe_by_name(site, tmp_path, recipe, words):
+    write_tiny(tmp_path)
+    outside(
+        site, tmp_path, ROOT / "recipes" / f"{recipe}.py", *EVENTS, *SMALL, *words,
+        *(("--k", "10") if recipe == "train_retrieval" else ()), "--output", "run",
+    )  # fmt: skip
+    settings = json.loads((tmp_path / "run" / "settings.json").read_text())
+    part, name, argument, value = words
+    assert settings[part.strip("-")] == name
+    assert settings["own"][part.strip("-")] == {argument.partition(".")[2]: float(value)}
+    assert (tmp_path / "run" / "metrics.json").is_file()
 
 
 def _package(folder: Path, name: str, entry_points: str) -> str:

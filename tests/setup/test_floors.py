@@ -20,6 +20,7 @@ FLOORS = (
     ("evaluation",),
     ("training",),
     ("serving", "testing", "command_line"),
+    ("__main__",),
 )  # fmt: skip
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 LONGEST = {"torchrec_ext": 300, "benchmarks": 300, "recipes": 200}

@@ -2,6 +2,7 @@
 
 from torchrec_ext.command_line.catalogue import catalogue_size, expect_k, saved_schema
 from torchrec_ext.command_line.data_settings import DataSettings, Source, describe_parts
+from torchrec_ext.command_line.list_modules import list_modules
 from torchrec_ext.command_line.new_run import new_run
 from torchrec_ext.command_line.output_file import free_file, write_csv
 from torchrec_ext.command_line.parse import parse_pairs, parse_settings
@@ -16,6 +17,7 @@ __all__ = [
     "describe_parts",
     "expect_k",
     "free_file",
+    "list_modules",
     "new_run",
     "parse_pairs",
     "parse_settings",

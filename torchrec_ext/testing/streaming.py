@@ -58,7 +58,7 @@ def _compare_steps(module: StreamingEncoder) -> None:
             state = module.initial_state(rows)
             for t in range(STEPS):
                 state, output = module.step(state, events[:, t], None if times is None else times[:, t])
-                close(output, expected[:, t])
+                close(output, expected[:, t], 1e-5)  # sums of many terms, in another order
 
 
 def _events(module: StreamingEncoder, rows: int) -> Tensor:
