@@ -1,5 +1,7 @@
 """Several cosines of parts of both vectors, weighted anew for each pair."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -100,7 +102,7 @@ def _normalised(parts: Tensor, width: int) -> Tensor:
 
 @torch.fx.wrap
 def _expect_candidates(candidates: Tensor, queries_BD: Tensor, dim: int) -> None:
-    rows = () if candidates.dim() == 2 else (len(queries_BD),)
+    rows = () if candidates.dim() == 2 else (queries_BD.shape[0],)
     expect_shape("candidates", candidates, (*rows, "candidates", dim))
 
 
@@ -111,7 +113,7 @@ def _mixtures(
     query_parts: int,
     candidate_parts: int,
     width: int,
-    gate: list[Tensor],
+    gate: Sequence[Tensor],
 ) -> Tensor:
     first_weight, first_bias, second_weight, second_bias = gate
     logits = query_parts * candidate_parts

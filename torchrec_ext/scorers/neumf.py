@@ -1,5 +1,7 @@
 """A dot product with learnt weights, and a network beside it."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -63,7 +65,7 @@ class NeuMF(Scorer):
 
 
 @torch.fx.wrap
-def _network(query_BH: Tensor, candidates: Tensor, deeper: list[Tensor], last_1H: Tensor) -> Tensor:
+def _network(query_BH: Tensor, candidates: Tensor, deeper: Sequence[Tensor], last_1H: Tensor) -> Tensor:
     def score(some_BH: Tensor, theirs: Tensor) -> Tensor:
         # In place, where the sum is this function's own: the widest tensor stands there once.
         hidden = (some_BH.unsqueeze(1) + theirs).relu_()
