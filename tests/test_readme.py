@@ -58,3 +58,21 @@ def test_the_table_of_modules_is_that_of_the_code():
     table, end, _ = rest.partition(END)
     modules = [m for group in GROUPS for m in find_modules(group) if m.origin == "built in"]
     assert end and table.strip() == as_markdown(modules).strip(), "make it again: make readme"
+
+
+def test_the_adapter_in_the_readme_fits_a_torchrec_module():
+    import torchrec.modules.crossnet
+
+    import torchrec_ext as tx
+    from tests.worlds import small_world
+
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    lines = next(block for block in blocks if "ModuleInteraction" in block)
+    train, _, _ = tx.data.leave_last_out(small_world())
+    names = {"torchrec": torchrec, "tx": tx, "train": train}
+    exec(lines, names)
+    losses: list[float] = []
+    tx.training.fit(
+        names["model"], train, epochs=3, progress=False, on_step=lambda _, loss: losses.append(loss)
+    )
+    assert losses[-1] < losses[0]
