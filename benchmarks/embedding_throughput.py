@@ -17,6 +17,7 @@ from dataclasses import asdict
 import contenders
 import id_batches
 import interleaved
+import machine
 import throughput_report as report
 import torch
 import torch.distributed as dist
@@ -79,8 +80,8 @@ def run(settings: Settings, group: Group) -> None:
     if settings.output is not None:
         content = {
             "benchmark": "embedding_throughput",
-            "machine": report.machine(group.device),
-            "versions": report.versions(),
+            "machine": machine.describe(group.device),
+            "versions": machine.versions(),
             "settings": asdict(settings),
             "world_size": group.world_size,
             "results": results,

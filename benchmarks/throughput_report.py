@@ -1,14 +1,10 @@
 """What embedding_throughput.py measured: as records for JSON, as a table for people, as a bar chart."""
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from interleaved import Timing, quartiles
 from throughput_settings import Case
 
@@ -106,34 +102,6 @@ def table(found: Sequence[Record]) -> str:
 
 def _case(record: Record) -> Case:
     return Case(**{field.name: record[field.name] for field in fields(Case)})
-
-
-def machine(device: torch.device) -> Record:
-    """What the numbers were measured on."""
-    cpu = platform.processor()
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
-        if line.startswith("model name"):
-            cpu = line.split(":", 1)[1].strip()
-            break
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "threads_a_process": torch.get_num_threads(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "system": platform.platform(),
-        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-    }
-
-
-def versions() -> dict[str, str]:
-    """Versions of what was measured."""
-    found = {"python": platform.python_version()}
-    for package in ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def plot(found: Sequence[Record], path: Path) -> None:

@@ -1,0 +1,103 @@
+"""Times the forward pass and the training step of modules in turn, with a matrix product among them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import interleaved
+import torch
+from interleaved import Timing
+from module_costs import Costs, costs
+from module_workloads import forward
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one module.
+
+    Args:
+        forward: seconds of a forward pass in training, which keeps what the backward pass needs.
+        step: seconds of a forward and a backward pass.
+        flop_rates: for each round the machine's floating-point operations a second.
+        costs: parameters, operations and memory of a step.
+    """
+
+    forward: Timing
+    step: Timing
+    flop_rates: list[float]
+    costs: Costs
+
+    @property
+    def backward_rounds(self) -> list[float]:
+        """Seconds of the backward pass in each round: what a step takes longer than a forward pass."""
+        return [whole - part for whole, part in zip(self.step.rounds, self.forward.rounds, strict=True)]
+
+    @property
+    def shares(self) -> list[float]:
+        """For each round, the share of the machine's rate that the step's matrix products make up."""
+        rounds = zip(self.step.rounds, self.flop_rates, strict=True)
+        return [self.costs.flops / seconds / rate for seconds, rate in rounds]
+
+
+def measure(
+    contenders: Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]],
+    *,
+    rounds: int,
+    block_seconds: float,
+    device: torch.device,
+) -> dict[str, Measured]:
+    """Measures all contenders side by side; needs the default process group.
+
+    Args:
+        contenders: name -> module, in training mode, and its inputs.
+        rounds: timed blocks of each.
+        block_seconds: about how long a block lasts.
+        device: where they compute.
+    """
+    actions: dict[str, Callable[[int], None]] = {}
+    taken: dict[str, Costs] = {}
+    for name, (module, inputs) in contenders.items():
+        one_forward, one_step = _actions(module, inputs)
+        taken[name] = costs(module, lambda step=one_step: step(0), device)  # type: ignore[misc]
+        actions |= {f"{name} forward": one_forward, f"{name} step": one_step}
+    edge = 1024 if device.type == "cpu" else 8192
+    left, right, product = (torch.rand(edge, edge, device=device) for _ in range(3))
+
+    def multiply(_: int) -> None:
+        torch.mm(left, right, out=product)
+
+    actions["product"] = multiply
+    timings = interleaved.measure(
+        actions,
+        rounds=rounds,
+        warmup=0,  # the blocks that settle how many steps a block has come first
+        block_seconds=block_seconds,
+        synchronise=torch.cuda.synchronize if device.type == "cuda" else lambda: None,
+    )
+    rates = [2 * edge**3 / seconds for seconds in timings["product"].rounds]
+    return {
+        name: Measured(timings[f"{name} forward"], timings[f"{name} step"], rates, taken[name])
+        for name in contenders
+    }
+
+
+def _actions(
+    module: nn.Module, inputs: tuple[Tensor, ...]
+) -> tuple[Callable[[int], None], Callable[[int], None]]:
+    """A forward pass, and a step: gradients of the parameters and the inputs are made anew, and let go."""
+    learnt = [*module.parameters(), *(tensor for tensor in inputs if tensor.requires_grad)]
+    with torch.no_grad():
+        gradients = [torch.randn_like(output) for output in forward(module, inputs)]
+
+    def one_forward(_: int) -> None:
+        forward(module, inputs)
+
+    def one_step(_: int) -> None:
+        outputs = forward(module, inputs)
+        # A module that learns nothing of an input, or two outputs that share a part, are no exception.
+        learning = [pair for pair in zip(outputs, gradients, strict=True) if pair[0].requires_grad]
+        torch.autograd.backward([output for output, _ in learning], [gradient for _, gradient in learning])
+        for tensor in learnt:
+            tensor.grad = None
+
+    return one_forward, one_step

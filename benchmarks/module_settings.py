@@ -1,0 +1,114 @@
+"""The settings of modules.py, and the refusal of what cannot be measured."""
+
+import difflib
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from torchrec_ext import plugins
+from torchrec_ext.errors import InputError
+
+Group = Literal["interactions", "encoders", "target_attention", "scorers", "heads"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Times every module that is found, in training, beside a plain implementation of the same paper.
+
+    Modules that an installed package brings are measured too, without a peer. See benchmarks/README.md
+    for what each number means.
+    """
+
+    group: tuple[Group, ...] = ("interactions", "encoders", "target_attention", "scorers", "heads")
+    """Groups of modules."""
+    only: tuple[str, ...] = ()
+    """Names of modules; none given, all of the groups."""
+    interactions: tuple[int, int, int] = (2048, 8, 32)
+    """Batch, fields and width."""
+    encoders: tuple[int, int, int] = (32, 200, 128)
+    """Batch, longest history in events, and width."""
+    target_attention: tuple[int, int, int] = (2048, 50, 32)
+    """Batch, longest history in events, and width."""
+    scorers: tuple[int, int, int] = (256, 4096, 64)
+    """Queries, candidates that they share, and width."""
+    heads: tuple[int, int, int] = (4096, 128, 3)
+    """Batch, width and tasks."""
+    recbole: bool = False
+    """Also times RecBole's layers, where it is installed, beside ours."""
+    recbole_size: tuple[int, int, int] = (64, 50, 128)
+    """Batch, RecBole's MAX_ITEM_LIST_LENGTH, and width."""
+    rounds: int = 5
+    """Timed blocks of each module and pass."""
+    block_seconds: float = 0.05
+    """About how long a block lasts; one step at least."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where to compute."""
+    threads: int = 1
+    """Threads that torch may use."""
+    seed: int = 0
+    """Of inputs, weights and dropout."""
+    output: Path | None = None
+    """JSON file to write: machine, versions, settings, results."""
+    plot: Path | None = None
+    """PNG file to draw a bar chart in."""
+
+
+SIZES = ("interactions", "encoders", "target_attention", "scorers", "heads", "recbole_size")
+
+
+def check(settings: Settings) -> None:
+    """Refuses what cannot be measured, before anything is.
+
+    Raises:
+        InputError: naming the setting, the value and what is expected.
+    """
+    for name in SIZES:
+        if min(getattr(settings, name)) < 1:
+            given = " ".join(map(str, getattr(settings, name)))
+            raise InputError(f"--{_flag(name)} is {given}: give numbers of at least 1")
+    for name in ("rounds", "threads"):
+        if getattr(settings, name) < 1:
+            raise InputError(f"--{name} is {getattr(settings, name)}: give at least 1")
+    if not 0 < settings.block_seconds <= 60:
+        raise InputError(f"--block-seconds is {settings.block_seconds}: give between 0 and 60 seconds")
+    if not settings.group:
+        raise InputError(f"--group is empty: give one or more of {', '.join(plugins.GROUPS)}")
+    known = [name for group in settings.group for name in plugins.names(group)]
+    for name in settings.only:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f", did you mean {close[0]}?" if close else ""
+            raise InputError(f"--only names {name}{hint} There are {', '.join(known)}")
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda, but torch sees no GPU: give --device cpu")
+    if settings.recbole and find_spec("recbole") is None:
+        raise InputError(
+            "--recbole needs RecBole: benchmarks/README.md says how to install it, or leave it away"
+        )
+    for name in ("output", "plot"):
+        path = getattr(settings, name)
+        if path is None:
+            continue
+        folder = path.absolute().parent
+        if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise InputError(f"--{name} {path}: give a file in a folder that exists and can be written to")
+    if settings.plot is not None and find_spec("matplotlib") is None:
+        raise InputError("--plot needs matplotlib: install it or leave --plot away")
+
+
+def chosen(settings: Settings) -> list[tuple[Group, str]]:
+    """Group and name of each module to measure, in the order of the groups."""
+    return [
+        (group, name)
+        for group in dict.fromkeys(settings.group)
+        for name in plugins.names(group)
+        if not settings.only or name in settings.only
+    ]
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")

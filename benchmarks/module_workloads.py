@@ -1,0 +1,121 @@
+"""What the modules of a group are given to do: their sizes, and one batch of inputs."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchrec_ext.contracts import MaskedEncoder
+from torchrec_ext.padding import real_events
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One batch for the modules of a group.
+
+    Args:
+        size: the sizes, for people.
+        arguments: the sizes that a module's constructor takes, by name.
+        examples: what counts as an example in examples/s.
+        inputs: of ``forward``; those of floating point but for times learn, as vectors of a table do.
+        seed: of what a module needs beside.
+    """
+
+    size: str
+    arguments: dict[str, int]
+    examples: int
+    inputs: tuple[Tensor, ...]
+    seed: int = 0
+
+    def inputs_of(self, module: nn.Module) -> tuple[Tensor, ...]:
+        """The inputs, and which events are hidden if the module fills in such."""
+        if not isinstance(module, MaskedEncoder):
+            return self.inputs
+        events_BTD, lengths_B = self.inputs[:2]
+        drawn = torch.rand(events_BTD.shape[:2], generator=torch.Generator().manual_seed(self.seed))
+        hidden_BT = drawn.to(events_BTD.device) < module.masked_share
+        return (*self.inputs, hidden_BT & real_events(events_BTD, lengths_B))
+
+
+def workload(group: str, sizes: Sequence[int], device: torch.device, seed: int = 0) -> Workload:
+    """Draws a group's batch; the seed alone decides what is drawn, the device does not.
+
+    Args:
+        group: the group of modules.
+        sizes: the three sizes of ``module_settings.Settings`` by that name.
+        device: where the inputs lie.
+        seed: fixes the inputs.
+
+    Example:
+        >>> drawn = workload("encoders", (4, 9, 8), torch.device("cpu"))
+        >>> events_BTD, lengths_B, times_BT = drawn.inputs
+        >>> events_BTD.shape[1] == times_BT.shape[1] == int(lengths_B.max()) <= 9
+        True
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def vectors(*shape: int) -> Tensor:
+        # As wide as the vectors of a table: each of about unit length.
+        drawn = torch.randn(shape, generator=generator) * shape[-1] ** -0.5
+        return drawn.to(device).requires_grad_()
+
+    def histories(batch: int, longest: int, dim: int) -> tuple[Tensor, Tensor]:
+        lengths_B = history_lengths(batch, longest, generator)
+        return vectors(batch, int(lengths_B.max()), dim), lengths_B.to(device)
+
+    first, second, third = sizes
+    arguments: dict[str, int]
+    inputs: tuple[Tensor, ...]
+    if group == "interactions":
+        size = f"{first} x {second} fields x {third} wide"
+        arguments = {"num_fields": second, "dim": third}
+        inputs = (vectors(first, second, third),)
+    elif group == "encoders":
+        events, lengths = histories(first, second, third)
+        size = _of_histories(sizes, lengths)
+        arguments = {"dim": third}
+        gaps = torch.empty(events.shape[:2], dtype=torch.float64).exponential_(1 / 3600, generator=generator)
+        inputs = (events, lengths, gaps.cumsum(1).to(device))
+    elif group == "target_attention":
+        events, lengths = histories(first, second, third)
+        size = _of_histories(sizes, lengths)
+        arguments = {"dim": third}
+        inputs = (vectors(first, third), events, lengths)
+    elif group == "scorers":
+        size = f"{first} queries x {second} shared candidates x {third} wide"
+        arguments = {"dim": third}
+        inputs = (vectors(first, third), vectors(second, third))
+    else:
+        size = f"{first} x {second} wide, {third} tasks"
+        arguments = {"in_dim": second, "tasks": third}
+        inputs = (vectors(first, second),)
+    return Workload(size, arguments, first, inputs, seed)
+
+
+def history_lengths(batch: int, longest: int, generator: torch.Generator) -> Tensor:
+    """``(B,)`` int64 lengths, spread as those of MovieLens-1M are when its histories are cut at 200.
+
+    There the median is 96 and the mean, before the cut, 165: a log-normal distribution with these two.
+    For another ``longest`` the median moves with it.
+    """
+    median, mean = 0.48 * longest, 0.825 * longest
+    spread = math.sqrt(2 * math.log(mean / median))
+    drawn = torch.empty(batch).log_normal_(math.log(median), spread, generator=generator)
+    return drawn.long().clamp(1, longest)
+
+
+def forward(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    """What training takes from a module: its output, and its own loss where it has one."""
+    training: Any = getattr(module, "forward_and_loss", module)
+    outputs = training(*inputs)
+    return [*outputs] if isinstance(outputs, tuple) else [outputs]
+
+
+def _of_histories(sizes: Sequence[int], lengths_B: Tensor) -> str:
+    batch, longest, dim = sizes
+    mean = lengths_B.double().mean().item()
+    cut = int(lengths_B.max())
+    return f"{batch} histories of {mean:.0f} events on average, {cut} at most (cut at {longest}) x {dim} wide"

@@ -1,0 +1,131 @@
+"""How fast each module is trained and what it takes, beside a plain implementation of the same paper.
+
+python benchmarks/modules.py --output modules.json --plot modules.png
+python benchmarks/modules.py --group encoders --only gru nextitnet --recbole
+"""
+
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler tells of its starts and stops
+
+import machine
+import module_report as report
+import torch
+import torch.distributed as dist
+import tyro
+from module_measurement import measure
+from module_settings import Group, Settings, check, chosen
+from module_workloads import workload
+from peers import peer_of
+from recbole_layers import RIVALS, Rival, beside
+from tqdm import tqdm
+
+from torchrec_ext import plugins
+from torchrec_ext.errors import InputError
+
+
+def main() -> None:
+    """Reads the command line, measures, prints and writes."""
+    try:
+        settings = tyro.cli(Settings)
+        check(settings)
+    except InputError as refusal:
+        print(f"error: {refusal}", file=sys.stderr)
+        raise SystemExit(2) from None
+    torch.set_num_threads(settings.threads)
+    # What takes the timings keeps several ranks together; here is one.
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        run(settings)
+    finally:
+        dist.destroy_process_group()
+
+
+def run(settings: Settings) -> None:
+    """Measures all modules, prints the table and writes the files."""
+    began = time.perf_counter()
+    found, beside_recbole, left_out = [], [], {}
+    modules = chosen(settings)
+    rivals = [r for r in RIVALS if settings.recbole and ("encoders", r.encoder) in modules]
+    with tqdm(total=len(modules) + len(rivals), unit="module", disable=None, leave=False) as bar:
+        for group, name in modules:
+            bar.set_description(name)
+            try:
+                found.append(measure_module(group, name, settings))
+            except InputError as refusal:  # another's module, which cannot be built of sizes alone
+                left_out[f"{group} {name}"] = str(refusal)
+            bar.update()
+        for rival in rivals:
+            bar.set_description(f"RecBole's {rival.model}")
+            beside_recbole.append(measure_beside_recbole(rival, settings))
+            bar.update()
+    print(report.table(found))
+    if beside_recbole:
+        print("\n" + report.table(beside_recbole, "recbole"))
+    for name, reason in left_out.items():
+        print(f"not measured: {name}: {reason}")
+    device = torch.device(settings.device)
+    print(f"\n{time.perf_counter() - began:.0f} s in all, threads: {settings.threads}")
+    if settings.output is not None:
+        content = {
+            "benchmark": "modules",
+            "machine": machine.describe(device),
+            "versions": machine.versions("recbole"),
+            "settings": asdict(settings),
+            "results": found,
+            "beside_recbole": beside_recbole,
+            "not_measured": left_out,
+        }
+        settings.output.write_text(json.dumps(content, indent=1, default=str) + "\n")
+    if settings.plot is not None:
+        report.plot(found, settings.plot)
+
+
+def measure_module(group: Group, name: str, settings: Settings) -> report.Record:
+    """Builds a module with its default arguments, and its peer, and times both in turn."""
+    device = torch.device(settings.device)
+    given = workload(group, getattr(settings, group), device, settings.seed)
+    torch.manual_seed(settings.seed)
+    ours = plugins.build(group, name, **given.arguments)
+    made_of, peer = peer_of(group, name, ours) or (None, None)
+    built = {"ours": ours} if peer is None else {"ours": ours, "peer": peer}
+    inputs = given.inputs_of(ours)
+    measured = measure(
+        {who: (module.to(device), inputs) for who, module in built.items()},
+        rounds=settings.rounds,
+        block_seconds=settings.block_seconds,
+        device=device,
+    )
+    cls = f"{type(ours).__module__}:{type(ours).__qualname__}"
+    more = {
+        "class": cls,
+        "arguments": (plugins.specification(ours) or {}).get("arguments"),
+        "made_of": made_of,
+    }
+    return report.record(group, name, given.size, given.examples, measured, **more)
+
+
+def measure_beside_recbole(rival: Rival, settings: Settings) -> report.Record:
+    """Times an encoder and RecBole's layers in turn; ours reads the batch cut to its longest history."""
+    device = torch.device(settings.device)
+    batch, longest, dim = settings.recbole_size
+    if rival.longest is not None:  # as many events in all
+        batch, longest = max(1, batch * longest // rival.longest), rival.longest
+    given = workload("encoders", (batch, longest, dim), device, settings.seed)
+    torch.manual_seed(settings.seed)
+    measured = measure(
+        beside(rival, longest, given.inputs),
+        rounds=settings.rounds,
+        block_seconds=settings.block_seconds,
+        device=device,
+    )
+    made_of = f"{rival.model}, {rival.note}" if rival.note else rival.model
+    return report.record("encoders", rival.encoder, given.size, given.examples, measured, made_of=made_of)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""The benchmark of modules through its own entry point, its peers, and what it counts."""
+
+import doctest
+import importlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import module_costs
+import module_report
+import module_workloads
+import pytest
+import torch
+from interleaved import Timing
+from module_measurement import Measured
+from module_settings import Settings, check, chosen
+from peers import PEERS, peer_of
+from recbole_layers import RIVALS, beside
+
+from torchrec_ext import plugins
+from torchrec_ext.contracts import GROUPS
+from torchrec_ext.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
+TINY = {
+    "interactions": (4, 3, 8),
+    "encoders": (3, 9, 8),
+    "target_attention": (4, 5, 8),
+    "scorers": (3, 5, 8),
+    "heads": (4, 8, 2),
+}
+ALL_PEERS = [(group, name) for group, peers in PEERS.items() for name in peers]
+# Nothing is learnt, so ours and the peer must agree.
+WITHOUT_WEIGHTS = [
+    ("interactions", "dot"),
+    ("interactions", "parallel"),
+    ("encoders", "mean_pool"),
+    ("scorers", "cosine"),
+    ("scorers", "dot"),
+]
+
+
+def start(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "benchmarks/modules.py", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+
+
+def test_entry_point(tmp_path: Path) -> None:
+    output, plot = tmp_path / "modules.json", tmp_path / "modules.png"
+    sizes = [
+        word
+        for group, numbers in TINY.items()
+        for word in (f"--{group.replace('_', '-')}", *map(str, numbers))
+    ]
+    files = ["--output", str(output), "--plot", str(plot)]
+    only = ["--only", "concat", "dot", "gru", "din", "single"]
+    done = start(*only, *sizes, "--rounds", "1", "--block-seconds", "1e-6", *files)
+    assert done.returncode == 0, done.stderr
+    head, *lines = done.stdout.splitlines()
+    assert "forward/peer" in head and "step/peer" in head
+    words = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert words == ["concat", "dot", "gru", "din", "dot", "single"], "a line a module"
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    found = json.loads(output.read_text())
+    assert found["benchmark"] == "modules"
+    assert found["machine"]["threads_a_process"] == 1
+    assert found["not_measured"] == {}
+    assert [record["group"] for record in found["results"]] == ["interactions", *TINY]
+    concat, *others = found["results"]
+    assert concat["step_ratio"] is concat["forward_ratio"] is concat["made_of"] is None
+    assert concat["ours"]["parameters"] == concat["ours"]["flops"] == 0
+    for record in others:
+        assert record["step_ratio"] > 0 and record["forward_ratio"] > 0
+        for who in ("ours", "peer"):
+            figures = record[who]
+            assert figures["examples_a_step"] == TINY[record["group"]][0]
+            step = figures["step_seconds"]
+            assert figures["examples_per_second"] == pytest.approx(figures["examples_a_step"] / step)
+            assert figures["backward_seconds"] == pytest.approx(step - figures["forward_seconds"])
+            rate = figures["machine_flops_per_second"]
+            assert figures["share_of_flop_rate"] == pytest.approx(figures["flops"] / step / rate)
+            assert figures["peak_bytes"] > 0
+    # (4, 8) by (8, 2): a product forwards, two backwards, and the gradient of the bias is a sum.
+    assert others[-1]["ours"]["flops"] == 3 * 2 * 4 * 8 * 2
+    assert others[-1]["ours"]["parameters"] == 8 * 2 + 2
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_module_is_measured(group: str) -> None:
+    files = {path.stem for path in (ROOT / "torchrec_ext" / group).glob("[!_]*.py")}
+    measured = [name for of, name in chosen(Settings()) if of == group]
+    assert files <= set(measured) == set(plugins.names(group))
+    assert set(PEERS[group]) <= files
+
+
+@pytest.mark.parametrize(("group", "name"), ALL_PEERS)
+def test_peer_is_as_large_and_gives_the_same_shapes(group: str, name: str) -> None:
+    given = module_workloads.workload(group, TINY[group], CPU)
+    ours = plugins.build(group, name, **given.arguments)
+    found = peer_of(group, name, ours)
+    assert found is not None
+    inputs = given.inputs_of(ours)
+    outputs = [module_workloads.forward(module, inputs) for module in (ours, found[1])]
+    assert [output.shape for output in outputs[0]] == [output.shape for output in outputs[1]]
+    assert all(output.isfinite().all() for output in outputs[1])
+    sizes = [
+        sum(p.numel() * (1 + p.is_complex()) for p in module.parameters()) for module in (ours, found[1])
+    ]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.01)
+    if (group, name) in WITHOUT_WEIGHTS:
+        torch.testing.assert_close(outputs[0], outputs[1])
+
+
+def test_a_module_from_outside_has_no_peer() -> None:
+    assert peer_of("heads", "single", torch.nn.Linear(8, 2)) is None
+
+
+def test_records_compare_within_a_round() -> None:
+    def measured(forward: list[float], step: list[float], flops: int) -> Measured:
+        costs = module_costs.Costs(parameters=7, flops=flops, peak_bytes=9)
+        return Measured(Timing(1, forward, [0.0]), Timing(1, step, [0.0]), [10.0, 5.0, 10.0], costs)
+
+    both = {
+        "ours": measured([1.0, 2.0, 1.0], [2.0, 4.0, 6.0], 5),
+        "peer": measured([2.0, 4.0, 1.0], [4.0, 4.0, 3.0], 1),
+    }
+    record = module_report.record("heads", "single", "small", 8, both, made_of="x")
+    assert record["forward_ratio"] == 0.5  # 1/2, 2/4, 1
+    assert record["step_ratio"] == 1  # 1/2, 1, 2
+    ours = record["ours"]
+    assert (ours["forward_seconds"], ours["step_seconds"]) == (1, 4)
+    assert ours["backward_seconds"] == 2  # 1, 2, 5
+    assert ours["examples_per_second"] == 2
+    assert ours["share_of_flop_rate"] == 0.25  # 5/2/10, 5/4/5, 5/6/10
+
+
+def test_flops_see_into_fused_kernels() -> None:
+    query = torch.rand(1, 2, 3, 4, requires_grad=True)
+    attention = torch.nn.functional.scaled_dot_product_attention
+    # Two products forwards and four backwards of 3 x 3 x 4 a head.
+    assert (
+        module_costs.flops(lambda: attention(query, query, query).sum().backward()) == 6 * 2 * 2 * 3 * 3 * 4
+    )
+    lstm = torch.nn.LSTM(4, 5)
+    assert module_costs.flops(lambda: lstm(torch.rand(3, 2, 4))[0]) == 2 * 3 * 2 * (4 + 5) * 4 * 5
+
+
+def test_histories_are_mixed_and_cut() -> None:
+    lengths = module_workloads.history_lengths(20_000, 200, torch.Generator().manual_seed(0)).float()
+    assert (lengths.min(), lengths.max()) == (1, 200)
+    assert lengths.median() == pytest.approx(96, rel=0.05)
+    given = module_workloads.workload("encoders", (2, 1000, 4), CPU, seed=2)
+    events, lengths, times = given.inputs
+    assert events.shape[1] == times.shape[1] == lengths.max() < 1000
+    assert (times.diff(dim=1) >= 0).all()
+
+
+WRONG = [
+    ({"heads": (0, 1, 1)}, "--heads is 0 1 1"),
+    ({"recbole_size": (1, 0, 1)}, "--recbole-size is 1 0 1"),
+    ({"rounds": 0}, "--rounds is 0"),
+    ({"threads": 0}, "--threads is 0"),
+    ({"block_seconds": 0.0}, "--block-seconds is 0.0"),
+    ({"group": ()}, "--group is empty"),
+    ({"only": ("grru",)}, "--only names grru, did you mean gru?"),
+    ({"group": ("heads",), "only": ("gru",)}, "--only names gru"),
+    ({"output": Path("/no/such/folder/file.json")}, "--output /no/such/folder/file.json"),
+    ({"device": "cuda"}, "--device cuda"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_check_names_the_setting(
+    change: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError) as refusal:
+        check(replace(Settings(), **change))
+    assert str(refusal.value).startswith(message)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("rival", RIVALS, ids=lambda rival: f"{rival.model} {rival.note}")
+def test_recbole_reads_the_padded_batch(rival: Any) -> None:
+    pytest.importorskip("recbole", reason="RecBole is not installed; benchmarks/README.md says how")
+    longest = rival.longest or 12
+    events = torch.rand(2, 7, 8)
+    both = beside(rival, longest, (events, torch.tensor([7, 3]), torch.zeros(2, 7)))
+    assert both["ours"][0](*both["ours"][1]).shape == (2, 7, 8)
+    assert both["recbole"][1][0].shape == (2, longest, 8)
+    assert both["recbole"][0](*both["recbole"][1]).shape == (2, 8)
+    assert not torch.is_anomaly_enabled()
+
+
+@pytest.mark.parametrize(("name", "examples"), [("module_costs", 4), ("module_workloads", 3)])
+def test_examples(name: str, examples: int) -> None:
+    assert doctest.testmod(importlib.import_module(name)) == (0, examples)
