@@ -11,8 +11,8 @@ from torchrec_ext.errors import InputError
 class TransformerBlock(nn.Module):
     """Attention and a feed-forward network, each read through a layer norm and added to what came in.
 
-    Attention weights are not dropped: torch's fused attention on CPU, several times as fast as the
-    plain one, drops none. Both branches are dropped before they are added.
+    Attention weights are not dropped: torch's fused attention drops none on CPU, and with the plain one
+    a layer takes a third more time. Both branches are dropped before they are added.
 
     Args:
         dim: D, width of a vector.

@@ -177,7 +177,9 @@ class _Block(nn.Module):
 
 def _pointwise_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, heads: int) -> Tensor:
     """``(B, N, D)`` queries, ``(B, T, D)`` keys and values and a ``([B,] N, T)`` bias to ``(B, N, D)``."""
-    query, key, value = (p.unflatten(2, (heads, -1)).transpose(1, 2) for p in (query, key, value))
+    # The matrix product would copy each of them itself, the keys in an order that is slow to read.
+    parts = (part.unflatten(2, (heads, -1)).transpose(1, 2).contiguous() for part in (query, key, value))
+    query, key, value = parts
     scores_BHNT = (query @ key.transpose(2, 3)).add_(bias.unsqueeze(-3))
     return (functional.silu(scores_BHNT) @ value).transpose(1, 2).flatten(2)
 
