@@ -12,7 +12,7 @@ class TransformerBlock(nn.Module):
     """Attention and a feed-forward network, each read through a layer norm and added to what came in.
 
     Attention weights are not dropped: torch's fused attention drops none on CPU, and with the plain one
-    a layer takes a third more time. Both branches are dropped before they are added.
+    a layer takes a third more time or longer. Both branches are dropped before they are added.
 
     Args:
         dim: D, width of a vector.
