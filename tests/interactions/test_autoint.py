@@ -11,7 +11,8 @@ from torchrec_ext.interactions import AutoInt
 def test_one_head_by_hand():
     interaction = AutoInt(num_fields=2, dim=1, layers=1, heads=1, hidden=1)
     with torch.no_grad():
-        interaction.maps[0].weight.copy_(torch.tensor([[1.0], [0.5], [2.0], [-1.0]]))
+        interaction.maps[0].weight.copy_(torch.tensor([[1.0], [0.5], [2.0]]))
+        interaction.residuals[0].weight.fill_(-1.0)
     # Fields 1 and 2: keys .5 and 1, values 2 and 4, residuals -1 and -2.
     to_second = [math.exp(q) / (math.exp(q * 0.5) + math.exp(q)) for q in (1, 2)]
     expected = [(1 - w) * 2 + w * 4 - r for w, r in zip(to_second, (1, 2), strict=True)]
@@ -26,8 +27,8 @@ def test_it_is_a_loop_over_heads_and_fields():
     expected = []
     for row in batch:
         vectors = list(row)
-        for layer in interaction.maps:
-            query, key, value, residual = layer.weight.split(hidden)
+        for layer, residual in zip(interaction.maps, interaction.residuals, strict=True):
+            query, key, value = layer.weight.split(hidden)
             new = []
             for mine in vectors:
                 parts = []
@@ -37,7 +38,7 @@ def test_it_is_a_loop_over_heads_and_fields():
                     weights = (scores / math.sqrt(hidden // heads)).exp()
                     weights = weights / weights.sum()
                     parts.append(sum(w * (value[rows] @ v) for w, v in zip(weights, vectors, strict=True)))
-                new.append((torch.cat(parts) + residual @ mine).clamp(min=0))
+                new.append((torch.cat(parts) + residual.weight @ mine).clamp(min=0))
             vectors = new
         expected.append(torch.cat(vectors))
     torch.testing.assert_close(interaction(batch), torch.stack(expected))
@@ -46,12 +47,11 @@ def test_it_is_a_loop_over_heads_and_fields():
 def test_its_attention_is_torchs():
     interaction = AutoInt(3, 8, layers=1, heads=2, hidden=8)
     theirs = nn.MultiheadAttention(8, 2, bias=False, batch_first=True)
-    weight = interaction.maps[0].weight
     with torch.no_grad():
-        theirs.in_proj_weight.copy_(weight[:24])
+        theirs.in_proj_weight.copy_(interaction.maps[0].weight)
         theirs.out_proj.weight.copy_(torch.eye(8))
     fields = torch.randn(5, 3, 8)
-    expected = theirs(fields, fields, fields)[0] + fields @ weight[24:].T
+    expected = theirs(fields, fields, fields)[0] + interaction.residuals[0](fields)
     torch.testing.assert_close(interaction(fields), expected.relu().flatten(1))
 
 

@@ -50,20 +50,22 @@ class AutoInt(Interaction):
         self.hidden = hidden
         self.dropout = dropout
         self.out_dim = num_fields * hidden
-        # Rows of a weight: queries, keys, values and the residual map, which one product makes.
-        self.maps = nn.ModuleList(
-            nn.Linear(dim if layer == 0 else hidden, 4 * hidden, bias=False) for layer in range(layers)
-        )
+        widths = [dim, *[hidden] * (layers - 1)]
+        # Rows of a weight: all heads' queries, then keys, then values.
+        self.maps = nn.ModuleList(nn.Linear(width, 3 * hidden, bias=False) for width in widths)
+        self.residuals = nn.ModuleList(nn.Linear(width, hidden, bias=False) for width in widths)
 
     def forward(self, fields_BFD: Tensor) -> Tensor:
         """``(B, F, D)`` float field vectors to ``(B, F * hidden)``."""
         expect_shape("fields_BFD", fields_BFD, ("batch", self.num_fields, self.dim))
+        scale = (self.hidden // self.heads) ** -0.5
         vectors_BFH = fields_BFD
-        for layer in self.maps:
-            attending, residual_BFH = layer(vectors_BFH).split([3 * self.hidden, self.hidden], dim=2)
-            heads = attending.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-            attended = functional.scaled_dot_product_attention(
-                heads[0], heads[1], heads[2], dropout_p=self.dropout if self.training else 0.0
-            )
-            vectors_BFH = (attended.transpose(1, 2).flatten(2) + residual_BFH).relu()
+        for layer, residual in zip(self.maps, self.residuals, strict=True):
+            by_head = layer(vectors_BFH).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+            queries, keys, values = by_head.contiguous().unbind(0)
+            # Written out: over so few fields torch's fused attention takes twice as long backwards on CPU.
+            weights_BHFF = (queries * scale @ keys.transpose(2, 3)).softmax(3)
+            weights_BHFF = functional.dropout(weights_BHFF, self.dropout, self.training)
+            attended_BFH = (weights_BHFF @ values).transpose(1, 2).flatten(2)
+            vectors_BFH = (attended_BFH + residual(vectors_BFH)).relu_()
         return vectors_BFH.flatten(1)

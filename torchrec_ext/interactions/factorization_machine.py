@@ -45,10 +45,14 @@ class FactorizationMachine(Interaction):
     def forward(self, fields_BFD: Tensor) -> Tensor:
         """``(B, F, D)`` float field vectors to ``(B, 1)`` logits or ``(B, out_dim)`` products."""
         expect_shape("fields_BFD", fields_BFD, ("batch", self.num_fields, self.dim))
+        flat, total_BD = fields_BFD.flatten(1), fields_BFD.sum(1)
         # Each pair once: the square of the sum holds it twice, and every square, which goes off again.
-        products_BD = 0.5 * (fields_BFD.sum(1).square() - fields_BFD.square().sum(1))
-        pairs = products_BD.sum(1, keepdim=True) if self.pooled else products_BD
+        if self.pooled:
+            squares_B1 = (flat * flat).sum(1, keepdim=True)
+            pairs = 0.5 * ((total_BD * total_BD).sum(1, keepdim=True) - squares_B1)
+        else:
+            pairs = 0.5 * (total_BD * total_BD - (fields_BFD * fields_BFD).sum(1))
         if self.linear is None:
             return pairs
-        linear_B1 = self.linear(fields_BFD.flatten(1))
+        linear_B1 = self.linear(flat)
         return pairs + linear_B1 if self.pooled else torch.cat([pairs, linear_B1], dim=1)
