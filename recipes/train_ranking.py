@@ -31,7 +31,7 @@ class Settings:
     source: Source = field(default_factory=lambda: DataSettings(data="ml-100k", split="by_ratio"))
     output: str = "runs/ranking"
     """Folder of the run."""
-    interaction: str = "dot"
+    interaction: str = "cross_network"
     """What crosses the fields: a name, or package.module:Class."""
     target_attention: str | None = None
     """Attention from the item to the history: a name, or package.module:Class."""
