@@ -11,7 +11,7 @@ from torchrec_ext.testing import (
     ScorerContract,
     TargetAttentionContract,
 )
-from torchrec_ext.testing.contract import is_slow
+from torchrec_ext.testing.contract import _tried, is_slow
 
 SIZES = {InteractionContract: {"num_fields": 3, "dim": 8}, ScorerContract: {}}
 BREAKS = [
@@ -30,6 +30,7 @@ BREAKS = [
     (InteractionContract, "negative_numbers_are_refused", broken.TakesAnyNumber),
     (InteractionContract, "fx_trace_gives_the_same", broken.TracesOneSize),
     (InteractionContract, "compile_gives_the_same", broken.KnowsACompiler),
+    (InteractionContract, "compile_to_machine_code_gives_the_same", broken.KnowsACompiler),
     (InteractionContract, "export_gives_the_same", broken.KnowsACompiler),
     (EncoderContract, "padding_does_not_change_a_real_state", broken.WholeSum),
     (EncoderContract, "a_causal_state_does_not_see_the_future", broken.FutureSum),
@@ -95,6 +96,19 @@ class TestKeepsAllMasked(EncoderContract):
 
 class TestKeepsAllInterests(MultiInterestContract):
     cases = [Case(broken.Two, dim=8)]
+
+
+def test_costly_promises_are_tried_on_fewer_cases():
+    cases = [Case(broken.Mean, num_fields=n, dim=8) for n in (1, 2)] + [Case(broken.WrongOutDim)]
+    tried = {
+        name: _tried(getattr(InteractionContract, f"test_{name}"), cases)
+        for name in (
+            "fx_trace_gives_the_same",
+            "compile_gives_the_same",
+            "compile_to_machine_code_gives_the_same",
+        )
+    }
+    assert [*tried.values()] == [cases, [cases[0], cases[2]], cases[:1]]
 
 
 class TestExcused(InteractionContract):

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pytest
 import torch
@@ -63,32 +63,29 @@ class Contract(ABC):
             metafunc.config.addinivalue_line("markers", "slow: takes more than ten seconds")
             long = [pytest.mark.slow]
         ways = []
-        for case in _first_of_each_class(self.cases) if is_costly(metafunc.function) else self.cases:
+        for case in _tried(metafunc.function, self.cases):
             excused = [pytest.mark.skip(reason=case.cannot[promise])] if promise in case.cannot else []
             ways.append(pytest.param(case, id=str(case), marks=[*long, *excused]))
         metafunc.parametrize("case", ways)
 
 
-def slow(test: _Test) -> _Test:
-    """Marks a promise as one that takes long: ``-m "not slow"`` leaves it out."""
-    test.takes_long = True  # type: ignore[attr-defined]
-    return test
+def slow(tried_on: Literal["each case", "each class", "one case"] = "each case") -> Callable[[_Test], _Test]:
+    """Marks a promise as one that takes long: ``-m "not slow"`` leaves it out.
+
+    Args:
+        tried_on: each case, the first one of each class, or the first one alone.
+    """
+
+    def mark(test: _Test) -> _Test:
+        test.tried_on = tried_on  # type: ignore[attr-defined]
+        return test
+
+    return mark
 
 
 def is_slow(test: Callable[..., None]) -> bool:
     """Whether a promise takes long."""
-    return getattr(test, "takes_long", False)
-
-
-def costly(test: _Test) -> _Test:
-    """Marks a slow promise as one that is tried on the first case of each class alone."""
-    test.once_a_class = True  # type: ignore[attr-defined]
-    return slow(test)
-
-
-def is_costly(test: Callable[..., None]) -> bool:
-    """Whether a promise is tried on the first case of each class alone."""
-    return getattr(test, "once_a_class", False)
+    return hasattr(test, "tried_on")
 
 
 def close(received: Tensor, expected: Tensor, tolerance: float = 1e-6) -> None:
@@ -101,5 +98,8 @@ def pattern(tensor: Tensor) -> Tensor:
     return torch.randn(tensor.shape, generator=torch.Generator().manual_seed(4))
 
 
-def _first_of_each_class(cases: Sequence[Case]) -> list[Case]:
-    return [*{case.cls: case for case in reversed(cases)}.values()][::-1]
+def _tried(test: Callable[..., None], cases: Sequence[Case]) -> Sequence[Case]:
+    tried_on = getattr(test, "tried_on", "each case")
+    if tried_on == "each class":
+        return [*{case.cls: case for case in reversed(cases)}.values()][::-1]
+    return cases[:1] if tried_on == "one case" else cases

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from torchrec_ext.testing.case import Case
-from torchrec_ext.testing.contract import Contract, close, costly, pattern, slow
+from torchrec_ext.testing.contract import Contract, close, pattern, slow
 
 ROUNDING = 1e-4  # compiled code adds up in another order
 
@@ -14,7 +14,7 @@ ROUNDING = 1e-4  # compiled code adds up in another order
 class TracedContract(Contract):
     """A model that holds the module gives the same when it is traced, compiled or exported."""
 
-    @slow
+    @slow()
     def test_fx_trace_gives_the_same(self, case: Case) -> None:
         """``torch.fx.symbolic_trace`` goes through the module, and its graph serves inputs of other sizes."""
         module = case.build().eval()
@@ -26,19 +26,42 @@ class TracedContract(Contract):
                 given = _chosen(self.besides(module, inputs), names)
                 _same(self, traced(inputs, given), holder(inputs, given), inputs)
 
-    @costly
+    @slow(tried_on="each class")
     def test_compile_gives_the_same(self, case: Case) -> None:
         """``torch.compile`` does, forwards and backwards, for a larger batch and longer histories too.
 
-        By its default backend, which takes ten seconds of a processor and more: it is tried on the
-        first case of each class.
+        The graph and its gradient's are made as always, but run without being turned into machine code
+        (backend ``aot_eager``): that takes half a minute of a processor a module.
         """
+        self._compare_compiled(case, "aot_eager")
+
+    @slow(tried_on="one case")
+    def test_compile_to_machine_code_gives_the_same(self, case: Case) -> None:
+        """The same by the default backend, which turns the graphs into machine code."""
+        self._compare_compiled(case, "inductor")
+
+    @slow()
+    def test_export_gives_the_same(self, case: Case) -> None:
+        """``torch.export`` with a dynamic batch does, and its program serves batches of other sizes."""
+        module = case.build().eval()
+        first = self.draw(case)
+        for names in [tuple(more) for more in self.besides(module, first)]:
+            holder = _Holder(module, len(first), names)
+            given = _chosen(self.besides(module, first), names)
+            batch = {0: torch.export.Dim("batch")}
+            shapes = (tuple(batch for _ in first), dict.fromkeys(names, batch))
+            program = torch.export.export(holder, (first, given), dynamic_shapes=shapes).module()
+            for inputs in [first, self.draw(case, 2 * len(first[0]), seed=9)]:
+                given = _chosen(self.besides(module, inputs), names)
+                _same(self, program(inputs, given), holder(inputs, given), inputs)
+
+    def _compare_compiled(self, case: Case, backend: str) -> None:
         module = case.build().eval()
         first = self.draw(case)
         names = tuple(self.besides(module, first)[-1])
         holder = _Holder(module, len(first), names)
         torch._dynamo.reset()
-        compiled = torch.compile(holder, dynamic=True)
+        compiled = torch.compile(holder, dynamic=True, backend=backend)
         for inputs in [first, self.resized(case)[0]]:  # a batch or a history of one is compiled apart
             given = _chosen(self.besides(module, inputs), names)
             results = []
@@ -54,21 +77,6 @@ class TracedContract(Contract):
                 assert (slope is None) == (expected_slope is None)
                 if slope is not None:
                     close(slope, expected_slope, ROUNDING)
-
-    @slow
-    def test_export_gives_the_same(self, case: Case) -> None:
-        """``torch.export`` with a dynamic batch does, and its program serves batches of other sizes."""
-        module = case.build().eval()
-        first = self.draw(case)
-        for names in [tuple(more) for more in self.besides(module, first)]:
-            holder = _Holder(module, len(first), names)
-            given = _chosen(self.besides(module, first), names)
-            batch = {0: torch.export.Dim("batch")}
-            shapes = (tuple(batch for _ in first), dict.fromkeys(names, batch))
-            program = torch.export.export(holder, (first, given), dynamic_shapes=shapes).module()
-            for inputs in [first, self.draw(case, 2 * len(first[0]), seed=9)]:
-                given = _chosen(self.besides(module, inputs), names)
-                _same(self, program(inputs, given), holder(inputs, given), inputs)
 
 
 class _Holder(nn.Module):
