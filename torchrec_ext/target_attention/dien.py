@@ -81,8 +81,18 @@ class DIEN(SupervisedTargetAttention):
 
 
 @torch.fx.wrap
-@torch.compiler.disable  # it would be compiled step by step, minutes for each number of events
 def _evolve(
+    query_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor, extractor: list[Tensor], evolver: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    evolve = _evolve_stepwise
+    if torch.compiler.is_compiling():
+        # It would be compiled step by step, minutes for each number of events. Not as a decorator, which
+        # would import the compiler with this file.
+        evolve = torch.compiler.disable(_evolve_stepwise)
+    return evolve(query_BD, events_BTD, lengths_B, extractor, evolver)
+
+
+def _evolve_stepwise(
     query_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor, extractor: list[Tensor], evolver: list[Tensor]
 ) -> tuple[Tensor, Tensor]:
     # A CPU without bfloat16 instructions runs a recurrence under autocast 15 times slower.
