@@ -6,6 +6,8 @@ from torch.nn import functional
 
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
+from torchrec_ext.encoders._dropout import Dropout
+from torchrec_ext.encoders._rows import earlier, to_histories, to_rows, windows
 
 
 class Caser(StreamingEncoder):
@@ -58,14 +60,14 @@ class Caser(StreamingEncoder):
         self.mix_rows = nn.Linear(window * horizontal, dim)
         self.mix_columns = nn.Linear(vertical * dim, dim, bias=False)
         self.norm = nn.LayerNorm(dim)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
         """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, D)``; states past a length mean nothing."""
         expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
         expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
-        dropped = self.drop(events_BTD * self.dim**0.5)
-        return self._read(functional.pad(dropped, (0, 0, self.window - 1, 0)))
+        rows_ND, since_N, place_N = to_rows(events_BTD, lengths_B)
+        return to_histories(self._read(self.drop(rows_ND * self.dim**0.5), since_N), place_N, events_BTD)
 
     def initial_state(self, batch_size: int) -> Tensor:
         """``(B, window - 1, D)`` zeros, where the newest events go; a user's state is a row."""
@@ -76,26 +78,28 @@ class Caser(StreamingEncoder):
         expect_shape("event_BD", event_BD, ("batch", self.dim))
         expect_shape("state", state, (event_BD.shape[0], self.window - 1, self.dim))
         seen = torch.cat([state, self.drop(event_BD * self.dim**0.5).unsqueeze(1)], 1)
-        return seen[:, 1:], self._read(seen).squeeze(1)
+        since = torch.arange(self.window, device=seen.device).repeat(seen.shape[0])
+        return seen[:, 1:], self._read(seen.flatten(0, 1), since)[self.window - 1 :: self.window]
 
-    def _read(self, events: Tensor) -> Tensor:
-        """``(B, window - 1 + T, D)`` events to the ``(B, T, D)`` states of the last T.
+    def _read(self, rows_ND: Tensor, since_N: Tensor) -> Tensor:
+        """``(N, D)`` events and the number of events before each to ``(N, D)`` states.
 
         All filters are one product of the windows. No activation stands between a column filter and
         the last layer, so the two are multiplied first; a row filter is found once for all the windows
         that it lies in, at the event where it ends.
         """
-        reach, filters = self.window - 1, self.window * self.horizontal
-        padded = functional.pad(events, (0, 0, reach, 0))
-        windows = torch.cat([padded[:, at : at - reach or None] for at in range(self.window)], 2)
+        filters = self.window * self.horizontal
+        seen_NK = windows(rows_ND, since_N, tuple(range(self.window - 1, 0, -1)))
         rows = [functional.pad(row, (self.window * self.dim - row.shape[1], 0)) for row in self.rows]
         columns = self.mix_columns.weight.unflatten(1, (self.vertical, self.dim))
         columns = torch.einsum("vw,ovd->owd", self.columns, columns).flatten(1)
-        found, mixed = functional.linear(windows, torch.cat([*rows, columns])).split([filters, self.dim], 2)
-        best = found[:, reach:]
+        found_NO = functional.linear(seen_NK, torch.cat([*rows, columns]))
+        found, mixed = found_NO.split([filters, self.dim], 1)
+        best, done = found, []
         for back in range(1, self.window):  # a filter that is lower has more places in the window
             lower = filters - back * self.horizontal
-            earlier = found[:, reach - back : -back, :lower]
-            best = torch.cat([torch.maximum(best[..., :lower], earlier), best[..., lower:]], 2)
-        rows_out = self.mix_rows(functional.relu(best + self.rows_bias))
-        return self.drop(self.norm(rows_out + mixed[:, reach:]))
+            done.append(best[:, lower:])
+            best, before = best[:, :lower], earlier(found[:, :lower], since_N, back)
+            best = torch.where(best > before, best, before)  # its gradient takes less than maximum's
+        rows_NR = (torch.cat([best, *reversed(done)], 1) + self.rows_bias).relu_()
+        return self.drop(self.norm(self.mix_rows(rows_NR) + mixed))

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
+from torchrec_ext.encoders._dropout import Dropout
+from torchrec_ext.encoders._recurrence import recur, suits
 
 
 class GRU(StreamingEncoder):
@@ -12,6 +14,8 @@ class GRU(StreamingEncoder):
 
     From "Session-based Recommendations with Recurrent Neural Networks" (Hidasi et al. 2016). Its
     states are the encoder's output; the paper's layer from a state to item scores is the scorer's job.
+    On a CPU padding is left out and the backward pass is the package's own, which cannot be
+    differentiated again.
 
     Args:
         dim: D, width of an event vector.
@@ -43,12 +47,15 @@ class GRU(StreamingEncoder):
         self.out_dim = hidden
         between = dropout if layers > 1 else 0.0
         self.recurrence = nn.GRU(dim, hidden, layers, batch_first=True, dropout=between)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
         """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, hidden)``; states past a length mean nothing."""
         expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
         expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
+        if suits(events_BTD):
+            with torch.autocast("cpu", enabled=False):
+                return recur(self.recurrence, self.drop, events_BTD.to(self._dtype), lengths_B)
         return self.drop(self._recur(self.drop(events_BTD), None)[0])
 
     def initial_state(self, batch_size: int) -> Tensor:
@@ -62,8 +69,12 @@ class GRU(StreamingEncoder):
         outputs, state = self._recur(self.drop(event_BD).unsqueeze(1), state.transpose(0, 1).contiguous())
         return state.transpose(0, 1), self.drop(outputs.squeeze(1))
 
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
     def _recur(self, events_BTD: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         # A CPU without bfloat16 instructions runs the recurrence under autocast 15 times slower. On a
         # GPU this changes nothing, and asking where the events are would end a symbolic trace.
         with torch.autocast("cpu", enabled=False):
-            return self.recurrence(events_BTD.to(next(self.parameters()).dtype), state)
+            return self.recurrence(events_BTD.to(self._dtype), state)

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
+from torchrec_ext.encoders._dropout import Dropout
 from torchrec_ext.errors import InputError
 
 
@@ -61,7 +62,7 @@ class LRURec(StreamingEncoder):
         self.r_max = r_max
         self.out_dim = dim
         self.norm = nn.LayerNorm(dim)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.blocks = nn.ModuleList(_Block(dim, hidden, dropout, r_min, r_max) for _ in range(layers))
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
@@ -112,10 +113,10 @@ class _Block(nn.Module):
         self.out = nn.Linear(2 * hidden, dim)
         self.norm = nn.LayerNorm(dim)
         self.feed = nn.Sequential(
-            nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim)
+            nn.Linear(dim, 4 * dim), nn.GELU(), Dropout(dropout), nn.Linear(4 * dim, dim)
         )
         self.feed_norm = nn.LayerNorm(dim)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
+from torchrec_ext.encoders._dropout import Dropout
 
 
 class LSTM(StreamingEncoder):
@@ -43,7 +44,7 @@ class LSTM(StreamingEncoder):
         self.out_dim = hidden
         between = dropout if layers > 1 else 0.0
         self.recurrence = nn.LSTM(dim, hidden, layers, batch_first=True, dropout=between)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
         """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, hidden)``; states past a length mean nothing."""
