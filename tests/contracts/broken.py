@@ -287,8 +287,8 @@ class MeanTimesTarget(TargetAttention):
 
     def forward(self, target_BD, events_BTD, lengths_B):
         expect_shape("target_BD", target_BD, ("batch", self.dim))
-        expect_shape("events_BTD", events_BTD, (len(target_BD), "events", self.dim))
-        expect_shape("lengths_B", lengths_B, (len(target_BD),))
+        expect_shape("events_BTD", events_BTD, (target_BD.shape[0], "events", self.dim))
+        expect_shape("lengths_B", lengths_B, (target_BD.shape[0],))
         mask_BT1 = real_events(events_BTD, lengths_B).unsqueeze(2)
         total = self.linear(events_BTD).masked_fill(~mask_BT1, 0).sum(1)
         return target_BD * total / lengths_B.clamp(min=1).unsqueeze(1)
