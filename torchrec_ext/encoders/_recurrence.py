@@ -67,12 +67,13 @@ class _Layer(torch.autograd.Function):
         added.copy_(state_bias[2 * width :].expand_as(added))
         states = rows_ND.new_empty(count, width)
         before = rows_ND.new_zeros(max(sizes, default=0), width)
+        turned = from_state.T.contiguous()
         steps = [part.split(sizes) for part in (new, reset, update, added, states)]
         gates, stated = parts[:, width : 3 * width].split(sizes), parts[:, width:].split(sizes)
         for t, (n, r, z, a, state) in enumerate(zip(*steps, strict=True)):
             before = before[: len(n)]
             if t:
-                torch.addmm(stated[t], before, from_state.T, out=stated[t])
+                torch.addmm(stated[t], before, turned, out=stated[t])
             gates[t].sigmoid_()
             n.addcmul_(r, a).tanh_()
             before = torch.lerp(n, before, z, out=state)

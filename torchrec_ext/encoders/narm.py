@@ -96,7 +96,7 @@ class NARM(StreamingEncoder):
 
     def _weights(self, states: Tensor, keys: Tensor) -> Tensor:
         """``(..., H)`` states and ``(..., W, A)`` keys to ``(..., W)``."""
-        return self.weigh((self.query(states).unsqueeze(-2) + keys).sigmoid()).squeeze(-1)
+        return self.weigh((self.query(states).unsqueeze(-2) + keys).sigmoid_()).squeeze(-1)
 
     def _mixed(self, states: Tensor, local: Tensor) -> Tensor:
         return self.mix(torch.cat([states, self.norm(local)], -1))
