@@ -10,7 +10,7 @@ import pytest
 from tests.setup.project import ROOT, sources
 
 FLOORS = (
-    ("contracts", "schema", "batch", "plugins", "errors", "checks", "padding", "compatibility"),
+    ("contracts", "schema", "batch", "plugins", "errors", "checks", "padding", "dropout", "compatibility"),
     (
         "interactions", "encoders", "target_attention", "scorers", "heads", "losses", "metrics", "data",
     ),

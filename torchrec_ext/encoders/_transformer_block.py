@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from torchrec_ext.checks import expect_at_least
+from torchrec_ext.dropout import Dropout
 from torchrec_ext.errors import InputError
 
 
@@ -36,7 +37,7 @@ class TransformerBlock(nn.Module):
         self.feed_in = nn.Linear(dim, hidden)
         self.activation = activation
         self.feed_out = nn.Linear(hidden, dim)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         for layer in (self.query_key_value, self.attended, self.feed_in, self.feed_out):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)

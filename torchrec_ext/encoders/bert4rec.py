@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import MaskedEncoder
+from torchrec_ext.dropout import Dropout
 from torchrec_ext.encoders._recency import recency
 from torchrec_ext.encoders._transformer_block import TransformerBlock
 from torchrec_ext.errors import InputError
@@ -70,7 +71,7 @@ class BERT4Rec(MaskedEncoder):
             TransformerBlock(dim, heads, hidden, dropout, nn.GELU()) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(dim)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         nn.init.normal_(self.hidden_event, std=dim**-0.5)
         nn.init.normal_(self.positions.weight, std=0.02)
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import MultiInterestEncoder
+from torchrec_ext.dropout import Dropout
 from torchrec_ext.encoders._recency import recency
 from torchrec_ext.padding import real_events
 
@@ -57,7 +58,7 @@ class ComiRec(MultiInterestEncoder):
         self.inner = nn.Linear(dim, hidden)
         self.score = nn.Linear(hidden, num_interests, bias=False)
         self.norm = nn.LayerNorm(dim)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         nn.init.normal_(self.positions.weight, std=0.02)
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:

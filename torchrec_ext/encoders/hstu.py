@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
+from torchrec_ext.dropout import Dropout
 from torchrec_ext.errors import InputError
 
 _HIDDEN = -3e4
@@ -71,7 +72,7 @@ class HSTU(StreamingEncoder):
             _Block(dim, heads, dropout, max_length, time_buckets) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(dim)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
         """Events to states.
@@ -138,7 +139,7 @@ class _Block(nn.Module):
         self.output = nn.Linear(dim, dim)
         self.position_bias = nn.Parameter(torch.empty(max_length))
         self.time_bias = nn.Parameter(torch.empty(time_buckets))
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         nn.init.normal_(self.project.weight, std=0.02)
         nn.init.zeros_(self.project.bias)
         nn.init.normal_(self.position_bias, std=0.02)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
-from torchrec_ext.encoders._dropout import Dropout
+from torchrec_ext.dropout import Dropout
 from torchrec_ext.errors import InputError
 
 

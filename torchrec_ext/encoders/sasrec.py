@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
+from torchrec_ext.dropout import Dropout
 from torchrec_ext.encoders._transformer_block import TransformerBlock
 
 
@@ -64,7 +65,7 @@ class SASRec(StreamingEncoder):
             TransformerBlock(dim, heads, hidden, dropout, nn.ReLU()) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(dim)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
         """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, D)``; states past a length mean nothing."""

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import Interaction
+from torchrec_ext.dropout import Dropout
 from torchrec_ext.errors import InputError
 
 
@@ -40,7 +41,7 @@ class MLPInteraction(Interaction):
         self.out_dim = hidden[-1]
         layers: list[nn.Module] = []
         for width, out in zip((num_fields * dim, *hidden), hidden, strict=False):
-            layers += [nn.Linear(width, out), nn.ReLU(inplace=True), nn.Dropout(dropout)]
+            layers += [nn.Linear(width, out), nn.ReLU(inplace=True), Dropout(dropout)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, fields_BFD: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import TargetAttention
+from torchrec_ext.dropout import Dropout
 from torchrec_ext.errors import InputError
 from torchrec_ext.padding import real_events
 
@@ -59,7 +60,7 @@ class BST(TargetAttention):
         self.out_dim = 2 * dim
         self.positions = nn.Embedding(1 + max_length, dim)  # 0 is the candidate's, 1 the newest event's
         nn.init.normal_(self.positions.weight, std=0.02)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.blocks = nn.ModuleList(_Block(dim, heads, hidden, dropout) for _ in range(layers))
 
     def forward(self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ class _Block(nn.Module):
         self.second = nn.Linear(hidden, dim)
         self.attended = nn.LayerNorm(dim)
         self.transformed = nn.LayerNorm(dim)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, states_BSD: Tensor, seen_B11S: Tensor) -> Tensor:
         heads_3BHSd = self.into_heads(states_BSD).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from torchrec_ext.encoders._dropout import Dropout
+from torchrec_ext.dropout import Dropout
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.999])

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-LEVELS = 1 << 16
+_LEVELS = 1 << 16
 
 
 class Dropout(nn.Dropout):
@@ -26,8 +26,8 @@ class Dropout(nn.Dropout):
 def _drop(vectors: Tensor, share: float) -> Tensor:
     if vectors.device.type != "cpu" or torch.compiler.is_compiling():
         return functional.dropout(vectors, share)
-    dropped = min(round(share * LEVELS), LEVELS - 1)
+    dropped = min(round(share * _LEVELS), _LEVELS - 1)
     four_at_once = torch.empty((vectors.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     bits = four_at_once.view(torch.int16)[: vectors.numel()].view(vectors.shape)
-    noise = (bits >= dropped - LEVELS // 2).to(vectors.dtype)
-    return vectors * noise.mul_(LEVELS / (LEVELS - dropped))
+    noise = (bits >= dropped - _LEVELS // 2).to(vectors.dtype)
+    return vectors * noise.mul_(_LEVELS / (_LEVELS - dropped))
