@@ -60,7 +60,7 @@ class Settings:
     learning_rate: float = 2e-3
     """Of Adam, for everything but the sharded tables."""
     warmup_steps: int | None = None
-    """Steps over which Adam's learning rate rises; unless told a tenth of all, at most 100."""
+    """Steps over which Adam's learning rate rises; unless told half an epoch, at most 100."""
     table_learning_rate: float = 0.1
     """Of the fused row-wise Adagrad of the sharded tables."""
     weight_decay: float = 0.0

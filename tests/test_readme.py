@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from torchrec_ext.command_line.list_modules import BEGIN, END, as_markdown, find_modules
+from torchrec_ext.command_line.find_modules import find_modules
+from torchrec_ext.command_line.list_modules import BEGIN, END, as_markdown
 from torchrec_ext.contracts import GROUPS
 
 ROOT = Path(__file__).parent.parent

@@ -35,11 +35,13 @@ class SequenceEncoder(nn.Module, ABC):
 
     Events are right-padded; padding never changes a real state. If ``causal``, state t depends on
     events <= t only, and training may learn every next event of a history in one pass.
-    Built by name it gets ``cls(dim=D, **own)``.
+    ``reads_times`` says whether its states depend on the times. Built by name it gets
+    ``cls(dim=D, **own)``.
     """
 
     out_dim: int
     causal: bool
+    reads_times: bool = False
 
     @abstractmethod
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
@@ -111,11 +113,12 @@ class MaskedEncoder(SequenceEncoder):
 class MultiInterestEncoder(nn.Module, ABC):
     """A history to K interest vectors; an item's score is the best over the K.
 
-    Built by name it gets ``cls(dim=D, **own)``.
+    ``reads_times`` says whether they depend on the times. Built by name it gets ``cls(dim=D, **own)``.
     """
 
     out_dim: int
     num_interests: int
+    reads_times: bool = False
 
     @abstractmethod
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:

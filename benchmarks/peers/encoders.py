@@ -66,7 +66,7 @@ class ImagesOfWindows(nn.Module):
         images = padded.unfold(1, self.window, 1).transpose(2, 3).flatten(0, 1).unsqueeze(1)
         found = [torch.relu(row(images)).amax((2, 3)) for row in self.rows]
         state = self.mix(torch.cat([*found, self.columns(images).flatten(1)], 1))
-        return self.drop(self.last(torch.relu(state))).view(events_BTD.shape)
+        return self.drop(self.last(state)).view(events_BTD.shape)
 
 
 class Transformer(nn.Module):

@@ -7,14 +7,13 @@ import sys
 import pytest
 
 from torchrec_ext import plugins
+from torchrec_ext.command_line.find_modules import ListedModule, find_modules
 from torchrec_ext.command_line.list_modules import (
     BEGIN,
     END,
-    ListedModule,
     as_json,
     as_markdown,
     as_table,
-    find_modules,
     list_modules,
     write_between_marks,
 )

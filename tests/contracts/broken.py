@@ -396,5 +396,15 @@ class SeesPaddingTwice(Two):
 
 
 class TakesAnyTimes(Sum):
+    reads_times = True
+
     def forward(self, events_BTD, lengths_B, times_BT=None):
         return super().forward(events_BTD, lengths_B) + (0 if times_BT is None else 1)
+
+
+class ReadsTimesUnsaid(TakesAnyTimes):
+    reads_times = False
+
+
+class SaysItReadsTimes(Sum):
+    reads_times = True

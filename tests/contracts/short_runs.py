@@ -27,11 +27,6 @@ def built_in() -> list[Module]:
     return [each for each in every if plugins.find(*each).__module__.startswith("torchrec_ext.")]
 
 
-def cannot(module: Module) -> str | None:
-    """Why two processes do not do what one does, where the module says so."""
-    return getattr(plugins.find(*module), "cannot", {}).get("same_loss_on_two_processes")
-
-
 def train_each(modules: list[Module]) -> dict[Module, list[float] | str]:
     """The loss of the global batch at each step, or what went wrong."""
     train, _, _ = leave_last_out(small_world())
@@ -65,8 +60,12 @@ def _model_with(module: Module, schema: Schema) -> nn.Module:
     assert cases, "add a line to tests/contracts/cases.py"
     case = cases[0]
     own = {argument: value for argument, value in case.arguments.items() if argument not in SIZES}
-    # Each rank draws its own dropout.
-    none = {name: 0.0 for name in inspect.signature(case.cls).parameters if "dropout" in name}
+    # Each rank draws its own dropout, and an auxiliary loss may take negatives from the rank's other rows.
+    none = {
+        name: 0.0
+        for name in inspect.signature(case.cls).parameters
+        if "dropout" in name or name == "auxiliary_weight"
+    }
     made = plugins.bind(group, name, **{**own, **none})
     if group == "interactions":
         return Ranker(schema, DIM, FIELDS, interaction=made, over_arch=(8,))

@@ -2,8 +2,8 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
+from tests.encoders.torch_transformer import torch_transformer
 from torchrec_ext.encoders import BERT4Rec
 from torchrec_ext.errors import InputError
 
@@ -40,7 +40,7 @@ def test_it_is_torch_own_transformer(max_length):
     hidden = torch.rand(3, 7, generator=generator) < 0.4
     lengths = torch.tensor([7, 5, 1])
     states = encoder(events, lengths, masked_BT=hidden)
-    own = _torch_own(encoder)
+    own = torch_transformer(encoder, "gelu")
     for row, length in enumerate(lengths.tolist()):
         positions = [min(length - 1 - t, max_length - 1) for t in range(length)]
         shown = [encoder.hidden_event if hidden[row, t] else events[row, t] for t in range(length)]
@@ -90,22 +90,3 @@ def test_the_trace_serves_other_sizes_with_and_without_a_mask():
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(InputError, match=message):
         BERT4Rec(dim=8, **arguments)
-
-
-def _torch_own(encoder):
-    layer = nn.TransformerEncoderLayer(
-        encoder.dim, encoder.heads, encoder.hidden, 0.0, "gelu", batch_first=True, norm_first=True
-    )
-    own = nn.TransformerEncoder(layer, encoder.layers, nn.LayerNorm(encoder.dim), enable_nested_tensor=False)
-    own.double()
-    own.norm.load_state_dict(encoder.norm.state_dict())
-    for block, theirs in zip(encoder.blocks, own.layers, strict=True):
-        theirs.norm1.load_state_dict(block.attention_norm.state_dict())
-        theirs.norm2.load_state_dict(block.feed_norm.state_dict())
-        theirs.self_attn.out_proj.load_state_dict(block.attended.state_dict())
-        theirs.linear1.load_state_dict(block.feed_in.state_dict())
-        theirs.linear2.load_state_dict(block.feed_out.state_dict())
-        with torch.no_grad():
-            theirs.self_attn.in_proj_weight.copy_(block.query_key_value.weight)
-            theirs.self_attn.in_proj_bias.copy_(block.query_key_value.bias)
-    return own

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.encoders.torch_transformer import torch_transformer
 from torchrec_ext.encoders import SASRec
 from torchrec_ext.errors import InputError
 
@@ -35,7 +36,7 @@ def test_it_is_torch_own_transformer(events):
     _randomise(encoder)
     vectors = torch.randn(3, events, 8, dtype=torch.float64) / 8**0.5
     mask = nn.Transformer.generate_square_subsequent_mask(events, dtype=torch.float64)
-    expected = _torch_own(encoder)(vectors * 8**0.5 + encoder.positions[:events], mask)
+    expected = torch_transformer(encoder)(vectors * 8**0.5 + encoder.positions[:events], mask)
     torch.testing.assert_close(encoder(vectors, torch.full((3,), events)), expected)
 
 
@@ -45,7 +46,7 @@ def test_beyond_max_length_it_is_torch_own_within_a_window():
     vectors = torch.randn(2, 11, 8, dtype=torch.float64)
     at = torch.arange(11)
     hidden = (at.unsqueeze(1) < at) | (at.unsqueeze(1) - at >= 4)
-    expected = _torch_own(encoder)(vectors * 8**0.5 + encoder.positions[at.clamp(max=3)], hidden)
+    expected = torch_transformer(encoder)(vectors * 8**0.5 + encoder.positions[at.clamp(max=3)], hidden)
     torch.testing.assert_close(encoder(vectors, torch.tensor([11, 11])), expected)
 
 
@@ -109,22 +110,3 @@ def _randomise(module):
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.normal_(0, 0.5, generator=generator)
-
-
-def _torch_own(encoder):
-    layer = nn.TransformerEncoderLayer(
-        encoder.dim, encoder.heads, encoder.hidden, 0.0, batch_first=True, norm_first=True
-    )
-    own = nn.TransformerEncoder(layer, encoder.layers, nn.LayerNorm(encoder.dim), enable_nested_tensor=False)
-    own.double()
-    own.norm.load_state_dict(encoder.norm.state_dict())
-    for block, theirs in zip(encoder.blocks, own.layers, strict=True):
-        theirs.norm1.load_state_dict(block.attention_norm.state_dict())
-        theirs.norm2.load_state_dict(block.feed_norm.state_dict())
-        theirs.self_attn.out_proj.load_state_dict(block.attended.state_dict())
-        theirs.linear1.load_state_dict(block.feed_in.state_dict())
-        theirs.linear2.load_state_dict(block.feed_out.state_dict())
-        with torch.no_grad():
-            theirs.self_attn.in_proj_weight.copy_(block.query_key_value.weight)
-            theirs.self_attn.in_proj_bias.copy_(block.query_key_value.bias)
-    return own.train()  # the slow path, which takes any mask

@@ -14,7 +14,7 @@ import torch
 from tests.recipes.launch import ROOT, user_environment
 from tests.recipes.tiny import EVENTS, SMALL, write_tiny
 from torchrec_ext import plugins
-from torchrec_ext.command_line.list_modules import find_modules
+from torchrec_ext.command_line.find_modules import find_modules
 from torchrec_ext.contracts import GROUPS
 from torchrec_ext.errors import InputError
 

@@ -105,6 +105,18 @@ def test_two_processes(kind, together):
         assert parts == whole
 
 
+def test_a_run_goes_on_within_its_warm_up(tmp_path):
+    """The learning rate is that of the step, not the one that the optimizer had when it was saved."""
+    whole = train(None, "retriever", epochs=1)
+    first = train(
+        tmp_path, "retriever", epochs=1, checkpoint_every=1, resume=True, stop_after=1, warmup_steps=4
+    )
+    assert first[1] != whole[1], "four steps of warm-up are not what the default is here"
+    slowly = train(None, "retriever", epochs=2, warmup_steps=4)
+    parts = first[:1] + train(tmp_path, "retriever", epochs=2, resume=True, warmup_steps=4)
+    assert parts == slowly
+
+
 def test_column_wise_optimizer_state_is_refused_in_another_sharding(together, shared_folder):
     """Its rows have a value for each rank's columns, so that it has another form than row-wise has."""
     run = shared_folder / "retriever, column-wise"

@@ -1,58 +1,20 @@
-"""Every module that can be named, built in or brought by another package, and what it can do."""
+"""The list of modules as a text, as Markdown or as JSON."""
 
-import ast
 import dataclasses
-import inspect
 import json
 import re
 import shutil
 import textwrap
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
-from torchrec_ext import plugins
 from torchrec_ext.checks import expect_one_of
-from torchrec_ext.contracts import (
-    GROUPS,
-    MaskedEncoder,
-    MultiInterestEncoder,
-    Scorer,
-    SequenceEncoder,
-    StreamingEncoder,
-    SupervisedTargetAttention,
-)
+from torchrec_ext.command_line.find_modules import ListedModule, find_modules
+from torchrec_ext.contracts import GROUPS
 from torchrec_ext.errors import InputError
 
 BEGIN = "<!-- modules: made by `python -m torchrec_ext list`, see `make readme` -->"
 END = "<!-- end of the modules -->"
-
-
-@dataclasses.dataclass(frozen=True)
-class ListedModule:
-    """What the list says of a module; of one that cannot be loaded no more than its origin and why.
-
-    Args:
-        group: of plug-ins, such as ``encoders``.
-        name: on the command line.
-        origin: ``built in``, or name and version of the distributions that bring it.
-        cls: name of the class.
-        summary: first line of its docstring.
-        paper: title, authors and year.
-        supports: what it can do beyond its group's contract.
-        cannot: promises of the contract tests that it does not keep, with reasons.
-        error: why it cannot be loaded.
-    """
-
-    group: str
-    name: str
-    origin: str
-    cls: str = ""
-    summary: str = ""
-    paper: str = ""
-    supports: tuple[str, ...] = ()
-    cannot: dict[str, str] = dataclasses.field(default_factory=dict)
-    error: str = ""
 
 
 def list_modules(
@@ -81,20 +43,6 @@ def list_modules(
         write_between_marks(Path(into), as_markdown(modules))
     else:
         print({"table": as_table, "markdown": as_markdown, "json": as_json}[format](modules), end="")
-
-
-def find_modules(group: str) -> list[ListedModule]:
-    """The modules of a group, those that cannot be loaded among them."""
-    brought: dict[str, list[str]] = {}
-    for point in entry_points(group=f"torchrec_ext.{group}"):
-        of = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-        brought.setdefault(point.name, []).append(of)
-    listed = [_listed(group, name, brought) for name in plugins.names(group)]
-    taken = {module.name for module in listed if module.origin == "built in"} & brought.keys()
-    reason = "a built-in module has this name; name it as 'package.module:Class'"
-    return listed + [
-        ListedModule(group, name, " and ".join(brought[name]), error=reason) for name in sorted(taken)
-    ]
 
 
 def as_table(modules: list[ListedModule], width: int | None = None) -> str:
@@ -158,52 +106,3 @@ def write_between_marks(path: Path, text: str) -> None:
     if not (begin and end):
         raise InputError(f"{path} lacks the lines {BEGIN} and {END}; put them where the modules should stand")
     path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
-
-
-def _listed(group: str, name: str, brought: dict[str, list[str]]) -> ListedModule:
-    origin = " and ".join(brought.get(name, []))
-    try:
-        found = plugins.find(group, name)
-        if found.__module__.startswith("torchrec_ext."):
-            origin = "built in"
-        text = inspect.getdoc(found) or ""
-        return ListedModule(
-            group,
-            name,
-            origin,
-            found.__name__,
-            text.partition("\n")[0],
-            _paper(text),
-            _supports(found),
-            dict(getattr(found, "cannot", {})),
-        )
-    except Exception as error:  # whatever somebody else's package raises must not end the list
-        return ListedModule(group, name, origin, error=" ".join(f"{type(error).__name__}: {error}".split()))
-
-
-def _paper(text: str) -> str:
-    """``"Title" (Authors Year)`` of each paper the docstring names as its source."""
-    found = re.findall(r'[Ff]rom ("[^"]+" \([^()]+ \d{4}\))', " ".join(text.split()))
-    return "; ".join(found)
-
-
-def _supports(cls: type) -> tuple[str, ...]:
-    can = {
-        "causal": issubclass(cls, SequenceEncoder) and getattr(cls, "causal", None) is True,
-        "streams": issubclass(cls, StreamingEncoder),
-        "times": issubclass(cls, (SequenceEncoder, MultiInterestEncoder)) and _reads(cls, "times_BT"),
-        "masked": issubclass(cls, MaskedEncoder),
-        "multi-interest": issubclass(cls, MultiInterestEncoder),
-        "indexable": issubclass(cls, Scorer) and getattr(cls, "indexable", None) is True,
-        "own loss": issubclass(cls, SupervisedTargetAttention),
-    }
-    return tuple(name for name, does in can.items() if does)
-
-
-def _reads(cls: Any, argument: str) -> bool:
-    """Whether ``forward`` does anything with the argument, which every encoder has to take."""
-    try:
-        code = ast.parse(textwrap.dedent(inspect.getsource(cls.forward)))
-    except (OSError, SyntaxError):  # no source is there
-        return False
-    return any(isinstance(node, ast.Name) and node.id == argument for node in ast.walk(code))

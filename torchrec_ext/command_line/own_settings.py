@@ -56,7 +56,7 @@ def own_settings(group: str, name: str | None) -> type:
 def _annotation(plugin: type, parameter: inspect.Parameter) -> Any:
     try:
         hints = get_type_hints(plugin.__init__)  # type: ignore[misc]
-    except Exception:  # whatever a name that does not resolve raises: the default still tells the type
+    except (NameError, AttributeError, SyntaxError, TypeError):  # a name does not resolve: the default tells
         hints = {}
     return hints.get(parameter.name, type(parameter.default))
 

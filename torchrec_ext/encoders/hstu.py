@@ -45,6 +45,7 @@ class HSTU(StreamingEncoder):
     """
 
     causal = True
+    reads_times = True
 
     def __init__(
         self,

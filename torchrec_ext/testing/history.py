@@ -74,23 +74,24 @@ class HistoryContract(ModuleContract):
         assert torch.equal(module(events, lengths.int()), module(events, lengths))
 
     def test_times_may_be_given(self, case: Case) -> None:
-        """In seconds; an encoder may use them or not."""
+        """In seconds; they change the result of an encoder that says it reads them, and of no other."""
         module = case.build().eval()
         inputs = self.draw(case)
+        plain = self.real(module(*inputs), inputs)
         output = module(*inputs, times_BT=draw_times(ROWS))
         assert tuple(output.shape) == self.size(module, inputs)
         assert self.real(output, inputs).isfinite().all()
+        changed = not torch.equal(self.real(output, inputs), plain)
+        assert changed == module.reads_times, f"reads_times is {module.reads_times}"
 
     def test_wrong_times_are_named(self, case: Case) -> None:
-        """Times of another shape than the events are refused, if the encoder uses them."""
+        """Times of another shape than the events are refused, if the encoder reads them."""
         module = case.build().eval()
+        if not module.reads_times:
+            pytest.skip("it does not read times")
         events, lengths = self.draw(case)
-        times = draw_times(ROWS)
-        plain, timed = module(events, lengths), module(events, lengths, times_BT=times)
-        if torch.equal(self.real(plain, (events, lengths)), self.real(timed, (events, lengths))):
-            pytest.skip("it does not use times")
         with pytest.raises(ValueError) as error:
-            module(events, lengths, times_BT=times[:, 1:])
+            module(events, lengths, times_BT=draw_times(ROWS)[:, 1:])
         message = str(error.value)
         assert "times_BT" in message and str((ROWS, EVENTS - 1)) in message, message
 

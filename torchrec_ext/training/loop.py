@@ -87,8 +87,8 @@ def fit(
         weigh_by_rating: positives of a ranker weigh as much as their rating, such as the time watched.
         table_learning_rate: of the fused row-wise Adagrad.
         learning_rate: of AdamW.
-        warmup_steps: over which AdamW's learning rate rises linearly; None takes a tenth of all steps, at
-            most 100, where a label is learnt from each event of a history, else none.
+        warmup_steps: over which AdamW's learning rate rises linearly; None takes half an epoch, at most
+            100, where a label is learnt from each event of a history, else none.
         weight_decay: of AdamW.
         sharding: table -> sharding type; the planner chooses for the others.
         precision: ``float32`` or ``bfloat16`` (autocast) of a retriever's dense part.
@@ -148,7 +148,8 @@ def fit(
     initialise_tables(model, seed)
     optimizer = make_optimizer(dmp, learning_rate, weight_decay)
     an_event = not isinstance(model, contracts.Ranker) and inputs_of(model).label_an_event
-    gently = min(100, epochs * len(loader) // 10) if an_event else 0
+    # not of the number of epochs: a run that goes on with more of them has learnt the same so far
+    gently = min(100, len(loader) // 2) if an_event else 0
     warm_up = WarmUp(optimizer, gently if warmup_steps is None else warmup_steps)
     state = RunState(seed, size, len(loader))
     if run is not None and going_on:
