@@ -17,7 +17,8 @@ class OuterProductConvolution(Interaction):
     and an item's vector holds the product of every two components; convolutions of 2 by 2 with a stride
     of 2 and ReLU see ever larger parts of it. More than two fields, which the paper does not have, give
     one image a pair, in the order (0,1), (0,2), ... (1,2), ..., which are the channels of the first
-    convolution. A width that is no power of two is filled up with zeros to the next one.
+    convolution. A width that is no power of two is filled up with zeros to the next one. First weights
+    keep a layer's variance under ReLU (He et al. 2015).
 
     Args:
         num_fields: F, at least 2.
@@ -46,6 +47,10 @@ class OuterProductConvolution(Interaction):
         self.convolutions = nn.ModuleList(
             nn.Conv2d(filters if layer else pairs, filters, 2, 2) for layer in range(layers)
         )
+        for convolution in self.convolutions:
+            # PyTorch's own first weights leave less of the image with each layer: .766 instead of .775 AUC.
+            nn.init.kaiming_normal_(cast(Tensor, convolution.weight), nonlinearity="relu")
+            nn.init.zeros_(cast(Tensor, convolution.bias))
         # Which pair a first and a second field make; beyond the last one where they make none.
         pair_PP = torch.full((num_fields - 1, num_fields - 1), pairs)
         pair_PP[firsts, seconds - 1] = torch.arange(pairs)
