@@ -4,6 +4,7 @@ import pytest
 
 from tests import processes
 from tests.contracts.short_runs import Module, built_in, train_each
+from torchrec_ext import plugins
 
 MODULES = built_in()
 
@@ -18,7 +19,7 @@ def together() -> list[dict[Module, list[float] | str]]:
     return processes.run(train_each, MODULES, timeout=600)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=" ".join)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: plugins.find(*module).__name__)
 def test_same_loss_on_two_processes(module, alone, together):
     losses, (first, second) = alone[module], (rank[module] for rank in together)
     assert isinstance(losses, list) and isinstance(first, list), (losses, first)
