@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.data.random_events import START, event_rows, read
@@ -172,10 +172,15 @@ def test_leave_last_out_takes_exactly_the_last_two(rows):
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(3, 60), st.floats(0.01, 0.45), st.floats(0.01, 0.45))
+@example(4, 0.375, 0.375)  # both are rounded up to 2
 def test_shares_are_exact_but_at_least_one(count, valid, test):
     events = read([("a", 1, LATE + i) for i in range(count)])
-    parts = by_ratio(events, valid=valid, test=test)
     sizes = max(1, round(valid * count)), max(1, round(test * count))
+    if sum(sizes) == count:
+        with pytest.raises(InputError, match="the train part of DataFrame is empty"):
+            by_ratio(events, valid=valid, test=test)
+        return
+    parts = by_ratio(events, valid=valid, test=test)
     assert [len(part) for part in parts] == [count - sum(sizes), *sizes]
 
 

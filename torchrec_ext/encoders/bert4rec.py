@@ -19,7 +19,8 @@ class BERT4Rec(MaskedEncoder):
     Transformer" (Sun et al. 2019). Here a branch's input is normalised, where the paper normalises sums;
     branches are dropped but attention weights are not; the feed-forward network is as wide as the input;
     and the state is scored as it is, without the layer and the item biases that the paper puts before.
-    Positions count back from the newest event, as do those of the paper, which pads on the left.
+    Positions count back from the newest event, as do those of the paper, which pads on the left; they
+    start as large as the events.
 
     Events older than the newest ``max_length`` share the last position and are seen like the others.
 
@@ -73,7 +74,9 @@ class BERT4Rec(MaskedEncoder):
         self.norm = nn.LayerNorm(dim)
         self.drop = Dropout(dropout)
         nn.init.normal_(self.hidden_event, std=dim**-0.5)
-        nn.init.normal_(self.positions.weight, std=0.02)
+        # As large as the events: of a hidden event only the position tells which events are near it. With
+        # smaller ones training stays for many epochs at what a history without an order says.
+        nn.init.normal_(self.positions.weight)
 
     def forward(
         self,
