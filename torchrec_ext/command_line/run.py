@@ -1,5 +1,6 @@
 """Runs a recipe: quiet libraries, one-line errors, an orderly end."""
 
+import atexit
 import errno
 import logging
 import os
@@ -62,6 +63,20 @@ def run_recipe(main: Callable[[], None]) -> None:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        _leave()
+
+
+def _leave() -> NoReturn:
+    """Ends this process with status 0, and with it gloo's threads.
+
+    The interpreter's own end now and then destroys a group whose threads still run, which aborts a rank that
+    has done all its work: "terminate called without an active exception" (torch 2.13, gloo).
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _fail(message: str, status: int, speak: bool = True) -> NoReturn:
