@@ -2,6 +2,8 @@
 
 import errno
 import logging
+import os
+import subprocess
 import sys
 from datetime import timedelta
 
@@ -124,3 +126,37 @@ def test_our_messages_are_plain_and_on_rank_0_alone(capsys):
             assert capsys.readouterr().err == said
     finally:
         ours.level, ours.handlers, ours.propagate = kept
+
+
+UNTIDY = """
+import atexit
+import os
+
+from torchrec_ext.command_line import run_recipe
+
+
+class Group:
+    def __del__(self):
+        os.abort()
+
+
+def main():
+    atexit.register(print, "tidied up")
+    print("done")
+
+
+group = Group()
+run_recipe(main)
+"""
+
+
+def test_a_rank_of_several_ends_before_its_objects_are_taken_apart():
+    ranks = {"RANK": "0", "WORLD_SIZE": "2"}
+    ended = subprocess.run(
+        [sys.executable, "-c", UNTIDY],
+        env={**os.environ, **ranks},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "done\ntidied up\n"), ended.stderr

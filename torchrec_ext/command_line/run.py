@@ -68,10 +68,11 @@ def run_recipe(main: Callable[[], None]) -> None:
 
 
 def _leave() -> NoReturn:
-    """Ends this process with status 0, and with it gloo's threads.
+    """Ends this process with status 0, before the interpreter takes its objects apart.
 
-    The interpreter's own end now and then destroys a group whose threads still run, which aborts a rank that
-    has done all its work: "terminate called without an active exception" (torch 2.13, gloo).
+    That now and then aborts a rank that has done all its work, with "terminate called without an active
+    exception" and status 134: it destroys a group whose threads still run (torch 2.13, gloo). A rank that
+    fails needs none of this, since it fails either way.
     """
     atexit._run_exitfuncs()
     sys.stdout.flush()
