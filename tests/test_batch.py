@@ -2,7 +2,7 @@ import torch
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 from torchrec.streamable import Pipelineable
 
-import torchrec_ext.data.batches  # noqa: F401  registers Batch with TorchRec
+import torchrec_ext.data.batching.batches  # noqa: F401  registers Batch with TorchRec
 from torchrec_ext.batch import Batch
 
 

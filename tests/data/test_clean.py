@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from torchrec_ext.data.clean import clean
-from torchrec_ext.data.read import read_events
+from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.errors import InputError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from torchrec_ext.data.read import read_events
+from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.errors import InputError
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.read import read_events
+from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.errors import InputError
 
 LATE = 10**9

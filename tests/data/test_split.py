@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.data.random_events import START, event_rows, read
-from torchrec_ext.data.read import read_events
+from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.data.split import SPLITS, by_ratio, by_time, by_user, leave_last_out
 from torchrec_ext.errors import InputError
 

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from tests.worlds import small_world
 from torchrec_ext.contracts import MaskedEncoder, MultiInterestEncoder
 from torchrec_ext.data import leave_last_out
-from torchrec_ext.data.batches import Batcher
-from torchrec_ext.data.candidates import Candidates
-from torchrec_ext.data.hidden_events import HiddenEvents
-from torchrec_ext.data.last_events import LastEvents
+from torchrec_ext.data.batching.batches import Batcher
+from torchrec_ext.data.batching.candidates import Candidates
+from torchrec_ext.data.batching.hidden_events import HiddenEvents
+from torchrec_ext.data.batching.last_events import LastEvents
 from torchrec_ext.distributed import shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.errors import InputError

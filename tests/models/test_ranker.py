@@ -8,7 +8,7 @@ from tests.worlds import small_world
 from torchrec_ext import plugins
 from torchrec_ext.batch import Batch
 from torchrec_ext.data import Dataset, leave_last_out
-from torchrec_ext.data.batches import Batcher
+from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.distributed import shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.errors import InputError

@@ -8,10 +8,10 @@ from torch import nn
 from tests import processes
 from tests.worlds import small_world
 from torchrec_ext.data import leave_last_out
-from torchrec_ext.data.candidates import Candidates
-from torchrec_ext.data.labelled_events import LabelledEvents
-from torchrec_ext.data.last_events import LastEvents
-from torchrec_ext.data.next_events import NextEvents
+from torchrec_ext.data.batching.candidates import Candidates
+from torchrec_ext.data.batching.labelled_events import LabelledEvents
+from torchrec_ext.data.batching.last_events import LastEvents
+from torchrec_ext.data.batching.next_events import NextEvents
 from torchrec_ext.distributed import join_group, shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.encoders import GRU

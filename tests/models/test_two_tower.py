@@ -7,10 +7,10 @@ from tests.worlds import small_world
 from torchrec_ext import plugins
 from torchrec_ext.contracts import SequenceEncoder
 from torchrec_ext.data import Dataset, leave_last_out
-from torchrec_ext.data.batches import Batcher
-from torchrec_ext.data.candidates import Candidates
-from torchrec_ext.data.last_events import LastEvents
-from torchrec_ext.data.next_events import NextEvents
+from torchrec_ext.data.batching.batches import Batcher
+from torchrec_ext.data.batching.candidates import Candidates
+from torchrec_ext.data.batching.last_events import LastEvents
+from torchrec_ext.data.batching.next_events import NextEvents
 from torchrec_ext.distributed import shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.encoders import GRU, MeanPool

@@ -6,7 +6,7 @@ import torch
 from tests.models.attention import SoftAttention
 from tests.worlds import small_world
 from torchrec_ext.data import leave_last_out
-from torchrec_ext.data.batches import Batcher
+from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
 from torchrec_ext.models import Ranker, TwoTower

@@ -7,7 +7,7 @@ from torch import nn
 from tests import processes
 from tests.worlds import small_world
 from torchrec_ext.data import Events, leave_last_out, read_events
-from torchrec_ext.data.batches import Batcher
+from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
 from torchrec_ext.models import Ranker, TwoTower

@@ -117,9 +117,9 @@ def test_no_file_is_too_long(folder):
 
 
 def test_faults_sees_what_is_forbidden():
-    assert "upwards" in faults("torchrec_ext.data.read", "torchrec_ext.training.loop")
+    assert "upwards" in faults("torchrec_ext.data.reading.read", "torchrec_ext.training.loop")
     assert "two folders" in faults("torchrec_ext.encoders.gru", "torchrec_ext.losses.ranking")
-    assert "nothing imports" in faults("torchrec_ext.data.read", "tests.processes")
+    assert "nothing imports" in faults("torchrec_ext.data.reading.read", "tests.processes")
     assert faults("torchrec_ext.plugins", "torchrec_ext.contracts") is None
     assert faults("torchrec_ext.models.ranker", "torchrec_ext.embeddings.tables") is None
     assert faults("torchrec_ext.encoders.gru", "torchrec_ext.encoders.masks") is None
@@ -128,7 +128,7 @@ def test_faults_sees_what_is_forbidden():
 def test_imports_sees_every_form():
     code = (
         "import a.b\nfrom torchrec_ext import batch, name\nfrom . import gru\nfrom ..losses import ranking\n"
-        "def f():\n    from torchrec_ext.data.read import read_events\n"
+        "def f():\n    from torchrec_ext.data.reading.read import read_events\n"
     )
     modules = {"torchrec_ext.batch", "torchrec_ext.encoders.gru"}
     found = set(imports(ast.parse(code), "torchrec_ext.encoders.caser", False, modules))
@@ -138,7 +138,7 @@ def test_imports_sees_every_form():
         "torchrec_ext",
         "torchrec_ext.encoders.gru",
         "torchrec_ext.losses",
-        "torchrec_ext.data.read",
+        "torchrec_ext.data.reading.read",
     }
     assert set(imports(ast.parse("from . import gru"), "torchrec_ext.encoders", True, modules)) == {
         "torchrec_ext.encoders.gru"

@@ -6,10 +6,10 @@ import torch
 from tests.models.attention import SoftAttention
 from tests.worlds import small_world
 from torchrec_ext.data import leave_last_out
-from torchrec_ext.data.candidates import Candidates
-from torchrec_ext.data.labelled_events import LabelledEvents
-from torchrec_ext.data.last_events import LastEvents
-from torchrec_ext.data.next_events import NextEvents
+from torchrec_ext.data.batching.candidates import Candidates
+from torchrec_ext.data.batching.labelled_events import LabelledEvents
+from torchrec_ext.data.batching.last_events import LastEvents
+from torchrec_ext.data.batching.next_events import NextEvents
 from torchrec_ext.distributed import shard
 from torchrec_ext.models import Ranker, TwoTower, task_for
 from torchrec_ext.training.even_batch import even_batch

@@ -7,7 +7,7 @@ from typing import Any
 
 from torchrec_ext.command_line.data_settings import DataSettings
 from torchrec_ext.data import Events
-from torchrec_ext.data.named import NAMED
+from torchrec_ext.data.reading.named import NAMED
 from torchrec_ext.errors import InputError
 
 _PLACES = ("data", "data_dir", "users", "items")  # where the data lies may change; what it is may not

@@ -5,7 +5,7 @@ from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events, Source
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.read import read_events
+from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.data.split import SPLITS, by_ratio, by_time, by_user, leave_last_out
 from torchrec_ext.data.vocabulary import Vocabulary
 

@@ -41,7 +41,7 @@ def clean(
         InputError: if a setting makes no sense, or if a step leaves no event.
 
     Example:
-        >>> from torchrec_ext.data.read import read_events
+        >>> from torchrec_ext.data.reading.read import read_events
         >>> ratings = pd.DataFrame({"user": [1, 1, 2], "item": ["a", "b", "a"]})
         >>> cleaned = clean(read_events(ratings), min_item_events=2)
         >>> list(cleaned.frame["item"])

@@ -10,7 +10,7 @@ import pandas as pd
 
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
-from torchrec_ext.data.ids import shown
+from torchrec_ext.data.reading.ids import shown
 from torchrec_ext.data.side_features import SideFeatures, flatten
 from torchrec_ext.data.standardise import Scale, fit_scale, standardise
 from torchrec_ext.data.vocabulary import Vocabulary
@@ -29,7 +29,7 @@ class Preparation:
         scales: mean and standard deviation of each numeric feature on the training part.
 
     Example:
-        >>> from torchrec_ext.data.read import read_events
+        >>> from torchrec_ext.data.reading.read import read_events
         >>> visits = pd.DataFrame({"user": ["ann", "bob"], "item": [70, 90], "day": ["Mon", "Sun"]})
         >>> events = read_events(visits, context=["day"])
         >>> preparation = Preparation.fit(events, training=np.array([True, True]))

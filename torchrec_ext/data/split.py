@@ -37,7 +37,7 @@ def leave_last_out(events: Events, *, min_count: int = 1) -> Parts:
         InputError: if no user has three events.
 
     Example:
-        >>> from torchrec_ext.data.read import read_events
+        >>> from torchrec_ext.data.reading.read import read_events
         >>> events = read_events(pd.DataFrame({"user": [1, 1, 1, 1], "item": ["a", "b", "c", "d"]}))
         >>> [len(part) for part in leave_last_out(events)]
         [2, 1, 1]
@@ -66,7 +66,7 @@ def by_time(events: Events, *, valid_from: float, test_from: float, min_count: i
         InputError: if the timestamps are no times, the instants are in the wrong order or a part is empty.
 
     Example:
-        >>> from torchrec_ext.data.read import read_events
+        >>> from torchrec_ext.data.reading.read import read_events
         >>> times = range(1000, 1500, 100)
         >>> visits = pd.DataFrame({"user": [1] * 5, "item": list("abcde"), "timestamp": times})
         >>> [len(part) for part in by_time(read_events(visits), valid_from=1200, test_from=1300)]
@@ -103,7 +103,7 @@ def by_ratio(
         InputError: if the shares leave no training part.
 
     Example:
-        >>> from torchrec_ext.data.read import read_events
+        >>> from torchrec_ext.data.reading.read import read_events
         >>> events = read_events(pd.DataFrame({"user": range(20), "item": range(20)}))
         >>> [len(part) for part in by_ratio(events, valid=0.1, test=0.2)]
         [14, 2, 4]
@@ -133,7 +133,7 @@ def by_user(
         InputError: if the shares leave no training part.
 
     Example:
-        >>> from torchrec_ext.data.read import read_events
+        >>> from torchrec_ext.data.reading.read import read_events
         >>> events = read_events(pd.DataFrame({"user": [1, 2, 3] * 4, "item": range(12)}))
         >>> train, valid, test = by_user(events)
         >>> [len(part) for part in (train, valid, test)], len(test.given)

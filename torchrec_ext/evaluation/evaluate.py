@@ -8,10 +8,10 @@ from torch import nn
 from tqdm import tqdm
 
 from torchrec_ext import contracts
-from torchrec_ext.data.batches import Batcher
+from torchrec_ext.data.batching.batches import Batcher
+from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_log import EventLog
-from torchrec_ext.data.labelled_events import LabelledEvents
 from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError

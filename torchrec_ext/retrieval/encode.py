@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from torchrec_ext import contracts
 from torchrec_ext.batch import Batch, Inputs
-from torchrec_ext.data.batches import Batcher, Context
+from torchrec_ext.data.batching.batches import Batcher, Context
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError

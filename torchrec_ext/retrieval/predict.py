@@ -3,7 +3,7 @@
 import pandas as pd
 from torch import nn
 
-from torchrec_ext.data.batches import Batcher
+from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.events import Events
 from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval.encode import inference, inputs_of, preparation_of

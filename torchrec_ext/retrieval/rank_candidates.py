@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from torchrec_ext.data.batches import Batcher
+from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.slices import slice_positions
 from torchrec_ext.retrieval.known_users import KnownUsers
 from torchrec_ext.retrieval.score_pairs import score_pairs

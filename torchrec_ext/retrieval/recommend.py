@@ -10,7 +10,7 @@ from torch import nn
 from tqdm import tqdm
 
 from torchrec_ext import contracts
-from torchrec_ext.data.batches import Batcher
+from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import slice_positions

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torchrec.distributed.train_pipeline import TrainPipelineBase, TrainPipelineSparseDist
 
 from torchrec_ext.batch import Batch, Inputs
-from torchrec_ext.data.loader import Loader
+from torchrec_ext.data.batching.loader import Loader
 from torchrec_ext.distributed import Group
 from torchrec_ext.errors import InputError
 from torchrec_ext.metrics import BinaryReport

@@ -15,13 +15,13 @@ from torchrec.optim.keyed import CombinedOptimizer
 
 from torchrec_ext import contracts
 from torchrec_ext.checks import expect_at_least
-from torchrec_ext.data.candidates import Candidates, Kind
+from torchrec_ext.data.batching.candidates import Candidates, Kind
+from torchrec_ext.data.batching.hidden_events import HiddenEvents
+from torchrec_ext.data.batching.labelled_events import LabelledEvents
+from torchrec_ext.data.batching.last_events import LastEvents
+from torchrec_ext.data.batching.loader import Examples, Loader
+from torchrec_ext.data.batching.next_events import NextEvents
 from torchrec_ext.data.dataset import Dataset
-from torchrec_ext.data.hidden_events import HiddenEvents
-from torchrec_ext.data.labelled_events import LabelledEvents
-from torchrec_ext.data.last_events import LastEvents
-from torchrec_ext.data.loader import Examples, Loader
-from torchrec_ext.data.next_events import NextEvents
 from torchrec_ext.distributed import Group, join_group, quiet_libraries, shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.errors import InputError

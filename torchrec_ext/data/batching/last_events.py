@@ -3,8 +3,8 @@
 import numpy as np
 
 from torchrec_ext.batch import Batch, Inputs
-from torchrec_ext.data.batches import Batcher
-from torchrec_ext.data.candidates import Candidates, places
+from torchrec_ext.data.batching.batches import Batcher
+from torchrec_ext.data.batching.candidates import Candidates, places
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.errors import InputError
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from torchrec_ext.batch import Batch, Inputs
-from torchrec_ext.data.batches import Batcher
+from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.errors import InputError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from torchrec_ext.data.events import Order
-from torchrec_ext.data.ids import shown
+from torchrec_ext.data.reading.ids import shown
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from torchrec_ext.data.clean import clean
-from torchrec_ext.data.read import read_events
+from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.errors import InputError
 
 RATINGS = [(9, 3, 4, 881250949), (2, 1, 1, 881250950), (9, 1, 5, 881250950)]

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from torchrec_ext.data.columns import ALIASES, find_column
-from torchrec_ext.data.ids import IdColumn
-from torchrec_ext.data.tables import RawTable
+from torchrec_ext.data.reading.columns import ALIASES, find_column
+from torchrec_ext.data.reading.ids import IdColumn
+from torchrec_ext.data.reading.tables import RawTable
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)

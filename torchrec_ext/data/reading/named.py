@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from tqdm.auto import tqdm
 
-from torchrec_ext.data.movielens import event_file
+from torchrec_ext.data.reading.movielens import event_file
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)

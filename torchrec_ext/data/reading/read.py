@@ -9,14 +9,14 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from torchrec_ext.data.columns import ALIASES, choose_columns
 from torchrec_ext.data.events import Events, Source, Step, feature_names
-from torchrec_ext.data.ids import IdColumn, shown, to_one_kind
-from torchrec_ext.data.movielens import is_event_file, read_movielens
-from torchrec_ext.data.named import NAMED, find_named
-from torchrec_ext.data.side_table import SideTable, read_side_table
-from torchrec_ext.data.tables import RawTable, open_table, sha256
-from torchrec_ext.data.timestamps import order_of, to_seconds
+from torchrec_ext.data.reading.columns import ALIASES, choose_columns
+from torchrec_ext.data.reading.ids import IdColumn, shown, to_one_kind
+from torchrec_ext.data.reading.movielens import is_event_file, read_movielens
+from torchrec_ext.data.reading.named import NAMED, find_named
+from torchrec_ext.data.reading.side_table import SideTable, read_side_table
+from torchrec_ext.data.reading.tables import RawTable, open_table, sha256
+from torchrec_ext.data.reading.timestamps import order_of, to_seconds
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)

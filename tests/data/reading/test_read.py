@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchrec_ext.data.read import read_events
+from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.errors import InputError
 
 

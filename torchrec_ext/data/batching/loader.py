@@ -56,7 +56,7 @@ class Loader:
         >>> import pandas as pd
         >>> from torchrec_ext.batch import Inputs
         >>> from torchrec_ext.data import leave_last_out, read_events
-        >>> from torchrec_ext.data.labelled_events import LabelledEvents
+        >>> from torchrec_ext.data.batching.labelled_events import LabelledEvents
         >>> stars = [5, 1, 5, 1, 5, 1, 5]
         >>> ratings = pd.DataFrame({"user": [1] * 7, "item": list("abcdefg"), "rating": stars})
         >>> train, valid, test = leave_last_out(read_events(ratings))

@@ -5,9 +5,9 @@ import pytest
 from tests.worlds import small_world
 from torchrec_ext.batch import Inputs
 from torchrec_ext.data import leave_last_out, read_events
-from torchrec_ext.data.candidates import Candidates
-from torchrec_ext.data.hidden_events import HiddenEvents
-from torchrec_ext.data.loader import Loader
+from torchrec_ext.data.batching.candidates import Candidates
+from torchrec_ext.data.batching.hidden_events import HiddenEvents
+from torchrec_ext.data.batching.loader import Loader
 from torchrec_ext.errors import InputError
 
 WANTED = Inputs(max_length=7, masked=0.3, candidates=True)

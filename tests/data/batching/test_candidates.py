@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchrec_ext.data.candidates import Candidates, places
+from torchrec_ext.data.batching.candidates import Candidates, places
 from torchrec_ext.errors import InputError
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from tests.data.random_events import START, read
 from torchrec_ext.batch import Inputs
-from torchrec_ext.data.candidates import Candidates
-from torchrec_ext.data.last_events import LastEvents
-from torchrec_ext.data.read import read_events
+from torchrec_ext.data.batching.candidates import Candidates
+from torchrec_ext.data.batching.last_events import LastEvents
+from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.data.split import leave_last_out
 from torchrec_ext.errors import InputError
 

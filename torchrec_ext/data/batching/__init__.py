@@ -1,0 +1,1 @@
+"""From an event log to batches: what one example is, and the slices it is made of."""
