@@ -5,18 +5,19 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.slices import offsets_of, slice_positions
 
 # Two users, the events of b at 30, 10, 10 and those of a at 20, 5, with the items 1 to 5.
-USERS = pd.Series(["b", "a", "b", "a", "b"])
+USERS = Coded.of(pd.Series(["b", "a", "b", "a", "b"]))
 TIMES = np.array([30, 20, 10, 5, 10])
 
 
 def small():
     return EventLog.sort(
         USERS,
-        np.array([1, 2, 1, 2, 1]),
+        np.array([1, 2]),
         TIMES,
         items=np.array([1, 2, 3, 4, 5]),
         times=TIMES.astype(np.float64),
@@ -40,7 +41,7 @@ def test_sorts_by_user_and_time_and_keeps_the_rows_order_on_ties():
 
 
 def test_without_times_the_rows_keep_their_order():
-    log = EventLog.sort(USERS, np.array([1, 2, 1, 2, 1]), None, items=np.array([1, 2, 3, 4, 5]))
+    log = EventLog.sort(USERS, np.array([1, 2]), None, items=np.array([1, 2, 3, 4, 5]))
     assert log.items.tolist() == [1, 3, 5, 2, 4]
     assert log.times is None
     assert log.ratings is None
@@ -75,7 +76,8 @@ def test_histories_of_some_users():
 def test_the_order_is_that_of_a_stable_sort(events):
     users, times = pd.Series([u for u, _ in events], dtype=object), np.array([t for _, t in events], np.int64)
     rows = np.arange(len(events))
-    log = EventLog.sort(users, np.zeros(len(events), np.int64), times, items=rows)
+    coded = Coded.of(users)
+    log = EventLog.sort(coded, np.zeros(len(coded.words), np.int64), times, items=rows)
     names = list(dict.fromkeys(users))
     assert log.source_rows.tolist() == sorted(rows, key=lambda row: (names.index(users[row]), times[row]))
     assert log.items.tolist() == log.source_rows.tolist()

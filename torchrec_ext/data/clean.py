@@ -56,35 +56,33 @@ def clean(
         raise InputError(f"duplicates must be 'keep', 'first' or 'last', received {duplicates!r}")
 
     if min_rating is not None:
-        if "rating" not in events.frame:
+        ratings = events.numbers("rating")
+        if ratings is None:
             raise InputError(f"min_rating={min_rating:g} needs ratings; {events.source.name} has none")
-        ratings = events.frame["rating"]
-        hint = f"the highest rating is {ratings.max():g}"
-        events = _step(events, (ratings >= min_rating).to_numpy(), f"min_rating={min_rating:g}", hint)
+        hint = f"the highest rating is {np.nanmax(ratings):g}"
+        events = _step(events, ratings >= min_rating, f"min_rating={min_rating:g}", hint)
     if duplicates != "keep":
-        events = _step(events, ~_repeated(events.frame, duplicates), f"duplicates={duplicates}", "")
-    for column, least in (("item", min_item_events), ("user", min_user_events)):
+        events = _step(events, ~_repeated(events, duplicates), f"duplicates={duplicates}", "")
+    limits: tuple[tuple[Literal["item", "user"], int], ...] = (
+        ("item", min_item_events),
+        ("user", min_user_events),
+    )
+    for column, least in limits:
         if least > 1:
-            counts = _counts(events.frame[column])
+            ids = events.ids(column)
+            counts = ids.counts()[ids.codes]
             hint = f"the most frequent {column} has {counts.max():,}"
             events = _step(events, counts >= least, f"min_{column}_events={least}", hint)
     return events
 
 
-def _counts(ids: pd.Series) -> np.ndarray:
-    """How many events each event's id has, (n,)."""
-    codes, _ = pd.factorize(ids)
-    return np.bincount(codes)[codes]
-
-
-def _repeated(frame: pd.DataFrame, keep: Literal["first", "last"]) -> np.ndarray:
-    """Which events are to go because their pair of user and item has an earlier (a later) one, (n,) bool."""
-    pairs = frame[["user", "item"]]
-    if "timestamp" not in frame:
-        return pairs.duplicated(keep=keep).to_numpy()
-    by_time = np.argsort(frame["timestamp"].to_numpy(), kind="stable")
-    repeated = np.empty(len(frame), dtype=bool)
-    repeated[by_time] = pairs.iloc[by_time].duplicated(keep=keep).to_numpy()
+def _repeated(events: Events, keep: Literal["first", "last"]) -> np.ndarray:
+    """Which events are to go because their pair of user and item has an earlier (a later) one, (N,) bool."""
+    users, items, times = events.ids("user"), events.ids("item"), events.numbers("timestamp")
+    pairs = users.codes.astype(np.int64) * len(items.words) + items.codes
+    by_time = np.arange(len(pairs)) if times is None else np.argsort(times, kind="stable")
+    repeated = np.empty(len(pairs), dtype=bool)
+    repeated[by_time] = pd.Series(pairs[by_time]).duplicated(keep=keep).to_numpy()
     return repeated
 
 
@@ -96,8 +94,8 @@ def _step(events: Events, kept: np.ndarray, name: str, hint: str) -> Events:
         step=name,
         removed=len(events) - len(left),
         left=len(left),
-        users=left.frame["user"].nunique(),
-        items=left.frame["item"].nunique(),
+        users=left.count("user"),
+        items=left.count("item"),
     )
     log.info("%s", step)
     source = dataclasses.replace(events.source, steps=(*events.source.steps, step))

@@ -80,8 +80,8 @@ class Dataset:
             >>> events = read_events(pd.DataFrame({"user": [1, 1, 1], "item": [70, 80, 90]}))
             >>> train, valid, test = leave_last_out(events)
             >>> log, ends = (train + valid).known_before(test)
-            >>> log.items, ends
-            (array([1, 2]), array([2]))
+            >>> log.items.tolist(), ends
+            ([1, 2], array([2]))
         """
         if targets.log is not self.log:
             raise InputError(f"{self.name} and {targets.name} come from two splits; use parts of one")

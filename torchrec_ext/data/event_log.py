@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.slices import offsets_of, slice_positions
 
 
@@ -19,17 +20,17 @@ class EventLog:
         user_ids: the U users' own ids.
         user_rows: (U,) int64 rows of the user table, 0 for an unknown user.
         offsets: (U + 1,) int64; the events of user u are ``[offsets[u], offsets[u + 1])``.
-        items: (N,) int64 rows of the item table, 0 for an unknown item.
-        source_rows: (N,) int64 row of the event in the table that was read.
+        items: (N,) int32 rows of the item table, 0 for an unknown item.
+        source_rows: (N,) int32 row of the event in the table that was read.
         times: (N,) float64 seconds, or None where the data has no time.
         ratings: (N,) float32, or None.
-        context: (N,) int64 rows (categorical) or float32 values (numeric) of each context feature.
+        context: (N,) int32 rows (categorical) or float32 values (numeric) of each context feature.
 
     Example:
-        >>> users, rows, times = pd.Series(["b", "a", "b"]), np.array([1, 2, 1]), np.array([30, 20, 10])
-        >>> log = EventLog.sort(users, rows, times, items=np.array([7, 8, 9]))
+        >>> users, times = Coded.of(pd.Series(["b", "a", "b"])), np.array([30, 20, 10])
+        >>> log = EventLog.sort(users, np.array([1, 2]), times, items=np.array([7, 8, 9], np.int32))
         >>> list(log.user_ids), log.offsets, log.items
-        (['b', 'a'], array([0, 2, 3]), array([9, 7, 8]))
+        (['b', 'a'], array([0, 2, 3]), array([9, 7, 8], dtype=int32))
     """
 
     user_ids: pd.Index
@@ -44,7 +45,7 @@ class EventLog:
     @classmethod
     def sort(
         cls,
-        users: pd.Series,
+        users: Coded,
         user_rows: np.ndarray,
         by: np.ndarray | None,
         *,
@@ -56,21 +57,19 @@ class EventLog:
         """Sorts N events by (user, time), simultaneous ones in the order of the table.
 
         Args:
-            users: (N,) ids of the users.
-            user_rows: (N,) int64 rows of the user table.
+            users: the users of the N events; each word stands for one of them at least.
+            user_rows: (U,) int64 rows of the words in the user table.
             by: (N,) times or places in the history, or None to keep the order of the table.
-            items: (N,) int64 rows of the item table, in the order of the table, as all that follow.
+            items: (N,) int32 rows of the item table, in the order of the table, as all that follow.
             times: (N,) float64 seconds.
             ratings: (N,) float32.
             context: (N,) rows or values of each context feature.
         """
-        codes, ids = pd.factorize(users)
+        codes = users.codes
         order = np.lexsort((codes,) if by is None else (by, codes))
-        offsets = offsets_of(np.bincount(codes, minlength=len(ids)))
-        rows_of_users = user_rows[order[offsets[:-1]]]
-        unsorted = cls(
-            pd.Index(ids), rows_of_users, offsets, items, np.arange(len(codes)), times, ratings, context or {}
-        )
+        offsets = offsets_of(np.bincount(codes, minlength=len(users.words)))
+        source_rows = np.arange(len(codes), dtype=np.int32)
+        unsorted = cls(users.words, user_rows, offsets, items, source_rows, times, ratings, context or {})
         return unsorted._take(order, offsets)
 
     def __len__(self) -> int:
@@ -97,7 +96,7 @@ class EventLog:
     def histories(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Items of all events of these (n,) users: (sum,) int64 rows and (n + 1,) int64 offsets."""
         starts, ends = self.offsets[users], self.offsets[users + 1]
-        return self.items[slice_positions(starts, ends)], offsets_of(ends - starts)
+        return self.items[slice_positions(starts, ends)].astype(np.int64), offsets_of(ends - starts)
 
     def _take(self, events: np.ndarray, offsets: np.ndarray) -> "EventLog":
         return EventLog(

@@ -1,13 +1,15 @@
 """Events: the rows of who did what when, with side features and where they came from."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from torchrec_ext.data.coded import Coded, Column, as_series, take
 from torchrec_ext.errors import InputError
 
 Order = Literal["time", "order", "none"]
@@ -79,23 +81,31 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Rows of user, item and what is known of each event, in the order they were read.
+    """N rows of who did what when and what is known of each event, in the order they were read.
 
     Args:
-        frame: columns ``user`` and ``item`` (int64 or string ids), if known ``timestamp`` (int64 or
-            float64, seconds) and ``rating`` (float64), then other columns of the events; index 0 to n-1.
+        columns: ``user`` and ``item`` (:class:`Coded`; absent where the data has none), if known
+            ``timestamp`` ((N,) int64 or float64 seconds), ``rating`` ((N,) float64) and ``type``
+            (:class:`Coded`: view, click, purchase, ...), then other columns of the events.
         source: where the rows came from.
         users: one row a user: column ``user`` and side features.
         items: one row an item: column ``item``, side features and perhaps ``title``, which is only shown.
         user_features: the columns of ``users`` a model may use.
         item_features: the columns of ``items`` a model may use.
-        context_features: the columns of ``frame`` that describe the event itself and that a model may use.
+        context_features: the columns that describe the event itself and that a model may use.
 
     Raises:
         InputError: if a chosen feature is not there.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import read_events
+        >>> events = read_events(pd.DataFrame({"user": ["ann", "bob"], "item": [7, 7]}))
+        >>> events.columns["item"].codes, events.frame["user"].tolist()
+        (array([0, 0], dtype=int32), ['ann', 'bob'])
     """
 
-    frame: pd.DataFrame
+    columns: Mapping[str, Column]
     source: Source
     users: pd.DataFrame | None = None
     items: pd.DataFrame | None = None
@@ -107,24 +117,55 @@ class Events:
         _check("user", self.users, self.user_features, not_features=("user",))
         _check("item", self.items, self.item_features, not_features=("item", "title"))
         _check(
-            "context", self.frame, self.context_features, not_features=("user", "item", "timestamp", "rating")
+            "context",
+            self.columns,
+            self.context_features,
+            not_features=("user", "item", "timestamp", "rating"),
         )
 
     def __len__(self) -> int:
-        return len(self.frame)
+        return len(next(iter(self.columns.values())))
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The columns as pandas shows them, ids as given; index 0 to N-1."""
+        return pd.DataFrame({name: as_series(column) for name, column in self.columns.items()}, copy=False)
+
+    def ids(self, entity: Literal["user", "item"]) -> Coded:
+        """The ids of the events' users or items.
+
+        Raises:
+            InputError: if the data has none.
+        """
+        found = self.columns.get(entity)
+        if not isinstance(found, Coded):
+            raise InputError(
+                f"{self.source.name} has no column of {entity}s, which this needs; name it in columns"
+            )
+        return found
+
+    def numbers(self, column: str) -> np.ndarray | None:
+        """(N,) numbers such as ``timestamp`` or ``rating``; None where there are none."""
+        found = self.columns.get(column)
+        return found if isinstance(found, np.ndarray) else None
+
+    def count(self, entity: Literal["user", "item"]) -> int:
+        """Number of distinct users or items of the events; 0 where the data has none."""
+        found = self.columns.get(entity)
+        return int((found.counts() > 0).sum()) if isinstance(found, Coded) else 0
 
     def take(self, mask: np.ndarray) -> "Events":
         """The events where ``mask`` is true, in the same order; side tables and source stay.
 
         Args:
-            mask: (n,) bool, one value an event.
+            mask: (N,) bool, one value an event.
         """
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (len(self),):
             raise InputError(
                 f"mask must be {len(self)} booleans, one an event; received {mask.dtype} {mask.shape}"
             )
-        return dataclasses.replace(self, frame=self.frame[mask].reset_index(drop=True))
+        return dataclasses.replace(self, columns={name: take(c, mask) for name, c in self.columns.items()})
 
     def select_features(
         self,
@@ -138,7 +179,7 @@ class Events:
         Args:
             user: columns of ``users``.
             item: columns of ``items``.
-            context: columns of ``frame``.
+            context: columns of the events.
 
         Raises:
             InputError: for a column that is not there, with those that are.
@@ -154,8 +195,8 @@ class Events:
         """One line: how many events, users and items, which features, how they are ordered."""
         chosen = (*self.user_features, *self.item_features, *self.context_features)
         return (
-            f"{self.source.name}: {len(self):,} events of {self.frame['user'].nunique():,} users and "
-            f"{self.frame['item'].nunique():,} items; features {', '.join(chosen) or 'none'}; "
+            f"{self.source.name}: {len(self):,} events of {self.count('user'):,} users and "
+            f"{self.count('item'):,} items; features {', '.join(chosen) or 'none'}; "
             f"{self.source.ordering}"
         )
 
@@ -170,12 +211,15 @@ def feature_names(chosen: Sequence[str]) -> tuple[str, ...]:
 
 
 def _check(
-    kind: str, table: pd.DataFrame | None, chosen: tuple[str, ...], not_features: tuple[str, ...]
+    kind: str,
+    table: pd.DataFrame | Mapping[str, Column] | None,
+    chosen: tuple[str, ...],
+    not_features: tuple[str, ...],
 ) -> None:
-    there = [] if table is None else [str(c) for c in table.columns if c not in not_features]
+    there = [] if table is None else [str(c) for c in table if c not in not_features]
     for name in chosen:
         if name not in there:
-            if table is not None and name in table.columns:
+            if table is not None and name in table:
                 raise InputError(
                     f"{name!r} cannot be used as {kind} feature; there are {', '.join(there) or 'none'}"
                 )

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from torchrec_ext.checks import expect_at_least
+from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.events import Events, Source
 from torchrec_ext.data.invented_titles import invent_titles
 
@@ -129,7 +130,12 @@ def planted_ratings(
         }
     )
     events = Events(
-        frame=frame,
+        columns={
+            "user": Coded.of(frame["user"]),
+            "item": Coded.of(frame["item"]),
+            "timestamp": frame["timestamp"].to_numpy(),
+            "rating": frame["rating"].to_numpy(),
+        },
         source=_source(frame, f"planted_ratings(users={users}, movies={movies}, seed={seed})"),
         users=user_table,
         items=item_table,

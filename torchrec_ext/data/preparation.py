@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from torchrec_ext.data.coded import Coded, as_series, holds_lists
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.reading.ids import shown
@@ -33,8 +34,8 @@ class Preparation:
         >>> visits = pd.DataFrame({"user": ["ann", "bob"], "item": [70, 90], "day": ["Mon", "Sun"]})
         >>> events = read_events(visits, context=["day"])
         >>> preparation = Preparation.fit(events, training=np.array([True, True]))
-        >>> preparation.schema.features_of("context"), preparation.log(events).context["context_day"]
-        (('context_day',), array([1, 2]))
+        >>> preparation.schema.features_of("context"), preparation.log(events).context["context_day"].tolist()
+        (('context_day',), [1, 2])
     """
 
     schema: Schema
@@ -57,26 +58,29 @@ class Preparation:
         Raises:
             InputError: if no item has ``min_count`` events, or a column cannot be a feature.
         """
-        frame = events.frame
-        vocabularies = {
-            "user": Vocabulary.fit(frame["user"]),
-            "item": Vocabulary.fit(frame["item"], min_count=min_count),
-        }
+        users, items = events.ids("user").used(), events.ids("item").used()
+        often = items.counts()
+        vocabularies = {"user": Vocabulary(users.words), "item": Vocabulary(items.words[often >= min_count])}
         if len(vocabularies["item"]) == 1:
-            most = frame["item"].value_counts().max()
-            raise InputError(f"min_count={min_count} leaves no item; the most frequent one has {most} events")
+            raise InputError(
+                f"min_count={min_count} leaves no item; the most frequent one has {often.max()} events"
+            )
         features = [Feature("user", "user", "user", "user"), Feature("item", "item", "item", "item")]
         dense: list[DenseFeature] = []
         scales: dict[str, Scale] = {}
         for entity, table, column in _chosen_columns(events):
             name = f"{entity}_{column}"
-            values = table[column]
+            values = as_series(events.columns[column]) if table is None else table[column]
             if pd.api.types.is_float_dtype(values.dtype):
-                learnt = training if entity == "context" else table[entity].isin(frame[entity][training])
+                learnt = training
+                if table is not None:
+                    trained = events.columns[entity]
+                    assert isinstance(trained, Coded)
+                    learnt = table[entity].isin(trained.take(training).used().words).to_numpy()
                 scales[name] = fit_scale(values[learnt])
                 dense.append(DenseFeature(name, entity, column))
                 continue
-            many = _holds_lists(values)
+            many = holds_lists(values)
             if many and entity == "context":
                 raise InputError(
                     f"context feature {column!r} holds lists, which side features of users and items may; "
@@ -102,27 +106,33 @@ class Preparation:
             InputError: if a context column that the model reads is missing, or the ids of users are
                 of another kind than in training.
         """
-        frame = events.frame
         context: dict[str, np.ndarray] = {}
         features: list[Feature | DenseFeature] = [*self.schema.features, *self.schema.dense]
         for feature in features:
             if feature.entity != "context":
                 continue
-            if feature.column not in frame:
+            if feature.column not in events.columns:
                 raise InputError(
                     f"the events lack the column {feature.column!r} that the model reads as context; "
-                    f"they have {', '.join(map(str, frame.columns))}"
+                    f"they have {', '.join(map(str, events.columns))}"
                 )
-            context[feature.name] = self.context(feature, frame[feature.column])
-        by = frame["timestamp"].to_numpy() if "timestamp" in frame else None
-        users = self._users(frame["user"])
+            column = events.columns[feature.column]
+            if isinstance(column, Coded):
+                of_words = np.append(self.context(feature, pd.Series(column.words)), 0)
+                context[feature.name] = of_words.astype(np.int32)[column.codes]
+            else:
+                context[feature.name] = self.context(feature, as_series(column))
+        by, ratings = events.numbers("timestamp"), events.numbers("rating")
+        users, items = events.ids("user").used(), events.ids("item")
+        users = Coded(users.codes, self._users(users.words))
+        rows_of_items = np.append(self.vocabularies["item"].rows(items.words), 0).astype(np.int32)
         return EventLog.sort(
             users,
-            self.vocabularies["user"].rows(users),
+            self.vocabularies["user"].rows(users.words),
             by,
-            items=self.vocabularies["item"].rows(frame["item"]),
+            items=rows_of_items[items.codes],
             times=by.astype(np.float64) if by is not None and events.source.order == "time" else None,
-            ratings=frame["rating"].to_numpy(np.float32) if "rating" in frame else None,
+            ratings=None if ratings is None else ratings.astype(np.float32),
             context=context,
         )
 
@@ -154,7 +164,7 @@ class Preparation:
             {k: (m, s) for k, (m, s) in json.loads((folder / "scales.json").read_text()).items()},
         )
 
-    def _users(self, ids: pd.Series) -> pd.Series:
+    def _users(self, ids: pd.Index) -> pd.Index:
         """Ids of users in the kind of the training's, so that one user never has two ids."""
         known = self.vocabularies["user"]
         integers = pd.api.types.is_integer_dtype(ids.dtype)
@@ -163,26 +173,21 @@ class Preparation:
         if integers:
             return ids.astype(str)
         raise InputError(
-            f"the ids of users are strings (such as {shown(ids.iloc[0])}), but were integers in training; "
+            f"the ids of users are strings (such as {shown(ids[0])}), but were integers in training; "
             "convert them with astype('int64')"
         )
 
 
-def _chosen_columns(events: Events) -> list[tuple[Entity, pd.DataFrame, str]]:
-    """Entity, table and name of every column that was chosen as a feature."""
-    chosen: list[tuple[Entity, pd.DataFrame, str]] = [
-        ("context", events.frame, c) for c in events.context_features
+def _chosen_columns(events: Events) -> list[tuple[Entity, pd.DataFrame | None, str]]:
+    """Entity, table (None for the events' own) and name of every column that was chosen as a feature."""
+    chosen: list[tuple[Entity, pd.DataFrame | None, str]] = [
+        ("context", None, c) for c in events.context_features
     ]
     if events.users is not None:
         chosen += [("user", events.users, c) for c in events.user_features]
     if events.items is not None:
         chosen += [("item", events.items, c) for c in events.item_features]
     return chosen
-
-
-def _holds_lists(values: pd.Series) -> bool:
-    there = values.dropna()
-    return len(there) > 0 and isinstance(there.iloc[0], (list, tuple, np.ndarray))
 
 
 def _vocabulary(name: str, values: pd.Series, many: bool) -> Vocabulary:

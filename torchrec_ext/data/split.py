@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.dataset import Dataset
@@ -37,7 +36,8 @@ def leave_last_out(events: Events, *, min_count: int = 1) -> Parts:
         InputError: if no user has three events.
 
     Example:
-        >>> from torchrec_ext.data.reading.read import read_events
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import read_events
         >>> events = read_events(pd.DataFrame({"user": [1, 1, 1, 1], "item": ["a", "b", "c", "d"]}))
         >>> [len(part) for part in leave_last_out(events)]
         [2, 1, 1]
@@ -66,7 +66,8 @@ def by_time(events: Events, *, valid_from: float, test_from: float, min_count: i
         InputError: if the timestamps are no times, the instants are in the wrong order or a part is empty.
 
     Example:
-        >>> from torchrec_ext.data.reading.read import read_events
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import read_events
         >>> times = range(1000, 1500, 100)
         >>> visits = pd.DataFrame({"user": [1] * 5, "item": list("abcde"), "timestamp": times})
         >>> [len(part) for part in by_time(read_events(visits), valid_from=1200, test_from=1300)]
@@ -78,7 +79,8 @@ def by_time(events: Events, *, valid_from: float, test_from: float, min_count: i
         )
     if not valid_from < test_from:
         raise InputError(f"valid_from must be before test_from, received {valid_from} and {test_from}")
-    times = events.frame["timestamp"].to_numpy()
+    times = events.numbers("timestamp")
+    assert times is not None  # else the order would be none
     part = np.searchsorted(np.array([valid_from, test_from]), times, side="right")
     protocol = f"by time: valid from {valid_from:.0f}, test from {test_from:.0f}"
     return _parts(events, part, protocol, min_count)
@@ -103,7 +105,8 @@ def by_ratio(
         InputError: if the shares leave no training part.
 
     Example:
-        >>> from torchrec_ext.data.reading.read import read_events
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import read_events
         >>> events = read_events(pd.DataFrame({"user": range(20), "item": range(20)}))
         >>> [len(part) for part in by_ratio(events, valid=0.1, test=0.2)]
         [14, 2, 4]
@@ -133,14 +136,15 @@ def by_user(
         InputError: if the shares leave no training part.
 
     Example:
-        >>> from torchrec_ext.data.reading.read import read_events
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import read_events
         >>> events = read_events(pd.DataFrame({"user": [1, 2, 3] * 4, "item": range(12)}))
         >>> train, valid, test = by_user(events)
         >>> [len(part) for part in (train, valid, test)], len(test.given)
         ([4, 1, 1], 3)
     """
-    codes, ids = pd.factorize(events.frame["user"])
-    part = _draw(len(ids), valid, test, seed)[codes]
+    users = events.ids("user").used()
+    part = _draw(len(users.words), valid, test, seed)[users.codes]
     given = (part != _TRAIN) & (_places(events)[0] > 0)
     protocol = f"by user: {valid:g} valid, {test:g} test, seed {seed}, last event is the target"
     return _parts(events, part, protocol, min_count, given)
@@ -193,8 +197,8 @@ def _parts(
 
 def _places(events: Events) -> tuple[np.ndarray, np.ndarray]:
     """How many of its user's events are later than each event, and how many there are; (N,) int64 each."""
-    codes = pd.factorize(events.frame["user"])[0]
-    order = np.lexsort((events.frame["timestamp"], codes) if "timestamp" in events.frame else (codes,))
+    codes, times = events.ids("user").codes, events.numbers("timestamp")
+    order = np.lexsort((codes,) if times is None else (times, codes))
     counts = np.bincount(codes)
     later = np.empty(len(codes), np.int64)
     later[order] = np.cumsum(counts)[codes[order]] - 1 - np.arange(len(codes))

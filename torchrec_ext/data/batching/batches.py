@@ -207,10 +207,8 @@ def _tensor(values: np.ndarray | None) -> torch.Tensor | None:
 
 
 def _keyed(features: Mapping[str, Jagged], stride: int) -> KeyedJaggedTensor:
-    none = [np.zeros(0, np.int64)]
-    return KeyedJaggedTensor(
-        keys=list(features),
-        values=torch.from_numpy(np.concatenate([values for values, _ in features.values()] or none)),
-        lengths=torch.from_numpy(np.concatenate([lengths for _, lengths in features.values()] or none)),
-        stride=stride,
-    )
+    def flat(part: int) -> torch.Tensor:
+        parts = [feature[part] for feature in features.values()] or [np.zeros(0, np.int64)]
+        return torch.from_numpy(np.concatenate(parts, dtype=np.int64))
+
+    return KeyedJaggedTensor(keys=list(features), values=flat(0), lengths=flat(1), stride=stride)

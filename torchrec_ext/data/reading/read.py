@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
+from torchrec_ext.data.coded import Coded, Column, column_of
 from torchrec_ext.data.events import Events, Source, Step, feature_names
 from torchrec_ext.data.reading.columns import ALIASES, choose_columns
 from torchrec_ext.data.reading.ids import IdColumn, shown, to_one_kind
@@ -104,11 +105,15 @@ def read_events(
         sides[entity] = None if side is None else side.with_ids(settled[1])
 
     known = [name for name in ("user", "item", "timestamp", "rating") if name in raw]
-    frame = raw[[*known, *(name for name in chosen if name not in known)]].reset_index(drop=True)
+    in_order = (*known, *(name for name in chosen if name not in known))
+    columns_of_events = {
+        name: raw[name].to_numpy() if name in ("timestamp", "rating") else column_of(raw[name])
+        for name in in_order
+    }
     files = [*opened.files, *(t.path for t in tables.values() if t is not None and t.path is not None)]
     return Events(
-        frame=frame,
-        source=_source(opened.name, files, frame, known, rows),
+        columns=columns_of_events,
+        source=_source(opened.name, files, columns_of_events, rows),
         users=sides["user"],
         items=sides["item"],
         user_features=_features(user_features, sides["user"], given=users is not None),
@@ -175,22 +180,35 @@ def _complete(raw: pd.DataFrame, where: str) -> pd.Series:
     return kept
 
 
-def _source(name: str, files: Sequence[Path], frame: pd.DataFrame, known: list[str], rows: int) -> Source:
+def _source(name: str, files: Sequence[Path], columns: Mapping[str, Column], rows: int) -> Source:
     sums = {path.name: sha256(path) for path in files}
-    if files:
-        checksum = sums[files[0].name]
-    else:
-        hashes = pd.util.hash_pandas_object(frame[known], index=False).to_numpy()
-        checksum = hashlib.sha256(hashes.tobytes()).hexdigest()
-    order, ties = order_of(frame)
+    checksum = sums[files[0].name] if files else _content(columns)
+    users, items = columns.get("user"), columns.get("item")
+    assert isinstance(users, Coded) and isinstance(items, Coded)
+    times = columns.get("timestamp")
+    order, ties = order_of(users, times if isinstance(times, np.ndarray) else None)
     steps: tuple[Step, ...] = ()
-    if rows != len(frame):
+    if rows != len(users):
         step = "rows without a user, an item or a rating"
-        counts = {"users": frame["user"].nunique(), "items": frame["item"].nunique()}
-        steps = (Step(step, removed=rows - len(frame), left=len(frame), **counts),)
+        steps = (
+            Step(step, rows - len(users), left=len(users), users=len(users.words), items=len(items.words)),
+        )
     source = Source(name, checksum, sums, order, ties, rows, steps)
     log.info("%s: %s rows, %s", name, f"{rows:,}", source.ordering)
     return source
+
+
+def _content(columns: Mapping[str, Column]) -> str:
+    """Checksum of a table in memory: of its ids, times and ratings."""
+    digest = hashlib.sha256()
+    for name in ("user", "item", "timestamp", "rating"):
+        column = columns.get(name)
+        if isinstance(column, Coded):
+            digest.update(pd.util.hash_pandas_object(column.words, index=False).to_numpy().tobytes())
+            digest.update(column.codes.tobytes())
+        elif isinstance(column, np.ndarray):
+            digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
 
 
 def _features(chosen: Sequence[str] | None, side: pd.DataFrame | None, given: bool) -> tuple[str, ...]:

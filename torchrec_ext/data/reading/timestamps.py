@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pandas as pd
 
+from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.events import Order
 from torchrec_ext.data.reading.ids import shown
 from torchrec_ext.errors import InputError
@@ -52,25 +53,26 @@ def to_seconds(column: pd.Series, where: str) -> pd.Series:
     return seconds
 
 
-def order_of(frame: pd.DataFrame) -> tuple[Order, int]:
+def order_of(users: Coded | None, times: np.ndarray | None) -> tuple[Order, int]:
     """What the timestamps of events tell, and how many events share user and timestamp with another.
 
     Timestamps are places in a history if they are whole numbers, none is above the number of its user's
     events, and few are equal.
+
+    Args:
+        users: (N,) users of the events; None where all are one's.
+        times: (N,) timestamps, or None.
     """
-    if "timestamp" not in frame:
+    if times is None:
         return "none", 0
-    users, names = pd.factorize(frame["user"])
-    times = frame["timestamp"].to_numpy()
-    moments, distinct = pd.factorize(times)
-    pairs = np.sort(users * np.int64(len(distinct)) + moments)
-    same = pairs[1:] == pairs[:-1]
-    tied = np.append(same, False) | np.append(False, same)
-    latest = np.full(len(names), -np.inf)
-    np.maximum.at(latest, users, times)
-    whole = times.min() >= 0 and (times == np.floor(times)).all()
-    places = whole and (latest <= np.bincount(users)).all() and tied.mean() <= 0.1
-    return ("order" if places else "time"), int(tied.sum())
+    codes = np.zeros(len(times), np.int32) if users is None else users.codes
+    order = np.lexsort((times, codes))
+    same = (codes[order[1:]] == codes[order[:-1]]) & (times[order[1:]] == times[order[:-1]])
+    tied = int((np.append(same, False) | np.append(False, same)).sum())
+    counts = np.bincount(codes)
+    whole = times.min() >= 0 and times.max() <= counts.max() and bool((times == np.floor(times)).all())
+    places = whole and bool((times <= counts[codes]).all()) and tied <= 0.1 * len(times)
+    return ("order" if places else "time"), tied
 
 
 def _from_dates(dates: pd.Series) -> pd.Series:
