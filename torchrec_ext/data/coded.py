@@ -97,6 +97,8 @@ class CodedLists:
         """
         try:
             array = pa.array(lists, from_pandas=True)
+            if pa.types.is_null(array.type):
+                array = array.cast(pa.list_(pa.string()))
             flat = array.flatten()
         except (pa.ArrowInvalid, pa.ArrowTypeError, AttributeError) as error:
             reason = str(error).splitlines()[0]
