@@ -18,6 +18,7 @@ class Inputs:
         fields: categorical features pooled into one vector each, the keys of ``Batch.fields``.
         dense: numeric features, the columns of ``Batch.dense``.
         max_length: newest events of a history that are kept; 0 where the model reads no history.
+        history_fields: categorical context features of the events of a history, such as their type.
         candidates: whether items are looked up one vector each, apart from the pooled fields.
         candidate_fields: categorical side features of the candidates.
         candidate_dense: numeric side features of the candidates.
@@ -28,6 +29,7 @@ class Inputs:
     fields: tuple[str, ...] = ()
     dense: tuple[str, ...] = ()
     max_length: int = 0
+    history_fields: tuple[str, ...] = ()
     candidates: bool = False
     candidate_fields: tuple[str, ...] = ()
     candidate_dense: tuple[str, ...] = ()
@@ -48,10 +50,13 @@ class Batch:
 
     Args:
         fields: pooled categorical features, stride B, keys ``Inputs.fields``.
-        sequences: unpooled ids, stride B: ``history`` (oldest event first), ``candidates`` (C rows
-            spread over the B slots) and one key ``candidates_<name>`` for each of their side features.
+        sequences: unpooled ids, stride B: ``history`` (oldest event first), one key ``history_<name>``
+            for each of its events' features, ``candidates`` (C rows spread over the B slots) and one key
+            ``candidates_<name>`` for each of their side features.
         dense: (B, n) float32 numeric features.
         history_times: flat float64 times in seconds of the history's events, or None.
+        history_lengths: for each feature of the history's events that is several ids, the flat int64
+            number of them of each event.
         candidate_lengths: for each candidate side feature the (C,) int64 number of ids of a candidate.
         candidate_dense: (C, m) float32 numeric features of the candidates, or None.
         labels: ranking: (B, tasks) float32; retrieval: (N,) int64 place of the target among the
@@ -66,6 +71,7 @@ class Batch:
     sequences: "KeyedJaggedTensor"
     dense: Tensor
     history_times: Tensor | None = None
+    history_lengths: dict[str, Tensor] = field(default_factory=dict)
     candidate_lengths: dict[str, Tensor] = field(default_factory=dict)
     candidate_dense: Tensor | None = None
     labels: Tensor | None = None

@@ -46,17 +46,19 @@ class Feature:
 
 @dataclass(frozen=True)
 class DenseFeature:
-    """One numeric feature, standardised on the training part.
+    """One numeric feature: a number, or a vector of some width.
 
     Args:
         name: its name, such as ``user_age``.
         entity: whose feature it is.
         column: the column of the user's data it is read from.
+        width: how many numbers a value becomes, such as 128 of a given vector.
     """
 
     name: str
     entity: Entity
     column: str
+    width: int = 1
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,10 @@ class Schema:
     def dense_of(self, *entities: Entity) -> tuple[str, ...]:
         """Names of the numeric features of these entities, in schema order."""
         return tuple(d.name for d in self.dense if d.entity in entities)
+
+    def dense_width(self, names: Sequence[str]) -> int:
+        """How many numbers these numeric features are, side by side."""
+        return sum(d.width for d in self.dense if d.name in names)
 
     def to_json(self) -> str:
         """The schema as a JSON text that :meth:`from_json` reads."""

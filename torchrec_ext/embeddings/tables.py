@@ -100,6 +100,7 @@ def _sequence_tables(schema: Schema, inputs: Inputs) -> dict[str, str]:
     """Key in ``Batch.sequences`` to table, in the order of the batch's keys."""
     item = schema.feature("item").table
     tables = {"history": item} if inputs.max_length else {}
+    tables |= {f"history_{name}": schema.feature(name).table for name in inputs.history_fields}
     if inputs.candidates:
         tables["candidates"] = item
         tables |= {f"candidates_{name}": schema.feature(name).table for name in inputs.candidate_fields}

@@ -13,6 +13,7 @@ from torchrec_ext.checks import expect_at_least
 from torchrec_ext.contracts import Head, Interaction, SupervisedTargetAttention, TargetAttention
 from torchrec_ext.embeddings import Embeddings, pad_history
 from torchrec_ext.errors import InputError
+from torchrec_ext.models.event_vectors import event_vectors, history_fields_of
 from torchrec_ext.schema import Schema
 
 
@@ -33,6 +34,8 @@ class Ranker(contracts.Ranker):
         tasks: number of logits.
         max_length: newest events of a history that target attention reads.
         head: from the over arch to the logits: an instance, a class or a name such as ``"mmoe"``.
+        history_fields: categorical context features of the history's events that are added to their
+            items' vectors, such as ``context_type``; they are then no pooled fields.
 
     Raises:
         InputError: for an unknown feature or name, or an interaction whose output is no logit.
@@ -58,6 +61,7 @@ class Ranker(contracts.Ranker):
         tasks: int = 1,
         max_length: int = 50,
         head: Head | Callable[..., Head] | str = "single",
+        history_fields: Sequence[str] = (),
     ) -> None:
         super().__init__()
         expect_at_least(1, dim=dim, tasks=tasks, max_length=max_length)
@@ -75,11 +79,13 @@ class Ranker(contracts.Ranker):
         attention: TargetAttention | None = None
         if target_attention is not None:
             attention = plugins.make("target_attention", target_attention, dim=dim)
-        attended = {"item"} if attention is not None else set()
+        self.history_fields = history_fields_of(schema, history_fields, reads=attention is not None)
+        attended = {"item", *self.history_fields} if attention is not None else set()
         self.inputs = Inputs(
             fields=tuple(n for n in categorical if n in self.fields and n not in attended),
             dense=tuple(n for n in numeric if n in self.fields),
             max_length=max_length if attention is not None else 0,
+            history_fields=self.history_fields,
             candidates=attention is not None,
         )
         count = len(self.inputs.fields) + bool(self.inputs.dense) + (2 if attention is not None else 0)
@@ -87,7 +93,16 @@ class Ranker(contracts.Ranker):
             raise InputError("fields is empty; name at least one feature, or give a target_attention")
         crossed = plugins.make("interactions", interaction, num_fields=count, dim=dim)
         self.embeddings = Embeddings(schema, dim, self.inputs)
-        self.arch = Arch(dim, self.inputs, crossed, attention, over_arch, head, tasks)
+        self.arch = Arch(
+            dim,
+            self.inputs,
+            crossed,
+            attention,
+            over_arch,
+            head,
+            tasks,
+            schema.dense_width(self.inputs.dense),
+        )
 
     @property
     def interaction(self) -> Interaction:
@@ -112,7 +127,7 @@ class Ranker(contracts.Ranker):
     def forward(self, batch: Batch) -> Tensor:
         """A batch of B pairs to ``(B, tasks)`` logits; a collective call."""
         fields_BFD, sequences = self.embeddings(batch)
-        return self.arch(fields_BFD, sequences, batch.dense)
+        return self.arch(fields_BFD, sequences, batch)
 
 
 class Arch(nn.Module):
@@ -126,6 +141,7 @@ class Arch(nn.Module):
         over_arch: see :class:`Ranker`, as ``head`` and ``tasks``.
         head: to the logits.
         tasks: number of logits.
+        dense_width: how many numbers ``inputs.dense`` are.
     """
 
     def __init__(
@@ -137,10 +153,12 @@ class Arch(nn.Module):
         over_arch: Sequence[int] | nn.Module | None,
         head: Head | Callable[..., Head] | str,
         tasks: int,
+        dense_width: int = 0,
     ) -> None:
         super().__init__()
+        self.history_fields = inputs.history_fields
         self.max_length = inputs.max_length
-        self.dense_arch = nn.Linear(len(inputs.dense), dim) if inputs.dense else None
+        self.dense_arch = nn.Linear(dense_width, dim) if inputs.dense else None
         self.attention = attention
         width = dim if attention is None else attention.out_dim
         self.project = nn.Identity() if width == dim else nn.Linear(width, dim)
@@ -149,23 +167,25 @@ class Arch(nn.Module):
         self.hidden = None if over_arch is None or isinstance(over_arch, nn.Module) else tuple(over_arch)
         self.over, self.head = _above(interaction.out_dim, over_arch, head, tasks)
 
-    def forward(self, fields_BFD: Tensor | None, sequences: dict[str, JaggedTensor], dense: Tensor) -> Tensor:
+    def forward(self, fields_BFD: Tensor | None, sequences: dict[str, JaggedTensor], batch: Batch) -> Tensor:
         if self.attention is None:
-            return self._logits(fields_BFD, dense)
-        target_BD, events_BTD, lengths_B = self._history(sequences)
-        return self._logits(fields_BFD, dense, target_BD, self.attention(target_BD, events_BTD, lengths_B))
+            return self._logits(fields_BFD, batch.dense)
+        target_BD, events_BTD, lengths_B = self._history(sequences, batch)
+        interest_BH = self.attention(target_BD, events_BTD, lengths_B)
+        return self._logits(fields_BFD, batch.dense, target_BD, interest_BH)
 
     def forward_and_loss(
-        self, fields_BFD: Tensor | None, sequences: dict[str, JaggedTensor], dense: Tensor
+        self, fields_BFD: Tensor | None, sequences: dict[str, JaggedTensor], batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """The logits, and the loss that a :class:`SupervisedTargetAttention` brings."""
         assert isinstance(self.attention, SupervisedTargetAttention)
-        target_BD, events_BTD, lengths_B = self._history(sequences)
+        target_BD, events_BTD, lengths_B = self._history(sequences, batch)
         interest_BH, loss = self.attention.forward_and_loss(target_BD, events_BTD, lengths_B)
-        return self._logits(fields_BFD, dense, target_BD, interest_BH), loss
+        return self._logits(fields_BFD, batch.dense, target_BD, interest_BH), loss
 
-    def _history(self, sequences: dict[str, JaggedTensor]) -> tuple[Tensor, Tensor, Tensor]:
-        return sequences["candidates"].values(), *pad_history(sequences["history"], self.max_length)
+    def _history(self, sequences: dict[str, JaggedTensor], batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        events = event_vectors(sequences, self.history_fields, batch)
+        return sequences["candidates"].values(), *pad_history(events, self.max_length)
 
     def _logits(
         self,

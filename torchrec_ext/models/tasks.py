@@ -102,7 +102,7 @@ class RankingTask(nn.Module):
             return self.loss(self.model(batch), batch)
         assert isinstance(self.model, Ranker)
         fields_BFD, sequences = self.model.embeddings(batch)
-        logits, own = self.arch(fields_BFD, sequences, batch.dense)
+        logits, own = self.arch(fields_BFD, sequences, batch)
         return self.loss(logits, batch, own)
 
 
@@ -113,8 +113,8 @@ class _SupervisedArch(nn.Module):
         super().__init__()
         self.arch = arch
 
-    def forward(self, fields_BFD: Tensor | None, sequences: dict, dense: Tensor) -> tuple[Tensor, Tensor]:
-        return self.arch.forward_and_loss(fields_BFD, sequences, dense)
+    def forward(self, fields_BFD: Tensor | None, sequences: dict, batch: Batch) -> tuple[Tensor, Tensor]:
+        return self.arch.forward_and_loss(fields_BFD, sequences, batch)
 
 
 class _Binary(nn.Module):

@@ -11,6 +11,8 @@ from torchrec.sparse.jagged_tensor import JaggedTensor
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.contracts import MaskedEncoder, MultiInterestEncoder, SequenceEncoder
 from torchrec_ext.embeddings import last_state, pad_history
+from torchrec_ext.models.event_vectors import event_vectors
+from torchrec_ext.models.segment_means import segment_means
 from torchrec_ext.padding import real_events
 
 
@@ -22,6 +24,7 @@ class QueryTower(nn.Module):
         inputs: what the batches hold.
         encoder: of the history, or None.
         hidden: sizes of the layers above all of them, with ReLU.
+        dense_width: how many numbers ``inputs.dense`` are.
     """
 
     def __init__(
@@ -30,11 +33,12 @@ class QueryTower(nn.Module):
         inputs: Inputs,
         encoder: SequenceEncoder | MultiInterestEncoder | None,
         hidden: Sequence[int] = (),
+        dense_width: int = 0,
     ) -> None:
         super().__init__()
         self.inputs = inputs
         self.encoder = encoder
-        beside = dim * len(inputs.fields) + len(inputs.dense)
+        beside = dim * len(inputs.fields) + dense_width
         width = beside + (encoder.out_dim if encoder is not None else 0)
         alone = beside == 0 and width == dim or encoder is None and beside == dim and len(inputs.fields) == 1
         if hidden:
@@ -66,13 +70,14 @@ class QueryTower(nn.Module):
         if self.encoder is None:
             return self.project(torch.cat(beside, 1))
         if not an_event:
-            states = self._newest(sequences["history"], batch)
+            states = self._newest(event_vectors(sequences, self.inputs.history_fields, batch), batch)
             spread = (
                 [b[:, None].expand(-1, states.shape[1], -1) for b in beside] if states.dim() == 3 else beside
             )
             return self.project(torch.cat([states, *spread], -1))
         assert batch.labels is not None
-        events_BTD, lengths_B = pad_history(sequences["history"], self.inputs.max_length)
+        history = event_vectors(sequences, self.inputs.history_fields, batch)
+        events_BTD, lengths_B = pad_history(history, self.inputs.max_length)
         real_BT = real_events(events_BTD, lengths_B)
         labelled_BT = real_BT.masked_scatter(real_BT, batch.labels >= 0)
         given = (events_BTD, lengths_B, _times(batch, real_BT))
@@ -100,12 +105,13 @@ class ItemTower(nn.Module):
     Args:
         dim: D, width of the vectors.
         inputs: what the batches hold.
+        dense_width: how many numbers ``inputs.candidate_dense`` are.
     """
 
-    def __init__(self, dim: int, inputs: Inputs) -> None:
+    def __init__(self, dim: int, inputs: Inputs, dense_width: int = 0) -> None:
         super().__init__()
         self.fields = inputs.candidate_fields
-        width = dim * (1 + len(self.fields)) + len(inputs.candidate_dense)
+        width = dim * (1 + len(self.fields)) + dense_width
         self.mix = nn.Identity() if width == dim else nn.Linear(width, dim)
 
     def forward(self, sequences: dict[str, JaggedTensor], batch: Batch) -> Tensor:
@@ -113,17 +119,10 @@ class ItemTower(nn.Module):
         parts = [sequences["candidates"].values()]
         for name in self.fields:
             values = sequences[f"candidates_{name}"].values()
-            parts.append(_segment_means(values, batch.candidate_lengths[name]))
+            parts.append(segment_means(values, batch.candidate_lengths[name]))
         if batch.candidate_dense is not None:
             parts.append(batch.candidate_dense)
         return self.mix(torch.cat(parts, 1) if len(parts) > 1 else parts[0])
-
-
-def _segment_means(values_SD: Tensor, lengths_C: Tensor) -> Tensor:
-    """Means of consecutive segments: ``(S, D)`` values and ``(C,)`` int64 lengths to ``(C, D)``."""
-    segment = torch.repeat_interleave(lengths_C, output_size=values_SD.shape[0])
-    sums = values_SD.new_zeros(len(lengths_C), values_SD.shape[1]).index_add(0, segment, values_SD)
-    return sums / lengths_C.clamp(min=1).unsqueeze(1)
 
 
 def _times(batch: Batch, real_BT: Tensor) -> Tensor | None:

@@ -10,6 +10,7 @@ from torchrec_ext.checks import expect_at_least
 from torchrec_ext.contracts import MaskedEncoder, MultiInterestEncoder, Scorer, SequenceEncoder
 from torchrec_ext.embeddings import Embeddings
 from torchrec_ext.errors import InputError
+from torchrec_ext.models.event_vectors import history_fields_of
 from torchrec_ext.models.towers import ItemTower, QueryTower
 from torchrec_ext.schema import Entity, Schema
 
@@ -35,6 +36,9 @@ class TwoTower(contracts.Retriever):
         max_length: newest events of a history that are read, and the window of training.
         scorer: of queries and items: an instance, a class or a name; a dot product where None.
         query_hidden: sizes of the query tower's layers, with ReLU; without any it is linear at most.
+        history_fields: categorical context features of the history's events that are added to their
+            items' vectors, such as ``context_type``; not the context of the query, whose tables they
+            cannot share.
 
     Raises:
         InputError: for an unknown feature or name, or an encoder of another width.
@@ -59,6 +63,7 @@ class TwoTower(contracts.Retriever):
         max_length: int = 200,
         scorer: Scorer | Callable[..., Scorer] | str | None = None,
         query_hidden: Sequence[int] = (),
+        history_fields: Sequence[str] = (),
     ) -> None:
         super().__init__()
         expect_at_least(1, dim=dim, max_length=max_length)
@@ -71,6 +76,7 @@ class TwoTower(contracts.Retriever):
         self.item_fields = tuple(item_fields)
         self.max_length = max_length
         self.query_hidden = tuple(query_hidden)
+        self.history_fields = history_fields_of(schema, history_fields, reads=made is not None)
         self.scorer: Scorer = plugins.make("scorers", "dot" if scorer is None else scorer, dim=dim)
         fields, dense = _chosen(schema, self.query_fields, ("user", "context"), "query_fields")
         candidate_fields, candidate_dense = _chosen(schema, self.item_fields, ("item",), "item_fields")
@@ -80,6 +86,7 @@ class TwoTower(contracts.Retriever):
             fields=fields,
             dense=dense,
             max_length=max_length if made is not None else 0,
+            history_fields=self.history_fields,
             candidates=True,
             candidate_fields=candidate_fields,
             candidate_dense=candidate_dense,
@@ -93,8 +100,8 @@ class TwoTower(contracts.Retriever):
                 f"target, but {type(made).__name__} learns several hidden events at once; leave it out"
             )
         self.embeddings = Embeddings(schema, dim, self.inputs)
-        self.query_tower = QueryTower(dim, self.inputs, made, self.query_hidden)
-        self.item_tower = ItemTower(dim, self.inputs)
+        self.query_tower = QueryTower(dim, self.inputs, made, self.query_hidden, schema.dense_width(dense))
+        self.item_tower = ItemTower(dim, self.inputs, schema.dense_width(candidate_dense))
 
     @property
     def encoder(self) -> Encoder | None:
