@@ -1,6 +1,54 @@
 """Many slices of a flat column at once."""
 
+from functools import cached_property
+
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+
+class Slices:
+    """n slices [start, end) of flat columns, read one after the other.
+
+    Slices that are about as long as each other, as those of a batch of like examples are, are read as
+    windows of the longest: rows of memory copied whole take a third of the time of one value after another.
+
+    Args:
+        starts: (n,) int.
+        ends: (n,) int, none below its start.
+
+    Example:
+        >>> slices = Slices(np.array([5, 0]), np.array([7, 3]))
+        >>> slices.of(np.array([10, 11, 12, 13, 14, 15, 16])), slices.lengths
+        (array([15, 16, 10, 11, 12]), array([2, 3]))
+    """
+
+    def __init__(self, starts: np.ndarray, ends: np.ndarray) -> None:
+        self.starts, self.ends = starts, ends
+        self.lengths = ends - starts
+        self.longest = int(self.lengths.max(initial=0))
+        values, room = int(self.lengths.sum()), len(starts) * self.longest
+        self.alike = values == room
+        self.as_windows = 2 * values >= room > 0  # below half, what is copied in vain outweighs it
+
+    def of(self, column: np.ndarray) -> np.ndarray:
+        """(sum of lengths,) values of a column, in a new array of its dtype."""
+        # a window that is longer than its slice may pass the end of the column
+        if self.as_windows and (self.alike or self._last_start <= len(column) - self.longest):
+            windows = sliding_window_view(column, self.longest)[self.starts]
+            return windows.reshape(-1) if self.alike else windows[self._inside]
+        return column[self._positions]
+
+    @cached_property
+    def _last_start(self) -> int:
+        return int(self.starts.max())
+
+    @cached_property
+    def _inside(self) -> np.ndarray:
+        return np.arange(self.longest) < self.lengths[:, None]
+
+    @cached_property
+    def _positions(self) -> np.ndarray:
+        return slice_positions(self.starts, self.ends)
 
 
 def slice_positions(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:

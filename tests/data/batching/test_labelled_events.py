@@ -43,7 +43,7 @@ def test_training_by_hand():
     assert batch.labels.tolist() == [[1], [0], [1]]
     assert batch.total.item() == 3
     assert found.weight(np.array([0, 2])) == 2
-    assert found.sizes().tolist() == [0, 0, 0]
+    assert found.sizes().tolist() == [0, 1, 0]
 
 
 def test_a_target_of_another_part_has_what_is_known_before_it():
@@ -52,6 +52,16 @@ def test_a_target_of_another_part_has_what_is_known_before_it():
     assert found.labels.tolist() == [[0], [1]]
     history = batch_of(found, [0, 1]).sequences.to_dict()["history"]
     assert [h.tolist() for h in history.values().split(history.lengths().tolist())] == [[2, 3], [4, 1]]
+
+
+def test_a_size_is_what_is_read_of_the_history():
+    train, valid, test = parts(ROWS)
+    at_most_two, all_of_it, none = (
+        LabelledEvents(test, train + valid, Inputs(fields=("user",), max_length=n)) for n in (2, 9, 0)
+    )
+    assert at_most_two.sizes().tolist() == [2, 2]
+    assert all_of_it.sizes().tolist() == [3, 2]
+    assert none.sizes().tolist() == [0, 0]
 
 
 def test_a_rating_at_the_threshold_is_of_interest():

@@ -10,15 +10,15 @@ from torchrec.streamable import Pipelineable
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.slices import offsets_of, slice_positions
+from torchrec_ext.data.slices import Slices, offsets_of
 
 Pipelineable.register(Batch)  # here, so that batch.py imports with torch alone
 
 Jagged = tuple[np.ndarray, np.ndarray]
-"""Flat int64 values and int64 lengths."""
+"""Flat integer values and lengths; they become int64 where they are laid side by side."""
 
 Context = Mapping[str, np.ndarray]
-"""(B,) int64 rows or float32 values of each context feature; one that is absent is unknown."""
+"""(B,) integer rows or float32 values of each context feature; one that is absent is unknown."""
 
 
 class Batcher:
@@ -44,9 +44,17 @@ class Batcher:
         self.known = known
         self.inputs = inputs
         schema = preparation.schema
+        # whatever the log keeps, in memory or mapped from a file: a plain view of it is quicker to read
+        self._items = np.asarray(known.items)
+        self._times = None if known.times is None else np.asarray(known.times)
         self._entities = {f.name: f.entity for f in schema.features} | {
             d.name: d.entity for d in schema.dense
         }
+        self._context = [n for n in (*inputs.fields, *inputs.dense) if self._entities[n] == "context"]
+
+    def context(self, log: EventLog, events: np.ndarray) -> Context:
+        """The context, as far as the model reads it, of (B,) events of a log."""
+        return {name: log.context[name][events] for name in self._context if name in log.context}
 
     def batch(
         self,
@@ -86,9 +94,9 @@ class Batcher:
         sequences: dict[str, Jagged] = {}
         times = None
         if self.inputs.max_length:
-            history = slice_positions(starts, ends)
-            sequences["history"] = self.known.items[history], ends - starts
-            times = None if self.known.times is None else self.known.times[history]
+            slices = Slices(starts, ends)
+            sequences["history"] = slices.of(self._items), slices.lengths
+            times = None if self._times is None else slices.of(self._times)
         lengths: dict[str, np.ndarray] = {}
         if self.inputs.candidates:
             chosen = np.zeros(0, np.int64) if candidates is None else candidates
@@ -98,7 +106,7 @@ class Batcher:
             fields=_keyed(fields, size),
             sequences=_keyed(sequences, size),
             dense=_columns(numbers, size),
-            history_times=_tensor(times),
+            history_times=_tensor(times, np.float64),
             candidate_lengths={name: torch.from_numpy(n) for name, n in lengths.items()},
             candidate_dense=self._candidate_numbers(candidates),
             labels=_tensor(labels),
@@ -180,7 +188,8 @@ class Batcher:
         found = {"candidates": (rows, np.diff(spread))}
         lengths: dict[str, np.ndarray] = {}
         for name in self.inputs.candidate_fields:
-            values, lengths[name] = self.preparation.sides["item"].ids(name, rows)
+            values, numbers = self.preparation.sides["item"].ids(name, rows)
+            lengths[name] = numbers.astype(np.int64, copy=False)
             found[f"candidates_{name}"] = values, np.diff(offsets_of(lengths[name])[spread])
         return found, lengths
 
@@ -199,16 +208,28 @@ def _spread(count: int, slots: int) -> np.ndarray:
 
 def _columns(numbers: list[np.ndarray], rows: int) -> torch.Tensor:
     """(rows, n) float32 of n columns."""
-    return torch.from_numpy(np.stack(numbers, 1) if numbers else np.zeros((rows, 0), np.float32))
+    if not numbers:
+        return torch.zeros(rows, 0)
+    return torch.from_numpy(np.stack(numbers, 1).astype(np.float32, copy=False))
 
 
-def _tensor(values: np.ndarray | None) -> torch.Tensor | None:
-    return None if values is None else torch.from_numpy(values)
+def _tensor(values: np.ndarray | None, dtype: type[np.generic] | None = None) -> torch.Tensor | None:
+    if values is None:
+        return None
+    return torch.from_numpy(values if dtype is None else values.astype(dtype, copy=False))
 
 
 def _keyed(features: Mapping[str, Jagged], stride: int) -> KeyedJaggedTensor:
-    def flat(part: int) -> torch.Tensor:
-        parts = [feature[part] for feature in features.values()] or [np.zeros(0, np.int64)]
-        return torch.from_numpy(np.concatenate(parts, dtype=np.int64))
+    return KeyedJaggedTensor(
+        keys=list(features),
+        values=_joined([values for values, _ in features.values()]),
+        lengths=_joined([lengths for _, lengths in features.values()]),
+        stride=stride,
+    )
 
-    return KeyedJaggedTensor(keys=list(features), values=flat(0), lengths=flat(1), stride=stride)
+
+def _joined(parts: list[np.ndarray]) -> torch.Tensor:
+    """int64, whatever the parts are: one pass casts and joins them."""
+    if not parts:
+        return torch.zeros(0, dtype=torch.int64)
+    return torch.from_numpy(np.concatenate(parts, dtype=np.int64))

@@ -1,6 +1,7 @@
 """Candidates of a softmax: in the batch, sampled, or the whole catalogue; one idea with three sizes."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -65,10 +66,14 @@ class Candidates:
         rows = np.unique(np.concatenate([known, sampled]))
         if not len(rows):
             rows = np.ones(1, np.int64)  # a batch without a known target: nothing is learnt, any item will do
-        popularity = self.counts_I[rows - 1] / max(self.counts_I.sum(), 1)
+        popularity = self.counts_I[rows - 1] / self._total
         # an item is absent when no target and no draw is the item
         absent = len(known) * _log_other(popularity) + len(sampled) * _log_other(np.array(1 / items))
         return rows, np.log(np.maximum(-np.expm1(absent), 1e-12)).astype(np.float32)
+
+    @cached_property
+    def _total(self) -> float:
+        return max(self.counts_I.sum(), 1)
 
 
 def places(targets_N: np.ndarray, rows_C: np.ndarray) -> np.ndarray:
@@ -78,6 +83,8 @@ def places(targets_N: np.ndarray, rows_C: np.ndarray) -> np.ndarray:
         >>> places(np.array([7, 0, 5]), rows_C=np.array([5, 6, 7]))
         array([ 2, -1,  0])
     """
+    if len(rows_C) == rows_C[-1] - rows_C[0] + 1:  # the whole catalogue, where a place needs no search
+        return np.where((targets_N >= rows_C[0]) & (targets_N <= rows_C[-1]), targets_N - rows_C[0], -1)
     found = np.searchsorted(rows_C, targets_N)
     found[rows_C[np.minimum(found, len(rows_C) - 1)] != targets_N] = -1
     return found

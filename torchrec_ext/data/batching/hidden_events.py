@@ -7,7 +7,7 @@ from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.batching.candidates import Candidates, places
 from torchrec_ext.data.batching.windows import cut_windows
 from torchrec_ext.data.dataset import Dataset
-from torchrec_ext.data.slices import offsets_of, slice_positions
+from torchrec_ext.data.slices import Slices, offsets_of, slice_positions
 from torchrec_ext.errors import InputError
 
 
@@ -89,7 +89,7 @@ class HiddenEvents:
         offsets = offsets_of(ends - starts)
         counts = offsets_of(hidden)[offsets]
         hidden[offsets[1:][counts[1:] == counts[:-1]] - 1] = True
-        return np.where(hidden, self.log.items[positions], 0)
+        return np.where(hidden, Slices(starts, ends).of(self.log.items), 0)
 
 
 def _uniform(numbers: np.ndarray, salt: int) -> np.ndarray:

@@ -70,8 +70,8 @@ class LabelledEvents:
             )
 
     def sizes(self) -> np.ndarray:
-        """(n,) int64 zeros: examples are shuffled without regard to their histories."""
-        return np.zeros(len(self.labels), np.int64)
+        """(n,) int64 length of each history, at most the longest that is kept; 0 if the model reads none."""
+        return self.ends - self.batcher.known.recent(self.users, self.ends, self.batcher.inputs.max_length)
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
         """Summed weight of the examples' tasks, over the number of tasks."""
@@ -92,7 +92,7 @@ class LabelledEvents:
             self.users[chosen],
             self.ends[chosen],
             self.log.items[chosen],
-            context={name: column[chosen] for name, column in self.log.context.items()},
+            context=self.batcher.context(self.log, chosen),
             labels=self.labels[chosen],
             weights=None if self.weights is None else self.weights[chosen],
             total=total,

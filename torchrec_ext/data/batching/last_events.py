@@ -72,7 +72,7 @@ class LastEvents:
             self.users[events],
             self._starts(events),
             events,
-            context={name: column[events] for name, column in self.log.context.items()},
+            context=self.batcher.context(self.log, events),
             candidates=rows,
             labels=places(targets, rows),
             log_q=log_q,

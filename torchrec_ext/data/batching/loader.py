@@ -72,8 +72,10 @@ class Loader:
         self.examples = examples
         self.global_batch_size = global_batch_size
         self.rank, self.world_size, self.seed = rank, world_size, seed
-        self._sizes = examples.sizes()
-        count = len(self._sizes)
+        sizes = examples.sizes()
+        count = self.count = len(sizes)
+        # the narrowest integers, since these are sorted in every epoch, and 16 bits sort in linear time
+        self._sizes = sizes.astype(np.min_scalar_type(sizes.max(initial=0)), copy=False)
         if global_batch_size < world_size:
             raise InputError(
                 f"global_batch_size must be at least the number of ranks, {world_size}; "
@@ -109,11 +111,15 @@ class Loader:
     def _order(self, epoch: int) -> list[np.ndarray]:
         """The examples of each global batch."""
         rng = np.random.default_rng((self.seed, epoch, 0))
-        order = rng.permutation(len(self._sizes))
+        order = rng.permutation(self.count)
         size = self.global_batch_size
-        whole = len(order) // size * size
-        full, rest = order[:whole], order[whole:]
-        bucket = np.arange(whole) // (size * _BUCKET)
-        full = full[np.lexsort((self._sizes[full], bucket))].reshape(-1, size)
-        rest = rest[np.argsort(self._sizes[rest], kind="stable")]
-        return [*rng.permutation(full), rest]
+        whole = self.count // size * size
+        for start in range(0, whole, size * _BUCKET):
+            self._sort(order[start : min(start + size * _BUCKET, whole)])
+        self._sort(order[whole:])
+        full = order[:whole].reshape(-1, size)
+        return [*full[rng.permutation(len(full))], order[whole:]]
+
+    def _sort(self, examples: np.ndarray) -> None:
+        """Sorts these examples by size where they stand; those of one size keep their order."""
+        examples[:] = examples[np.argsort(self._sizes[examples], kind="stable")]

@@ -7,7 +7,7 @@ from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.batching.candidates import Candidates, places
 from torchrec_ext.data.batching.windows import cut_windows
 from torchrec_ext.data.dataset import Dataset
-from torchrec_ext.data.slices import offsets_of, slice_positions
+from torchrec_ext.data.slices import Slices, offsets_of
 from torchrec_ext.errors import InputError
 
 
@@ -41,8 +41,10 @@ class NextEvents:
         self.candidates = candidates
         users, starts, ends = cut_windows(self.log, inputs.max_length, spare=1)
         known = offsets_of(self.log.items > 0)
-        useful = known[ends + 1] > known[starts + 1]  # a window of unknown targets teaches nothing
+        targets = known[ends + 1] - known[starts + 1]
+        useful = targets > 0  # a window of unknown targets teaches nothing
         self.users, self.starts, self.ends = users[useful], starts[useful], ends[useful]
+        self.targets = targets[useful]
         if not len(self.starts):
             raise InputError(
                 f"no user of the {train.name} part has a known item after another event: "
@@ -55,7 +57,7 @@ class NextEvents:
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
         """Number of known targets in these windows."""
-        return float((self._targets(chosen) > 0).sum())
+        return float(self.targets[chosen].sum())
 
     def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
         """The batch of these windows; ``labels`` are those of the flat events of the histories.
@@ -66,7 +68,7 @@ class NextEvents:
             rng: of the candidates' sample.
             salt: not used, since nothing is hidden.
         """
-        targets = self._targets(chosen)
+        targets = Slices(self.starts[chosen] + 1, self.ends[chosen] + 1).of(self.log.items)
         rows, log_q = self.candidates.draw(targets, rng)
         return self.batcher.batch(
             self.users[chosen],
@@ -77,6 +79,3 @@ class NextEvents:
             log_q=log_q,
             total=total,
         )
-
-    def _targets(self, chosen: np.ndarray) -> np.ndarray:
-        return self.log.items[slice_positions(self.starts[chosen] + 1, self.ends[chosen] + 1)]
