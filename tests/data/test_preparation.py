@@ -160,8 +160,12 @@ def test_saved_and_loaded(prepared, events, tmp_path):
     for entity in ("user", "item"):
         for name, dense in prepared.sides[entity].dense.items():
             assert again.sides[entity].dense[name].tolist() == dense.tolist()
-        for name, jagged in prepared.sides[entity].jagged.items():
-            assert [a.tolist() for a in again.sides[entity].jagged[name]] == [a.tolist() for a in jagged]
+        for name, lists in prepared.sides[entity].lists.items():
+            found = again.sides[entity].lists[name]
+            assert (found.values.tolist(), found.offsets.tolist()) == (
+                lists.values.tolist(),
+                lists.offsets.tolist(),
+            )
     one, other = prepared.log(events), again.log(events)
     assert one.items.tolist() == other.items.tolist()
     assert one.context["context_price"].tolist() == other.context["context_price"].tolist()

@@ -77,17 +77,17 @@ def test_values_that_the_vocabulary_lacks_are_unknown():
 
 def test_an_entity_without_features_has_none(tmp_path):
     side = SideFeatures.fit("user", None, SCHEMA, {"user": Vocabulary([1])}, {})
-    assert (side.jagged, side.dense) == ({}, {})
+    assert (side.lists, side.dense) == ({}, {})
     side.save(tmp_path / "side.parquet")
     again = SideFeatures.load(tmp_path / "side.parquet")
-    assert (again.jagged, again.dense) == ({}, {})
+    assert (again.lists, again.dense) == ({}, {})
 
 
 def test_saved_and_loaded(side, tmp_path):
     side.save(tmp_path / "side.parquet")
     again = SideFeatures.load(tmp_path / "side.parquet")
-    assert again.jagged.keys() == side.jagged.keys()
-    for feature in side.jagged:
+    assert again.lists.keys() == side.lists.keys()
+    for feature in side.lists:
         assert lists(again, feature, [4, 3, 2, 1, 0]) == lists(side, feature, [4, 3, 2, 1, 0])
         assert again.ids(feature, np.array([3]))[0].dtype == np.int64
     assert again.dense["item_price"].tolist() == side.dense["item_price"].tolist()

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from torchrec_ext.data.coded import Coded
+from torchrec_ext.data.lists import Lists
 from torchrec_ext.data.slices import offsets_of, slice_positions
 
 
@@ -24,7 +25,8 @@ class EventLog:
         source_rows: (N,) int32 row of the event in the table that was read.
         times: (N,) float64 seconds, or None where the data has no time.
         ratings: (N,) float32, or None.
-        context: (N,) int32 rows (categorical) or float32 values (numeric) of each context feature.
+        context: of each context feature (N,) int32 rows or lists of them (categorical), or (N,) or
+            (N, width) float32 numbers.
 
     Example:
         >>> users, times = Coded.of(pd.Series(["b", "a", "b"])), np.array([30, 20, 10])
@@ -40,7 +42,7 @@ class EventLog:
     source_rows: np.ndarray
     times: np.ndarray | None = None
     ratings: np.ndarray | None = None
-    context: dict[str, np.ndarray] = field(default_factory=dict)
+    context: dict[str, np.ndarray | Lists] = field(default_factory=dict)
 
     @classmethod
     def sort(
@@ -52,7 +54,7 @@ class EventLog:
         items: np.ndarray,
         times: np.ndarray | None = None,
         ratings: np.ndarray | None = None,
-        context: dict[str, np.ndarray] | None = None,
+        context: dict[str, np.ndarray | Lists] | None = None,
     ) -> "EventLog":
         """Sorts N events by (user, time), simultaneous ones in the order of the table.
 
@@ -63,7 +65,7 @@ class EventLog:
             items: (N,) int32 rows of the item table, in the order of the table, as all that follow.
             times: (N,) float64 seconds.
             ratings: (N,) float32.
-            context: (N,) rows or values of each context feature.
+            context: N rows, lists or numbers of each context feature.
         """
         codes = users.codes
         order = np.lexsort((codes,) if by is None else (by, codes))

@@ -11,6 +11,7 @@ import pandas as pd
 from torchrec_ext.data.coded import Coded, as_series, holds_lists
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.lists import Lists
 from torchrec_ext.data.reading.ids import shown
 from torchrec_ext.data.side_features import SideFeatures, flatten
 from torchrec_ext.data.standardise import Scale, fit_scale, standardise
@@ -106,7 +107,7 @@ class Preparation:
             InputError: if a context column that the model reads is missing, or the ids of users are
                 of another kind than in training.
         """
-        context: dict[str, np.ndarray] = {}
+        context: dict[str, np.ndarray | Lists] = {}
         features: list[Feature | DenseFeature] = [*self.schema.features, *self.schema.dense]
         for feature in features:
             if feature.entity != "context":

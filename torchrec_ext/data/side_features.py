@@ -10,14 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from torchrec_ext.data.lists import Lists
 from torchrec_ext.data.slices import offsets_of, slice_positions
 from torchrec_ext.data.standardise import Scale, standardise
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity, Schema
-
-Jagged = tuple[np.ndarray, np.ndarray]
-"""Flat int64 values, and (R + 1,) int64 offsets at which those of each row begin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,16 +23,16 @@ class SideFeatures:
     """Features by row; a row without any, the unknown row among them, has the unknown value.
 
     Args:
-        jagged: categorical feature -> flat values and offsets; each row has at least one value.
+        lists: categorical feature -> rows of its table; each row of the entity has at least one.
         dense: numeric feature -> (R,) float32, standardised; 0, the mean, where it is missing.
 
     Example:
-        >>> side = SideFeatures({"item_genres": (np.array([0, 3, 1]), np.array([0, 1, 3]))}, {})
+        >>> side = SideFeatures({"item_genres": Lists(np.array([0, 3, 1]), np.array([0, 1, 3]))}, {})
         >>> side.ids("item_genres", np.array([1, 0, 1]))
         (array([3, 1, 0, 3, 1]), array([2, 1, 2]))
     """
 
-    jagged: Mapping[str, Jagged]
+    lists: Mapping[str, Lists]
     dense: Mapping[str, np.ndarray]
 
     @classmethod
@@ -66,11 +64,11 @@ class SideFeatures:
         place = np.full(len(vocabularies[entity]), len(table))
         place[row_of_id[::-1]] = np.arange(len(table))[::-1]
         place[0] = len(table)
-        jagged: dict[str, Jagged] = {}
+        lists: dict[str, Lists] = {}
         for feature in schema.features:
             if feature.entity == entity and feature.name != entity:
                 values, lengths = flatten(table[feature.column], feature.many)
-                jagged[feature.name] = _along(place, vocabularies[feature.table].rows(values), lengths)
+                lists[feature.name] = _along(place, vocabularies[feature.table].rows(values), lengths)
         dense = {
             number.name: np.append(standardise(table[number.column], scales[number.name]), np.float32(0))[
                 place
@@ -78,19 +76,18 @@ class SideFeatures:
             for number in schema.dense
             if number.entity == entity
         }
-        return cls(jagged, dense)
+        return cls(lists, dense)
 
     def ids(self, feature: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Flat int64 values and (n,) int64 lengths of a categorical feature of (n,) rows."""
-        values, offsets = self.jagged[feature]
-        starts, ends = offsets[rows], offsets[rows + 1]
-        return values[slice_positions(starts, ends)], ends - starts
+        found = self.lists[feature][rows]
+        return found.values, found.lengths
 
     def save(self, path: Path) -> None:
         """Writes a Parquet file, a row for each row of the table."""
         columns: dict[str, pa.Array] = {
-            name: pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
-            for name, (values, offsets) in self.jagged.items()
+            name: pa.LargeListArray.from_arrays(pa.array(found.offsets), pa.array(found.values))
+            for name, found in self.lists.items()
         }
         columns |= {name: pa.array(values) for name, values in self.dense.items()}
         pq.write_table(pa.table(columns), path)
@@ -98,7 +95,7 @@ class SideFeatures:
     @classmethod
     def load(cls, path: Path) -> "SideFeatures":
         """Reads what :meth:`save` wrote."""
-        jagged: dict[str, Jagged] = {}
+        lists: dict[str, Lists] = {}
         dense: dict[str, np.ndarray] = {}
         table = pq.read_table(path)
         for name in table.column_names:
@@ -107,8 +104,8 @@ class SideFeatures:
                 dense[name] = column.to_numpy()
             else:
                 lengths = pc.list_value_length(column).to_numpy()
-                jagged[name] = column.flatten().to_numpy(), offsets_of(lengths)
-        return cls(jagged, dense)
+                lists[name] = Lists(column.flatten().to_numpy(), offsets_of(lengths))
+        return cls(lists, dense)
 
 
 def flatten(column: pd.Series, many: bool) -> tuple[pd.Series, np.ndarray]:
@@ -141,9 +138,9 @@ def flatten(column: pd.Series, many: bool) -> tuple[pd.Series, np.ndarray]:
     return values.drop_null().to_pandas(), np.diff(there[ends])
 
 
-def _along(place: np.ndarray, values: np.ndarray, lengths: np.ndarray) -> Jagged:
+def _along(place: np.ndarray, values: np.ndarray, lengths: np.ndarray) -> Lists:
     """Values of the rows of a table, in the order of places in it; the unknown value where there is none."""
     offsets = offsets_of(np.append(lengths, 1))
     place = np.where(np.diff(offsets)[place] > 0, place, len(lengths))
     starts, ends = offsets[place], offsets[place + 1]
-    return np.append(values, 0)[slice_positions(starts, ends)], offsets_of(ends - starts)
+    return Lists(np.append(values, 0)[slice_positions(starts, ends)], offsets_of(ends - starts))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from torchrec_ext import contracts
-from torchrec_ext.data.batching.batches import Batcher
+from torchrec_ext.data.batching.batches import Batcher, Context
 from torchrec_ext.distributed import world
 from torchrec_ext.retrieval.encode import on_device
 
@@ -18,7 +18,7 @@ def score_pairs(
     users: np.ndarray,
     ends: np.ndarray,
     items: np.ndarray,
-    context: dict[str, np.ndarray] | None = None,
+    context: Context | None = None,
     *,
     chunk: int = 16384,
     progress: bool = False,

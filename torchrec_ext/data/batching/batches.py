@@ -9,6 +9,7 @@ from torchrec.streamable import Pipelineable
 
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.event_log import EventLog
+from torchrec_ext.data.lists import Lists
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import Slices, offsets_of
 
@@ -17,8 +18,8 @@ Pipelineable.register(Batch)  # here, so that batch.py imports with torch alone
 Jagged = tuple[np.ndarray, np.ndarray]
 """Flat integer values and lengths; they become int64 where they are laid side by side."""
 
-Context = Mapping[str, np.ndarray]
-"""(B,) integer rows or float32 values of each context feature; one that is absent is unknown."""
+Context = Mapping[str, np.ndarray | Lists]
+"""Of each context feature B integer rows, lists of them or float32 numbers; one that is absent is unknown."""
 
 
 class Batcher:
@@ -93,10 +94,13 @@ class Batcher:
         numbers = [self._number(name, rows, context or {}) for name in self.inputs.dense]
         sequences: dict[str, Jagged] = {}
         times = None
+        of_events: dict[str, np.ndarray] = {}
         if self.inputs.max_length:
             slices = Slices(starts, ends)
             sequences["history"] = slices.of(self._items), slices.lengths
             times = None if self._times is None else slices.of(self._times)
+            found, of_events = self._features_of_events(slices)
+            sequences |= found
         lengths: dict[str, np.ndarray] = {}
         if self.inputs.candidates:
             chosen = np.zeros(0, np.int64) if candidates is None else candidates
@@ -107,6 +111,7 @@ class Batcher:
             sequences=_keyed(sequences, size),
             dense=_columns(numbers, size),
             history_times=_tensor(times, np.float64),
+            history_lengths={name: torch.from_numpy(n) for name, n in of_events.items()},
             candidate_lengths={name: torch.from_numpy(n) for name, n in lengths.items()},
             candidate_dense=self._candidate_numbers(candidates),
             labels=_tensor(labels),
@@ -170,8 +175,8 @@ class Batcher:
     def _field(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> Jagged:
         entity = self._entities[name]
         if entity == "context":
-            rows_B = context.get(name, np.zeros_like(rows["user"]))
-            return rows_B, np.ones_like(rows_B)
+            found = context.get(name, np.zeros_like(rows["user"]))
+            return (found.values, found.lengths) if isinstance(found, Lists) else (found, np.ones_like(found))
         if name == entity:
             return rows[entity], np.ones_like(rows[entity])
         return self.preparation.sides[entity].ids(name, rows[entity])
@@ -179,8 +184,25 @@ class Batcher:
     def _number(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> np.ndarray:
         entity = self._entities[name]
         if entity == "context":
-            return context.get(name, np.zeros(len(rows["user"]), np.float32))
+            found = context.get(name)
+            assert not isinstance(found, Lists)  # a numeric feature
+            shape = (len(rows["user"]), self.preparation.schema.dense_width([name]))
+            return np.zeros(shape, np.float32) if found is None else found
         return self.preparation.sides[entity].dense[name][rows[entity]]
+
+    def _features_of_events(self, slices: Slices) -> tuple[dict[str, Jagged], dict[str, np.ndarray]]:
+        """Features of the histories' events, and the number of ids of each event where it is not one."""
+        found: dict[str, Jagged] = {}
+        numbers: dict[str, np.ndarray] = {}
+        for name in self.inputs.history_fields:
+            column = self.known.context[name]
+            if isinstance(column, Lists):
+                flat = Slices(column.offsets[slices.starts], column.offsets[slices.ends])
+                found[f"history_{name}"] = flat.of(np.asarray(column.values)), flat.lengths
+                numbers[name] = slices.of(column.lengths)
+            else:
+                found[f"history_{name}"] = slices.of(np.asarray(column)), slices.lengths
+        return found, numbers
 
     def _candidates(self, rows: np.ndarray, size: int) -> tuple[dict[str, Jagged], dict[str, np.ndarray]]:
         """Candidates and their side features spread over the slots, and each candidate's number of ids."""
@@ -207,10 +229,10 @@ def _spread(count: int, slots: int) -> np.ndarray:
 
 
 def _columns(numbers: list[np.ndarray], rows: int) -> torch.Tensor:
-    """(rows, n) float32 of n columns."""
+    """(rows, sum of widths) float32 of columns of numbers or of vectors."""
     if not numbers:
         return torch.zeros(rows, 0)
-    return torch.from_numpy(np.stack(numbers, 1).astype(np.float32, copy=False))
+    return torch.from_numpy(np.column_stack(numbers).astype(np.float32, copy=False))
 
 
 def _tensor(values: np.ndarray | None, dtype: type[np.generic] | None = None) -> torch.Tensor | None:
