@@ -1,0 +1,133 @@
+"""Times: numbers of any unit, dates and ISO words as unix seconds."""
+
+import logging
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from torchrec_ext.data.reading.column import Unit
+from torchrec_ext.data.reading.parse_number import is_numeric, numbers_of
+from torchrec_ext.data.reading.parse_word import decode
+from torchrec_ext.data.reading.parsed import Parsed, bad_rows, flags
+from torchrec_ext.data.reading.rejects import INFINITE_NUMBER, OUT_OF_RANGE, UNPARSABLE_TIME
+from torchrec_ext.errors import InputError
+
+log = logging.getLogger(__name__)
+
+EARLIEST, LATEST = -2_208_988_800, 7_258_118_400  # 1900-01-01 and 2200-01-01
+_PER_SECOND: dict[str, float] = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_SUFFICIENT: tuple[tuple[float, Unit], ...] = ((1e17, "ns"), (1e14, "us"), (1e11, "ms"))
+
+
+class TimeParser:
+    """Parses the times of one column, block by block, with one unit for all numbers.
+
+    Numbers are seconds, or what ``unit`` says; None finds the unit from the first block that holds numbers:
+    a median beyond 1e11 means milliseconds, beyond 1e14 microseconds, beyond 1e17 nanoseconds. Small numbers
+    pass, as they may be places in a history. Dates and times without a zone are UTC.
+
+    Args:
+        unit: of times that are numbers.
+        where: names the column in messages.
+
+    Example:
+        >>> parse = TimeParser(None, "column 'ts'")
+        >>> parse(pa.array(["1970-01-02", "1970-01-01T00:00:10.5+00:00", "noon"])).values.to_pylist()
+        [86400.0, 10.5, None]
+    """
+
+    def __init__(self, unit: Unit | None, where: str) -> None:
+        self.unit = unit
+        self.where = where
+
+    def __call__(self, values: pa.Array) -> Parsed:
+        """Unix seconds as float64, null where one is missing or bad.
+
+        Raises:
+            InputError: if the column holds neither numbers, nor dates, nor words.
+        """
+        kind = values.type
+        bad: tuple[tuple[np.ndarray, str], ...] = ()
+        unparsable = np.zeros(len(values), dtype=bool)
+        if pa.types.is_binary(kind):
+            values, bad = decode(values)
+            kind = values.type
+        if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+            seconds = _from_dates(values)
+        elif pa.types.is_string(kind):
+            numbers, unparsable = numbers_of(values)
+            seconds = self._from_numbers(numbers)
+            if unparsable.any():
+                dates, unparsable = _from_words(values, unparsable)
+                seconds = np.where(np.isnan(dates), seconds, dates)
+        elif is_numeric(kind) and not pa.types.is_boolean(kind):
+            seconds = self._from_numbers(values.cast(pa.float64(), safe=False))
+        else:
+            raise InputError(f"{self.where} holds values of type {kind}; expected seconds or dates")
+        infinite = np.isinf(seconds)
+        with np.errstate(invalid="ignore"):
+            outside = ((seconds < EARLIEST) | (seconds > LATEST)) & ~infinite
+        seconds[infinite | outside] = np.nan
+        bad += bad_rows((unparsable, UNPARSABLE_TIME), (infinite, INFINITE_NUMBER), (outside, OUT_OF_RANGE))
+        return Parsed(pa.array(seconds, from_pandas=True), bad)
+
+    def _from_numbers(self, numbers: pa.Array) -> np.ndarray:
+        times = numbers.to_numpy(zero_copy_only=False)
+        if self.unit is None:
+            finite = np.abs(times[np.isfinite(times)])
+            if len(finite):
+                median = float(np.median(finite))
+                self.unit = next((unit for least, unit in _SUFFICIENT if median > least), "s")
+                if self.unit != "s":
+                    log.info("%s: took times around %.4g as %s", self.where, median, self.unit)
+        return times / _PER_SECOND[self.unit or "s"]
+
+
+def _from_dates(values: pa.Array) -> np.ndarray:
+    if pa.types.is_date32(values.type):
+        days = values.cast(pa.int32())
+        return days.to_numpy(zero_copy_only=False) * 86_400.0
+    unit = "ms" if pa.types.is_date64(values.type) else values.type.unit
+    ticks = values.cast(pa.int64())
+    return ticks.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) / _PER_SECOND[unit]
+
+
+def _from_words(words: pa.Array, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds of the ISO dates among the wanted words, NaN elsewhere; which of those wanted write none."""
+    seconds = np.full(len(words), np.nan)
+    chosen = words.filter(pa.array(wanted))
+    try:
+        found = _from_dates(chosen.cast(pa.timestamp("us")))
+    except pa.ArrowInvalid:
+        found = _from_mixed_words(chosen)
+    seconds[wanted] = found
+    return seconds, wanted & np.isnan(seconds)
+
+
+def _from_mixed_words(words: pa.Array) -> np.ndarray:
+    # pandas would take "now" for a date as well.
+    trimmed = pc.utf8_trim_whitespace(words)
+    dates = pc.if_else(
+        pc.match_substring_regex(trimmed, r"^[0-9]{4}-"), trimmed, pa.scalar(None, pa.string())
+    )
+    parsed = pd.to_datetime(
+        pd.Series(dates.to_numpy(zero_copy_only=False), dtype=object),
+        errors="coerce",
+        utc=True,
+        format="ISO8601",
+    )
+    found = _from_dates(pa.array(parsed.dt.tz_localize(None), from_pandas=True))
+    # pandas has no nanoseconds of the year 1 or 9999: these are out of range, not unparsable.
+    for place in np.flatnonzero(np.isnan(found) & flags(dates.is_valid())):
+        try:
+            found[place] = (
+                datetime.fromisoformat(dates[int(place)].as_py()[:10]) - datetime(1970, 1, 1)
+            ).total_seconds()
+        except ValueError:
+            continue
+        if EARLIEST <= found[place] <= LATEST:
+            found[place] = np.nan
+    return found
