@@ -1,13 +1,15 @@
 """Garbled files: a clear refusal in one line, or every row in kept or set aside; never anything else."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchrec_ext.data.reading import delimited, json_lines
+from torchrec_ext.data.reading import delimited
 from torchrec_ext.data.reading.column import Column
 from torchrec_ext.data.reading.open_table import open_table
 from torchrec_ext.data.reading.read_blocks import read_blocks
@@ -17,17 +19,21 @@ from torchrec_ext.errors import InputError
 COLUMNS = [
     Column("user", "u", "id", needed=True), Column("item", "i", "id"), Column("time", "t", "time"),
     Column("price", "p", "number", needed=True), Column("tags", "g", "categories"),
-    Column("vector", "v", "vector", separator=" ", width=2), Column("type", "k", "type", values={"1": "view"}),
-    Column("auto", "a", "auto"), Column("category", "i", "category"),
+    Column("vector", "v", "vector", separator=" ", width=2),
+    Column("type", "k", "type", values={"1": "view"}), Column("auto", "a", "auto"),
+    Column("category", "i", "category"),
 ]  # fmt: skip
 NAMES = ["u", "i", "t", "p", "g", "v", "k", "a"]
 GOOD = ["7", "007", "1600000000", "2.5", "x|y", "1 2", "1", "NA"]
 WORDS = st.sampled_from([
     *GOOD, "", " ", "inf", "-1e999", "nan", "1_0", "2020-01-01", "2020-01-01T00:00:00+02:00", "0000-00-00",
-    "2020-99-01", "9999-12-31", "99999999999999999999", "|", "|||", "1 nan", "1 2 3", '"', '""', '"x', 'x"', '"x"y',
+    "2020-99-01", "9999-12-31", "99999999999999999999", "|", "|||", "1 nan", "1 2 3",
+    '"', '""', '"x', 'x"', '"x"y',
     '"a\nb"', '"a\r\n\r\nb"', '"a""b"', "é", "\0", "\ud7ff", "\ufdd0", ",", "\t", "\n", "\r",
 ])  # fmt: skip
-BYTES = st.binary(max_size=6) | st.sampled_from([b"\xff", b"\xc3", b"\n\n", b"\r", b'"', b'"\n', b",", b"\xef\xbb\xbf"])
+BYTES = st.binary(max_size=6) | st.sampled_from(
+    [b"\xff", b"\xc3", b"\n\n", b"\r", b'"', b'"\n', b",", b"\xef\xbb\xbf"]
+)
 
 
 @st.composite
@@ -42,13 +48,13 @@ def garbled_text(draw, delimiter):
     return header + data + draw(st.sampled_from([b"", b"\n", b"\r\n", b"\n\n"]))
 
 
-def read(path, rows):
+def read(path, rows, columns=COLUMNS):
     """Reads all; returns the lines kept and those set aside."""
     rejects = Rejects()
     kept = []
-    for block in read_blocks(open_table(path), COLUMNS, rejects, rows):
+    for block in read_blocks(open_table(path), columns, rejects, rows):
         assert block.rows.num_rows == len(block.lines) <= rows
-        assert block.rows.schema.names == [column.name for column in COLUMNS]
+        assert block.rows.schema.names == [column.name for column in columns]
         block.rows.validate(full=True)
         assert block.rows["user"].null_count == block.rows["price"].null_count == 0
         kept += block.lines.tolist()
@@ -57,20 +63,12 @@ def read(path, rows):
     return kept, aside
 
 
-def fails_in_one_line(path, rows):
+def read_or_refused(path, rows, columns=COLUMNS):
     try:
-        return read(path, rows)
+        return read(path, rows, columns)
     except InputError as error:
         assert "\n" not in str(error) and len(str(error)) > 20
         return None
-
-
-@pytest.fixture
-def small_chunks(monkeypatch):
-    """So that rows and quotes cross the border between two chunks."""
-    monkeypatch.setattr(delimited, "_CHUNK", 40)
-    monkeypatch.setattr(delimited, "_LONGEST_ROW", 400)
-    monkeypatch.setattr(json_lines, "_CHUNK", 40)
 
 
 @pytest.fixture(scope="module")
@@ -78,21 +76,24 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz")
 
 
-SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=[])
+SETTINGS = settings(max_examples=300, deadline=None)
 
 
 @pytest.mark.parametrize(("suffix", "delimiter"), [("csv", ","), ("tsv", "\t")])
 def test_garbled_delimited_text(folder, suffix, delimiter):
+    # The first block tells the unit, and here it is not the same one.
+    in_seconds = [replace(c, unit="s") if c.kind == "time" else c for c in COLUMNS]
+
     @SETTINGS
     @given(data=garbled_text(delimiter), rows=st.integers(1, 4))
     def check(data, rows):
         path = folder / f"garbled.{suffix}"
         path.write_bytes(data)
-        whole = fails_in_one_line(path, rows)
+        whole = read_or_refused(path, rows, in_seconds)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(delimited, "_CHUNK", 40)
             patch.setattr(delimited, "_LONGEST_ROW", 4000)
-            pieces = fails_in_one_line(path, rows)
+            pieces = read_or_refused(path, rows, in_seconds)
         if whole is not None:
             kept, aside = whole
             # Every line that is a row is there once.
@@ -113,9 +114,11 @@ def test_any_bytes(folder, name):
     @SETTINGS
     @given(data=st.binary(max_size=200), with_header=st.booleans(), rows=st.integers(1, 4))
     def check(data, with_header, rows):
-        header = {".csv": b"u,i,t,p,g,v,k,a\n", ".tsv": b"u\ti\tt\tp\tg\tv\tk\ta\n"}.get(name[-4:], b'{"u": 1}\n')
+        header = {".csv": b"u,i,t,p,g,v,k,a\n", ".tsv": b"u\ti\tt\tp\tg\tv\tk\ta\n"}.get(
+            name[-4:], json.dumps(dict.fromkeys(NAMES)).encode() + b"\n"
+        )
         (folder / name).write_bytes(header + data if with_header else data)
-        fails_in_one_line(folder / name, rows)
+        read_or_refused(folder / name, rows)
 
     check()
 
@@ -140,21 +143,17 @@ def test_garbled_json_lines(folder, lines, end, rows):
     path = folder / "garbled.jsonl"
     first = dict.fromkeys(NAMES)
     path.write_bytes(end.join([json.dumps(first).encode(), *lines]))
-    found = fails_in_one_line(path, rows)
+    found = read_or_refused(path, rows)
     if found is not None:
         kept, aside = found
         written = path.read_bytes().split(b"\n")
-        blank = [n for n, line in enumerate(written, 1) if not line.strip()]
-        assert sorted(kept + aside) == sorted(set(range(1, len(written) + 1)) - set(blank)) or any(
-            not line.decode(errors="replace").removeprefix("\ufeff").strip() for line in written
-        )
+        words = [line.decode(errors="replace").removeprefix("\ufeff").strip() for line in written]
+        assert sorted(kept + aside) == [n for n, word in enumerate(words, 1) if word]
 
 
 @SETTINGS
 @given(values=st.lists(VALUES, min_size=1, max_size=5), rows=st.integers(1, 4))
 def test_any_objects_in_a_dataframe(values, rows):
-    import pandas as pd
-
     frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name in NAMES})
     for column in COLUMNS:
         rejects = Rejects()

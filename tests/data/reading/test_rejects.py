@@ -48,7 +48,9 @@ def test_too_large_a_share_is_refused_in_one_line():
     with pytest.raises(InputError) as caught:
         rejects.check(200, 0.1, "a.csv")
     message = str(caught.value)
-    assert message.startswith("21 of 200 rows of a.csv are bad (10.50%), more than 10.00%: 6 with reason 5 (line 50")
+    assert message.startswith(
+        "21 of 200 rows of a.csv are bad (10.50%), more than 10.00%: 6 with reason 5 (line 50"
+    )
     assert "column 'c': 'v\\nw'" in message and "reason 1" in message and "reason 0" not in message
     assert "\n" not in message
 

@@ -196,6 +196,9 @@ def _parse(body: bytes, count: int, layout: Layout, names: Sequence[str]) -> _Pa
         return "skip"
 
     # A row of empty fields behind the last: it is not seen as a row if a quote is still open.
+    if body.startswith(codecs.BOM_UTF8):
+        # Arrow takes one mark of byte order away, at the start of any block.
+        body = codecs.BOM_UTF8 + body
     data = body + layout.delimiter.encode() * (len(layout.columns) - 1) + b"\n"
     fields = [str(i) for i in range(len(layout.columns))]
     chosen = [str(layout.columns.index(name)) for name in names]

@@ -70,7 +70,10 @@ def _ids(objects: Sequence[object], where: str) -> Parsed:
         except _REFUSED:
             pass
     good = [_id(o) for o in objects]
-    samples = {type(o): o for o in reversed(good) if o is not None}
+    samples: dict[type, int | str] = {}
+    for known in good:
+        if known is not None:
+            samples.setdefault(type(known), known)
     if len(samples) > 1:
         raise InputError(
             f"ids of {where} are mixed: {', '.join(map(repr, samples.values()))}; ids must be all integers "
