@@ -13,6 +13,7 @@ from torchrec.distributed.train_pipeline import TrainPipelineBase, TrainPipeline
 
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.loader import Loader
+from torchrec_ext.data.batching.prefetch import prefetched
 from torchrec_ext.distributed import Group
 from torchrec_ext.errors import InputError
 from torchrec_ext.metrics import BinaryReport
@@ -37,6 +38,7 @@ class Epoch:
         checkpoint_every: steps between calls of ``save``, or None.
         save: saves where the run stands.
         warm_up: sets the learning rate of each step.
+        prefetch: batches that are made ready in the background.
     """
 
     pipeline: TrainPipelineSparseDist | TrainPipelineBase
@@ -49,6 +51,7 @@ class Epoch:
     checkpoint_every: int | None
     save: Callable[[], None]
     warm_up: WarmUp
+    prefetch: int = 0
 
 
 def train_epoch(epoch: Epoch, state: RunState) -> dict[str, Any]:
@@ -59,13 +62,18 @@ def train_epoch(epoch: Epoch, state: RunState) -> dict[str, Any]:
         state: where the run stands; its ``step`` moves on.
 
     Returns:
-        The epoch's row of the history: ``epoch`` from 1, ``train_loss``, figures, speed and seconds, of
-        the steps taken here.
+        The epoch's row of the history: ``epoch`` from 1, ``train_loss``, figures, speed, seconds and
+        ``data_share``, the part of them in which training waited for its next batch, of the steps taken
+        here.
 
     Raises:
         InputError: if the loss is no number.
     """
-    feed = _Feed(epoch, state)
+    with prefetched(epoch.loader.epoch(state.epoch, state.step), epoch.prefetch) as batches:
+        return _train(epoch, state, _Feed(batches, epoch, state))
+
+
+def _train(epoch: Epoch, state: RunState, feed: "_Feed") -> dict[str, Any]:
     report = BinaryReport()
     losses: list[float] = []
     began, seen = time.perf_counter(), 0
@@ -101,23 +109,32 @@ def train_epoch(epoch: Epoch, state: RunState) -> dict[str, Any]:
     if epoch.labelled:
         figures = report.compute()
         row |= {"train_accuracy": figures["accuracy"], "train_auc": figures["auc"]}
-    return row | {"samples_per_second": seen / seconds, "seconds": seconds}
+    return row | {
+        "samples_per_second": seen / seconds,
+        "seconds": seconds,
+        "data_share": feed.waited / seconds,
+    }
 
 
 class _Feed(Iterator[Batch]):
-    """Hands batches to the pipeline, which reads ahead, and remembers what each was until it is done."""
+    """Hands batches to the pipeline, which reads ahead, and remembers what each was until it is done.
 
-    def __init__(self, epoch: Epoch, state: RunState) -> None:
-        self.batches = epoch.loader.epoch(state.epoch, state.step)
+    ``waited`` are the seconds in which there was no batch to hand on.
+    """
+
+    def __init__(self, batches: Iterator[Batch], epoch: Epoch, state: RunState) -> None:
+        self.batches, self.waited = batches, 0.0
         self.inputs, self.world_size = epoch.inputs, epoch.group.world_size
         size = epoch.loader.global_batch_size
         # examples from this step on; the smaller batch comes last
-        self.left = len(epoch.loader.examples.sizes()) - state.step * size
+        self.left = epoch.loader.count - state.step * size
         self.size = size
         self.ahead: deque[tuple[Any, int]] = deque()
 
     def __next__(self) -> Batch:
+        asked = time.perf_counter()
         batch = next(self.batches)
+        self.waited += time.perf_counter() - asked
         assert batch.total is not None
         now = min(self.size, self.left)
         labels: Any = batch.labels

@@ -61,6 +61,7 @@ def fit(
     resume: bool = False,
     checkpoint_every: int | None = None,
     keep: int = 2,
+    prefetch: int = 2,
     seed: int = 0,
     device: str = "cpu",
     progress: bool = True,
@@ -100,6 +101,8 @@ def fit(
             none, the run begins.
         checkpoint_every: steps between checkpoints within an epoch; each epoch's end has one anyway.
         keep: newest checkpoints that stay beside the best.
+        prefetch: batches that a thread makes ready while the model computes; 0 makes each when its turn
+            comes. It changes nothing of what is learnt.
         seed: of the tables' first weights, the order of batches, dropout and samples.
         device: ``cpu`` or ``cuda``.
         progress: shows a progress bar and a line an epoch on rank 0.
@@ -115,7 +118,7 @@ def fit(
     expect_at_least(1, epochs=epochs, patience=patience, keep=keep)
     expect_at_least(
         0, learning_rate=learning_rate, table_learning_rate=table_learning_rate, weight_decay=weight_decay,
-        warmup_steps=warmup_steps or 0,
+        warmup_steps=warmup_steps or 0, prefetch=prefetch,
     )  # fmt: skip
     if checkpoint_every is not None:
         expect_at_least(1, checkpoint_every=checkpoint_every)
@@ -165,7 +168,7 @@ def fit(
     with Progress(run, group.first, progress, _name(model), state.history) as told:
         epoch = Epoch(
             _pipeline(dmp, optimizer, group), loader, inputs_of(model), group, told,
-            isinstance(model, contracts.Ranker), on_step, checkpoint_every, save, warm_up,
+            isinstance(model, contracts.Ranker), on_step, checkpoint_every, save, warm_up, prefetch,
         )  # fmt: skip
         while state.epoch < epochs and state.bad < patience:
             told.start_epoch(state.epoch, epochs, state.steps, state.step)

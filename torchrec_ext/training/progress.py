@@ -70,15 +70,20 @@ class Progress:
                     self.writer.add_scalar(f"epoch/{name}", value, step)
             self.writer.flush()
         if self.shows:
-            told = "  ".join(f"{k} {_short(v)}" for k, v in row.items() if k.startswith(_TOLD))
+            told = "  ".join(_told(name, value) for name, value in row.items() if name.startswith(_TOLD))
             tqdm.write(f"{self.name} epoch {row['epoch']}: {told}")
         if self.run is not None:
             pd.DataFrame(self.history).to_csv(self.run / "history.csv", index=False)
 
 
-_TOLD = ("train", "samples", "seconds", "valid_loss", "valid_auc", "valid_accuracy", "valid_hr", "valid_ndcg")
+_TOLD = (
+    "train", "samples", "seconds", "data", "valid_loss", "valid_auc", "valid_accuracy", "valid_hr",
+    "valid_ndcg",
+)  # fmt: skip
 """What the line of an epoch shows; history.csv has everything."""
 
 
-def _short(value: Any) -> str:
-    return f"{value:,.4f}" if isinstance(value, float) and abs(value) < 100 else f"{value:,.0f}"
+def _told(name: str, value: Any) -> str:
+    if name.endswith("_share"):
+        return f"{name.removesuffix('_share')} {value:.1%}"
+    return f"{name} {value:,.4f}" if isinstance(value, float) and abs(value) < 100 else f"{name} {value:,.0f}"

@@ -1,0 +1,88 @@
+"""prefetched(): the source's items in its order, so many ahead, and no thread that outlives its block."""
+
+import threading
+
+import pytest
+
+from torchrec_ext.data.batching.prefetch import prefetched
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name == "prefetch"]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left():
+    yield
+    assert threads() == []
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 2, 9])
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_items_and_order_are_the_sources(ahead, count):
+    with prefetched(iter(range(count)), ahead) as numbers:
+        assert list(numbers) == list(range(count))
+        assert next(numbers, "none") == "none", "and stays at its end"
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_so_many_are_made_ahead_and_no_more(ahead):
+    made, is_made = [], threading.Semaphore(0)
+
+    def source():
+        for number in range(9):
+            made.append(number)
+            is_made.release()
+            yield number
+
+    with prefetched(source(), ahead) as numbers:
+        for taken in range(4):
+            for _ in range(ahead if taken == 0 else 1):
+                assert is_made.acquire(timeout=20), "is made without being asked for"
+            assert not is_made.acquire(timeout=0.05)
+            assert len(made) == taken + ahead
+            assert next(numbers) == taken
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 4])
+@pytest.mark.parametrize("error", [ValueError("three"), KeyboardInterrupt()])
+def test_an_error_comes_where_its_item_would_have(ahead, error):
+    def source():
+        yield from range(3)
+        raise error
+
+    taken = []
+    with pytest.raises(type(error)) as raised, prefetched(source(), ahead) as numbers:
+        taken.extend(numbers)  # what came before the error is there
+    assert raised.value is error
+    assert "source" in [frame.name for frame in raised.traceback]
+    with prefetched(source(), ahead) as numbers:
+        assert [next(numbers) for _ in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, GeneratorExit, None])
+def test_the_thread_ends_with_the_block(error):
+    def endless():
+        while True:
+            yield "again"
+
+    def block():
+        with prefetched(endless(), 2) as items:
+            assert next(items) == "again"
+            assert len(threads()) == 1
+            if error is not None:
+                raise error
+
+    if error is None:
+        block()
+    else:
+        with pytest.raises(error):
+            block()
+    assert threads() == []
+
+
+def test_a_thread_that_waits_for_room_or_is_at_its_end_ends_too():
+    for count in (0, 1, 2, 3):
+        with prefetched(iter(range(count)), 1):
+            pass
+        assert threads() == []
