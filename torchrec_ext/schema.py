@@ -124,6 +124,11 @@ class Schema:
         """Names of the numeric features of these entities, in schema order."""
         return tuple(d.name for d in self.dense if d.entity in entities)
 
+    def of(self, *entities: Entity) -> "tuple[Feature | DenseFeature, ...]":
+        """The features of both kinds of these entities, the categorical ones first."""
+        both: tuple[Feature | DenseFeature, ...] = (*self.features, *self.dense)
+        return tuple(f for f in both if f.entity in entities)
+
     def dense_width(self, names: Sequence[str]) -> int:
         """How many numbers these numeric features are, side by side."""
         return sum(d.width for d in self.dense if d.name in names)

@@ -35,7 +35,7 @@ def test_from_another_folder_that_the_data_moved_to(run, tmp_path):
     with pytest.raises(InputError, match="--data-dir .*/elsewhere has no events.csv"):
         read_run_settings(run, str(tmp_path / "elsewhere"))
     shutil.move(tmp_path / "data", tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="no file .*events.csv"):
+    with pytest.raises(InputError, match="no file .*users.csv"):
         read_run_settings(run)
     assert len(read_run_settings(run, str(tmp_path / "elsewhere"))[1]) == 3
 

@@ -45,9 +45,25 @@ def test_lists_come_back_missing_ones_as_empty(lists):
     assert column.take(mask).series().tolist() == [values or [] for values in lists[::2]]
 
 
-def test_lists_mixed_with_something_else_are_refused():
+@pytest.mark.parametrize(
+    ("column", "values", "lengths"),
+    [
+        ([["a", "b"], None, [], ["a"]], ["a", "b", "a"], [2, 0, 0, 1]),
+        ([None, ("a",), np.array(["b", "c"], object)], ["a", "b", "c"], [0, 1, 2]),
+        ([[1, None], [None], [3]], [1, 3], [1, 0, 1]),
+        ([np.nan, [7]], [7], [0, 1]),
+    ],
+)
+def test_lists_are_flattened_and_missing_ones_are_empty(column, values, lengths):
+    found = CodedLists.of(pd.Series(column, dtype=object))
+    assert found.values.series().tolist() == values
+    assert np.diff(found.offsets).tolist() == lengths
+
+
+@pytest.mark.parametrize("column", [[["a"], "b"], [["a", 1]], [["a"], {"b": 1}]])
+def test_a_mixture_is_refused(column):
     with pytest.raises(InputError, match="column 'tags' should hold a list in each row"):
-        CodedLists.of(pd.Series([["a"], "b"], name="tags"))
+        CodedLists.of(pd.Series(column, name="tags"))
 
 
 def test_the_kind_of_a_column_follows_its_values():

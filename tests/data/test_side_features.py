@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from torchrec_ext.data.side_features import SideFeatures, flatten
+from torchrec_ext.data.features import Category, Number, fit_category, fit_number
+from torchrec_ext.data.side_features import SideFeatures
 from torchrec_ext.data.vocabulary import Vocabulary
-from torchrec_ext.errors import InputError
 from torchrec_ext.schema import DenseFeature, Feature, Schema, Table
 
 SCHEMA = Schema(
@@ -19,16 +19,16 @@ SCHEMA = Schema(
     ),
     (DenseFeature("item_price", "item", "price"),),
 )
-VOCABULARIES = {
-    "item": Vocabulary([10, 20, 30, 40]),  # rows 1 to 4
-    "item_maker": Vocabulary(["x", "y"]),
-    "item_tags": Vocabulary(["p", "q", "r"]),
+ITEMS = Vocabulary([10, 20, 30, 40])  # rows 1 to 4
+FITTED = {
+    "item_maker": fit_category(["x", "y"], Category()),
+    "item_tags": fit_category(["p", "q", "r"], Category()),
+    "item_price": fit_number([3.0, 7.0], Number()),  # mean 5, deviation 2
 }
-SCALES = {"item_price": (5.0, 2.0)}
 
 
 def fit(table):
-    return SideFeatures.fit("item", table, SCHEMA, VOCABULARIES, SCALES)
+    return SideFeatures.fit("item", table, ITEMS, SCHEMA, FITTED)
 
 
 def lists(side, feature, rows):
@@ -51,7 +51,7 @@ def side():
 def test_each_row_has_the_features_of_its_id(side):
     assert lists(side, "item_maker", [3, 2]) == [[2], [1]]
     assert lists(side, "item_tags", [3, 3]) == [[3, 1], [3, 1]]
-    assert side.dense["item_price"][[3, 1]].tolist() == [2.0, -0.5]
+    assert side.dense["item_price"][[3, 1]].tolist() == [[2.0], [-0.5]]
 
 
 def test_what_is_not_there_is_unknown(side):
@@ -76,7 +76,7 @@ def test_values_that_the_vocabulary_lacks_are_unknown():
 
 
 def test_an_entity_without_features_has_none(tmp_path):
-    side = SideFeatures.fit("user", None, SCHEMA, {"user": Vocabulary([1])}, {})
+    side = SideFeatures.fit("user", None, Vocabulary([1]), SCHEMA, {})
     assert (side.lists, side.dense) == ({}, {})
     side.save(tmp_path / "side.parquet")
     again = SideFeatures.load(tmp_path / "side.parquet")
@@ -92,30 +92,3 @@ def test_saved_and_loaded(side, tmp_path):
         assert again.ids(feature, np.array([3]))[0].dtype == np.int64
     assert again.dense["item_price"].tolist() == side.dense["item_price"].tolist()
     assert again.dense["item_price"].dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("column", "values", "lengths"),
-    [
-        ([["a", "b"], None, [], ["a"]], ["a", "b", "a"], [2, 0, 0, 1]),
-        ([None, ("a",), np.array(["b", "c"], object)], ["a", "b", "c"], [0, 1, 2]),
-        ([[1, None], [None], [3]], [1, 3], [1, 0, 1]),
-        ([np.nan, [7]], [7], [0, 1]),
-    ],
-)
-def test_lists_are_flattened_and_missing_ones_are_empty(column, values, lengths):
-    flat, found = flatten(pd.Series(column, dtype=object), many=True)
-    assert flat.tolist() == values
-    assert found.tolist() == lengths
-
-
-def test_single_values_stay_even_missing_ones():
-    flat, lengths = flatten(pd.Series(["a", None]), many=False)
-    assert len(flat) == 2
-    assert lengths.tolist() == [1, 1]
-
-
-@pytest.mark.parametrize("column", [[["a"], "b"], [["a", 1]], [["a"], {"b": 1}]])
-def test_a_mixture_is_refused(column):
-    with pytest.raises(InputError, match="column 'tags' should hold a list in each row"):
-        flatten(pd.Series(column, name="tags"), many=True)

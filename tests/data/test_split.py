@@ -95,7 +95,8 @@ def test_by_user_scales_numbers_by_the_users_it_learns_from():
     frame = pd.DataFrame({"user": range(10), "item": 1, "price": np.arange(10.0)})
     train, _, _ = by_user(read_events(frame, context=["price"]), valid=0.1, test=0.1)
     learnt = frame["price"][train.events.user_ids[train.events.users]]
-    assert train.preparation.scales["context_price"] == (learnt.mean(), pytest.approx(learnt.std(ddof=0)))
+    scale = train.preparation.fitted["context_price"].scale
+    assert (scale.center, scale.spread) == (learnt.mean(), pytest.approx(learnt.std(ddof=0)))
 
 
 def test_by_ratio_draws_as_many_as_the_shares_say():

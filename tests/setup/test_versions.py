@@ -73,6 +73,8 @@ def test_lock_answers_every_requirement(python):
     assert pins["torchrec"] == INSTALLED.torchrec[-1]
     wanted = project["dependencies"] + project["optional-dependencies"]["dev"] + list(TORCHREC_NEEDS)
     for requirement in map(Requirement, wanted):
+        if requirement.marker and not requirement.marker.evaluate({"python_version": python}):
+            continue
         assert pins[requirement.name] in requirement.specifier, f"{requirement}; make lock"
 
 

@@ -129,14 +129,37 @@ Column: TypeAlias = np.ndarray | Coded | CodedLists
 
 
 def column_of(values: pd.Series) -> Column:
-    """A column of a table: floats as numbers, lists as lists, all else as words.
+    """A column of a table: floats as numbers, arrays of floats as vectors, lists as lists, all else as words.
 
     Raises:
         InputError: as :meth:`CodedLists.of`.
     """
     if pd.api.types.is_float_dtype(values.dtype):
         return values.to_numpy(np.float64, na_value=np.nan)
+    vectors = _vectors(values)
+    if vectors is not None:
+        return vectors
     return CodedLists.of(values) if holds_lists(values) else Coded.of(values)
+
+
+def with_missing(column: Column) -> Column:
+    """The column with a missing value behind it."""
+    if isinstance(column, Coded):
+        return Coded(np.append(column.codes, np.int32(-1)), column.words)
+    if isinstance(column, CodedLists):
+        return CodedLists(column.values, np.append(column.offsets, column.offsets[-1]))
+    return np.concatenate([column, np.full((1, *column.shape[1:]), np.nan, column.dtype)])
+
+
+def _vectors(values: pd.Series) -> np.ndarray | None:
+    """(N, width) float32 of arrays of floats, NaN where one is missing; None for other values."""
+    there = values.notna().to_numpy()
+    first = values.iloc[int(np.argmax(there))] if there.any() else None
+    if not isinstance(first, np.ndarray) or first.dtype.kind != "f":
+        return None
+    vectors = np.full((len(values), len(first)), np.nan, np.float32)
+    vectors[there] = np.stack(values[there].to_list())
+    return vectors
 
 
 def holds_lists(values: pd.Series) -> bool:

@@ -25,6 +25,7 @@ class EventLog:
         source_rows: (N,) int32 row of the event in the table that was read.
         times: (N,) float64 seconds, or None where the data has no time.
         ratings: (N,) float32, or None.
+        weights: (N,) float32, how much each event counts by its type, or None where all count alike.
         context: of each context feature (N,) int32 rows or lists of them (categorical), or (N,) or
             (N, width) float32 numbers.
 
@@ -42,6 +43,7 @@ class EventLog:
     source_rows: np.ndarray
     times: np.ndarray | None = None
     ratings: np.ndarray | None = None
+    weights: np.ndarray | None = None
     context: dict[str, np.ndarray | Lists] = field(default_factory=dict)
 
     @classmethod
@@ -54,6 +56,7 @@ class EventLog:
         items: np.ndarray,
         times: np.ndarray | None = None,
         ratings: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
         context: dict[str, np.ndarray | Lists] | None = None,
     ) -> "EventLog":
         """Sorts N events by (user, time), simultaneous ones in the order of the table.
@@ -65,13 +68,16 @@ class EventLog:
             items: (N,) int32 rows of the item table, in the order of the table, as all that follow.
             times: (N,) float64 seconds.
             ratings: (N,) float32.
+            weights: (N,) float32.
             context: N rows, lists or numbers of each context feature.
         """
         codes = users.codes
         order = np.lexsort((codes,) if by is None else (by, codes))
         offsets = offsets_of(np.bincount(codes, minlength=len(users.words)))
         source_rows = np.arange(len(codes), dtype=np.int32)
-        unsorted = cls(users.words, user_rows, offsets, items, source_rows, times, ratings, context or {})
+        unsorted = cls(
+            users.words, user_rows, offsets, items, source_rows, times, ratings, weights, context or {}
+        )
         return unsorted._take(order, offsets)
 
     def __len__(self) -> int:
@@ -109,5 +115,6 @@ class EventLog:
             source_rows=self.source_rows[events],
             times=None if self.times is None else self.times[events],
             ratings=None if self.ratings is None else self.ratings[events],
+            weights=None if self.weights is None else self.weights[events],
             context={name: column[events] for name, column in self.context.items()},
         )

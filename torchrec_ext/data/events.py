@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from torchrec_ext.data.coded import Coded, Column, as_series, take
+from torchrec_ext.data.features import Options, Time
 from torchrec_ext.errors import InputError
 
 Order = Literal["time", "order", "none"]
@@ -93,6 +94,8 @@ class Events:
         user_features: the columns of ``users`` a model may use.
         item_features: the columns of ``items`` a model may use.
         context_features: the columns that describe the event itself and that a model may use.
+        options: how a feature (``item_price``) becomes a model's input, where its values alone do not tell.
+        weights: how much an event of each type counts.
 
     Raises:
         InputError: if a chosen feature is not there.
@@ -112,16 +115,16 @@ class Events:
     user_features: tuple[str, ...] = ()
     item_features: tuple[str, ...] = ()
     context_features: tuple[str, ...] = ()
+    options: Mapping[str, Options] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check("user", self.users, self.user_features, not_features=("user",))
         _check("item", self.items, self.item_features, not_features=("item", "title"))
-        _check(
-            "context",
-            self.columns,
-            self.context_features,
-            not_features=("user", "item", "timestamp", "rating"),
-        )
+        # a time is no number a model could use, unless something is made of it
+        timed = isinstance(self.options.get("context_timestamp"), Time)
+        own = ("user", "item", "rating") if timed else ("user", "item", "rating", "timestamp")
+        _check("context", self.columns, self.context_features, not_features=own)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from torchrec_ext.data.coded import Coded, as_series, holds_lists
+from torchrec_ext.data.chosen_columns import chosen_columns, of_events, options_of
+from torchrec_ext.data.coded import Coded, CodedLists, Column, column_of
+from torchrec_ext.data.column_features import apply_column, fit_column, kept_rows
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.features import Fitted, FittedCategory, from_json
 from torchrec_ext.data.lists import Lists
 from torchrec_ext.data.reading.ids import shown
-from torchrec_ext.data.side_features import SideFeatures, flatten
-from torchrec_ext.data.standardise import Scale, fit_scale, standardise
+from torchrec_ext.data.side_features import SideFeatures
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import DenseFeature, Entity, Feature, Schema, Table
@@ -22,13 +24,13 @@ from torchrec_ext.schema import DenseFeature, Entity, Feature, Schema, Table
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """Vocabularies, side features and scales of a data set.
+    """Vocabularies, fitted features and side features of a data set.
 
     Args:
         schema: the features and tables.
         vocabularies: the vocabulary of each table.
         sides: side features of the rows of the user and the item table.
-        scales: mean and standard deviation of each numeric feature on the training part.
+        fitted: how the column of each feature becomes rows or numbers, learnt on the training part.
 
     Example:
         >>> from torchrec_ext.data.reading.read import read_events
@@ -42,14 +44,15 @@ class Preparation:
     schema: Schema
     vocabularies: Mapping[str, Vocabulary]
     sides: Mapping[Entity, SideFeatures]
-    scales: Mapping[str, Scale]
+    fitted: Mapping[str, Fitted]
 
     @classmethod
     def fit(cls, events: Events, training: np.ndarray, *, min_count: int = 1) -> "Preparation":
-        """Learns vocabularies from the catalogue and scales from the training part.
+        """Takes the ids of the catalogue, and learns all else from the training part.
 
-        A chosen column of floats becomes a numeric feature, one of lists a feature of several ids, any
-        other one a feature of one id; its name is ``user_``, ``item_`` or ``context_`` and the column's.
+        A chosen column becomes what ``events.options`` declare. Where they say nothing, one of floats becomes
+        a number, one of lists several ids, any other one an id; its name is ``user_``, ``item_`` or
+        ``context_`` and the column's.
 
         Args:
             events: all events; an id is no label, so every id known now gets a row.
@@ -59,43 +62,40 @@ class Preparation:
         Raises:
             InputError: if no item has ``min_count`` events, or a column cannot be a feature.
         """
-        users, items = events.ids("user").used(), events.ids("item").used()
-        often = items.counts()
-        vocabularies = {"user": Vocabulary(users.words), "item": Vocabulary(items.words[often >= min_count])}
-        if len(vocabularies["item"]) == 1:
+        vocabularies = {"user": Vocabulary([]), "item": Vocabulary([])}
+        if "user" in events.columns:
+            vocabularies["user"] = Vocabulary(events.ids("user").used().words)
+        if "item" in events.columns:
+            items = events.ids("item").used()
+            often = items.counts()
+            vocabularies["item"] = Vocabulary(items.words[often >= min_count])
+        if len(vocabularies["item"]) == 1 and "item" in events.columns:
             raise InputError(
                 f"min_count={min_count} leaves no item; the most frequent one has {often.max()} events"
             )
-        features = [Feature("user", "user", "user", "user"), Feature("item", "item", "item", "item")]
+        entities: tuple[Entity, ...] = ("user", "item")
+        known = {entity: vocabularies[entity] for entity in entities}
+        fitted: dict[str, Fitted] = {}
+        features = [Feature(name, name, name, name) for name in known if name in events.columns]
         dense: list[DenseFeature] = []
-        scales: dict[str, Scale] = {}
-        for entity, table, column in _chosen_columns(events):
-            name = f"{entity}_{column}"
-            values = as_series(events.columns[column]) if table is None else table[column]
-            if pd.api.types.is_float_dtype(values.dtype):
-                learnt = training
-                if table is not None:
-                    trained = events.columns[entity]
-                    assert isinstance(trained, Coded)
-                    learnt = table[entity].isin(trained.take(training).used().words).to_numpy()
-                scales[name] = fit_scale(values[learnt])
-                dense.append(DenseFeature(name, entity, column))
-                continue
-            many = holds_lists(values)
-            if many and entity == "context":
-                raise InputError(
-                    f"context feature {column!r} holds lists, which side features of users and items may; "
-                    "give each event one value"
-                )
-            vocabularies[name] = _vocabulary(name, values, many)
-            features.append(Feature(name, name, entity, column, many))
-        tables = tuple(Table(name, len(v)) for name, v in vocabularies.items())
-        schema = Schema(tables, tuple(features), tuple(dense))
+        for entity, name, column, learnt in chosen_columns(events, training):
+            options = options_of(events, entity, name, column)
+            for feature, found in fit_column(f"{entity}_{name}", column, learnt, options).items():
+                fitted[feature] = found
+                if found.width:
+                    dense.append(DenseFeature(feature, entity, name, found.width))
+                    continue
+                features.append(Feature(feature, feature, entity, name, isinstance(column, CodedLists)))
+                if isinstance(found, FittedCategory) and isinstance(found.vocabulary, Vocabulary):
+                    vocabularies[feature] = found.vocabulary
+        rows: dict[str, int] = {name: len(vocabulary) for name, vocabulary in known.items()}
+        rows |= {feature: found.rows for feature, found in fitted.items() if found.rows}
+        schema = Schema(tuple(Table(*pair) for pair in rows.items()), tuple(features), tuple(dense))
         sides: dict[Entity, SideFeatures] = {
-            "user": SideFeatures.fit("user", events.users, schema, vocabularies, scales),
-            "item": SideFeatures.fit("item", events.items, schema, vocabularies, scales),
+            "user": SideFeatures.fit("user", events.users, known["user"], schema, fitted),
+            "item": SideFeatures.fit("item", events.items, known["item"], schema, fitted),
         }
-        return cls(schema, vocabularies, sides, scales)
+        return cls(schema, vocabularies, sides, fitted)
 
     def log(self, events: Events) -> EventLog:
         """The events as rows and numbers, sorted by user and time.
@@ -107,47 +107,55 @@ class Preparation:
             InputError: if a context column that the model reads is missing, or the ids of users are
                 of another kind than in training.
         """
-        context: dict[str, np.ndarray | Lists] = {}
-        features: list[Feature | DenseFeature] = [*self.schema.features, *self.schema.dense]
-        for feature in features:
-            if feature.entity != "context":
-                continue
-            if feature.column not in events.columns:
-                raise InputError(
-                    f"the events lack the column {feature.column!r} that the model reads as context; "
-                    f"they have {', '.join(map(str, events.columns))}"
-                )
-            column = events.columns[feature.column]
-            if isinstance(column, Coded):
-                of_words = np.append(self.context(feature, pd.Series(column.words)), 0)
-                context[feature.name] = of_words.astype(np.int32)[column.codes]
-            else:
-                context[feature.name] = self.context(feature, as_series(column))
-        by, ratings = events.numbers("timestamp"), events.numbers("rating")
-        users, items = events.ids("user").used(), events.ids("item")
-        users = Coded(users.codes, self._users(users.words))
-        rows_of_items = np.append(self.vocabularies["item"].rows(items.words), 0).astype(np.int32)
+        context = {
+            feature.name: self.context(feature, self._context_column(feature, events))
+            for feature in self.schema.of("context")
+        }
+        by, ratings, types = (
+            events.numbers("timestamp"),
+            events.numbers("rating"),
+            events.columns.get("type"),
+        )
+        users, items = self._coded_users(events), events.columns.get("item")
+        rows_of_items = np.zeros(len(events), np.int32)
+        if isinstance(items, Coded):
+            of_words = np.append(self.vocabularies["item"].rows(items.words), 0).astype(np.int32)
+            rows_of_items = of_words[items.codes]
         return EventLog.sort(
             users,
             self.vocabularies["user"].rows(users.words),
             by,
-            items=rows_of_items[items.codes],
+            items=rows_of_items,
             times=by.astype(np.float64) if by is not None and events.source.order == "time" else None,
             ratings=None if ratings is None else ratings.astype(np.float32),
+            weights=_weights(types, events.weights) if isinstance(types, Coded) else None,
             context=context,
         )
 
-    def context(self, feature: Feature | DenseFeature, values: pd.Series) -> np.ndarray:
-        """(n,) int64 rows or standardised float32 numbers of a context feature."""
-        if isinstance(feature, Feature):
-            return self.vocabularies[feature.table].rows(values)
-        return standardise(values, self.scales[feature.name])
+    def context(self, feature: Feature | DenseFeature, values: Column | pd.Series) -> np.ndarray | Lists:
+        """N rows of a table, lists of them, or float32 numbers of a context feature."""
+        column = column_of(values) if isinstance(values, pd.Series) else values
+        found = apply_column(self.fitted[feature.name], column)
+        if isinstance(found, Lists):
+            return Lists(found.values.astype(np.int32), found.offsets)
+        return found.astype(np.int32) if isinstance(feature, Feature) else found
+
+    def kept(self, events: Events) -> np.ndarray:
+        """(N,) bool, which events may be learnt from: not those that lack a value and are to be dropped."""
+        kept = np.ones(len(events), bool)
+        for entity, name, column, _ in chosen_columns(events, kept):
+            for feature in self.schema.of(entity):
+                if feature.column == name:
+                    rows = kept_rows(self.fitted[feature.name], column)
+                    kept &= rows if entity == "context" else of_events(events, entity, rows)
+        return kept
 
     def save(self, folder: Path) -> None:
-        """Writes schema, scales (JSON), vocabularies and side features (Parquet) into ``folder``."""
+        """Writes schema and what was fitted (JSON), vocabularies and side features (Parquet)."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "schema.json").write_text(self.schema.to_json())
-        (folder / "scales.json").write_text(json.dumps(dict(self.scales), indent=2))
+        fitted = {name: found.to_json() for name, found in self.fitted.items()}
+        (folder / "features.json").write_text(json.dumps(fitted, indent=2))
         for name, vocabulary in self.vocabularies.items():
             vocabulary.save(folder / f"vocabulary_{name}.parquet")
         for entity, side in self.sides.items():
@@ -158,12 +166,33 @@ class Preparation:
         """Reads what :meth:`save` wrote."""
         schema = Schema.from_json((folder / "schema.json").read_text())
         entities: tuple[Entity, ...] = ("user", "item")
+        vocabularies = {
+            table.name: Vocabulary.load(folder / f"vocabulary_{table.name}.parquet")
+            for table in schema.tables
+            if (folder / f"vocabulary_{table.name}.parquet").is_file()
+        }
+        fitted = json.loads((folder / "features.json").read_text())
         return cls(
             schema,
-            {t.name: Vocabulary.load(folder / f"vocabulary_{t.name}.parquet") for t in schema.tables},
+            vocabularies,
             {entity: SideFeatures.load(folder / f"side_{entity}.parquet") for entity in entities},
-            {k: (m, s) for k, (m, s) in json.loads((folder / "scales.json").read_text()).items()},
+            {name: from_json(found, vocabularies.get(name)) for name, found in fitted.items()},
         )
+
+    def _context_column(self, feature: Feature | DenseFeature, events: Events) -> Column:
+        if feature.column not in events.columns:
+            raise InputError(
+                f"the events lack the column {feature.column!r} that the model reads as context; "
+                f"they have {', '.join(map(str, events.columns))}"
+            )
+        return events.columns[feature.column]
+
+    def _coded_users(self, events: Events) -> Coded:
+        """The users of the events; of data without users one whom nobody knows."""
+        if "user" not in events.columns:
+            return Coded(np.zeros(len(events), np.int32), pd.Index([-1]))
+        users = events.ids("user").used()
+        return Coded(users.codes, self._users(users.words))
 
     def _users(self, ids: pd.Index) -> pd.Index:
         """Ids of users in the kind of the training's, so that one user never has two ids."""
@@ -179,20 +208,7 @@ class Preparation:
         )
 
 
-def _chosen_columns(events: Events) -> list[tuple[Entity, pd.DataFrame | None, str]]:
-    """Entity, table (None for the events' own) and name of every column that was chosen as a feature."""
-    chosen: list[tuple[Entity, pd.DataFrame | None, str]] = [
-        ("context", None, c) for c in events.context_features
-    ]
-    if events.users is not None:
-        chosen += [("user", events.users, c) for c in events.user_features]
-    if events.items is not None:
-        chosen += [("item", events.items, c) for c in events.item_features]
-    return chosen
-
-
-def _vocabulary(name: str, values: pd.Series, many: bool) -> Vocabulary:
-    try:
-        return Vocabulary.fit(flatten(values, many)[0])
-    except InputError as error:
-        raise InputError(f"feature {name}: {error}") from None
+def _weights(types: Coded, weights: Mapping[str, float]) -> np.ndarray:
+    """(N,) float32, how much each event counts by its type; 1 for a type that is not named, or none."""
+    of_types = [weights.get(str(word), 1.0) for word in types.words]
+    return np.array([*of_types, 1.0], np.float32)[types.codes]

@@ -66,7 +66,7 @@ def assert_batch(batch, log, events, candidates):
         assert fields[key].values().tolist() == values
         assert fields[key].lengths().tolist() == [1] * len(rows)
     assert batch.history_times.tolist() == [time for r in rows for time in r[1]]
-    assert batch.dense.tolist() == [[r[4]["context_price"]] for r in rows]
+    assert batch.dense.tolist() == [r[4]["context_price"] for r in rows]
     for ids in (batch.sequences, batch.fields):
         assert ids.values().dtype == ids.lengths().dtype == torch.int64
     assert (batch.history_times.dtype, batch.dense.dtype) == (torch.float64, torch.float32)

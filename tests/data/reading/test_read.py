@@ -83,21 +83,24 @@ def test_large_integers_beside_missing_ones_keep_every_digit(tmp_path):
     frame = pd.DataFrame({"user": pd.array([2**60 + 1, None], dtype="Int64"), "item": ["a", "b"]})
     frame.to_parquet(tmp_path / "events.parquet")
     for source in (frame, tmp_path / "events.parquet"):
-        assert read_events(source).frame["user"].tolist() == [2**60 + 1]
+        assert read_events(source, max_bad_share=1).frame["user"].tolist() == [2**60 + 1]
 
 
 def test_rows_without_an_id_or_rating_are_left_out_counted_and_recorded(tmp_path, caplog):
     path = csv(tmp_path, "user,item,rating\n1,a,5\n,a,5\n2,,5\n2,b,\n3,b,1\n")
-    events = read_events(path)
+    events = read_events(path, max_bad_share=0.6, rejected=tmp_path / "rejected.parquet")
     assert events.frame["user"].tolist() == [1, 3] and events.frame.index.tolist() == [0, 1]
-    assert "left out 3 rows of 5 (1 with no user, 1 with no item, 1 with no rating)" in caplog.text
+    assert "set aside 3 rows of 5 (2 missing id, 1 missing number)" in caplog.text
+    rejected = pd.read_parquet(tmp_path / "rejected.parquet")
+    assert rejected[["line", "column"]].values.tolist() == [[3, "user"], [4, "item"], [5, "rating"]]
     (step,) = events.source.steps
     assert (step.removed, step.left, step.users, step.items) == (3, 2, 2, 2)
     assert events.source.rows == 5
 
 
 def test_ids_of_rows_left_out_decide_nothing(tmp_path):
-    assert read_events(csv(tmp_path, "user,item\n,x\n1,2\n")).frame["item"].tolist() == [2]
+    path = csv(tmp_path, "user,item\n,x\n1,2\n")
+    assert read_events(path, max_bad_share=0.5).frame["item"].tolist() == [2]
 
 
 def test_common_names_are_found_and_said(tmp_path, caplog):
@@ -133,22 +136,28 @@ def test_timestamps_are_seconds_whether_numbers_or_dates(tmp_path, written, seco
 
 
 @pytest.mark.parametrize(
-    ("values", "shown"), [(["5", ""], "no value"), (["5", "inf"], "inf"), (["5", "noon"], "'noon'")]
+    ("values", "said"),
+    [
+        (["5", ""], "1 with missing time (line 3, column 'when': no value)"),
+        (["5", "inf"], "1 with infinite number (line 3, column 'when': 'inf')"),
+        (["5", "noon"], "1 with unparsable time (line 3, column 'when': 'noon')"),
+    ],
 )
-def test_a_bad_timestamp_is_shown_with_its_row(tmp_path, values, shown):
+def test_above_the_share_bad_rows_are_an_error_that_shows_them(tmp_path, values, said):
     path = csv(tmp_path, "user,item,when\n" + "".join(f"1,2,{v}\n" for v in values))
-    message = refused(path, columns={"timestamp": "when"})
-    assert f"column 'when' of {path} holds {shown} in row 2" in message
+    message = refused(path, columns={"timestamp": "when"}, max_bad_share=0.49)
+    assert said in message and "1 of 2 rows" in message and "more than 49.00%" in message
+    assert len(read_events(path, columns={"timestamp": "when"}, max_bad_share=0.5)) == 1
 
 
-def test_a_row_is_counted_in_the_file_not_among_those_kept():
-    frame = pd.DataFrame({"user": ["a", None, "b"], "item": 1, "timestamp": [1.0, 2.0, np.nan]})
-    assert "in row 3 (1 such rows of 2)" in refused(frame)
-
-
-def test_milliseconds_are_pointed_out(caplog):
-    read_events(pd.DataFrame({"user": [1], "item": [1], "timestamp": [1_600_000_000_000]}))
-    assert "look like milliseconds" in caplog.text
+def test_milliseconds_are_found_and_told(caplog):
+    caplog.set_level(logging.INFO)
+    events = read_events(pd.DataFrame({"user": [1], "item": [1], "timestamp": [1_600_000_000_000]}))
+    assert events.frame["timestamp"].tolist() == [1_600_000_000]
+    assert "ms" in caplog.text
+    told = {"timestamp": {"column": "timestamp", "unit": "s"}}
+    frame = pd.DataFrame({"user": [1, 1], "item": [1, 2], "timestamp": [1_600_000_000_000, 5]})
+    assert "time out of range" in refused(frame, columns=told)
 
 
 def test_places_in_a_history_are_no_time():
@@ -193,7 +202,7 @@ def test_the_users_table_is_not_touched():
     frame = pd.DataFrame({"user": [1, 2], "item": [1, None], "rating": ["5", "4"]}, index=[7, 7])
     before = frame.copy()
     frame["item"] = before["item"] = frame["item"].astype("Int64")
-    read_events(frame)
+    read_events(frame, max_bad_share=1)
     pd.testing.assert_frame_equal(frame, before)
 
 
@@ -259,7 +268,6 @@ def test_what_cannot_be_read_is_named(tmp_path):
     assert "has no column for user and item; it has a, b: say --columns user=NAME item=NAME" in refused(path)
     assert "has no column 'c'; it has a, b" in refused(path, columns={"user": "c"})
     assert "twice" in refused(path, columns={"user": "a", "item": "a"})
-    assert "cannot be left out" in refused(path, columns={"user": ""})
     assert "no context column 'colour'; it has a, b" in refused(
         path, columns={"user": "a", "item": "b"}, context=["colour"]
     )
@@ -272,13 +280,16 @@ def test_what_cannot_be_read_is_named(tmp_path):
     assert "is the first line no header?" in refused(csv(tmp_path, "1,2,3\n4,5,6\n", "bare.csv"))
     assert "tells no format" in refused(csv(tmp_path, "user,item\n1,2\n", "events.txt"))
     assert "no format 'json'" in refused(path, format="json")
-    assert "Expected 2 columns, got 3" in refused(csv(tmp_path, "user,item\n1,2\n1,2,3\n", "ragged.csv"))
+    assert "1 with wrong number of fields (line 3" in refused(
+        csv(tmp_path, "user,item\n1,2\n1,2,3\n", "ragged.csv")
+    )
     assert "more than once" in refused(csv(tmp_path, "user,user,item\n1,2,3\n", "twice.csv"))
     assert "has no known layout" in refused(tmp_path)
     assert "is a folder" in refused(tmp_path, format="csv")
     assert "received int" in refused(5)
-    assert "none of the 2 rows" in refused(csv(tmp_path, "user,item\n,2\n,3\n", "nobody.csv"))
-    assert "holds 'good' in row 2" in refused(
+    nobody = csv(tmp_path, "user,item\n,2\n,3\n", "nobody.csv")
+    assert "none of the 2 rows" in refused(nobody, max_bad_share=1)
+    assert "1 with unparsable number (line 3, column 'rating': 'good')" in refused(
         csv(tmp_path, "user,item,rating\n1,2,3\n1,2,good\n", "words.csv")
     )
 

@@ -17,19 +17,26 @@ ALIASES = {
     ),
     "timestamp": ("time", "ts", "unix_timestamp", "unixreviewtime", "datetime", "event_time", "date"),
     "rating": ("ratings", "stars", "overall"),
+    "type": ("event_type", "eventtype", "behavior_type", "behaviour_type", "action_type"),
 }  # fmt: skip
 
 
 def choose_columns(
-    there: Sequence[str], columns: Mapping[str, str | None] | None, context: Sequence[str], where: str
+    there: Sequence[str],
+    columns: Mapping[str, str | None] | None,
+    context: Sequence[str],
+    where: str,
+    itemless: bool = False,
 ) -> dict[str, str]:
-    """Our name of each column to read and the table's name of it; user and item are always among them.
+    """Our name of each column to read and the table's name of it.
 
     Args:
         there: the table's columns.
-        columns: what the user told, our name to the table's; None or "" leaves a column out.
+        columns: what the user told, our name to the table's; None or "" leaves a column out, that of users
+            or items too, where the data has none.
         context: our names of further columns to read.
         where: names the table in messages.
+        itemless: whether the events need no item, as searches do not.
 
     Raises:
         InputError: if a column is not there, with those that are and how to name them.
@@ -38,18 +45,14 @@ def choose_columns(
     chosen: dict[str, str] = {}
     for name, other in told.items():
         if not other:
-            if name in ("user", "item"):
-                raise InputError(
-                    f"the column of {name}s cannot be left out; name it as --columns {name}=NAME"
-                )
-        elif other not in there:
+            continue
+        if other not in there:
             raise InputError(
                 f"{where} has no column {other!r}{_nearest(other, there)}; it has {', '.join(there)}"
             )
-        elif other in chosen.values():
+        if other in chosen.values():
             raise InputError(f"columns name {other!r} of {where} twice; each column of it holds one thing")
-        else:
-            chosen[name] = other
+        chosen[name] = other
     guessed: dict[str, str] = {}
     for name in ALIASES:
         if name not in told:
@@ -57,7 +60,8 @@ def choose_columns(
             found = find_column(name, free)
             if found is not None:
                 guessed[name] = chosen[name] = found
-    missing = [name for name in ("user", "item") if name not in chosen]
+    needed = ("user",) if itemless else ("user", "item")
+    missing = [name for name in needed if name not in chosen and name not in told]
     if missing:
         hint = ""
         if len(there) == 1:

@@ -37,7 +37,7 @@ class OpenTable:
         name: names it in messages.
         columns: the names of its columns, in order.
         text: whether its values are words, of which some may mean numbers.
-        paths: its files; none for a table in memory.
+        paths: its files, which a table in memory may have been read from.
     """
 
     name: str
@@ -63,7 +63,7 @@ class OpenTable:
             yield from frame_blocks(self._memory, self.name, names, rows)
         elif self._memory is not None:
             yield from arrow_blocks(self._memory, self.name, names, rows)
-        for path in self.paths:
+        for path in () if self._memory is not None else self.paths:
             if self._layout is not None:
                 yield from delimited_blocks(path, self._layout, names, rejects, rows)
             elif self._json:

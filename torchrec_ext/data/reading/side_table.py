@@ -1,71 +1,182 @@
 """Side tables: one row of features for each user or item."""
 
-import logging
-from collections.abc import Mapping
-from typing import NamedTuple
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from torchrec_ext.data.coded import as_series
+from torchrec_ext.data.reading.accumulate import WordsColumn, accumulator
+from torchrec_ext.data.reading.column import Column
 from torchrec_ext.data.reading.columns import ALIASES, find_column
-from torchrec_ext.data.reading.ids import IdColumn
-from torchrec_ext.data.reading.tables import RawTable
+from torchrec_ext.data.reading.declaration import TableFile, Told, declared_column
+from torchrec_ext.data.reading.open_table import OpenTable, open_table
+from torchrec_ext.data.reading.read_blocks import read_blocks
+from torchrec_ext.data.reading.rejects import Rejects
+from torchrec_ext.data.reading.source_file import existing_file
 from torchrec_ext.errors import InputError
 
-log = logging.getLogger(__name__)
+ROW, VECTOR, KEY, VALUE = "row", "vector", "key", "value"
+"""Columns of a NumPy file, whose ids are the numbers of its rows, and of a file that is one JSON object."""
 
 
-class SideTable(NamedTuple):
+def open_side(file: TableFile, entity: str) -> OpenTable:
+    """Opens a side table, a ``.npy`` file of vectors or a ``.json`` file of one object among them.
+
+    Raises:
+        InputError: if the file is missing, of no known format, or cannot be read.
+    """
+    source = file.source
+    if isinstance(source, str | Path) and file.format is None and Path(source).suffix in (".npy", ".json"):
+        path = existing_file(Path(source))
+        table = _array(path) if path.suffix == ".npy" else _object(path)
+        return OpenTable(str(path), tuple(table.column_names), path.suffix == ".json", (path,), _memory=table)
+    return open_table(
+        source, name=f"the table of {entity}s", format=file.format, delimiter=file.delimiter,
+        header=True if file.header is None else file.header,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class SideTable:
     """A side table as read, before its ids and those of the events are made one kind.
 
     Args:
         entity: ``user`` or ``item``.
-        ids: the ids, none missing, none twice.
-        features: the other columns, of the same index.
+        ids: the ids of its rows.
+        features: the other columns, a row each.
+        name: of the table, in messages.
+        gather: whether an id may have several rows, whose values become lists.
+        rows: rows read, those set aside among them.
     """
 
     entity: str
-    ids: IdColumn
-    features: pd.DataFrame
+    ids: WordsColumn
+    features: Mapping[str, pd.Series]
+    name: str
+    gather: bool
+    rows: int
 
-    def with_ids(self, ids: pd.Series) -> pd.DataFrame:
-        """The table with its ids as first column, named after the entity."""
-        frame = self.features.copy()
-        frame.insert(0, self.entity, ids)
-        return frame.reset_index(drop=True)
+    def frame(self) -> pd.DataFrame:
+        """The table with its ids as first column, named after the entity.
+
+        Raises:
+            InputError: if an id stands twice.
+        """
+        codes, words = self.ids.codes(), self.ids.words.finish()
+        frame = pd.DataFrame({self.entity: words[codes], **self.features})
+        if self.gather:
+            return frame.groupby(self.entity, sort=False).agg(list).reset_index()
+        twice = pd.Series(codes).duplicated().to_numpy()
+        if twice.any():
+            shown = words[codes[np.argmax(twice)]]
+            raise InputError(f"{self.entity} {shown!r} stands twice in {self.name}; keep one row each")
+        return frame
 
 
-def read_side_table(entity: str, table: RawTable, columns: Mapping[str, str | None]) -> SideTable:
+def read_side_table(
+    entity: str, table: OpenTable, file: TableFile, columns: Mapping[str, Told], rejects: Rejects
+) -> SideTable:
     """Reads all columns of a side table.
 
     Args:
         entity: ``user`` or ``item``.
         table: one with the entity's id column, called as in the events, or by its usual names.
-        columns: our names to the table's names.
+        file: what was declared of it.
+        columns: our names to the tables' names, of the events too.
+        rejects: takes the bad rows.
 
     Raises:
-        InputError: if there is no id column, or an id stands twice.
+        InputError: if there is no id column.
     """
+    told = {**columns, **file.columns}
+    key = _key(entity, table, told)
+    ours: dict[str, tuple[str, Mapping]] = {}
+    for name, other in told.items():
+        source = other if isinstance(other, str) else (other or {}).get("column", name)
+        if source in table.columns and name not in (*ALIASES, "user", "item"):
+            ours[source] = name, {} if isinstance(other, str) or other is None else other
+    declared = [Column(entity, key, "id", needed=True)]
+    for source in dict.fromkeys(table.columns):
+        if source != key:
+            name, settings = ours.get(source, (source, {}))
+            kind = {} if "kind" in settings else {"kind": "auto"}
+            declared.append(declared_column(name, source, {**kind, **settings}, needed=False))
+    columns_read = [accumulator(c, f"column {c.source!r} of {table.name}", None) for c in declared]
+    rows = -rejects.total
+    for block in read_blocks(table, declared, rejects):
+        rows += len(block.lines)
+        for column, found in zip(declared, columns_read, strict=True):
+            found.add(block.rows.column(column.name), table.text)
+    ids = columns_read[0]
+    assert isinstance(ids, WordsColumn)
+    features = {
+        column.name: as_series(found.finish())
+        for column, found in zip(declared[1:], columns_read[1:], strict=True)
+    }
+    return SideTable(entity, ids, features, table.name, file.gather, rows + rejects.total)
+
+
+def joined(tables: Sequence[SideTable], entity: str) -> pd.DataFrame | None:
+    """Side tables of one entity side by side, each id once; None for none.
+
+    Raises:
+        InputError: if an id stands twice in one, or two have a column of one name.
+    """
+    if not tables:
+        return None
+    whole = tables[0].frame()
+    for frame in (table.frame() for table in tables[1:]):
+        twice = [c for c in frame.columns if c in whole.columns and c != entity]
+        if twice:
+            raise InputError(f"two tables of {entity}s have a column {twice[0]!r}; rename one")
+        whole = whole.merge(frame, on=entity, how="outer", sort=False)
+    return whole
+
+
+def _key(entity: str, table: OpenTable, columns: Mapping[str, Told]) -> str:
     told = columns.get(entity)
+    told = told if isinstance(told, str) else (told or {}).get("column")
     key = told if told in table.columns else find_column(entity, table.columns)
+    if key is None and ROW in table.columns and table.path is not None and table.path.suffix == ".npy":
+        key = ROW
+    if key is None and KEY in table.columns and table.path is not None and table.path.suffix == ".json":
+        key = KEY
     if key is None:
         raise InputError(
             f"{table.name} has no id column of {entity}s; it has {', '.join(table.columns)}: name it as "
             f"--columns {entity}=NAME, or call it {entity!r} there"
         )
-    raw = table.load(table.columns, ids=[key])
-    present = raw[key].notna()
-    if not present.all():
-        log.warning("%s: left out %d rows without a %s", table.name, (~present).sum(), entity)
-        raw = raw[present]
-    twice = raw[key].duplicated()
-    if twice.any():
+    return key
+
+
+def _array(path: Path) -> pa.Table:
+    """Rows of a NumPy file: their numbers from 0 and their vectors."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError) as error:
+        raise InputError(f"cannot read {path} as an array of NumPy: {str(error).splitlines()[0]}") from error
+    if array.ndim != 2:
+        raise InputError(f"{path} holds an array of shape {array.shape}; expected one row an id, (n, width)")
+    flat = pa.array(np.ascontiguousarray(array, np.float32).ravel())
+    vectors = pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
+    return pa.table({ROW: pa.array(np.arange(len(array))), VECTOR: vectors})
+
+
+def _object(path: Path) -> pa.Table:
+    """Entries of a JSON object: its keys and their values."""
+    try:
+        found = json.loads(path.read_text())
+        if not isinstance(found, dict):
+            raise ValueError("it is no object")
+        return pa.table({KEY: list(found), VALUE: list(found.values())})
+    except (ValueError, OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{entity} {raw.loc[twice, key].iloc[0]!r} stands twice in {table.name}; keep one row each"
-        )
-    ours = {other: name for name, other in columns.items() if other and name not in ALIASES}
-    features = raw.drop(columns=key).rename(columns=ours)
-    for name in features:
-        if features[name].dtype == object:
-            features[name] = [v.tolist() if isinstance(v, np.ndarray) else v for v in features[name]]
-    return SideTable(entity, IdColumn(raw[key], table.text, f"column {key!r} of {table.name}"), features)
+            f"cannot read {path} as one JSON object of ids and values ({reason}); a file of one object a "
+            "line is called .jsonl"
+        ) from error

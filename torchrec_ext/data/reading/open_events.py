@@ -1,0 +1,68 @@
+"""Which columns of a table of events are read, and as what."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from torchrec_ext.data.reading.columns import choose_columns
+from torchrec_ext.data.reading.declaration import KINDS, Declaration, TableFile, Told, declared_column
+from torchrec_ext.data.reading.event_tables import OpenEvents
+from torchrec_ext.data.reading.histories import read_histories
+from torchrec_ext.data.reading.open_table import OpenTable, open_table
+from torchrec_ext.errors import InputError
+
+
+def open_events(
+    file: TableFile, found: Declaration, told: Mapping[str, Told], context: Sequence[str], elsewhere: set[str]
+) -> OpenEvents:
+    """Opens a table of events.
+
+    Args:
+        file: the table.
+        found: the data set it belongs to.
+        told: our names to what the tables call them.
+        context: columns that a model may use.
+        elsewhere: columns of side tables, which ``told`` may name as well.
+
+    Raises:
+        InputError: if the table cannot be opened, or a column is not there.
+    """
+    table = _open(file)
+    named = {**told, **file.columns}
+    settings = {name: c for name, c in named.items() if isinstance(c, Mapping)}
+    sources = {name: c.get("column", name) if isinstance(c, Mapping) else c for name, c in named.items()}
+    several = len(found.events) > 1
+    if several:  # what is told of all tables need not be in each
+        sources = {n: c for n, c in sources.items() if n in file.columns or not c or c in table.columns}
+        context = [name for name in context if name in table.columns or name in sources]
+    own = {n: c for n, c in sources.items() if n in KINDS or c not in elsewhere - set(table.columns)}
+    chosen = choose_columns(table.columns, own, context, table.name, itemless=file.type in found.itemless)
+    twice = next((c for c in chosen.values() if list(chosen.values()).count(c) > 1), None)
+    if twice is not None:
+        names = " and ".join(name for name, c in chosen.items() if c == twice)
+        raise InputError(f"column {twice!r} of {table.name} is taken as {names}; use it once")
+    # of several types of event or several tables not every row has an item or a rating
+    spared = ("item", "rating") if several or "type" in chosen or file.type is not None else ()
+    return OpenEvents(
+        table,
+        [
+            declared_column(
+                name, source, settings.get(name, {}), name in KINDS and name not in (*spared, "type")
+            )
+            for name, source in chosen.items()
+        ],
+        file.type,
+    )
+
+
+def _open(file: TableFile) -> OpenTable:
+    if file.format == "histories" and isinstance(file.source, str | Path):
+        path = Path(file.source)
+        histories = read_histories(path)
+        return OpenTable(str(path), tuple(histories.column_names), paths=(path,), _memory=histories)
+    name = "the DataFrame" if isinstance(file.source, pd.DataFrame) else "the Arrow table"
+    return open_table(
+        file.source, name=name, format=file.format, delimiter=file.delimiter,
+        header=True if file.header is None else file.header,
+    )  # fmt: skip

@@ -1,0 +1,61 @@
+"""What is recorded of where events came from."""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from torchrec_ext.data.coded import Coded, Column
+from torchrec_ext.data.events import Order, Source, Step
+from torchrec_ext.data.reading.source_file import sha256
+from torchrec_ext.data.reading.timestamps import order_of
+
+log = logging.getLogger(__name__)
+
+
+def source_record(
+    name: str, files: Sequence[Path], columns: Mapping[str, Column], rows: int, order: Order | None
+) -> Source:
+    """The record of events that were read.
+
+    Args:
+        name: of the data set.
+        files: that were read, that of the events first.
+        columns: of the events.
+        rows: read, those set aside among them.
+        order: what the timestamps are as declared; None finds out.
+    """
+    distinct = list(dict.fromkeys(files))
+    sums = {path.name: sha256(path) for path in distinct}
+    checksum = sums[distinct[0].name] if distinct else _content(columns)
+    users, items, times = (columns.get(n) for n in ("user", "item", "timestamp"))
+    found, ties = order_of(
+        users if isinstance(users, Coded) else None, times if isinstance(times, np.ndarray) else None
+    )
+    left = len(next(iter(columns.values())))
+    steps: tuple[Step, ...] = ()
+    if rows != left:
+        steps = (Step("rows set aside", rows - left, left=left, users=_count(users), items=_count(items)),)
+    source = Source(name, checksum, sums, found if times is None else order or found, ties, rows, steps)
+    log.info("%s: %s rows, %s", name, f"{rows:,}", source.ordering)
+    return source
+
+
+def _count(column: Column | None) -> int:
+    return int((column.counts() > 0).sum()) if isinstance(column, Coded) else 0
+
+
+def _content(columns: Mapping[str, Column]) -> str:
+    """Checksum of a table in memory: of its ids, times and ratings."""
+    digest = hashlib.sha256()
+    for name in ("user", "item", "timestamp", "rating"):
+        column = columns.get(name)
+        if isinstance(column, Coded):
+            digest.update(pd.util.hash_pandas_object(column.words, index=False).to_numpy().tobytes())
+            digest.update(column.codes.tobytes())
+        elif isinstance(column, np.ndarray):
+            digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
