@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchrec_ext.data.reading import delimited
+from torchrec_ext.data.reading import delimited, text_rows
 from torchrec_ext.data.reading.column import Column
 from torchrec_ext.data.reading.open_table import open_table
 from torchrec_ext.data.reading.read_blocks import read_blocks
@@ -164,3 +164,17 @@ def test_any_objects_in_a_dataframe(values, rows):
             continue
         lines = [*np.concatenate([np.empty(0, int), *kept]), *(n for _, ns, *_ in rejects._kept for n in ns)]
         assert sorted(map(int, lines)) == list(range(1, len(values) + 1))
+
+
+@SETTINGS
+@given(
+    data=st.text(st.sampled_from('"""ab,\n\r'), max_size=30).map(lambda words: words.encode() + b"\n"),
+    final=st.booleans(),
+)
+def test_the_quick_and_the_exact_way_find_the_same_rows(data, final):
+    quick = text_rows.split_rows(data, b",", b'"', final)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_rows, "_well_formed", lambda *_: None)
+        exact = text_rows.split_rows(data, b",", b'"', final)
+    for one, other in zip(quick, exact, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -99,11 +99,15 @@ def _from_words(words: pa.Array, wanted: np.ndarray) -> tuple[np.ndarray, np.nda
     """Seconds of the ISO dates among the wanted words, NaN elsewhere; which of those wanted write none."""
     seconds = np.full(len(words), np.nan)
     chosen = words.filter(pa.array(wanted))
-    try:
-        found = _from_dates(chosen.cast(pa.timestamp("us")))
-    except pa.ArrowInvalid:
-        found = _from_mixed_words(chosen)
-    seconds[wanted] = found
+    # Arrow reads words that all lack a zone, or that all have one, and is quick at it.
+    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+        try:
+            seconds[wanted] = _from_dates(chosen.cast(kind))
+            break
+        except pa.ArrowInvalid:
+            continue
+    else:
+        seconds[wanted] = _from_mixed_words(chosen)
     return seconds, wanted & np.isnan(seconds)
 
 

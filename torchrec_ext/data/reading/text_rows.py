@@ -49,7 +49,11 @@ def split_rows(data: bytes, delimiter: bytes, quote: bytes | None, final: bool) 
     bad: list[int] = []
     used = len(data)
     if quote is not None and quote in data:
-        inside, bad, used = _quoted(data, breaks, delimiter, quote, final)
+        well_formed = _well_formed(bytes_, breaks, delimiter, quote, final)
+        if well_formed is not None:
+            inside, used = well_formed
+        else:
+            inside, bad, used = _quoted(data, breaks, delimiter, quote, final)
         breaks = breaks[~inside & (breaks < used)]
     after = breaks + 1
     starts = np.append(0, after[:-1]) if len(after) else after
@@ -57,6 +61,28 @@ def split_rows(data: bytes, delimiter: bytes, quote: bytes | None, final: bool) 
     garbled = np.zeros(len(starts), dtype=bool)
     garbled[np.searchsorted(starts, bad, side="right") - 1] = True
     return TextRows(starts, ends, after, garbled, used)
+
+
+def _well_formed(
+    bytes_: np.ndarray, breaks: np.ndarray, delimiter: bytes, quote: bytes, final: bool
+) -> tuple[np.ndarray, int] | None:
+    """What _quoted finds, if each quote stands at either end of a field or is doubled; else None."""
+    quotes = np.flatnonzero(bytes_ == quote[0])
+    open_at_end = len(quotes) % 2 == 1
+    if open_at_end and final:
+        return None
+    edge = np.zeros(256, dtype=bool)
+    edge[[delimiter[0], 0x0A, 0x0D, quote[0]]] = True
+    opening, closing = quotes[::2], quotes[1::2]
+    opens = edge[bytes_[opening - 1]] | (opening == 0)
+    closes = edge[bytes_[np.minimum(closing + 1, len(bytes_) - 1)]]
+    if not (opens.all() and closes.all()):
+        return None
+    inside = np.searchsorted(quotes, breaks) % 2 == 1
+    if not open_at_end:
+        return inside, len(bytes_)
+    whole = breaks[~inside & (breaks < quotes[-1])]
+    return inside, int(whole[-1]) + 1 if len(whole) else 0
 
 
 def _quoted(
