@@ -62,9 +62,9 @@ def numbers_of(words: pa.Array) -> tuple[pa.Array, np.ndarray]:
     except pa.ArrowInvalid:
         pass
     # The usual ones at once, each other spelling once.
-    usual = pc.match_substring_regex(words, r"^-?[0-9]{1,40}(\.[0-9]{0,40})?$")
-    numbers = pc.if_else(usual, words, pa.scalar(None, pa.string())).cast(pa.float64())
-    others = pc.if_else(usual, pa.scalar(None, pa.string()), words).dictionary_encode()
+    usual = flags(pc.match_substring_regex(words, r"^-?[0-9]{1,40}(\.[0-9]{0,40})?$"))
+    numbers = emptied(words, ~usual).cast(pa.float64())
+    others = emptied(words, usual).dictionary_encode()
     read = [_number(word) for word in others.dictionary.to_pylist()]
     numbers = pc.coalesce(numbers, pa.array(read, pa.float64()).take(others.indices))
     return numbers, flags(pc.and_(pc.is_null(numbers), pc.is_valid(words)))

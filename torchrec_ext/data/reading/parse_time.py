@@ -1,7 +1,7 @@
 """Times: numbers of any unit, dates and ISO words as unix seconds."""
 
 import logging
-from datetime import datetime
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -98,40 +98,39 @@ def _from_dates(values: pa.Array) -> np.ndarray:
 def _from_words(words: pa.Array, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Seconds of the ISO dates among the wanted words, NaN elsewhere; which of those wanted write none."""
     seconds = np.full(len(words), np.nan)
-    chosen = words.filter(pa.array(wanted))
-    # Arrow reads words that all lack a zone, or that all have one, and is quick at it.
-    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+    trimmed = pc.utf8_trim_whitespace(words)
+    # pandas would take "now" for a date as well.
+    wanted_dates = wanted & flags(pc.match_substring_regex(trimmed, "^[0-9]{4}-"))
+    zoned = flags(pc.match_substring_regex(trimmed, "(Z|[0-9][+-][0-9]{2}(:?[0-9]{2})?)$"))
+    # A date alone ends like a zone.
+    zoned &= flags(pc.match_substring_regex(trimmed, "[T ]"))
+    for mask, kind in (
+        (wanted_dates & ~zoned, pa.timestamp("us")),
+        (wanted_dates & zoned, pa.timestamp("us", "UTC")),
+    ):
+        chosen = trimmed.filter(pa.array(mask))
         try:
-            seconds[wanted] = _from_dates(chosen.cast(kind))
-            break
+            seconds[mask] = _from_dates(chosen.cast(kind))
         except pa.ArrowInvalid:
-            continue
-    else:
-        seconds[wanted] = _from_mixed_words(chosen)
+            seconds[mask] = _from_odd_words(chosen)
     return seconds, wanted & np.isnan(seconds)
 
 
-def _from_mixed_words(words: pa.Array) -> np.ndarray:
-    # pandas would take "now" for a date as well.
-    trimmed = pc.utf8_trim_whitespace(words)
-    dates = pc.if_else(
-        pc.match_substring_regex(trimmed, r"^[0-9]{4}-"), trimmed, pa.scalar(None, pa.string())
-    )
-    parsed = pd.to_datetime(
-        pd.Series(dates.to_numpy(zero_copy_only=False), dtype=object),
-        errors="coerce",
-        utc=True,
-        format="ISO8601",
-    )
+def _from_odd_words(words: pa.Array) -> np.ndarray:
+    """Seconds of words that Arrow cannot read at once, NaN where they write no date.
+
+    All of them have a zone or none has: pandas 2.2 gives those without one the zone of a row before.
+    """
+    series = pd.Series(words.to_numpy(zero_copy_only=False), dtype=object)
+    parsed = pd.to_datetime(series, errors="coerce", utc=True, format="ISO8601")
     found = _from_dates(pa.array(parsed.dt.tz_localize(None), from_pandas=True))
     # pandas has no nanoseconds of the year 1 or 9999: these are out of range, not unparsable.
-    for place in np.flatnonzero(np.isnan(found) & flags(dates.is_valid())):
+    for place in np.flatnonzero(np.isnan(found)):
         try:
-            found[place] = (
-                datetime.fromisoformat(dates[int(place)].as_py()[:10]) - datetime(1970, 1, 1)
-            ).total_seconds()
+            day = date.fromisoformat(words[int(place)].as_py()[:10])
         except ValueError:
             continue
-        if EARLIEST <= found[place] <= LATEST:
-            found[place] = np.nan
+        since = (day - date(1970, 1, 1)).total_seconds()
+        if not EARLIEST <= since <= LATEST:
+            found[place] = since
     return found

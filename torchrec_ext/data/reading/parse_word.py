@@ -121,7 +121,7 @@ def decode(values: pa.Array) -> Parsed:
 def values_in_words(values: pa.Array) -> pa.Array:
     """Floats as words, the whole ones among them without a point."""
     whole = flags(pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), 2.0**53)))
-    integers = pc.if_else(pa.array(whole), values, pa.scalar(None, values.type)).cast(pa.int64(), safe=False)
+    integers = emptied(values, ~whole).cast(pa.int64(), safe=False)
     return pc.coalesce(integers.cast(pa.string()), values.cast(pa.string()))
 
 
