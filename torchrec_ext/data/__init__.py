@@ -1,6 +1,7 @@
 """From a raw table to batches: reading, cleaning, vocabulary, splits, event log."""
 
-from torchrec_ext.data.clean import clean
+from torchrec_ext.data.cleaning.clean import clean
+from torchrec_ext.data.cleaning.sessions import sessions
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events, Source
@@ -12,4 +13,5 @@ from torchrec_ext.data.vocabulary import Vocabulary
 __all__ = [
     "SPLITS", "Dataset", "EventLog", "Events", "Preparation", "Source", "Vocabulary", "by_ratio",
     "by_time", "by_user", "clean", "leave_last_out", "read_events",
+    "sessions",
 ]  # fmt: skip

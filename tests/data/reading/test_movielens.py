@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from torchrec_ext.data.clean import clean
+from torchrec_ext.data.cleaning.clean import clean
 from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.errors import InputError
 

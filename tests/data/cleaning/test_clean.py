@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from torchrec_ext.data.clean import clean
+from torchrec_ext.data.cleaning.clean import clean
 from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.errors import InputError
 
@@ -27,6 +27,8 @@ def test_nothing_is_removed_unless_asked(small):
     same = clean(small)
     pd.testing.assert_frame_equal(same.frame, small.frame)
     assert same.source.steps == ()
+    repeated = events([("a", 1, 30, 1.0), ("a", 1, 20, 1.0)])
+    assert len(clean(repeated, duplicates="all")) == 2
 
 
 def test_low_ratings_go_equal_ones_stay(small):
@@ -84,12 +86,39 @@ def test_a_filter_that_leaves_nothing_is_named(small):
 
 
 def test_settings_that_make_no_sense_are_refused(small):
-    with pytest.raises(InputError, match="min_user_events must be 0 or more, received -1"):
+    with pytest.raises(InputError, match="min_user_events should be at least 0, received -1"):
         clean(small, min_user_events=-1)
-    with pytest.raises(InputError, match="duplicates must be 'keep', 'first' or 'last', received 'all'"):
-        clean(small, duplicates="all")
+    with pytest.raises(InputError, match="duplicates should be 'all' or 'first' or 'last', received 'keep'"):
+        clean(small, duplicates="keep")
     with pytest.raises(InputError, match="min_rating=3 needs ratings"):
         clean(events([("a", 1)], columns=("user", "item")), min_rating=3)
+
+
+def test_the_core_is_what_is_left_of_everything_else(small):
+    # Among ratings of 2 and more item 2 has no event, then item 3 one, then b and c have one each.
+    assert clean(small, where={"rating": (2, None)}, k_core=(1, 2)).frame["user"].tolist() == ["a", "b", "c"]
+    step = clean(small, k_core=(1, 2)).source.steps[-1]
+    assert (step.step, step.removed, step.left) == ("k_core=(1, 2)", 2, 3)
+    assert len(clean(small, k_core=1)) == 5
+    with pytest.raises(InputError, match=r"k_core=\(2, 2\) removes all events of DataFrame; lower one"):
+        clean(small, k_core=2)
+    for wrong in (0, (2,), (1, 2, 3), (2, 0)):
+        with pytest.raises(InputError, match="k_core must be one or two numbers of 1 or more, received"):
+            clean(small, k_core=wrong)
+
+
+def test_steps_come_in_the_order_of_the_documentation(small):
+    everything = clean(
+        small,
+        k_core=(1, 1),
+        min_item_events=2,
+        min_user_events=1,
+        duplicates="first",
+        where={"user": ["a", "b"], "timestamp": (5, None)},
+        min_rating=1,
+    )
+    names = [step.step for step in everything.source.steps]
+    assert names == ["min_rating=1", "user=a,b", "timestamp=5..", "duplicates=first", "min_item_events=2"]
 
 
 def test_side_tables_stay_whole(small):

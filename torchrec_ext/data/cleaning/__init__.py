@@ -1,0 +1,1 @@
+"""Which events stay: filters, repeated pairs, k-cores; and sessions from gaps in time."""
