@@ -67,7 +67,7 @@ def main() -> None:
     say = print if group.first else lambda *words: None
     world = planted_ratings(settings.users, settings.movies, settings.seed)
     train, valid, test = tx.data.by_ratio(world.events, valid=0.05, test=0.1, seed=settings.seed)
-    say(world.events.describe())
+    say(world.events.summary())
     say(f"{len(train):,} ratings to train, {len(valid):,} to validate, {len(test):,} to test")
 
     torch.manual_seed(settings.seed)

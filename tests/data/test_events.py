@@ -26,4 +26,4 @@ def test_take_keeps_the_marked_rows_in_order():
     assert len(taken) == 2 and len(events) == 3
     with pytest.raises(InputError, match="mask must be 3 booleans"):
         events.take(np.array([0, 2]))
-    assert "3 events of 3 users and 3 items; features none" in events.describe()
+    assert "3 events of 3 users and 3 items; features none" in events.summary()

@@ -3,6 +3,8 @@
 from torchrec_ext.data.cleaning.clean import clean
 from torchrec_ext.data.cleaning.sessions import sessions
 from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.describe import describe
+from torchrec_ext.data.description import Description
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events, Source
 from torchrec_ext.data.preparation import Preparation
@@ -11,7 +13,7 @@ from torchrec_ext.data.split import SPLITS, by_ratio, by_time, by_user, leave_la
 from torchrec_ext.data.vocabulary import Vocabulary
 
 __all__ = [
-    "SPLITS", "Dataset", "EventLog", "Events", "Preparation", "Source", "Vocabulary", "by_ratio",
-    "by_time", "by_user", "clean", "leave_last_out", "read_events",
+    "SPLITS", "Dataset", "Description", "EventLog", "Events", "Preparation", "Source", "Vocabulary", "by_ratio",
+    "by_time", "by_user", "clean", "describe", "leave_last_out", "read_events",
     "sessions",
 ]  # fmt: skip

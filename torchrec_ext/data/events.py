@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from torchrec_ext.data.coded import Coded, Column, as_series, take
+from torchrec_ext.data.describe import describe
+from torchrec_ext.data.description import Description
 from torchrec_ext.data.features import Options, Time
 from torchrec_ext.errors import InputError
 
@@ -194,7 +196,11 @@ class Events:
             context_features=self.context_features if context is None else feature_names(context),
         )
 
-    def describe(self) -> str:
+    def describe(self) -> Description:
+        """Counts and distributions, to print or to draw, see :func:`~torchrec_ext.data.describe.describe`."""
+        return describe(self)
+
+    def summary(self) -> str:
         """One line: how many events, users and items, which features, how they are ordered."""
         chosen = (*self.user_features, *self.item_features, *self.context_features)
         return (

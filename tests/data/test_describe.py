@@ -1,0 +1,134 @@
+"""What describe() finds, in figures, as text and as a sheet."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from matplotlib import image, pyplot
+
+from tests.data.random_events import event_rows, read
+from torchrec_ext.data import clean, describe, read_events
+from torchrec_ext.data.description import duration
+from torchrec_ext.data.distribution import PERCENTS, Distribution
+
+DAY = 86_400
+FIRST = 1_704_067_200  # 2024-01-01, 00:00 UTC
+
+
+@pytest.fixture
+def events():
+    frame = pd.DataFrame(
+        {
+            "user": ["a", "b", "a", "a", "b", "b"],
+            "item": [1, 1, 2, 1, 3, 3],
+            "timestamp": [FIRST, FIRST, FIRST + 60, FIRST + 10 * DAY, FIRST + 30, FIRST + 30],
+            "rating": [5.0, 4.0, 4.0, 3.0, 1.0, 2.5],
+            "type": ["view", "buy", "view", "view", "view", "buy"],
+            "page": ["x", None, "y", None, "x", "x"],
+            "weight": [1.0, np.nan, 1.0, 1.0, 1.0, 1.0],
+        }
+    )
+    users = pd.DataFrame({"user": ["a", "b"], "age": [30.0, None]})
+    items = pd.DataFrame(
+        {"item": [1, 2, 3, 4], "genres": [["x"], [], None, ["y", "x"]], "title": list("pqrs")}
+    )
+    return read_events(frame, users=users, items=items, context=["page", "weight"], columns={"type": "type"})
+
+
+def test_by_hand(events):
+    described = events.describe()
+    assert (described.rows, described.users, described.items, described.pairs) == (6, 2, 3, 4)
+    assert described.density == 4 / 6 and described.head == 3 / 6
+    assert described.history_lengths.quantiles.tolist() == [3] * 7
+    assert described.popularity.tolist() == [3, 2, 1]
+    # a waits 60 s, then 10 days less 60 s; b 30 s, then none.
+    assert described.gaps.quantiles[[0, 2, -1]].tolist() == [0, 45, 10 * DAY - 60]
+    assert (described.gaps.below, described.gaps.total) == (1, 4)
+    assert described.times.quantiles[[0, -1]].tolist() == [FIRST, FIRST + 10 * DAY]
+    assert described.types == {"view": 4, "buy": 2} and list(described.types) == ["view", "buy"]
+    assert {name: share for name, share in described.missing.items() if share} == {
+        "page": pytest.approx(2 / 6), "weight": pytest.approx(1 / 6), "users.age": 0.5, "items.genres": 0.5,
+    }  # fmt: skip
+
+
+def test_the_table(events):
+    lines = str(clean(events, min_rating=2, duplicates="last").describe()).splitlines()
+    assert lines == [
+        "DataFrame: events are ordered by timestamp; 2 share user and timestamp with another, the order of "
+        "the rows decides",
+        "",
+        "events   4",
+        "users    2",
+        "items    3",
+        "density  66.667% of the pairs of a user and an item have an event",
+        "head     50.0% of the events are of the most popular 1% of the items",
+        "period   2024-01-01 to 2024-01-11 (10 d)",
+        "types    view 2 (50.0%), buy 2 (50.0%)",
+        "missing  page 50.0%, weight 25.0%, users.age 50.0%, items.genres 50.0%",
+        "removed  min_rating=2: removed 1 events, left 5 events of 2 users and 3 items",
+        "removed  duplicates=last: removed 1 events, left 4 events of 2 users and 3 items",
+        "",
+        "                    min    25%  50%    75%  90%    99%   max",
+        "events of a user      2      2    2      2    2      2     2",
+        "events of an item     1      1    1    1.5  1.8    2.0     2",
+        "gap to the next    30 s  2.5 d  5 d  7.5 d  9 d  9.9 d  10 d",
+        "rating              2.5    2.9  3.5      4    4      4     4",
+    ]
+
+
+@settings(deadline=None)
+@given(event_rows())
+def test_against_pandas(rows):
+    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp"])
+    described = describe(read(rows))
+    assert described.pairs == len(frame[["user", "item"]].drop_duplicates())
+    expected = np.percentile(frame["user"].value_counts(), PERCENTS)
+    assert described.history_lengths.quantiles == pytest.approx(expected)
+    assert described.history_lengths.counts.sum() == frame["user"].nunique()
+    assert described.popularity.tolist() == frame["item"].value_counts().tolist()
+    gaps = frame.sort_values("timestamp").groupby("user")["timestamp"].diff().dropna()
+    if described.gaps is None:
+        assert len(gaps) == 0 or read(rows).source.order != "time"
+    else:
+        assert described.gaps.quantiles == pytest.approx(np.percentile(gaps, PERCENTS))
+        assert described.gaps.below == (gaps == 0).sum() and described.gaps.total == len(gaps)
+
+
+def test_the_bins():
+    ratings = Distribution.of(np.array([1, 3, 3, np.nan, 5]), "even")
+    assert ratings.edges.tolist() == [0, 2, 4, 6] and ratings.counts.tolist() == [1, 2, 1]
+    assert Distribution.of(np.array([7.0, 7.0])).edges.tolist() == [6.5, 7.5]
+    assert Distribution.of(np.array([np.nan])) is None
+    zeros = Distribution.of(np.array([0, 0]), "log")
+    assert (zeros.below, zeros.total, zeros.counts.tolist()) == (2, 2, [0])
+    one = Distribution.of(np.array([0.5]), "log")
+    assert one.counts.tolist() == [1]
+    whole = Distribution.of(np.arange(1, 2000), "log", bins=30)
+    assert (np.diff(whole.edges) >= 1).all() and whole.counts.sum() == 1999 and len(whole.edges) <= 31
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (0.25, "0.2 s"), (59, "59 s"), (90, "1.5 min"), (7200, "2 h"), (2.5 * DAY, "2.5 d"),
+     (2000 * DAY, "2,000 d")],
+)  # fmt: skip
+def test_durations_are_told_in_the_largest_unit_that_fits(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_the_sheet_and_what_it_says_where_data_is_absent(events, tmp_path):
+    open_figures = pyplot.get_fignums()
+    events.describe().draw(tmp_path / "new" / "sheet.png")
+    picture = image.imread(tmp_path / "new" / "sheet.png")
+    assert picture.shape[1] > picture.shape[0] > 500 and picture.std() > 0.1
+    assert pyplot.get_fignums() == open_figures  # nothing of pyplot's is touched
+    read_events(pd.DataFrame({"user": [1], "item": [2]})).describe().draw(tmp_path / "bare.png")
+    assert (tmp_path / "bare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_the_data_cannot_tell_is_said_to_be_so():
+    described = read_events(pd.DataFrame({"user": [1, 1], "item": [2, 2]})).describe()
+    assert described.times is described.gaps is described.ratings is described.types is None
+    text = str(described)
+    assert "period   no times" in text and "missing  nothing in 2 columns" in text
+    assert "gap to the next" not in text and "removed  nothing" in text
