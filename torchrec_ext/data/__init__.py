@@ -9,11 +9,19 @@ from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events, Source
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.reading.read import read_events
-from torchrec_ext.data.split import SPLITS, by_ratio, by_time, by_user, leave_last_out
+from torchrec_ext.data.splits.as_marked import as_marked
+from torchrec_ext.data.splits.by_name import SPLITS
+from torchrec_ext.data.splits.by_ratio import by_ratio
+from torchrec_ext.data.splits.by_time import by_time
+from torchrec_ext.data.splits.by_user import by_user
+from torchrec_ext.data.splits.leave_last_n import leave_last_n
+from torchrec_ext.data.splits.leave_last_out import leave_last_out
+from torchrec_ext.data.splits.report import SplitReport
+from torchrec_ext.data.splits.rolling_windows import rolling_windows
 from torchrec_ext.data.vocabulary import Vocabulary
 
 __all__ = [
-    "SPLITS", "Dataset", "Description", "EventLog", "Events", "Preparation", "Source", "Vocabulary", "by_ratio",
-    "by_time", "by_user", "clean", "describe", "leave_last_out", "read_events",
-    "sessions",
+    "SPLITS", "Dataset", "Description", "EventLog", "Events", "Preparation", "Source", "SplitReport",
+    "Vocabulary", "as_marked", "by_ratio", "by_time", "by_user", "clean", "describe", "leave_last_n",
+    "leave_last_out", "read_events", "rolling_windows", "sessions",
 ]  # fmt: skip

@@ -5,8 +5,11 @@ from functools import cached_property
 
 import numpy as np
 
+from torchrec_ext.data.description import Description
 from torchrec_ext.data.event_log import EventLog
+from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.data.splits.report import SplitReport
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Schema
 
@@ -17,20 +20,22 @@ class Dataset:
 
     Args:
         preparation: how ids became rows.
-        log: every event of every part.
+        log: every event of every part, and those in none.
         rows: (n,) int64 ascending positions in the log of this part's events.
         given: (m,) int64 ascending positions of events that a history may hold beside those known,
             although nothing was learnt from them: the earlier events of held-out users.
-        protocol: how the parts were made, in words.
         name: ``train``, ``valid``, ``test`` or a sum of them.
+        report: what each part of the split holds; all parts share it.
+        table: the events as they were read, of which ``log.source_rows`` are the rows.
     """
 
     preparation: Preparation
     log: EventLog
     rows: np.ndarray
     given: np.ndarray
-    protocol: str
     name: str
+    report: SplitReport
+    table: Events
 
     def __len__(self) -> int:
         """Number of events."""
@@ -52,6 +57,11 @@ class Dataset:
         )
 
     @property
+    def protocol(self) -> str:
+        """How the parts were made, in words."""
+        return self.report.protocol
+
+    @property
     def schema(self) -> Schema:
         """The features and tables of the data."""
         return self.preparation.schema
@@ -60,6 +70,13 @@ class Dataset:
     def events(self) -> EventLog:
         """This part's events alone, as a log."""
         return self.log.select(self.rows)
+
+    def describe(self) -> Description:
+        """Counts and distributions of this part's events, see :meth:`Events.describe`."""
+        mine = np.zeros(len(self.table), bool)
+        mine[self.log.source_rows[self.rows]] = True
+        described = self.table.take(mine).describe()
+        return replace(described, part=f"{self.name} part", about=self.protocol)
 
     def known_before(self, targets: "Dataset") -> tuple[EventLog, np.ndarray]:
         """What is known before each target: this part's events and those ``targets`` gives.

@@ -6,9 +6,9 @@ import pytest
 
 from tests.data.random_events import START, read
 from torchrec_ext.batch import Inputs
+from torchrec_ext.data import leave_last_out
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.reading.read import read_events
-from torchrec_ext.data.split import leave_last_out
 from torchrec_ext.errors import InputError
 
 WANTED = Inputs(fields=("user",), max_length=2, candidates=True)

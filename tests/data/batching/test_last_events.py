@@ -6,10 +6,10 @@ import pytest
 
 from tests.data.random_events import START, read
 from torchrec_ext.batch import Inputs
+from torchrec_ext.data import leave_last_out
 from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.last_events import LastEvents
 from torchrec_ext.data.reading.read import read_events
-from torchrec_ext.data.split import leave_last_out
 from torchrec_ext.errors import InputError
 
 CATALOGUE = Candidates("catalogue", np.ones(9))

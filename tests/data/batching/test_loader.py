@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from tests.data.random_events import START, read
 from torchrec_ext.batch import Inputs
+from torchrec_ext.data import leave_last_out
 from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.loader import Loader
 from torchrec_ext.data.batching.next_events import NextEvents
-from torchrec_ext.data.split import leave_last_out
 from torchrec_ext.errors import InputError
 
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from tests.data.random_events import START, event_rows, read
 from torchrec_ext.batch import Inputs
+from torchrec_ext.data import by_user, leave_last_out
 from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.next_events import NextEvents
-from torchrec_ext.data.split import by_user, leave_last_out
 from torchrec_ext.errors import InputError
 
 

@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.data.random_events import START, event_rows, read
+from torchrec_ext.data import SPLITS, by_ratio, by_time, by_user, leave_last_out
 from torchrec_ext.data.reading.read import read_events
-from torchrec_ext.data.split import SPLITS, by_ratio, by_time, by_user, leave_last_out
 from torchrec_ext.errors import InputError
 
 LATE = 10**9  # seconds, so that timestamps are taken for times
@@ -111,10 +111,13 @@ def test_by_ratio_draws_as_many_as_the_shares_say():
     assert source_rows(other[2]) != source_rows(parts[2])
 
 
-def split(name, events):
+def split(name, rows):
+    """The parts of a split, None where one is empty; marks go by the item."""
+    settings = {"valid_from": START + 2, "test_from": START + 3} if name == "by_time" else {}
+    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp"])
+    frame["split"] = np.array(["", "TRAIN", "train", "Training", "val", "test"])[frame["item"]]
     try:
-        settings = {"valid_from": START + 2, "test_from": START + 3} if name == "by_time" else {}
-        return SPLITS[name](events, **settings)
+        return SPLITS[name](read_events(frame, columns={"split": "split"}), **settings)
     except InputError as error:
         assert "part of DataFrame is empty" in str(error)
         return None
@@ -124,8 +127,7 @@ def split(name, events):
 @settings(deadline=None, max_examples=60)
 @given(rows=event_rows())
 def test_every_split(name, rows):
-    events = read(rows)
-    parts = split(name, events)
+    parts = split(name, rows)
     if parts is None:
         return
     train, valid, test = parts
@@ -160,7 +162,7 @@ def test_every_split(name, rows):
 @settings(deadline=None)
 @given(event_rows(least=3))
 def test_leave_last_out_takes_exactly_the_last_two(rows):
-    parts = split("leave_last_out", read(rows))
+    parts = split("leave_last_out", rows)
     of_user = {user: [r for r in range(len(rows)) if rows[r][0] == user] for user in "abcd"}
     ordered = {user: sorted(own, key=lambda r: (rows[r][2], r)) for user, own in of_user.items()}
     long = [own for own in ordered.values() if len(own) >= 3]
@@ -219,3 +221,16 @@ def test_parts_of_two_splits_do_not_mix():
         one[0] + other[1]
     with pytest.raises(InputError, match="train and test come from two splits"):
         one[0].known_before(other[2])
+
+
+def test_a_gap_before_each_boundary_is_in_no_part():
+    events = read([("a", n, LATE + n) for n in range(10)])
+    parts = by_time(events, valid_from=LATE + 5, test_from=LATE + 8, gap=2)
+    # 4 is less than 2 seconds before 5, 3 is not; so with 7 and 6.
+    assert [source_rows(part) for part in parts] == [[0, 1, 2, 3], [5, 6], [8, 9]]
+    assert history(parts[0] + parts[1], parts[2])[8] == [0, 1, 2, 3, 5, 6]
+    assert parts[0].protocol.endswith(", 2 s before each left out")
+    with pytest.raises(InputError, match="the valid part of DataFrame is empty"):  # all of it is too late
+        by_time(events, valid_from=LATE + 5, test_from=LATE + 8, gap=4)
+    with pytest.raises(InputError, match="gap should be 0 seconds or more, received -1"):
+        by_time(events, valid_from=LATE + 5, test_from=LATE + 8, gap=-1)

@@ -1,0 +1,90 @@
+"""What a split tells of its parts."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.data.random_events import START, event_rows, read
+from torchrec_ext.data import by_ratio, by_time, by_user, leave_last_out, read_events
+from torchrec_ext.data.splits.report import SplitReport
+
+LATE = 10**9
+
+
+def test_by_hand():
+    events = read([
+        ("a", 1, LATE), ("a", 2, LATE + 1), ("a", 9, LATE + 2),  # a's test event is the earliest
+        ("b", 1, LATE + 3), ("b", 8, LATE + 4), ("b", 1, LATE + 5),
+        ("c", 3, LATE + 6),
+    ])  # fmt: skip
+    train, valid, test = leave_last_out(events)
+    assert train.report is valid.report is (train + valid).report
+    of_parts = [dataclasses.astuple(part) for part in train.report.parts]
+    # Item 9 is cold in test, items 2 and 8 in validation; c trains only.
+    assert of_parts == [("train", 3, 3, 2, 0, 0), ("valid", 2, 2, 2, 0, 2), ("test", 2, 2, 2, 0, 1)]
+    assert (train.report.late, train.report.first_test) == (2, LATE + 2)
+    assert str(train.report) == (
+        "leave-last-out: train all but the last two, valid last but one, test last\n"
+        "part   events  users  items  cold users  cold items\n"
+        "train       3      3      2           -           -\n"
+        "valid       2      2      2           0           2\n"
+        "test        2      2      2           0           1\n"
+        "the future leaks into training: 2 of 3 training events (66.7%) happen after the earliest test event "
+        "(2001-09-09)"
+    )
+
+
+def test_by_time_lets_no_future_in_and_tells_what_is_outside():
+    events = read([("a", 1, LATE + n) for n in range(10)])
+    report = by_time(events, valid_from=LATE + 5, test_from=LATE + 8, gap=2)[0].report
+    assert (report.late, report.outside) == (0, 2)
+    assert str(report).endswith(
+        "2 events are in no part\nno training event happens after the earliest test event (2001-09-09)"
+    )
+
+
+def test_held_out_users_are_cold_and_their_histories_given():
+    events = read([(user, item, LATE + item) for item in (1, 2, 3) for user in range(10)])
+    report = by_user(events)[0].report
+    assert report.given == 4 and "4 events of held-out users are read as history" in str(report)
+    assert [(p.events, p.users, p.cold_users) for p in report.parts] == [(24, 8, 0), (1, 1, 1), (1, 1, 1)]
+
+
+@pytest.mark.parametrize("rows", [[("a", n) for n in range(9)], [("a", n, n) for n in range(9)]])
+def test_without_times_nobody_can_tell(rows):
+    report = by_ratio(read(rows))[0].report
+    assert (report.late, report.first_test) == (None, None)
+    assert str(report).endswith("so nobody can tell whether training events happen after test events")
+
+
+@settings(deadline=None)
+@given(event_rows(), st.data())
+def test_against_sets(rows, data):
+    part = np.array(data.draw(st.lists(st.integers(-1, 2), min_size=len(rows), max_size=len(rows))))
+    events = read(rows)
+    if not {0, 1, 2} <= set(part.tolist()):
+        return
+    report = SplitReport.of(events, part, np.zeros(len(rows), bool), "drawn")
+    mine = [[row for row, number in zip(rows, part, strict=True) if number == n] for n in range(3)]
+    users, items = ([{row[place] for row in own} for own in mine] for place in (0, 1))
+    for n, told in enumerate(report.parts):
+        assert (told.events, told.users, told.items) == (len(mine[n]), len(users[n]), len(items[n]))
+        assert told.cold_users == len(users[n] - users[0]) and told.cold_items == len(items[n] - items[0])
+    earliest = min(time for _, _, time in mine[2])
+    assert report.late == (
+        sum(time > earliest for _, _, time in mine[0]) if events.source.order == "time" else None
+    )
+    assert report.outside == (part == -1).sum() and report.first_test >= START
+
+
+def test_a_part_is_described():
+    events = read_events(pd.DataFrame({"user": [1] * 4, "item": list("abcd"), "time": [LATE] * 4}))
+    train, valid, test = leave_last_out(events)
+    assert (train + valid).describe().rows == 3
+    text = str(test.describe())
+    assert text.startswith("DataFrame, test part: leave-last-out: train all but the last two")
+    assert test.describe().popularity.tolist() == [1]

@@ -1,0 +1,1 @@
+"""Which events are learnt, which are for validation and which for test."""

@@ -1,0 +1,35 @@
+"""By ratio: the events of each part are drawn at random."""
+
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.splits.draw import draw
+from torchrec_ext.data.splits.parts import Parts, make_parts
+
+
+def by_ratio(
+    events: Events, *, valid: float = 0.1, test: float = 0.1, seed: int = 0, min_count: int = 1
+) -> Parts:
+    """Draws the events of each part at random.
+
+    Args:
+        events: any events.
+        valid: share of the events for validation, at least one of them.
+        test: share of the events for test, at least one of them.
+        seed: of the draw.
+        min_count: an item with fewer events shares the unknown row.
+
+    Returns:
+        The training, validation and test part of one log.
+
+    Raises:
+        InputError: if the shares leave no training part.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import read_events
+        >>> events = read_events(pd.DataFrame({"user": range(20), "item": range(20)}))
+        >>> [len(part) for part in by_ratio(events, valid=0.1, test=0.2)]
+        [14, 2, 4]
+    """
+    part = draw(len(events), valid, test, seed)
+    protocol = f"by ratio: {valid:g} valid, {test:g} test, seed {seed}"
+    return make_parts(events, part, protocol, min_count=min_count)

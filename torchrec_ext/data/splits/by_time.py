@@ -1,0 +1,65 @@
+"""By time: what comes later is for validation, what comes last for test."""
+
+import numpy as np
+
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.splits.parts import TEST, TRAIN, VALID, Parts, make_parts
+from torchrec_ext.data.splits.report import OUTSIDE
+from torchrec_ext.data.times import expect_times
+from torchrec_ext.errors import InputError
+
+
+def by_time(
+    events: Events, *, valid_from: float, test_from: float, gap: float = 0.0, min_count: int = 1
+) -> Parts:
+    """Trains on what happened before ``valid_from``, validates until ``test_from``, tests from then on.
+
+    With a gap, events less than ``gap`` seconds before ``valid_from`` or ``test_from`` are in no part:
+    they are neither learnt nor predicted nor read as history, as if a model went into service ``gap``
+    seconds after its data was taken. No part begins with what the part before ended with.
+
+    Args:
+        events: with timestamps that are times.
+        valid_from: unix seconds; the first instant of validation.
+        test_from: unix seconds; the first instant of test.
+        gap: seconds.
+        min_count: an item with fewer events shares the unknown row.
+
+    Returns:
+        The training, validation and test part of one log.
+
+    Raises:
+        InputError: if the timestamps are no times, the instants are in the wrong order, the gap is
+            negative or a part is empty.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import read_events
+        >>> times = range(1000, 1500, 100)
+        >>> visits = pd.DataFrame({"user": [1] * 5, "item": list("abcde"), "timestamp": times})
+        >>> [len(part) for part in by_time(read_events(visits), valid_from=1200, test_from=1300)]
+        [2, 1, 2]
+    """
+    times = expect_times(events, "by_time", "split by leave_last_out or by_ratio")
+    if not valid_from < test_from:
+        raise InputError(f"valid_from must be before test_from, received {valid_from} and {test_from}")
+    protocol = f"by time: valid from {valid_from:.0f}, test from {test_from:.0f}"
+    if gap:
+        protocol += f", {gap:g} s before each left out"
+    return make_parts(events, cut(times, valid_from, test_from, gap), protocol, min_count=min_count)
+
+
+def cut(times: np.ndarray, valid_from: float, test_from: float, gap: float) -> np.ndarray:
+    """(N,) int8 part of each event, see :func:`by_time`.
+
+    Raises:
+        InputError: if the gap is negative.
+    """
+    if not gap >= 0:
+        raise InputError(f"gap should be 0 seconds or more, received {gap}")
+    part = np.full(len(times), TRAIN, np.int8)
+    part[times >= valid_from] = VALID
+    part[times >= test_from] = TEST
+    for boundary in (valid_from, test_from):
+        part[(times < boundary) & (times > boundary - gap)] = OUTSIDE
+    return part

@@ -1,0 +1,62 @@
+"""The parts of a split as data sets of one log."""
+
+from typing import TypeAlias
+
+import numpy as np
+
+from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.data.splits.report import PART_NAMES, SplitReport
+from torchrec_ext.errors import InputError
+
+Parts: TypeAlias = tuple[Dataset, Dataset, Dataset]
+"""Train, validation and test."""
+
+TRAIN, VALID, TEST = range(3)
+
+
+def make_parts(
+    events: Events,
+    part: np.ndarray,
+    protocol: str,
+    *,
+    min_count: int = 1,
+    given: np.ndarray | None = None,
+) -> Parts:
+    """The parts as data sets.
+
+    Args:
+        events: N events.
+        part: (N,) number of each event's part, -1 for none.
+        protocol: how the parts were made, in words.
+        min_count: an item with fewer events shares the unknown row.
+        given: (N,) bool, which events their part only gives as history; None for no event.
+
+    Raises:
+        InputError: if a part is empty.
+    """
+    given = np.zeros(len(events), bool) if given is None else given
+    for number, name in enumerate(PART_NAMES):
+        if not (part == number).any():
+            raise InputError(
+                f"the {name} part of {events.source.name} is empty ({len(events):,} events, {protocol}); "
+                "give more events or other settings of the split"
+            )
+    report = SplitReport.of(events, part, given, protocol)
+    preparation = Preparation.fit(events, part == TRAIN, min_count=min_count)
+    log = preparation.log(events)
+    part, given = part[log.source_rows], given[log.source_rows]
+
+    def dataset(number: int) -> Dataset:
+        return Dataset(
+            preparation,
+            log,
+            rows=np.flatnonzero((part == number) & ~given),
+            given=np.flatnonzero((part == number) & given),
+            name=PART_NAMES[number],
+            report=report,
+            table=events,
+        )
+
+    return dataset(TRAIN), dataset(VALID), dataset(TEST)

@@ -1,0 +1,29 @@
+"""Where events stand in their user's history."""
+
+import numpy as np
+
+from torchrec_ext.data.events import Events
+
+
+def places_from_end(events: Events) -> tuple[np.ndarray, np.ndarray]:
+    """How many of its user's events are later than each event, and how many each user has.
+
+    Args:
+        events: N events of U users; simultaneous ones keep the order of their rows, without timestamps all.
+
+    Returns:
+        (N,) int32, and (N,) int32 number of events of each event's user.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.data.reading.read import read_events
+        >>> places_from_end(read_events(pd.DataFrame({"user": ["a", "b", "a"], "item": [7, 8, 9]})))
+        (array([1, 0, 0], dtype=int32), array([2, 1, 2], dtype=int32))
+    """
+    users, times = events.ids("user"), events.numbers("timestamp")
+    codes = users.codes
+    order = np.lexsort((codes,) if times is None else (times, codes))
+    counts = users.counts()
+    later = np.empty(len(codes), np.int32)
+    later[order] = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(len(codes))
+    return later, counts.astype(np.int32)[codes]

@@ -1,0 +1,134 @@
+"""SplitReport: what each part of a split holds, and whether training knows the future."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from torchrec_ext.data.coded import Coded
+from torchrec_ext.data.events import Events
+
+PART_NAMES = ("train", "valid", "test")
+OUTSIDE = -1
+"""The number of no part."""
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """What one part holds.
+
+    Args:
+        name: ``train``, ``valid`` or ``test``.
+        events: number of events to learn or to predict.
+        users: number of users who have them.
+        items: number of items in them.
+        cold_users: number of these users who have no event in the training part.
+        cold_items: number of these items that have no event in the training part.
+    """
+
+    name: str
+    events: int
+    users: int
+    items: int
+    cold_users: int
+    cold_items: int
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """What the parts of a split hold; prints as a table.
+
+    Args:
+        protocol: how the parts were made, in words.
+        parts: train, valid and test.
+        given: events of held-out users that are only read as history.
+        outside: events in no part.
+        late: training events that happen after the earliest test event; None where times are not known.
+        first_test: time of the earliest test event in seconds, None where times are not known.
+    """
+
+    protocol: str
+    parts: tuple[PartReport, ...]
+    given: int = 0
+    outside: int = 0
+    late: int | None = None
+    first_test: float | None = None
+
+    @classmethod
+    def of(cls, events: Events, part: np.ndarray, given: np.ndarray, protocol: str) -> "SplitReport":
+        """Counts.
+
+        Args:
+            events: N events.
+            part: (N,) number of each event's part, -1 for none.
+            given: (N,) bool, which events are only read as history.
+            protocol: how the parts were made.
+
+        Example:
+            >>> import pandas as pd
+            >>> from torchrec_ext.data.reading.read import read_events
+            >>> visits = pd.DataFrame({"user": list("aab"), "item": [7, 8, 7], "time": [1000, 2000, 3000]})
+            >>> report = SplitReport.of(
+            ...     read_events(visits), np.array([0, 1, 2]), np.zeros(3, bool), "by time"
+            ... )
+            >>> print(report)
+            by time
+            part   events  users  items  cold users  cold items
+            train       1      1      1           -           -
+            valid       1      1      1           0           1
+            test        1      1      1           1           0
+            no training event happens after the earliest test event (1970-01-01)
+        """
+        rows = [(part == number) & ~given for number in range(len(PART_NAMES))]
+        users, items = ([_there(events.ids(e), mask) for mask in rows] for e in ("user", "item"))
+        parts = tuple(
+            PartReport(
+                name,
+                events=int(mask.sum()),
+                users=int(u.sum()),
+                items=int(i.sum()),
+                cold_users=int((u & ~users[0]).sum()),
+                cold_items=int((i & ~items[0]).sum()),
+            )
+            for name, mask, u, i in zip(PART_NAMES, rows, users, items, strict=True)
+        )
+        late = first = None
+        times = events.numbers("timestamp")
+        if events.source.order == "time" and times is not None:
+            first = float(times[rows[2]].min())
+            late = int((times[rows[0]] > first).sum())
+        return cls(protocol, parts, int(given.sum()), int((part == OUTSIDE).sum()), late, first)
+
+    @property
+    def leak(self) -> str:
+        """Whether training knows a future that the test does not, in one sentence."""
+        if self.late is None or self.first_test is None:
+            return "times are not known, so nobody can tell whether training events happen after test events"
+        first = f"the earliest test event ({np.datetime64(int(self.first_test), 's').astype('M8[D]')})"
+        if not self.late:
+            return f"no training event happens after {first}"
+        total = self.parts[0].events
+        return (
+            f"the future leaks into training: {self.late:,} of {total:,} training events "
+            f"({self.late / total:.1%}) happen after {first}"
+        )
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, ...]] = [("part", "events", "users", "items", "cold users", "cold items")]
+        for part in self.parts:
+            counts = [f"{n:,}" for n in (part.events, part.users, part.items)]
+            cold = [f"{n:,}" if part.name != "train" else "-" for n in (part.cold_users, part.cold_items)]
+            rows.append((part.name, *counts, *cold))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+        if self.given:
+            lines.append(f"{self.given:,} events of held-out users are read as history and not learnt")
+        if self.outside:
+            lines.append(f"{self.outside:,} events are in no part")
+        return "\n".join([self.protocol, *lines, self.leak])
+
+
+def _there(ids: Coded, mask: np.ndarray) -> np.ndarray:
+    """(words,) bool, which ids have an event among those marked."""
+    there = np.zeros(len(ids.words), bool)
+    there[ids.codes[mask]] = True
+    return there

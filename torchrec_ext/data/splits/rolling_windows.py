@@ -1,0 +1,79 @@
+"""Rolling windows: several splits by time, walking forward."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from torchrec_ext.checks import expect_at_least
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.splits.by_time import cut
+from torchrec_ext.data.splits.parts import Parts, make_parts
+from torchrec_ext.data.splits.report import OUTSIDE
+from torchrec_ext.data.times import expect_times
+from torchrec_ext.errors import InputError
+
+
+def rolling_windows(
+    events: Events,
+    *,
+    test_seconds: float,
+    windows: int,
+    valid_seconds: float | None = None,
+    gap: float = 0.0,
+    min_count: int = 1,
+) -> Iterator[Parts]:
+    """Yields splits by time, the oldest first, whose test parts follow each other up to the newest event.
+
+    Each is :func:`~torchrec_ext.data.splits.by_time.by_time` with a test part of ``test_seconds``; what
+    happens after it is in no part. All windows share the rows of users and items, those that come later
+    too, so a model may go on from one window to the next.
+
+    Args:
+        events: with timestamps that are times.
+        test_seconds: length of each test part.
+        windows: number of splits.
+        valid_seconds: length of each validation part, which ends where the test part begins; as long as
+            the test part unless told.
+        gap: seconds before the validation and the test part whose events are in no part.
+        min_count: an item with fewer events shares the unknown row.
+
+    Returns:
+        An iterator over the training, validation and test part of each window.
+
+    Raises:
+        InputError: if the timestamps are no times, a number makes no sense, or, when its turn comes, a
+            part of a window is empty.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import read_events
+        >>> times = range(1000, 1600, 100)
+        >>> visits = pd.DataFrame({"user": [1] * 6, "item": list("abcdef"), "timestamp": times})
+        >>> for parts in rolling_windows(read_events(visits), test_seconds=100, windows=2):
+        ...     [len(part) for part in parts]
+        [3, 1, 1]
+        [4, 1, 1]
+    """
+    times = expect_times(events, "rolling_windows", "split by leave_last_out or by_ratio")
+    valid_seconds = test_seconds if valid_seconds is None else valid_seconds
+    expect_at_least(1, windows=windows)
+    for name, seconds in (("test_seconds", test_seconds), ("valid_seconds", valid_seconds)):
+        if not seconds > 0:
+            raise InputError(f"{name} should be more than 0 seconds, received {seconds}")
+    newest = times.max()  # is in the last test part, which ends with the next instant there is
+    end = float(newest + 1) if times.dtype.kind == "i" else float(np.nextafter(newest, np.inf))
+
+    def window(number: int) -> Parts:
+        test_until = end - (windows - 1 - number) * test_seconds
+        test_from = test_until - test_seconds
+        part = cut(times, test_from - valid_seconds, test_from, gap)
+        part[times >= test_until] = OUTSIDE
+        protocol = (
+            f"window {number + 1} of {windows}: valid from {test_from - valid_seconds:.0f}, "
+            f"test from {test_from:.0f} until {test_until:.0f}"
+        )
+        if gap:
+            protocol += f", {gap:g} s before each left out"
+        return make_parts(events, part, protocol, min_count=min_count)
+
+    return map(window, range(windows))
