@@ -93,7 +93,7 @@ def main() -> None:
         events = settings.source.events()
         train, valid, test = settings.source.parts(events)
         if group.first:
-            print(describe_parts(train, valid, test))
+            print(describe_parts(train))
 
         torch.manual_seed(settings.seed)
         model = tx.models.Ranker(

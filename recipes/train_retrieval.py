@@ -96,7 +96,7 @@ def main() -> None:
         train, valid, test = settings.source.parts(events)
         expect_k(settings.k, items=len(train.preparation.vocabularies["item"]) - 1)
         if group.first:
-            print(describe_parts(train, valid, test))
+            print(describe_parts(train))
 
         torch.manual_seed(settings.seed)
         model = tx.models.TwoTower(

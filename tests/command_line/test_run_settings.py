@@ -1,5 +1,6 @@
 """A run's data, read again."""
 
+import dataclasses
 import json
 import shutil
 
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from torchrec_ext.command_line import DataSettings, data_record, read_run_settings
+from torchrec_ext.command_line.run_settings import expect_same_source
 from torchrec_ext.errors import InputError
 
 
@@ -63,3 +65,11 @@ def test_settings_that_cannot_be_read(run, content, match):
         (run / "settings.json").write_text(content)
     with pytest.raises(InputError, match=match):
         read_run_settings(run)
+
+
+def test_a_run_of_a_release_with_fewer_settings_goes_on(run):
+    source, _, settings = read_run_settings(run)
+    del settings["source"]["k_core"], settings["source"]["duplicates"]
+    expect_same_source(source, settings, run)
+    with pytest.raises(InputError, match=r"--k-core is \[5\], but the run .* began with \[\]"):
+        expect_same_source(dataclasses.replace(source, k_core=(5,)), settings, run)

@@ -9,7 +9,7 @@ import pytest
 from tests.recipes.launch import launch
 from torchrec_ext import plugins
 
-RECIPES = ("train_retrieval", "train_ranking", "evaluate", "recommend", "predict", "own_pipeline")
+RECIPES = ("describe", "train_retrieval", "train_ranking", "evaluate", "recommend", "predict", "own_pipeline")
 
 
 @pytest.fixture
@@ -64,7 +64,9 @@ def test_help_from_a_shell(tmp_path):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_an_unknown_setting_is_refused_with_the_nearest(call, recipe):
-    name = {"own_pipeline": "steps", "predict": "pairs", "recommend": "users"}.get(recipe, "device")
+    name = {"own_pipeline": "steps", "predict": "pairs", "recommend": "users", "describe": "output"}.get(
+        recipe, "device"
+    )
     status, _, err = call(recipe, f"--{name[:-1]}", "1", "--checkpoint", "x")
     assert status == 2
     assert "Unrecognized options" in err and f"--{name} " in err

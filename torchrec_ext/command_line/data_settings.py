@@ -1,12 +1,26 @@
 """DataSettings: which events a recipe reads and how it splits them."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import tyro
 
 from torchrec_ext.command_line.parse import parse_pairs
-from torchrec_ext.data import Dataset, Events, by_ratio, by_time, by_user, clean, leave_last_out, read_events
+from torchrec_ext.data import (
+    Dataset,
+    Events,
+    as_marked,
+    by_ratio,
+    by_time,
+    by_user,
+    clean,
+    leave_last_n,
+    leave_last_out,
+    read_events,
+    sessions,
+)
+from torchrec_ext.data.cleaning.where import Wanted
 from torchrec_ext.errors import InputError
 
 
@@ -35,12 +49,30 @@ class DataSettings:
     """Columns of the items' file that a model may use; all but title unless told, none of MovieLens' own."""
     context: tuple[str, ...] = ()
     """Columns of the events that describe the event itself and that a model may use."""
+    sessions_gap: float | None = None
+    """Take sessions for users: one ends where its user's next event comes more seconds later, 1800 say."""
+    min_rating: float | None = None
+    """Leave out events with a lower rating."""
+    where: tuple[str, ...] = ()
+    """Leave out events with other values: bounds such as rating=3..5, price=10.. or timestamp=2024-01-01..,
+    allowed words such as country=de,at, of columns of the events or of the users' and the items' file."""
+    duplicates: Literal["all", "first", "last"] = "all"
+    """Which of the events of one user with one item to keep."""
     min_user_events: int = 0
     """Leave out users with fewer events."""
     min_item_events: int = 0
     """Leave out items with fewer events."""
-    split: Literal["leave_last_out", "by_time", "by_user", "by_ratio"] = "leave_last_out"
+    k_core: tuple[int, ...] = ()
+    """Leave out users and items with fewer events until every one has as many: 5 for both, or 5 3 for 5 of a
+    user and 3 of an item."""
+    split: Literal["leave_last_out", "leave_last_n", "by_time", "by_user", "by_ratio", "as_marked"] = (
+        "leave_last_out"
+    )
     """How train, validation and test part are made."""
+    valid_events: int = 1
+    """Events of each user for the validation part, for leave_last_n."""
+    test_events: int = 1
+    """Events of each user for the test part, for leave_last_n."""
     valid: float = 0.05
     """Share of the validation part, for by_user and by_ratio."""
     test: float = 0.1
@@ -49,15 +81,20 @@ class DataSettings:
     """First unix second of the validation part, for by_time."""
     test_from: float | None = None
     """First unix second of the test part, for by_time."""
+    split_gap: float = 0.0
+    """Seconds before the validation and the test part whose events are left out, for by_time."""
+    split_column: str = "split"
+    """Column that marks each event as train, valid or test, for as_marked."""
     split_seed: int = 0
     """Of by_user and by_ratio."""
 
     def events(self) -> Events:
         """Reads and cleans the events."""
+        columns, where = parse_pairs(self.columns, "columns"), parse_filters(self.where)
         events = read_events(
             self.data,
             format=self.format,
-            columns=parse_pairs(self.columns, "columns"),
+            columns={**{name: name for name in self._also_read(where)}, **columns},
             users=self.users,
             items=self.items,
             user_features=self.user_features,
@@ -65,32 +102,63 @@ class DataSettings:
             context=self.context,
             data_dir=self.data_dir,
         )
-        return clean(events, min_user_events=self.min_user_events, min_item_events=self.min_item_events)
+        if self.sessions_gap is not None:
+            events = sessions(events, self.sessions_gap)
+        return clean(
+            events,
+            min_rating=self.min_rating,
+            where=where,
+            duplicates=self.duplicates,
+            min_user_events=self.min_user_events,
+            min_item_events=self.min_item_events,
+            k_core=self.k_core[0] if len(self.k_core) == 1 else self.k_core or None,  # type: ignore[arg-type]
+        )
 
     def parts(self, events: Events) -> tuple[Dataset, Dataset, Dataset]:
         """Training, validation and test part."""
         if self.split == "leave_last_out":
             return leave_last_out(events)
+        if self.split == "leave_last_n":
+            return leave_last_n(events, self.valid_events, self.test_events)
+        if self.split == "as_marked":
+            return as_marked(events, self.split_column)
         if self.split == "by_time":
             if self.valid_from is None or self.test_from is None:
                 raise InputError("--split by_time needs --valid-from and --test-from in unix seconds")
-            return by_time(events, valid_from=self.valid_from, test_from=self.test_from)
+            return by_time(events, valid_from=self.valid_from, test_from=self.test_from, gap=self.split_gap)
         split = by_user if self.split == "by_user" else by_ratio
         return split(events, valid=self.valid, test=self.test, seed=self.split_seed)
+
+    def _also_read(self, where: dict[str, Wanted]) -> Iterator[str]:
+        """Columns that filters and the split look at and that are not read anyhow."""
+        read = {"user", "item", "timestamp", "rating", "visitor", *self.context}
+        marks = [self.split_column] if self.split == "as_marked" else []
+        yield from (name for name in [*where, *marks] if name not in read)
 
 
 Source = tyro.conf.OmitArgPrefixes[DataSettings]
 """DataSettings as a field of a recipe's settings, its own settings flat."""
 
 
-def describe_parts(train: Dataset, valid: Dataset, test: Dataset) -> str:
-    """One line: how many users and items there are, what a model may use, how many events each part has."""
+def parse_filters(words: Sequence[str]) -> dict[str, Wanted]:
+    """``("rating=3..", "country=de,at")`` as :func:`~torchrec_ext.data.clean` takes it.
+
+    Example:
+        >>> parse_filters(["rating=3..", "country=de,at"])
+        {'rating': ('3', None), 'country': ['de', 'at']}
+    """
+    filters: dict[str, Wanted] = {}
+    for name, value in parse_pairs(words, "where").items():
+        low, between, high = value.partition("..")
+        filters[name] = (low or None, high or None) if between else value.split(",")
+    return filters
+
+
+def describe_parts(train: Dataset) -> str:
+    """How many users and items there are, what a model may use, and what each part of the split holds."""
     features = (
         *train.schema.features_of("user", "item", "context"),
         *train.schema.dense_of("user", "item", "context"),
     )
     users, items = (len(train.preparation.vocabularies[name]) - 1 for name in ("user", "item"))
-    return (
-        f"{users:,} users, {items:,} items; features {', '.join(features)}; "
-        f"{len(train):,} events to train, {len(valid):,} to validate, {len(test):,} to test"
-    )
+    return f"{users:,} users, {items:,} items; features {', '.join(features)}\n{train.report}"

@@ -81,9 +81,9 @@ def expect_same_data(events: Events, settings: dict[str, Any], run: Path) -> Non
 
 def expect_same_source(source: DataSettings, settings: dict[str, Any], run: Path) -> None:
     """Refuses to go on with a run whose data was cleaned or split in another way, naming the setting."""
-    now = json.loads(json.dumps(dataclasses.asdict(source)))
+    now, default = (json.loads(json.dumps(dataclasses.asdict(s))) for s in (source, DataSettings()))
     for name, value in now.items():
-        trained = settings["source"].get(name)
+        trained = settings["source"].get(name, default[name])  # an older run does not know every setting
         if name not in _PLACES and value != trained:
             raise InputError(
                 f"--{name.replace('_', '-')} is {value}, but the run {run} began with {trained}; "

@@ -1,0 +1,48 @@
+"""Describes a data set, and what a split would make of it.
+
+python recipes/describe.py --data ml-100k --output sheet.png
+"""
+
+from dataclasses import dataclass, field
+
+from torchrec_ext.command_line import (
+    DataSettings,
+    Source,
+    describe_parts,
+    free_file,
+    parse_settings,
+    run_recipe,
+)
+from torchrec_ext.distributed import join_group
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Prints what the data holds and what each part of its split does, and draws a sheet of plots."""
+
+    source: Source = field(default_factory=DataSettings)
+    output: str | None = None
+    """File of the sheet of plots, a PNG; nothing is drawn unless told."""
+    overwrite: bool = False
+    """Replace what is at --output."""
+
+
+def main() -> None:
+    """Reads, describes, draws and splits."""
+    settings, _ = parse_settings(Settings)
+    output = free_file(settings.output, settings.overwrite)
+    group = join_group()
+    events = settings.source.events()
+    if not group.first:
+        return
+    described = events.describe()
+    print(described)
+    if output is not None:
+        described.draw(output)
+        print(f"\ndrawn in {output}")
+    train, _, _ = settings.source.parts(events)
+    print(f"\n{describe_parts(train)}")
+
+
+if __name__ == "__main__":
+    run_recipe(main)

@@ -1,0 +1,115 @@
+"""How the command line cleans and splits."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+import pytest
+
+from torchrec_ext.command_line import DataSettings, Source, describe_parts, parse_settings
+from torchrec_ext.errors import InputError
+
+HOUR = 3600
+FIRST = 1_704_067_200  # 2024-01-01, 00:00 UTC
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings."""
+
+    source: Source = field(default_factory=DataSettings)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """The data settings of a command line on a small file with tables of users and items."""
+    rows = [
+        # user, item, time, stars, country, fold; a third session of a begins after five hours
+        ("a", "x", FIRST, 5, "de", "train"),
+        ("a", "y", FIRST + 60, 2, "de", "train"),
+        ("a", "x", FIRST + 120, 4, "at", "dev"),
+        ("a", "z", FIRST + 2 * HOUR, 3, "at", "test"),
+        ("a", "x", FIRST + 5 * HOUR, 1, "fr", "train"),
+        ("b", "x", FIRST, 4, "fr", "train"),
+        ("b", "y", FIRST + 6 * HOUR, 4, "fr", "dev"),
+        ("b", "y", FIRST + 7 * HOUR, 4, "", "test"),
+    ]
+    names = ["user", "item", "timestamp", "rating", "country", "fold"]
+    pd.DataFrame(rows, columns=names).to_csv(tmp_path / "events.csv", index=False)
+    pd.DataFrame({"user": ["a", "b"], "age": [20, 50]}).to_csv(tmp_path / "users.csv", index=False)
+    files = ["--data", str(tmp_path / "events.csv"), "--users", str(tmp_path / "users.csv")]
+
+    def settings(*words: str) -> DataSettings:
+        return parse_settings(Settings, argv=[*files, *words])[0].source
+
+    return settings
+
+
+def steps(events):
+    return [(step.step, step.removed) for step in events.source.steps]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", []),
+        ("--min-rating 3", [("min_rating=3", 2)]),
+        ("--duplicates first", [("duplicates=first", 3)]),
+        ("--k-core 3 2", [("k_core=(3, 2)", 1)]),
+        ("--k-core 3", [("k_core=(3, 3)", 1)]),
+        ("--where country=de,at rating=3..", [("country=de,at", 4), ("rating=3..", 1)]),
+        ("--where timestamp=2024-01-01T02:00..", [("timestamp=2024-01-01T02:00..", 4)]),
+        ("--where age=..30", [("age=..30", 3)]),  # of the users' table
+        ("--sessions-gap 1800", [("sessions(gap=1800)", 0)]),
+        ("--sessions-gap 1800 --min-user-events 2", [("sessions(gap=1800)", 0), ("min_user_events=2", 5)]),
+    ],
+)
+def test_cleaning(settings, words, expected):
+    assert steps(settings(*words.split()).events()) == expected
+
+
+def test_sessions_are_the_users(settings):
+    events = settings("--sessions-gap", "1800").events()
+    assert events.frame["user"].tolist() == ["a#1"] * 3 + ["a#2", "a#3", "b#1", "b#2", "b#3"]
+    assert events.users["age"].tolist() == [20, 20, 20, 50, 50, 50]
+
+
+@pytest.mark.parametrize(
+    ("words", "sizes"),
+    [
+        ("--split leave_last_out", [4, 2, 2]),
+        ("--split leave_last_n --valid-events 2", [5, 2, 1]),
+        (f"--split by_time --valid-from {FIRST + HOUR} --test-from {FIRST + 5 * HOUR}", [4, 1, 3]),
+        (
+            f"--split by_time --valid-from {FIRST + HOUR} --test-from {FIRST + 5 * HOUR} --split-gap 3550",
+            [2, 1, 3],  # 60 and 120 seconds are less than 3550 before an hour
+        ),
+        ("--split as_marked --split-column fold", [4, 2, 2]),
+    ],
+)
+def test_splits(settings, words, sizes):
+    source = settings(*words.split())
+    assert [len(part) for part in source.parts(source.events())] == sizes
+
+
+def test_the_parts_are_described_with_what_leaks(settings):
+    source = settings("--split", "as_marked", "--split-column", "fold")
+    train, _, _ = source.parts(source.events())
+    lines = describe_parts(train).splitlines()
+    assert lines[0] == "2 users, 3 items; features user, item, user_age"
+    assert lines[1] == "as marked in column 'fold'" and lines[2].startswith("part   events")
+    assert lines[-1].startswith("the future leaks into training: 1 of 4 training events (25.0%)")
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        ("--where colour=red", "has no column 'colour', did you mean 'country'"),
+        ("--where rating", "--where takes pairs such as item=value, received 'rating'"),
+        ("--k-core 1 2 3", r"k_core must be one or two numbers of 1 or more, received \(1, 2, 3\)"),
+        ("--sessions-gap 0", "gap should be more than 0 seconds"),
+        ("--split as_marked --split-column part", "has no column 'part'"),
+    ],
+)
+def test_what_is_refused(settings, words, match):
+    with pytest.raises(InputError, match=match):
+        settings(*words.split()).events()
