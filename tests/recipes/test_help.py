@@ -64,9 +64,8 @@ def test_help_from_a_shell(tmp_path):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_an_unknown_setting_is_refused_with_the_nearest(call, recipe):
-    name = {"own_pipeline": "steps", "predict": "pairs", "recommend": "users", "describe": "output"}.get(
-        recipe, "device"
-    )
+    others = {"describe": "output", "own_pipeline": "steps", "predict": "pairs", "recommend": "users"}
+    name = others.get(recipe, "device")
     status, _, err = call(recipe, f"--{name[:-1]}", "1", "--checkpoint", "x")
     assert status == 2
     assert "Unrecognized options" in err and f"--{name} " in err

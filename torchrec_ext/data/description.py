@@ -101,19 +101,19 @@ class Description:
         Panel, histogram, gaps = sheet.Panel, sheet.histogram, self.gaps
         users, items = (f"no column of {entity}s" for entity in ("user", "item"))
         popular = _or_none(self.head, "{:.1%} of the events\nin the top 1%")
-        simultaneous = f"{gaps.below / gaps.total:.0%} at the same second" if gaps and gaps.below else ""
+        same = f" ({gaps.below / gaps.total:.1%} at the same second)" if gaps and gaps.below else ""
         missing = {name: share for name, share in self.missing.items() if share} or None
         complete = f"nothing is missing in {len(self.missing)} columns"
         lengths = Panel("History lengths", "events of a user", "users", absent=users)
         popularity = Panel("Item popularity", "rank of the item", "events", absent=items)
         times = Panel("Events over time", "", "events", absent="no times")
-        waits = Panel("Gaps in time", "from an event to the user's next", "events", absent="no gaps known")
+        waits = Panel("Gaps in time", f"to the user's next event{same}", "events", absent="no gaps known")
         gone = Panel("Missing values", "share of the rows", "", absent=complete)
         panels = [
             lengths.filled(partial(histogram, axis="log"), self.history_lengths),
             popularity.filled(partial(sheet.rank_frequency, note=popular), self.popularity),
             times.filled(partial(histogram, axis="date"), self.times),
-            waits.filled(partial(histogram, axis="duration", note=simultaneous), gaps),
+            waits.filled(partial(histogram, axis="duration"), gaps),
             gone.filled(sheet.shares, missing),
         ]
         if self.types is not None:

@@ -90,15 +90,13 @@ def histogram(
     axes: Axes,
     data: Distribution,
     axis: Literal["even", "log", "date", "duration"] = "even",
-    note: str = "",
 ) -> None:
-    """Bars of the bins, the median marked but on an axis of dates.
+    """Bars of the bins; on a logarithmic axis the median is marked.
 
     Args:
         axes: where to draw.
         data: what to draw.
         axis: how the values are written along the bottom.
-        note: stands in the upper right corner.
     """
     edges: Any = data.edges
     if axis == "date":
@@ -107,6 +105,7 @@ def histogram(
         axes.bar(edges[:-1], data.counts, np.diff(edges), align="edge", color=_BLUE, edgecolor="white")
     else:
         axes.stairs(data.counts, edges, fill=True, color=_BLUE)
+    axes.set_ylim(0, 1.15 * max(data.counts.max(), 1))  # the median's name has room above the bars
     axes.grid(axis="y", color=_FAINT, linewidth=0.8)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(EngFormatter(sep=""))
@@ -126,7 +125,6 @@ def histogram(
             "median", (median, 1), xycoords=("data", "axes fraction"), xytext=(4, -2),
             textcoords="offset points", va="top", fontsize=9, color=_ORANGE,
         )  # fmt: skip
-    _note(axes, note)
 
 
 def rank_frequency(axes: Axes, popularity: np.ndarray, note: str = "") -> None:
