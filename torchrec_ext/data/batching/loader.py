@@ -118,7 +118,7 @@ class Loader:
             self._sort(order[start : min(start + size * _BUCKET, whole)])
         self._sort(order[whole:])
         full = order[:whole].reshape(-1, size)
-        return [*full[rng.permutation(len(full))], order[whole:]]
+        return [*(full[place] for place in rng.permutation(len(full))), order[whole:]]
 
     def _sort(self, examples: np.ndarray) -> None:
         """Sorts these examples by size where they stand; those of one size keep their order."""

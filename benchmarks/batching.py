@@ -1,0 +1,142 @@
+"""How fast batches are built, beside builders that go row by row, and beside the training they feed.
+
+python benchmarks/batching.py --output batching.json
+python benchmarks/batching.py --users 20_000 --history 200
+"""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import interleaved
+import machine
+import torch
+import torch.distributed as dist
+import tyro
+from batching_contenders import Workload, training_part, workloads
+from batching_settings import Settings, check
+from interleaved import Timing, quartiles
+
+from torchrec_ext.distributed import quiet_libraries
+from torchrec_ext.errors import InputError
+
+Record = dict[str, Any]
+
+
+def main() -> None:
+    """Reads the command line, measures, prints and writes."""
+    try:
+        settings = tyro.cli(Settings)
+        check(settings)
+        torch.set_num_threads(settings.threads)
+        # What takes the timings keeps several ranks together; here is one.
+        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        run(settings)
+    except InputError as refusal:
+        print(f"error: {refusal}", file=sys.stderr)
+        raise SystemExit(2) from None
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def run(settings: Settings) -> None:
+    """Measures both kinds of examples, prints a table and writes the file."""
+    began = time.perf_counter()
+    train = training_part(settings)
+    found: list[Record] = []
+    with quiet_libraries():
+        for workload in workloads(train, settings):
+            timings = interleaved.measure(
+                workload.actions,
+                rounds=settings.rounds,
+                warmup=0,  # the blocks that settle how many steps a block has come first
+                block_seconds=settings.block_seconds,
+                synchronise=lambda: None,
+            )
+            found += records(workload, timings, settings.batch)
+    print(f"batches of {settings.batch:,} examples of a log of {len(train):,} events")
+    print(table(found))
+    print(f"\n{time.perf_counter() - began:.0f} s in all, threads: {settings.threads}")
+    if settings.output is not None:
+        content = {
+            "benchmark": "batching",
+            "machine": machine.describe(torch.device("cpu")),
+            "versions": machine.versions("numpy"),
+            "settings": asdict(settings),
+            "results": found,
+        }
+        settings.output.write_text(json.dumps(content, indent=1, default=str) + "\n")
+
+
+def records(workload: Workload, timings: Mapping[str, Timing], batch: int) -> list[Record]:
+    """A record for each contender; ratios are medians over the rounds of the ratio within a round."""
+    ours, training = timings["ours"].rounds, timings["training"].rounds
+    found = []
+    for name, timing in timings.items():
+        low, seconds, high = timing.quartiles
+        found.append({
+            "examples": workload.examples,
+            "contender": name,
+            "model": workload.model,
+            "mean_history": workload.mean_history,
+            "first_batch_seconds": workload.first_seconds,
+            "seconds": seconds,
+            "seconds_lower_quartile": low,
+            "seconds_upper_quartile": high,
+            "seconds_rounds": timing.rounds,
+            "batches_a_block": timing.steps,
+            "examples_per_second": batch / seconds,
+            "times_ours": _ratio(timing.rounds, ours),
+            "share_of_training": _ratio(timing.rounds, training),
+        })  # fmt: skip
+    return found
+
+
+def _ratio(seconds: list[float], other: list[float]) -> float:
+    return quartiles([a / b for a, b in zip(seconds, other, strict=True)])[1]
+
+
+HEAD = ("", "ms a batch", "examples/s", "(quartiles)", "time/ours", "time/training step")
+
+
+def table(found: list[Record]) -> str:
+    """An aligned table, a line a contender, with a title for each kind of examples."""
+    lines: list[list[str]] = []
+    for record in found:
+        title = (
+            f"{record['examples']}: histories of {record['mean_history']:.0f} events on average, "
+            f"first batch of an epoch after {record['first_batch_seconds'] * 1e3:.0f} ms"
+        )
+        if [title] not in lines:
+            lines.append([title])
+        slow, fast = (
+            record["examples_per_second"] * record["seconds"] / record[f"seconds_{quartile}_quartile"]
+            for quartile in ("upper", "lower")
+        )
+        training = record["contender"] == "training"
+        lines.append([
+            f"training step of {record['model']}" if training else record["contender"],
+            f"{record['seconds'] * 1e3:.2f}",
+            f"{record['examples_per_second']:,.0f}",
+            f"({slow:,.0f} to {fast:,.0f})",
+            f"{record['times_ours']:.1f}",
+            f"{record['share_of_training']:.1%}",
+        ])  # fmt: skip
+    rows = [list(HEAD), *(line for line in lines if len(line) > 1)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+
+    def text(row: list[str]) -> str:
+        if len(row) == 1:
+            return row[0]
+        first, *others = zip(row, widths, strict=True)
+        return "  ".join(["  " + first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)])
+
+    return "\n".join(text(row) for row in [list(HEAD), *lines])
+
+
+if __name__ == "__main__":
+    main()
