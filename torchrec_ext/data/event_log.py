@@ -97,6 +97,11 @@ class EventLog:
         """
         return self._take(events, np.searchsorted(events, self.offsets).astype(np.int64))
 
+    def worth(self) -> np.ndarray:
+        """(N,) float64, how much each event counts as a target: nothing if its item is unknown."""
+        known = (self.items > 0).astype(np.float64)
+        return known if self.weights is None else known * self.weights
+
     def recent(self, users: np.ndarray, ends: np.ndarray, length: int) -> np.ndarray:
         """Starts of the newest ``length`` events of ``users`` before ``ends``; all (n,) int64."""
         return np.maximum(self.offsets[users], ends - length)

@@ -121,6 +121,9 @@ class Preparation:
         if isinstance(items, Coded):
             of_words = np.append(self.vocabularies["item"].rows(items.words), 0).astype(np.int32)
             rows_of_items = of_words[items.codes]
+        weights = _weights(types, events.weights) if isinstance(types, Coded) else None
+        if weights is not None:  # what an event without a rating says of the user's interest
+            ratings = weights if ratings is None else np.where(np.isnan(ratings), weights, ratings)
         return EventLog.sort(
             users,
             self.vocabularies["user"].rows(users.words),
@@ -128,7 +131,7 @@ class Preparation:
             items=rows_of_items,
             times=by.astype(np.float64) if by is not None and events.source.order == "time" else None,
             ratings=None if ratings is None else ratings.astype(np.float32),
-            weights=_weights(types, events.weights) if isinstance(types, Coded) else None,
+            weights=weights,
             context=context,
         )
 

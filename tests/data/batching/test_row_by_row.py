@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from tests.data.random_events import START
 from torchrec_ext.batch import Inputs
+from torchrec_ext.data import leave_last_out
 from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.batching.last_events import LastEvents
 from torchrec_ext.data.batching.loader import Loader
 from torchrec_ext.data.reading.read import read_events
-from torchrec_ext.data.split import leave_last_out
 from torchrec_ext.errors import InputError
 
 LENGTH = 3

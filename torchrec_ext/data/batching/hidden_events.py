@@ -46,7 +46,7 @@ class HiddenEvents:
         self.batcher = Batcher(train.preparation, self.log, inputs)
         self.candidates = candidates
         users, starts, ends = cut_windows(self.log, inputs.max_length)
-        known = offsets_of(self.log.items > 0)
+        known = offsets_of(self.log.worth() > 0)
         useful = known[ends] > known[starts]
         self.users, self.starts, self.ends = users[useful], starts[useful], ends[useful]
         if not len(self.starts):
@@ -57,8 +57,10 @@ class HiddenEvents:
         return self.ends - self.starts
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
-        """Number of hidden known items in these windows."""
-        return float((self._targets(chosen, salt) > 0).sum())
+        """Summed weight of the hidden known items in these windows: their number, where all count alike."""
+        there = self._targets(chosen, salt) > 0
+        weights = self._weights(chosen)
+        return float(there.sum() if weights is None else weights[there].sum(dtype=np.float64))
 
     def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
         """The batch of these windows; ``labels`` are -1 where an event is not hidden.
@@ -77,9 +79,16 @@ class HiddenEvents:
             self.ends[chosen],
             candidates=rows,
             labels=places(targets, rows),
+            weights=self._weights(chosen),
             log_q=log_q,
             total=total,
         )
+
+    def _weights(self, chosen: np.ndarray) -> np.ndarray | None:
+        """(N,) float32 weights of the windows' events, or None where all count alike."""
+        if self.log.weights is None:
+            return None
+        return Slices(self.starts[chosen], self.ends[chosen]).of(self.log.weights)
 
     def _targets(self, chosen: np.ndarray, salt: int) -> np.ndarray:
         """(N,) item row of each hidden event of the windows, 0 for the others."""

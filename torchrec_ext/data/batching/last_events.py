@@ -39,7 +39,7 @@ class LastEvents:
         self.batcher = Batcher(train.preparation, self.log, inputs)
         self.candidates = candidates
         self.users = self.log.users
-        usable = self.log.items > 0
+        usable = self.log.worth() > 0
         if inputs.max_length and not inputs.fields and not inputs.dense:
             usable &= np.arange(len(self.log)) > self.log.offsets[self.users]
         self.events = np.flatnonzero(usable)
@@ -53,8 +53,9 @@ class LastEvents:
         return self.events - self._starts(self.events)
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
-        """Number of examples."""
-        return float(len(chosen))
+        """Summed weight of the examples: their number, where all count alike."""
+        weights = self.log.weights
+        return float(len(chosen) if weights is None else weights[self.events[chosen]].sum(dtype=np.float64))
 
     def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
         """The batch of these events.
@@ -75,6 +76,7 @@ class LastEvents:
             context=self.batcher.context(self.log, events),
             candidates=rows,
             labels=places(targets, rows),
+            weights=None if self.log.weights is None else self.log.weights[events],
             log_q=log_q,
             total=total,
         )

@@ -7,7 +7,7 @@ from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.batching.candidates import Candidates, places
 from torchrec_ext.data.batching.windows import cut_windows
 from torchrec_ext.data.dataset import Dataset
-from torchrec_ext.data.slices import Slices, offsets_of
+from torchrec_ext.data.slices import Slices
 from torchrec_ext.errors import InputError
 
 
@@ -40,11 +40,11 @@ class NextEvents:
         self.batcher = Batcher(train.preparation, self.log, inputs)
         self.candidates = candidates
         users, starts, ends = cut_windows(self.log, inputs.max_length, spare=1)
-        known = offsets_of(self.log.items > 0)
-        targets = known[ends + 1] - known[starts + 1]
-        useful = targets > 0  # a window of unknown targets teaches nothing
+        before = np.concatenate([[0.0], np.cumsum(self.log.worth())])
+        worth = before[ends + 1] - before[starts + 1]
+        useful = worth > 0  # a window of unknown targets teaches nothing
         self.users, self.starts, self.ends = users[useful], starts[useful], ends[useful]
-        self.targets = targets[useful]
+        self.worth = worth[useful]
         if not len(self.starts):
             raise InputError(
                 f"no user of the {train.name} part has a known item after another event: "
@@ -56,8 +56,8 @@ class NextEvents:
         return self.ends - self.starts
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
-        """Number of known targets in these windows."""
-        return float(self.targets[chosen].sum())
+        """Summed weight of the known targets in these windows: their number, where all count alike."""
+        return float(self.worth[chosen].sum())
 
     def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
         """The batch of these windows; ``labels`` are those of the flat events of the histories.
@@ -68,7 +68,8 @@ class NextEvents:
             rng: of the candidates' sample.
             salt: not used, since nothing is hidden.
         """
-        targets = Slices(self.starts[chosen] + 1, self.ends[chosen] + 1).of(self.log.items)
+        following = Slices(self.starts[chosen] + 1, self.ends[chosen] + 1)
+        targets = following.of(self.log.items)
         rows, log_q = self.candidates.draw(targets, rng)
         return self.batcher.batch(
             self.users[chosen],
@@ -76,6 +77,7 @@ class NextEvents:
             self.ends[chosen],
             candidates=rows,
             labels=places(targets, rows),
+            weights=None if self.log.weights is None else following.of(self.log.weights),
             log_q=log_q,
             total=total,
         )

@@ -82,7 +82,8 @@ def clean(
             ids = events.ids(column)
             counts = ids.counts()
             hint = f"the most frequent {column} has {counts.max():,}, lower it"
-            events = remove(events, (counts >= least)[ids.codes], f"min_{column}_events={least}", hint)
+            enough = np.append(counts >= least, True)[ids.codes]  # the last is that of events without one
+            events = remove(events, enough, f"min_{column}_events={least}", hint)
     if user_k > 1 or item_k > 1:
         kept = in_k_core(events.ids("user"), events.ids("item"), user_k, item_k)
         events = remove(events, kept, f"k_core=({user_k}, {item_k})", "lower one of them")

@@ -25,6 +25,8 @@ def repeated(events: Events, keep: Literal["first", "last"]) -> np.ndarray:
     pairs = users.codes.astype(np.int64)
     pairs *= len(items.words)
     pairs += items.codes
+    itemless = np.flatnonzero(items.codes < 0)
+    pairs[itemless] = -1 - itemless  # each a pair of its own
     if times is None or bool((times[1:] >= times[:-1]).all()):
         return pd.Series(pairs, copy=False).duplicated(keep=keep).to_numpy()
     by_time = np.argsort(times, kind="stable")

@@ -14,7 +14,7 @@ def k_core(users: Coded, items: Coded, user_k: int, item_k: int) -> np.ndarray:
 
     Args:
         users: the users of N events.
-        items: their items.
+        items: their items; an event without one stays as long as its user does, and counts for nobody.
         user_k: events that a user needs, repeated ones counted as often as they are there.
         item_k: events that an item needs.
 
@@ -32,8 +32,10 @@ def k_core(users: Coded, items: Coded, user_k: int, item_k: int) -> np.ndarray:
     alive: np.ndarray | None = None  # rows that are left; None for all of them
     of_users, of_items = users.codes, items.codes
     while True:
-        stays = np.bincount(of_users, minlength=len(users.words))[of_users] >= user_k
-        stays &= np.bincount(of_items, minlength=len(items.words))[of_items] >= item_k
+        counted = of_items >= 0
+        stays = np.bincount(of_users[counted], minlength=len(users.words))[of_users] >= user_k
+        enough = np.bincount(of_items[counted], minlength=len(items.words)) >= item_k
+        stays &= np.append(enough, True)[of_items]
         if stays.all():
             return kept
         kept[np.flatnonzero(~stays) if alive is None else alive[~stays]] = False

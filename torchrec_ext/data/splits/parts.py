@@ -7,13 +7,14 @@ import numpy as np
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.data.splits.places import with_item
 from torchrec_ext.data.splits.report import PART_NAMES, SplitReport
 from torchrec_ext.errors import InputError
 
 Parts: TypeAlias = tuple[Dataset, Dataset, Dataset]
 """Train, validation and test."""
 
-TRAIN, VALID, TEST = range(3)
+OUT, TRAIN, VALID, TEST = range(-1, 3)
 
 
 def make_parts(
@@ -36,15 +37,23 @@ def make_parts(
     Raises:
         InputError: if a part is empty.
     """
-    given = np.zeros(len(events), bool) if given is None else given
+    # an event without an item is nothing to predict
+    itemless = ~with_item(events) & (part > TRAIN)
+    given = itemless if given is None else given | itemless
     for number, name in enumerate(PART_NAMES):
-        if not (part == number).any():
+        if not ((part == number) & ~given).any():
             raise InputError(
                 f"the {name} part of {events.source.name} is empty ({len(events):,} events, {protocol}); "
                 "give more events or other settings of the split"
             )
-    report = SplitReport.of(events, part, given, protocol)
     preparation = Preparation.fit(events, part == TRAIN, min_count=min_count)
+    part = np.where((part == TRAIN) & ~preparation.kept(events), OUT, part)
+    if not (part == TRAIN).any():
+        raise InputError(
+            f"each training event of {events.source.name} lacks a value of a feature with missing='drop'; "
+            "fill it in another way"
+        )
+    report = SplitReport.of(events, part, given, protocol)
     log = preparation.log(events)
     part, given = part[log.source_rows], given[log.source_rows]
 

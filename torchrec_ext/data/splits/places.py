@@ -2,11 +2,14 @@
 
 import numpy as np
 
+from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.events import Events
 
 
 def places_from_end(events: Events) -> tuple[np.ndarray, np.ndarray]:
     """How many of its user's events are later than each event, and how many each user has.
+
+    Events without an item, such as searches, have a place but are not counted.
 
     Args:
         events: N events of U users; simultaneous ones keep the order of their rows, without timestamps all.
@@ -23,7 +26,14 @@ def places_from_end(events: Events) -> tuple[np.ndarray, np.ndarray]:
     users, times = events.ids("user"), events.numbers("timestamp")
     codes = users.codes
     order = np.lexsort((codes,) if times is None else (times, codes))
-    counts = users.counts()
+    counted = with_item(events)
+    counts = np.bincount(codes[counted], minlength=len(users.words)).astype(np.int32)
     later = np.empty(len(codes), np.int32)
-    later[order] = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(len(codes))
-    return later, counts.astype(np.int32)[codes]
+    later[order] = np.cumsum(counts, dtype=np.int32)[codes[order]] - np.cumsum(counted[order], dtype=np.int32)
+    return later, counts[codes]
+
+
+def with_item(events: Events) -> np.ndarray:
+    """(N,) bool, which events have an item: all, where the data has none at all."""
+    items = events.columns.get("item")
+    return items.codes >= 0 if isinstance(items, Coded) else np.ones(len(events), bool)

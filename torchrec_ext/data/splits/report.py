@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from torchrec_ext.data.coded import Coded
+from torchrec_ext.data.coded import Coded, Column
 from torchrec_ext.data.events import Events
 
 PART_NAMES = ("train", "valid", "test")
@@ -79,7 +79,7 @@ class SplitReport:
             no training event happens after the earliest test event (1970-01-01)
         """
         rows = [(part == number) & ~given for number in range(len(PART_NAMES))]
-        users, items = ([_there(events.ids(e), mask) for mask in rows] for e in ("user", "item"))
+        users, items = ([_there(events.columns.get(e), mask) for mask in rows] for e in ("user", "item"))
         parts = tuple(
             PartReport(
                 name,
@@ -127,8 +127,10 @@ class SplitReport:
         return "\n".join([self.protocol, *lines, self.leak])
 
 
-def _there(ids: Coded, mask: np.ndarray) -> np.ndarray:
-    """(words,) bool, which ids have an event among those marked."""
-    there = np.zeros(len(ids.words), bool)
+def _there(ids: Column | None, mask: np.ndarray) -> np.ndarray:
+    """(words,) bool, which ids have an event among those marked; (0,) where the data has none."""
+    if not isinstance(ids, Coded):
+        return np.zeros(0, bool)
+    there = np.zeros(len(ids.words) + 1, bool)  # the last is that of events without one
     there[ids.codes[mask]] = True
-    return there
+    return there[:-1]
