@@ -38,8 +38,9 @@ class Lists:
 
     Example:
         >>> import pandas as pd
-        >>> one = np.ones(1, np.int64)
-        >>> log = EventLog.sort(pd.Series([1, 1, 1]), one.repeat(3), None, items=np.array([7, 8, 9]))
+        >>> from torchrec_ext.data.coded import Coded
+        >>> users = Coded.of(pd.Series([1, 1, 1]))
+        >>> log = EventLog.sort(users, np.array([1]), None, [("items", np.array([7, 8, 9]))])
         >>> Lists(log, length=5)(np.array([2, 0])).items_BT
         tensor([[7, 8],
                 [0, 0]])
@@ -49,7 +50,9 @@ class Lists:
         self.length = length
         self.items = log.items.tolist()
         self.times = [0.0] * len(log) if log.times is None else log.times.tolist()
-        self.context = list(zip(*(column.tolist() for column in log.context.values()), strict=True))
+        self.context = list(
+            zip(*(np.asarray(column).tolist() for column in log.context.values()), strict=True)
+        )
         self.first = log.offsets[log.users].tolist()
 
     def __call__(self, chosen: np.ndarray) -> Padded:
@@ -88,7 +91,7 @@ class Rows(TorchDataset):
         self.length = length
         self.items = torch.from_numpy(np.asarray(log.items, np.int64))
         self.times = torch.zeros(len(log)) if log.times is None else torch.from_numpy(np.asarray(log.times))
-        self.context = torch.from_numpy(np.stack([c.astype(np.int64) for c in log.context.values()], 1))
+        self.context = torch.from_numpy(np.stack([np.asarray(c, np.int64) for c in log.context.values()], 1))
         self.first = log.offsets[log.users].tolist()
 
     def __len__(self) -> int:

@@ -8,6 +8,8 @@ from torchrec_ext.data.description import Description
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events, Source
 from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.data.prepared import open_prepared, prepare
+from torchrec_ext.data.reading.declaration import Declaration, TableFile
 from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.data.splits.as_marked import as_marked
 from torchrec_ext.data.splits.by_name import SPLITS
@@ -21,7 +23,8 @@ from torchrec_ext.data.splits.rolling_windows import rolling_windows
 from torchrec_ext.data.vocabulary import Vocabulary
 
 __all__ = [
-    "SPLITS", "Dataset", "Description", "EventLog", "Events", "Preparation", "Source", "SplitReport",
-    "Vocabulary", "as_marked", "by_ratio", "by_time", "by_user", "clean", "describe", "leave_last_n",
-    "leave_last_out", "read_events", "rolling_windows", "sessions",
+    "SPLITS", "Dataset", "Declaration", "Description", "EventLog", "Events", "Preparation", "Source",
+    "SplitReport", "TableFile", "Vocabulary", "as_marked", "by_ratio", "by_time", "by_user", "clean",
+    "describe", "leave_last_n", "leave_last_out", "open_prepared", "prepare", "read_events",
+    "rolling_windows", "sessions",
 ]  # fmt: skip

@@ -27,6 +27,7 @@ class Dataset:
         name: ``train``, ``valid``, ``test`` or a sum of them.
         report: what each part of the split holds; all parts share it.
         table: the events as they were read, of which ``log.source_rows`` are the rows.
+        own: the log of this part's events alone, where it is kept in a folder; None makes it when needed.
     """
 
     preparation: Preparation
@@ -36,6 +37,7 @@ class Dataset:
     name: str
     report: SplitReport
     table: Events
+    own: EventLog | None = None
 
     def __len__(self) -> int:
         """Number of events."""
@@ -54,6 +56,7 @@ class Dataset:
             rows=np.union1d(self.rows, other.rows),
             given=np.union1d(self.given, other.given),
             name=f"{self.name} + {other.name}",
+            own=None,
         )
 
     @property
@@ -69,7 +72,7 @@ class Dataset:
     @cached_property
     def events(self) -> EventLog:
         """This part's events alone, as a log."""
-        return self.log.select(self.rows)
+        return self.log.select(self.rows) if self.own is None else self.own
 
     def describe(self) -> Description:
         """Counts and distributions of this part's events, see :meth:`Events.describe`."""
@@ -102,5 +105,7 @@ class Dataset:
         """
         if targets.log is not self.log:
             raise InputError(f"{self.name} and {targets.name} come from two splits; use parts of one")
+        if not len(targets.given):
+            return self.events, np.searchsorted(self.rows, targets.rows)
         known = np.union1d(self.rows, targets.given)
         return self.log.select(known), np.searchsorted(known, targets.rows)

@@ -1,12 +1,20 @@
 """EventLog: flat columns sorted by (user, time); a history is a slice of them."""
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from torchrec_ext.data.coded import Coded
+from torchrec_ext.data.gather import gather, open_column
 from torchrec_ext.data.lists import Lists
+from torchrec_ext.data.reading.growing import open_array
 from torchrec_ext.data.slices import offsets_of, slice_positions
 
 
@@ -31,7 +39,8 @@ class EventLog:
 
     Example:
         >>> users, times = Coded.of(pd.Series(["b", "a", "b"])), np.array([30, 20, 10])
-        >>> log = EventLog.sort(users, np.array([1, 2]), times, items=np.array([7, 8, 9], np.int32))
+        >>> columns = [("items", np.array([7, 8, 9], np.int32))]
+        >>> log = EventLog.sort(users, np.array([1, 2]), times, columns)
         >>> list(log.user_ids), log.offsets, log.items
         (['b', 'a'], array([0, 2, 3]), array([9, 7, 8], dtype=int32))
     """
@@ -52,12 +61,8 @@ class EventLog:
         users: Coded,
         user_rows: np.ndarray,
         by: np.ndarray | None,
-        *,
-        items: np.ndarray,
-        times: np.ndarray | None = None,
-        ratings: np.ndarray | None = None,
-        weights: np.ndarray | None = None,
-        context: dict[str, np.ndarray | Lists] | None = None,
+        columns: Iterable[tuple[str, np.ndarray | Lists]],
+        folder: Path | None = None,
     ) -> "EventLog":
         """Sorts N events by (user, time), simultaneous ones in the order of the table.
 
@@ -65,20 +70,25 @@ class EventLog:
             users: the users of the N events; each word stands for one of them at least.
             user_rows: (U,) int64 rows of the words in the user table.
             by: (N,) times or places in the history, or None to keep the order of the table.
-            items: (N,) int32 rows of the item table, in the order of the table, as all that follow.
-            times: (N,) float64 seconds.
-            ratings: (N,) float32.
-            weights: (N,) float32.
-            context: N rows, lists or numbers of each context feature.
+            columns: name and N values of ``items`` and, if known, ``times``, ``ratings`` and ``weights``; any
+                other name is that of a context feature. One is in memory at a time.
+            folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
         """
         codes = users.codes
         order = np.lexsort((codes,) if by is None else (by, codes))
         offsets = offsets_of(np.bincount(codes, minlength=len(users.words)))
-        source_rows = np.arange(len(codes), dtype=np.int32)
-        unsorted = cls(
-            users.words, user_rows, offsets, items, source_rows, times, ratings, weights, context or {}
-        )
-        return unsorted._take(order, offsets)
+        everything = itertools.chain([("source_rows", np.arange(len(codes), dtype=np.int32))], columns)
+        return cls._gathered(users.words, user_rows, offsets, everything, order, folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> "EventLog":
+        """Maps what :meth:`sort` or :meth:`select` left in a folder; it is read as it is asked for."""
+        ids = pq.read_table(folder / "users.parquet").column("id").to_pandas()
+        names = {path.name.removesuffix(".npy") for path in folder.glob("*.npy")} - set(_OF_USERS)
+        columns = {n: open_column(folder, n) for n in sorted(names) if not n.endswith(".offsets")}
+        of_users = {n: open_array(folder / f"{n}.npy") for n in _OF_USERS}
+        own = {n: columns.pop(n, None) for n in _COLUMNS}
+        return cls(pd.Index(ids), **of_users, **own, context=columns)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         """Number of events."""
@@ -89,13 +99,17 @@ class EventLog:
         """(N,) int64 user of each event."""
         return np.repeat(np.arange(len(self.user_ids)), np.diff(self.offsets))
 
-    def select(self, events: np.ndarray) -> "EventLog":
+    def select(self, events: np.ndarray, folder: Path | None = None) -> "EventLog":
         """The log of these events alone, all users kept.
 
         Args:
             events: (n,) int64 ascending positions in this log.
+            folder: see :meth:`sort`.
         """
-        return self._take(events, np.searchsorted(events, self.offsets).astype(np.int64))
+        offsets = np.searchsorted(events, self.offsets).astype(np.int64)
+        own = ((name, getattr(self, name)) for name in _COLUMNS)
+        columns = ((name, column) for name, column in (*own, *self.context.items()) if column is not None)
+        return self._gathered(self.user_ids, self.user_rows, offsets, columns, events, folder)
 
     def worth(self) -> np.ndarray:
         """(N,) float64, how much each event counts as a target: nothing if its item is unknown."""
@@ -111,15 +125,26 @@ class EventLog:
         starts, ends = self.offsets[users], self.offsets[users + 1]
         return self.items[slice_positions(starts, ends)].astype(np.int64), offsets_of(ends - starts)
 
-    def _take(self, events: np.ndarray, offsets: np.ndarray) -> "EventLog":
-        return EventLog(
-            self.user_ids,
-            self.user_rows,
-            offsets,
-            items=self.items[events],
-            source_rows=self.source_rows[events],
-            times=None if self.times is None else self.times[events],
-            ratings=None if self.ratings is None else self.ratings[events],
-            weights=None if self.weights is None else self.weights[events],
-            context={name: column[events] for name, column in self.context.items()},
-        )
+    @classmethod
+    def _gathered(
+        cls,
+        user_ids: pd.Index,
+        user_rows: np.ndarray,
+        offsets: np.ndarray,
+        columns: Iterable[tuple[str, np.ndarray | Lists]],
+        events: np.ndarray,
+        folder: Path | None,
+    ) -> "EventLog":
+        """A log of the (n,) events of columns, in their order."""
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table({"id": pa.array(user_ids)}), folder / "users.parquet")
+            np.save(folder / "user_rows.npy", user_rows)
+            np.save(folder / "offsets.npy", offsets)
+        found = {name: gather(column, events, folder, name) for name, column in columns}
+        own: dict[str, Any] = {name: found.pop(name, None) for name in _COLUMNS}
+        return cls(user_ids, user_rows, offsets, **own, context=found)
+
+
+_COLUMNS = ("items", "source_rows", "times", "ratings", "weights")
+_OF_USERS = ("user_rows", "offsets")

@@ -1,7 +1,7 @@
 """Preparation: how a user's ids and columns become rows and numbers, fitted once and kept with the model."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,43 +97,45 @@ class Preparation:
         }
         return cls(schema, vocabularies, sides, fitted)
 
-    def log(self, events: Events) -> EventLog:
+    def log(self, events: Events, folder: Path | None = None) -> EventLog:
         """The events as rows and numbers, sorted by user and time.
 
         Args:
             events: those of :meth:`fit`, or later ones; simultaneous ones keep their order.
+            folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
 
         Raises:
             InputError: if a context column that the model reads is missing, or the ids of users are
                 of another kind than in training.
         """
-        context = {
-            feature.name: self.context(feature, self._context_column(feature, events))
-            for feature in self.schema.of("context")
-        }
-        by, ratings, types = (
+        by, users = events.numbers("timestamp"), self._coded_users(events)
+        rows = self.vocabularies["user"].rows(users.words)
+        return EventLog.sort(users, rows, by, self._columns(events), folder)
+
+    def _columns(self, events: Events) -> Iterator[tuple[str, np.ndarray | Lists]]:
+        """Name and values of each column of the log, one at a time, for they may be large."""
+        items = events.columns.get("item")
+        if isinstance(items, Coded):
+            of_words = np.append(self.vocabularies["item"].rows(items.words), 0).astype(np.int32)
+            yield "items", of_words[items.codes]
+        else:
+            yield "items", np.zeros(len(events), np.int32)
+        times, ratings, types = (
             events.numbers("timestamp"),
             events.numbers("rating"),
             events.columns.get("type"),
         )
-        users, items = self._coded_users(events), events.columns.get("item")
-        rows_of_items = np.zeros(len(events), np.int32)
-        if isinstance(items, Coded):
-            of_words = np.append(self.vocabularies["item"].rows(items.words), 0).astype(np.int32)
-            rows_of_items = of_words[items.codes]
+        if times is not None and events.source.order == "time":
+            yield "times", times.astype(np.float64)
         weights = _weights(types, events.weights) if isinstance(types, Coded) else None
-        if weights is not None:  # what an event without a rating says of the user's interest
+        if weights is not None:
+            yield "weights", weights
+            # what an event without a rating says of the user's interest
             ratings = weights if ratings is None else np.where(np.isnan(ratings), weights, ratings)
-        return EventLog.sort(
-            users,
-            self.vocabularies["user"].rows(users.words),
-            by,
-            items=rows_of_items,
-            times=by.astype(np.float64) if by is not None and events.source.order == "time" else None,
-            ratings=None if ratings is None else ratings.astype(np.float32),
-            weights=weights,
-            context=context,
-        )
+        if ratings is not None:
+            yield "ratings", ratings.astype(np.float32)
+        for feature in self.schema.of("context"):
+            yield feature.name, self.context(feature, self._context_column(feature, events))
 
     def context(self, feature: Feature | DenseFeature, values: Column | pd.Series) -> np.ndarray | Lists:
         """N rows of a table, lists of them, or float32 numbers of a context feature."""

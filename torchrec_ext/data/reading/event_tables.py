@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from torchrec_ext.data.coded import Column
 from torchrec_ext.data.reading.accumulate import Accumulator, WordsColumn, accumulator
 from torchrec_ext.data.reading.column import Column as Declared
+from torchrec_ext.data.reading.growing import column_file
 from torchrec_ext.data.reading.open_table import OpenTable
 from torchrec_ext.data.reading.read_blocks import Block, read_blocks
 from torchrec_ext.data.reading.rejects import MISSING_ID, Rejects
@@ -111,7 +112,7 @@ def _accumulators(tables: Sequence[OpenEvents], folder: Path | None) -> dict[str
         name: accumulator(
             declared[name][0],
             f"column {declared[name][0].source!r} of {declared[name][1]}",
-            None if folder is None else folder / name,
+            None if folder is None else column_file(folder, name),
         )
         for name in (*first, *(n for n in declared if n not in first))
     }

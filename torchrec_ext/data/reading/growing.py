@@ -2,8 +2,12 @@
 
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 import numpy as np
+
+_HEADER = 128
+"""Bytes of the head of a ``.npy`` file whose array has one or two axes and a plain type."""
 
 
 class GrowingArray:
@@ -12,7 +16,7 @@ class GrowingArray:
     Args:
         dtype: of the values.
         width: of each row; 0 for single values.
-        path: the file they go to, which must not be there; None keeps them in memory.
+        path: the ``.npy`` file they go to, which must not be there; None keeps them in memory.
 
     Example:
         >>> array = GrowingArray(np.float32)
@@ -21,11 +25,13 @@ class GrowingArray:
         array([1., 2., 3.], dtype=float32)
     """
 
-    def __init__(self, dtype: type[np.generic], width: int = 0, path: Path | None = None) -> None:
+    def __init__(self, dtype: np.dtype | type[np.generic], width: int = 0, path: Path | None = None) -> None:
         self.dtype, self.width, self.path = np.dtype(dtype), width, path
         self.rows = 0
         self._blocks: list[np.ndarray] = []
         self._file: IO[bytes] | None = None if path is None else path.open("xb")
+        if self._file is not None:
+            self._file.write(bytes(_HEADER))  # the number of rows is known at the end
 
     def add(self, values: np.ndarray) -> None:
         """Adds (n,) or (n, width) values."""
@@ -41,13 +47,30 @@ class GrowingArray:
         shape = (self.rows, self.width) if self.width else (self.rows,)
         if self._file is None:
             blocks, self._blocks = self._blocks, []
-            return (
-                blocks[0]
-                if len(blocks) == 1
-                else np.concatenate([*blocks, np.empty((0, *shape[1:]), self.dtype)])
-            )
+            if len(blocks) == 1:
+                return blocks[0]
+            return np.concatenate([*blocks, np.empty((0, *shape[1:]), self.dtype)])
+        head = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
+        self._file.seek(0)
+        np.lib.format.write_array_header_1_0(self._file, head)
+        assert self._file.tell() == _HEADER
         self._file.close()
         assert self.path is not None
-        if not self.rows:  # a file of no bytes cannot be mapped
-            return np.empty(shape, self.dtype)
-        return np.memmap(self.path, self.dtype, "r", shape=shape)
+        return open_array(self.path)
+
+
+def column_file(folder: Path, name: str, ending: str = ".npy") -> Path:
+    """The file of a column, whatever its name; ``ending`` tells what of it is there.
+
+    Example:
+        >>> column_file(Path("log"), "a/b.c")
+        PosixPath('log/a%2Fb.c.npy')
+    """
+    return folder / (quote(name, safe=" ") + ending)
+
+
+def open_array(path: Path) -> np.ndarray:
+    """An array of a ``.npy`` file, mapped into memory to be read alone."""
+    # a file of no values cannot be mapped
+    empty = path.stat().st_size <= _HEADER
+    return np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)

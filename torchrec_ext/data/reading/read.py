@@ -23,11 +23,13 @@ from torchrec_ext.schema import Entity
 
 log = logging.getLogger(__name__)
 
+Sources: TypeAlias = TableSource | Declaration | Sequence[TableFile]
+
 Features: TypeAlias = Sequence[str] | Mapping[str, Options | Mapping[str, Any] | None]
 
 
 def read_events(
-    source: TableSource | Declaration | Sequence[TableFile],
+    source: Sources,
     *,
     format: str | None = None,
     columns: Mapping[str, Told] | None = None,

@@ -1,5 +1,7 @@
 """As marked: the data says which part an event belongs to."""
 
+from pathlib import Path
+
 import numpy as np
 
 from torchrec_ext.data.coded import Coded
@@ -15,13 +17,16 @@ _MARKS = {
 }  # fmt: skip
 
 
-def as_marked(events: Events, column: str = "split", *, min_count: int = 1) -> Parts:
+def as_marked(
+    events: Events, column: str = "split", *, min_count: int = 1, folder: Path | None = None
+) -> Parts:
     """Takes the data's own split, from a column that marks each event.
 
     Args:
         events: with the column.
         column: holds train, valid (or validation, val, dev) or test, in small or large letters.
         min_count: an item with fewer events shares the unknown row.
+        folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
 
     Returns:
         The training, validation and test part of one log.
@@ -61,4 +66,6 @@ def as_marked(events: Events, column: str = "split", *, min_count: int = 1) -> P
             f"column {column!r} has no mark in {missing:,} rows; expected {', '.join(_MARKS)}: mend these "
             "rows or filter them out"
         )
-    return make_parts(events, parts[marks.codes], f"as marked in column {column!r}", min_count=min_count)
+    return make_parts(
+        events, parts[marks.codes], f"as marked in column {column!r}", min_count=min_count, folder=folder
+    )

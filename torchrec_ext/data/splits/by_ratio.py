@@ -1,12 +1,20 @@
 """By ratio: the events of each part are drawn at random."""
 
+from pathlib import Path
+
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.splits.draw import draw
 from torchrec_ext.data.splits.parts import Parts, make_parts
 
 
 def by_ratio(
-    events: Events, *, valid: float = 0.1, test: float = 0.1, seed: int = 0, min_count: int = 1
+    events: Events,
+    *,
+    valid: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+    min_count: int = 1,
+    folder: Path | None = None,
 ) -> Parts:
     """Draws the events of each part at random.
 
@@ -16,6 +24,7 @@ def by_ratio(
         test: share of the events for test, at least one of them.
         seed: of the draw.
         min_count: an item with fewer events shares the unknown row.
+        folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
 
     Returns:
         The training, validation and test part of one log.
@@ -32,4 +41,4 @@ def by_ratio(
     """
     part = draw(len(events), valid, test, seed)
     protocol = f"by ratio: {valid:g} valid, {test:g} test, seed {seed}"
-    return make_parts(events, part, protocol, min_count=min_count)
+    return make_parts(events, part, protocol, min_count=min_count, folder=folder)

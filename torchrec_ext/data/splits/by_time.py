@@ -1,5 +1,7 @@
 """By time: what comes later is for validation, what comes last for test."""
 
+from pathlib import Path
+
 import numpy as np
 
 from torchrec_ext.data.events import Events
@@ -10,7 +12,13 @@ from torchrec_ext.errors import InputError
 
 
 def by_time(
-    events: Events, *, valid_from: float, test_from: float, gap: float = 0.0, min_count: int = 1
+    events: Events,
+    *,
+    valid_from: float,
+    test_from: float,
+    gap: float = 0.0,
+    min_count: int = 1,
+    folder: Path | None = None,
 ) -> Parts:
     """Trains on what happened before ``valid_from``, validates until ``test_from``, tests from then on.
 
@@ -24,6 +32,7 @@ def by_time(
         test_from: unix seconds; the first instant of test.
         gap: seconds.
         min_count: an item with fewer events shares the unknown row.
+        folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
 
     Returns:
         The training, validation and test part of one log.
@@ -46,7 +55,9 @@ def by_time(
     protocol = f"by time: valid from {valid_from:.0f}, test from {test_from:.0f}"
     if gap:
         protocol += f", {gap:g} s before each left out"
-    return make_parts(events, cut(times, valid_from, test_from, gap), protocol, min_count=min_count)
+    return make_parts(
+        events, cut(times, valid_from, test_from, gap), protocol, min_count=min_count, folder=folder
+    )
 
 
 def cut(times: np.ndarray, valid_from: float, test_from: float, gap: float) -> np.ndarray:

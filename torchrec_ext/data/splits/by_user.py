@@ -1,5 +1,7 @@
 """By user: some users are held out, and served from what is known of them."""
 
+from pathlib import Path
+
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.splits.draw import draw
 from torchrec_ext.data.splits.parts import TRAIN, Parts, make_parts
@@ -7,7 +9,13 @@ from torchrec_ext.data.splits.places import places_from_end
 
 
 def by_user(
-    events: Events, *, valid: float = 0.1, test: float = 0.1, seed: int = 0, min_count: int = 1
+    events: Events,
+    *,
+    valid: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+    min_count: int = 1,
+    folder: Path | None = None,
 ) -> Parts:
     """Holds users out: nothing of theirs is learnt; their last event is the target, the others are given.
 
@@ -18,6 +26,7 @@ def by_user(
         test: share of the users for test, at least one of them.
         seed: of the draw.
         min_count: an item with fewer events shares the unknown row.
+        folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
 
     Returns:
         The training, validation and test part of one log; the events before the targets are
@@ -38,4 +47,4 @@ def by_user(
     part = draw(len(users.words), valid, test, seed)[users.codes]
     given = (part != TRAIN) & (places_from_end(events)[0] > 0)
     protocol = f"by user: {valid:g} valid, {test:g} test, seed {seed}, last event is the target"
-    return make_parts(events, part, protocol, min_count=min_count, given=given)
+    return make_parts(events, part, protocol, min_count=min_count, given=given, folder=folder)

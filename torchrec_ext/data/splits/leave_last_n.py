@@ -1,5 +1,7 @@
 """Leave-last-n: the last events of each user are for validation and test."""
 
+from pathlib import Path
+
 import numpy as np
 
 from torchrec_ext.checks import expect_at_least
@@ -8,7 +10,9 @@ from torchrec_ext.data.splits.parts import TEST, TRAIN, VALID, Parts, make_parts
 from torchrec_ext.data.splits.places import places_from_end
 
 
-def leave_last_n(events: Events, valid: int = 1, test: int = 1, *, min_count: int = 1) -> Parts:
+def leave_last_n(
+    events: Events, valid: int = 1, test: int = 1, *, min_count: int = 1, folder: Path | None = None
+) -> Parts:
     """A user's last ``test`` events are for test, the ``valid`` before them for validation.
 
     A user with fewer than ``valid + test + 1`` events trains only. As with ``leave_last_out``, training
@@ -21,6 +25,7 @@ def leave_last_n(events: Events, valid: int = 1, test: int = 1, *, min_count: in
         valid: number of events of each user for validation.
         test: number of events of each user for test.
         min_count: an item with fewer events shares the unknown row.
+        folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
 
     Returns:
         The training, validation and test part of one log.
@@ -37,7 +42,7 @@ def leave_last_n(events: Events, valid: int = 1, test: int = 1, *, min_count: in
     """
     expect_at_least(1, valid=valid, test=test)
     protocol = f"leave-last-n: test the last {test}, valid the {valid} before, train the others"
-    return make_parts(events, last_events(events, valid, test), protocol, min_count=min_count)
+    return make_parts(events, last_events(events, valid, test), protocol, min_count=min_count, folder=folder)
 
 
 def last_events(events: Events, valid: int, test: int) -> np.ndarray:

@@ -1,11 +1,13 @@
 """Leave-last-out: each user's last event is for test, the last but one for validation."""
 
+from pathlib import Path
+
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.splits.leave_last_n import last_events
 from torchrec_ext.data.splits.parts import Parts, make_parts
 
 
-def leave_last_out(events: Events, *, min_count: int = 1) -> Parts:
+def leave_last_out(events: Events, *, min_count: int = 1, folder: Path | None = None) -> Parts:
     """A user's last event is for test, the last but one for validation, the others for training.
 
     A user with fewer than three events trains only. Training may learn from events that happened
@@ -15,6 +17,7 @@ def leave_last_out(events: Events, *, min_count: int = 1) -> Parts:
         events: with timestamps, or in the order of their rows; simultaneous events keep the order of
             their rows.
         min_count: an item with fewer events shares the unknown row.
+        folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
 
     Returns:
         The training, validation and test part of one log.
@@ -30,4 +33,4 @@ def leave_last_out(events: Events, *, min_count: int = 1) -> Parts:
         [2, 1, 1]
     """
     protocol = "leave-last-out: train all but the last two, valid last but one, test last"
-    return make_parts(events, last_events(events, 1, 1), protocol, min_count=min_count)
+    return make_parts(events, last_events(events, 1, 1), protocol, min_count=min_count, folder=folder)

@@ -1,5 +1,6 @@
 """The parts of a split as data sets of one log."""
 
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -24,6 +25,7 @@ def make_parts(
     *,
     min_count: int = 1,
     given: np.ndarray | None = None,
+    folder: Path | None = None,
 ) -> Parts:
     """The parts as data sets.
 
@@ -33,6 +35,8 @@ def make_parts(
         protocol: how the parts were made, in words.
         min_count: an item with fewer events shares the unknown row.
         given: (N,) bool, which events their part only gives as history; None for no event.
+        folder: an empty one that the log and that of the training part are kept in, mapped into memory; None
+            keeps them in memory.
 
     Raises:
         InputError: if a part is empty.
@@ -54,18 +58,21 @@ def make_parts(
             "fill it in another way"
         )
     report = SplitReport.of(events, part, given, protocol)
-    log = preparation.log(events)
+    log = preparation.log(events, None if folder is None else folder / "log")
     part, given = part[log.source_rows], given[log.source_rows]
 
     def dataset(number: int) -> Dataset:
+        rows = np.flatnonzero((part == number) & ~given)
+        own = log.select(rows, folder / "train") if folder is not None and number == TRAIN else None
         return Dataset(
             preparation,
             log,
-            rows=np.flatnonzero((part == number) & ~given),
+            rows=rows,
             given=np.flatnonzero((part == number) & given),
             name=PART_NAMES[number],
             report=report,
             table=events,
+            own=own,
         )
 
     return dataset(TRAIN), dataset(VALID), dataset(TEST)

@@ -1,6 +1,7 @@
 """Rolling windows: several splits by time, walking forward."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +22,7 @@ def rolling_windows(
     valid_seconds: float | None = None,
     gap: float = 0.0,
     min_count: int = 1,
+    folder: Path | None = None,
 ) -> Iterator[Parts]:
     """Yields splits by time, the oldest first, whose test parts follow each other up to the newest event.
 
@@ -36,6 +38,7 @@ def rolling_windows(
             the test part unless told.
         gap: seconds before the validation and the test part whose events are in no part.
         min_count: an item with fewer events shares the unknown row.
+        folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
 
     Returns:
         An iterator over the training, validation and test part of each window.
@@ -64,6 +67,7 @@ def rolling_windows(
     end = float(newest + 1) if times.dtype.kind == "i" else float(np.nextafter(newest, np.inf))
 
     def window(number: int) -> Parts:
+        own = None if folder is None else folder / f"window-{number + 1}"
         test_until = end - (windows - 1 - number) * test_seconds
         test_from = test_until - test_seconds
         part = cut(times, test_from - valid_seconds, test_from, gap)
@@ -74,6 +78,6 @@ def rolling_windows(
         )
         if gap:
             protocol += f", {gap:g} s before each left out"
-        return make_parts(events, part, protocol, min_count=min_count)
+        return make_parts(events, part, protocol, min_count=min_count, folder=own)
 
     return map(window, range(windows))

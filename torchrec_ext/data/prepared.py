@@ -1,0 +1,153 @@
+"""Prepared data: read, cleaned and split once, kept in a folder, and opened in no time."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from torchrec_ext.data.cleaning.clean import clean
+from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.event_files import open_events, save_events
+from torchrec_ext.data.event_log import EventLog
+from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.data.reading.growing import open_array
+from torchrec_ext.data.reading.read import Sources, read_events
+from torchrec_ext.data.splits.by_name import SPLITS
+from torchrec_ext.data.splits.parts import Parts
+from torchrec_ext.data.splits.report import PART_NAMES, PartReport, SplitReport
+from torchrec_ext.errors import InputError
+
+VERSION = 1
+
+
+def prepare(
+    source: Sources,
+    folder: str | Path,
+    *,
+    read: Mapping[str, Any] | None = None,
+    clean_by: Mapping[str, Any] | None = None,
+    split: str = "leave_last_out",
+    split_by: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Parts:
+    """Reads, cleans and splits events once, and keeps everything in a folder that is mapped into memory.
+
+    Tables are read a block at a time, and columns are written as they come: what is in memory is the
+    distinct ids, one column, and the order of the events. The folder appears under its name only when it is
+    whole. :func:`open_prepared` opens it again; on several ranks one prepares and all open.
+
+    Args:
+        source: what :func:`~torchrec_ext.data.read_events` reads.
+        folder: which must not be there; the rows that were set aside are in its ``rejected.parquet``.
+        read: further arguments of ``read_events``.
+        clean_by: arguments of :func:`~torchrec_ext.data.clean`.
+        split: name of the split, see ``SPLITS``.
+        split_by: its arguments.
+        overwrite: replaces the folder if it is there.
+        progress: shows a bar.
+
+    Returns:
+        The training, validation and test part.
+
+    Raises:
+        InputError: if the folder is there, or as reading, cleaning and splitting do.
+
+    Example:
+        >>> import pandas as pd, tempfile
+        >>> visits = pd.DataFrame({"user": [1] * 4, "item": list("abcd")})
+        >>> place = Path(tempfile.mkdtemp(), "visits")
+        >>> train, valid, test = prepare(visits, place)
+        >>> [len(part) for part in open_prepared(place)]
+        [2, 1, 1]
+    """
+    target = Path(folder).expanduser()
+    if split not in SPLITS:
+        raise InputError(f"split must be one of {', '.join(SPLITS)}; received {split!r}")
+    if target.exists() and not overwrite:
+        raise InputError(
+            f"{target} is there already; open it with open_prepared, or replace it with overwrite"
+        )
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    raw = partial / "raw"
+    raw.mkdir(parents=True)
+    try:
+        settings = {"rejected": partial / "rejected.parquet", **(read or {})}
+        events = read_events(source, folder=raw, progress=progress, **settings)
+        events = clean(events, **(clean_by or {}))
+        save_events(events, partial / "events")
+        del events
+        shutil.rmtree(raw)
+        events = open_events(partial / "events")
+        parts = SPLITS[split](events, folder=partial, **(split_by or {}))
+        _save_parts(parts, partial)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    return open_prepared(target)
+
+
+def open_prepared(folder: str | Path) -> Parts:
+    """The parts that :func:`prepare` left in a folder; columns are read from it as they are needed.
+
+    Raises:
+        InputError: if the folder is none, is of another release, or lacks a part of a file.
+    """
+    folder = Path(folder).expanduser()
+    told = _manifest(folder)
+    preparation = Preparation.load(folder / "preparation")
+    log, events = EventLog.open(folder / "log"), open_events(folder / "events")
+    raw = told["report"]
+    report = SplitReport(**{**raw, "parts": tuple(PartReport(**part) for part in raw["parts"])})
+
+    def part(name: str) -> Dataset:
+        rows, given = (open_array(folder / "parts" / f"{name}.{kind}.npy") for kind in ("rows", "given"))
+        own = EventLog.open(folder / "train") if name == PART_NAMES[0] else None
+        return Dataset(preparation, log, rows, given, name, report, events, own)
+
+    train, valid, test = (part(name) for name in PART_NAMES)
+    return train, valid, test
+
+
+def is_prepared(folder: str | Path) -> bool:
+    """Whether a folder holds prepared data."""
+    return (Path(folder).expanduser() / "manifest.json").is_file()
+
+
+def _save_parts(parts: Parts, folder: Path) -> None:
+    (folder / "parts").mkdir()
+    for part in parts:
+        np.save(folder / "parts" / f"{part.name}.rows.npy", part.rows)
+        np.save(folder / "parts" / f"{part.name}.given.npy", part.given)
+    parts[0].preparation.save(folder / "preparation")
+    sizes = {str(p.relative_to(folder)): p.stat().st_size for p in sorted(folder.rglob("*")) if p.is_file()}
+    manifest = {"version": VERSION, "report": dataclasses.asdict(parts[0].report), "files": sizes}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    if not is_prepared(folder):
+        raise InputError(f"{folder} holds no prepared data: there is no manifest.json; make it with prepare")
+    try:
+        told = json.loads((folder / "manifest.json").read_text())
+        version, files = told["version"], told["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder / 'manifest.json'} is cut short ({error}); prepare the data again"
+        ) from error
+    if version != VERSION:
+        raise InputError(f"{folder} was prepared by another release (version {version}); prepare it again")
+    for name, size in files.items():
+        path = folder / name
+        found = path.stat().st_size if path.is_file() else None
+        if found != size:
+            state = "is not there" if found is None else f"has {found:,} bytes of {size:,}"
+            raise InputError(f"{path} {state}; bring it back, or prepare the data again")
+    return told
