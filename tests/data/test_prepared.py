@@ -1,0 +1,158 @@
+"""Prepared data: the same parts as in memory, kept whole or not at all, opened again."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.data.random_events import START
+from torchrec_ext.batch import Inputs
+from torchrec_ext.data import clean, open_prepared, prepare, read_events
+from torchrec_ext.data.batching.batches import Batcher
+from torchrec_ext.data.event_files import open_events, save_events
+from torchrec_ext.data.splits.by_name import SPLITS
+from torchrec_ext.errors import InputError
+
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from("abcd"), st.integers(1, 5), st.integers(START, START + 40), st.integers(1, 5),
+        st.sampled_from(["view", "purchase"]), st.sampled_from([None, 0.5, 2.0]),
+        st.lists(st.sampled_from(["red", "shoe"]), max_size=2),
+    ),
+    min_size=12,
+    max_size=40,
+)  # fmt: skip
+READ = {
+    "columns": {"words": {"column": "a/b.c", "kind": "categories"}},
+    "context": {"type": {}, "price": {"kind": "number", "indicator": True}, "words": {}},
+    "items": pd.DataFrame({
+        "item": [1, 2, 3, 9],
+        "tags": [["x"], [], ["x", "y"], None],
+        "image": [np.array([1.0, 2.0], np.float32), None, np.array([0.0, 1.0], np.float32), None],
+    }),
+}  # fmt: skip
+
+
+def table(rows):
+    names = ["user", "item", "timestamp", "rating", "type", "price", "a/b.c"]
+    return pd.DataFrame(rows, columns=names).astype({"price": float})
+
+
+def assert_same(log, other):
+    assert log.user_ids.tolist() == other.user_ids.tolist()
+    for name in ("user_rows", "offsets", "items", "source_rows", "times", "ratings", "weights"):
+        assert getattr(log, name).tolist() == getattr(other, name).tolist()
+        assert getattr(log, name).dtype == getattr(other, name).dtype
+    assert log.context.keys() == other.context.keys()
+    for name, column in log.context.items():
+        mine, theirs = (
+            c.values.tolist() if hasattr(c, "values") else c.tolist() for c in (column, other.context[name])
+        )
+        assert mine == theirs
+
+
+@settings(max_examples=15, deadline=None)
+@given(rows=ROWS, split=st.sampled_from(["by_ratio", "by_user", "leave_last_out"]))
+def test_the_parts_are_those_made_in_memory(tmp_path_factory, rows, split):
+    folder = tmp_path_factory.mktemp("prepared") / "visits"
+    events = clean(read_events(table(rows), **READ), duplicates="last")
+    try:
+        expected = SPLITS[split](events)
+    except InputError as refusal:
+        with pytest.raises(InputError, match=str(refusal)[:20]):
+            prepare(table(rows), folder, read=READ, clean_by={"duplicates": "last"}, split=split)
+        assert list(folder.parent.iterdir()) == []  # nothing is left
+        return
+    made = prepare(table(rows), folder, read=READ, clean_by={"duplicates": "last"}, split=split)
+    for parts in (made, open_prepared(folder)):
+        for part, other in zip(parts, expected, strict=True):
+            assert (part.name, part.report) == (other.name, other.report)
+            assert part.rows.tolist() == other.rows.tolist() and part.given.tolist() == other.given.tolist()
+            assert_same(part.log, other.log)
+            assert_same(part.events, other.events)
+            assert part.schema == other.schema
+            assert str(part.describe()) == str(other.describe())
+        assert parts[0].log is parts[2].log
+        known, ends = (parts[0] + parts[1]).known_before(parts[2])
+        other_known, other_ends = (expected[0] + expected[1]).known_before(expected[2])
+        assert_same(known, other_known)
+        assert ends.tolist() == other_ends.tolist()
+
+
+def rows_of(number):
+    return [("ab"[i % 2], i % 3 + 1, START + i, i % 5 + 1, "view", 1.0, ["red"]) for i in range(number)]
+
+
+def test_histories_are_slices_of_mapped_columns(tmp_path):
+    train, _, _ = prepare(table(rows_of(20)), tmp_path / "visits", read=READ)
+    for log in (train.log, train.events):
+        for column in (log.items, log.times, log.ratings, log.weights, log.context["context_type"]):
+            assert isinstance(column, np.memmap) and not column.flags.writeable
+    assert train.known_before(train)[0] is train.events  # no copy
+    batcher = Batcher(
+        train.preparation, train.events, Inputs(max_length=3, history_fields=("context_words",))
+    )
+    batch = batcher.queries(np.array([0]), np.array([5]))
+    found = batch.sequences.to_dict()
+    assert found["history"].values().tolist() == train.events.items[2:5].tolist()
+    assert found["history_context_words"].values().tolist() == [1, 1, 1]
+    assert batch.history_lengths["context_words"].tolist() == [1, 1, 1]
+
+
+def test_bad_rows_are_kept_beside_the_data(tmp_path):
+    rows = rows_of(20) + [("a", 1, float("inf"), 1, "view", 1.0, [])]
+    prepare(table(rows), tmp_path / "visits", read={**READ, "max_bad_share": 0.1})
+    rejected = pd.read_parquet(tmp_path / "visits" / "rejected.parquet")
+    assert rejected[["line", "column"]].values.tolist() == [[21, "timestamp"]]
+
+
+def test_a_folder_that_is_there_stays_unless_it_is_to_be_replaced(tmp_path):
+    folder = tmp_path / "visits"
+    prepare(table(rows_of(20)), folder)
+    with pytest.raises(InputError, match=r"is there already; open it with open_prepared"):
+        prepare(table(rows_of(24)), folder)
+    with pytest.raises(InputError, match="split must be one of"):
+        prepare(table(rows_of(24)), folder, split="by_hand", overwrite=True)
+    with pytest.raises(InputError, match="min_rating=9 removes all events"):
+        prepare(table(rows_of(24)), folder, clean_by={"min_rating": 9}, overwrite=True)
+    assert len(open_prepared(folder)[0]) == 16
+    assert len(prepare(table(rows_of(24)), folder, overwrite=True)[0]) == 20
+    assert [p.name for p in tmp_path.iterdir()] == ["visits"]
+
+
+def test_what_is_not_whole_is_refused(tmp_path):
+    folder = tmp_path / "visits"
+    with pytest.raises(InputError, match="holds no prepared data"):
+        open_prepared(folder)
+    prepare(table(rows_of(20)), folder)
+    items, manifest = folder / "log" / "items.npy", folder / "manifest.json"
+    whole = items.read_bytes()
+    items.write_bytes(whole[:-4])
+    with pytest.raises(InputError, match=r"items.npy has 204 bytes of 208; bring it back, or prepare"):
+        open_prepared(folder)
+    items.unlink()
+    with pytest.raises(InputError, match=r"items.npy is not there"):
+        open_prepared(folder)
+    items.write_bytes(whole)
+    told = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**told, "version": 0}))
+    with pytest.raises(InputError, match="another release"):
+        open_prepared(folder)
+    manifest.write_text("{")
+    with pytest.raises(InputError, match="cut short"):
+        open_prepared(folder)
+
+
+def test_events_come_back_from_their_folder(tmp_path):
+    events = read_events(table(rows_of(8)), **READ, weights={"view": 3.0})
+    save_events(events, tmp_path / "events")
+    again = open_events(tmp_path / "events")
+    pd.testing.assert_frame_equal(again.frame, events.frame)
+    assert again.items["tags"].tolist() == [["x"], [], ["x", "y"], []]
+    np.testing.assert_array_equal(np.stack(again.items["image"]), np.stack(events.items["image"]))
+    assert np.isnan(again.items["image"][1]).all() and again.items["image"][2].tolist() == [0, 1]
+    assert (again.source, again.options, again.weights) == (events.source, events.options, events.weights)
+    assert again.context_features == ("type", "price", "words") and again.item_features == ("tags", "image")
