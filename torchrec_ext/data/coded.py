@@ -48,6 +48,8 @@ class Coded:
 
     def used(self) -> "Coded":
         """The same values without words that stand for none, words in order of first appearance."""
+        if self._in_order():
+            return self
         codes, places = pd.factorize(self.codes)  # int64 places, of which -1 may be one
         missing = np.flatnonzero(places < 0)
         if len(missing):  # its place among the others closes up
@@ -55,6 +57,11 @@ class Coded:
             codes = np.where(codes == gone, -1, codes - (codes > gone))
             places = np.delete(places, gone)
         return Coded(codes.astype(np.int32), self.words[places])
+
+    def _in_order(self) -> bool:
+        """Whether each word stands for a value and they are in order of first appearance."""
+        steps = np.diff(np.maximum.accumulate(self.codes), prepend=np.int32(-1))
+        return bool((steps <= 1).all()) and int(steps.sum(dtype=np.int64)) == len(self.words)
 
     def counts(self) -> np.ndarray:
         """(words,) int64 number of values of each word."""

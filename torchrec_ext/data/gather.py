@@ -1,5 +1,6 @@
 """Rows of a column in another order, into memory or, a piece at a time, into a file."""
 
+import mmap
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,20 @@ def gather(
             lengths.append(piece.lengths)
             piece = piece.values
         grown.add(piece)
+    _let_go(values)
     found = grown.finish()
     if not isinstance(column, Lists):
         return found
     offsets = GrowingArray(np.int64, path=column_file(folder, name, OFFSETS))
     offsets.add(offsets_of(np.concatenate([np.zeros(0, np.int64), *lengths])))
     return Lists(found, offsets.finish())
+
+
+def _let_go(values: np.ndarray) -> None:
+    """Gives back the memory of what was read of a mapped file; it is read again when it is needed."""
+    mapped = getattr(values, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def open_column(folder: Path, name: str) -> np.ndarray | Lists:
