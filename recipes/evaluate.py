@@ -15,6 +15,7 @@ from torchrec_ext.command_line import (
     read_run_settings,
     run_recipe,
     saved_schema,
+    tell_popular,
 )
 from torchrec_ext.training.load import check_schema
 
@@ -66,11 +67,20 @@ def main() -> None:
     )
     if output is None:
         output = folder.parent.parent / ("evaluation.json" if targets is test else "evaluation_valid.json")
+    popular = tx.evaluation.baseline(
+        model,
+        known,
+        targets,
+        k=settings.k,
+        exclude_seen=not settings.repeats,
+        positive=trained.get("positive", 4.0),
+    )
     more = {"checkpoint": folder.name, "world_size": group.world_size, "data": trained["data"]["name"]}
     output.parent.mkdir(parents=True, exist_ok=True)
-    tx.training.write_json(output, report.as_json(**more))
+    tx.training.write_json(output, report.as_json(popularity=popular.figures, **more))
     if group.first:
         print(report)
+        print(tell_popular(popular))
         print(f"written to {output}")
 
 

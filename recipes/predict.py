@@ -4,7 +4,9 @@ python recipes/predict.py --checkpoint runs/ml100k --pairs pairs.csv --output sc
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import pandas as pd
 
 import torchrec_ext as tx
 from torchrec_ext.command_line import (
@@ -15,6 +17,10 @@ from torchrec_ext.command_line import (
     run_recipe,
     write_csv,
 )
+from torchrec_ext.data import Events
+from torchrec_ext.data.coded import Coded, CodedLists
+
+_KINDS = {Coded: "category", CodedLists: "categories"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class Settings:
     checkpoint: str
     """Folder of the run, or of one of its checkpoints; of a run the best one is taken."""
     pairs: str
-    """CSV, TSV or Parquet file with the columns user and item, and those of the context the model reads."""
+    """CSV, TSV, JSON Lines or Parquet file with the columns user and item, as far as the data has them, and
+    those of the context the model reads."""
     columns: tuple[str, ...] = ()
     """What these columns are called in --pairs: user=uid item=sku. Common names are found unless told."""
     output: str | None = None
@@ -43,16 +50,27 @@ def main() -> None:
     group = tx.distributed.join_group(settings.device)
     output = free_file(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
-    data, events, _ = read_run_settings(settings.checkpoint, settings.data_dir)
-    columns = parse_pairs(settings.columns, "columns")
-    pairs = tx.data.read_events(settings.pairs, columns=columns, context=data.context).frame
-
+    _, events, _ = read_run_settings(settings.checkpoint, settings.data_dir)
     model = tx.training.load(folder, device=settings.device)
+    pairs = read_pairs(settings.pairs, parse_pairs(settings.columns, "columns"), model, events)
     scored = tx.retrieval.predict(model, events, pairs, progress=True)
     if output is not None:
         write_csv(scored, output)
     if group.first:
         print(scored.to_string(index=False) if output is None else f"{len(scored):,} scores in {output}")
+
+
+def read_pairs(path: str, columns: dict[str, str], model: Any, events: Events) -> pd.DataFrame:
+    """The pairs, whose columns are of the kinds that those of the events are."""
+    read = {feature.column for feature in tx.retrieval.context_features(model)}
+    context = [name for name in events.context_features if name in read]
+    left_out = {"user", "item"} - {*events.columns} | {"timestamp", "rating", "type"} - read
+    told: dict[str, Any] = {**dict.fromkeys(left_out, ""), **columns}
+    for name in context:
+        kind = _KINDS.get(type(events.columns[name]), "number")
+        kind = "time" if name == "timestamp" else kind
+        told[name] = {"column": columns.get(name, name), "kind": kind, "needed": False}
+    return tx.data.read_events(path, columns=told, context=[n for n in context if n != "timestamp"]).frame
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ torchrun --nproc-per-node 2 recipes/train_ranking.py --data ml-100k \
     --interaction convolution --epochs 5 --output runs/ml100k
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -17,6 +17,7 @@ from torchrec_ext.command_line import (
     new_run,
     parse_pairs,
     parse_settings,
+    positive_or_default,
     run_recipe,
 )
 
@@ -47,16 +48,19 @@ class Settings:
     """Take the interaction's output for the logit, with nothing above it."""
     max_length: int = 50
     """Newest events of a history that target attention reads."""
-    positive: tuple[float, ...] = (4.0,)
-    """Least rating of an interested user; several for as many tasks, of which the first is evaluated."""
+    history_fields: tuple[str, ...] = ()
+    """Features of a history's events that are added to their items' vectors, such as context_type."""
+    positive: tuple[float, ...] | None = None
+    """Least rating of an interested user; several for as many tasks, of which the first is evaluated; unless
+    told 4, or 1 where no rating is above 1."""
     weigh_by_rating: bool = False
     """Positives weigh as much as their rating, such as the seconds watched."""
     epochs: int = 5
     """At most so many."""
     patience: int = 2
     """Epochs without a better validation AUC before training stops."""
-    global_batch_size: int = 2048
-    """Events a step over all ranks."""
+    global_batch_size: int | None = None
+    """Events a step over all ranks; unless told 2,048, fewer where an epoch had less than 32 steps."""
     learning_rate: float = 1e-3
     """Of Adam, for everything but the sharded tables."""
     table_learning_rate: float = 0.05
@@ -67,6 +71,8 @@ class Settings:
     """Wishes such as item=row_wise user=table_wise; the planner chooses for the other tables."""
     checkpoint_every: int | None = None
     """Steps between checkpoints within an epoch."""
+    prefetch: int = 2
+    """Batches made ready while the model computes."""
     seed: int = 0
     """Of first weights, order and dropout."""
     resume: bool = False
@@ -90,10 +96,13 @@ def main() -> None:
     attention: Any = tx.plugins.bind("target_attention", settings.target_attention, **own["target_attention"])
     head: Any = tx.plugins.bind("heads", settings.head, **own["head"])
     with new_run(settings.output, resume=settings.resume, overwrite=settings.overwrite) as run:
-        events = settings.source.events()
+        events = settings.source.events(run.rejected)
         train, valid, test = settings.source.parts(events)
         if group.first:
             print(describe_parts(train))
+        positive = positive_or_default(settings.positive, train)
+        if group.first and settings.positive is None:
+            print(f"a rating of {positive[0]:g} or more means interest; --positive sets another threshold")
 
         torch.manual_seed(settings.seed)
         model = tx.models.Ranker(
@@ -103,18 +112,19 @@ def main() -> None:
             interaction,
             attention,
             over_arch=None if settings.linear else settings.over_arch,
-            tasks=len(settings.positive),
+            tasks=len(positive),
             max_length=settings.max_length,
             head="single" if settings.linear else head,
+            history_fields=settings.history_fields,
         )
-        run.write_settings(settings, own, events, recipe="train_ranking")
+        run.write_settings(replace(settings, positive=positive), own, events, recipe="train_ranking")
         model = tx.training.fit(
             model,
             train,
             valid,
             epochs=settings.epochs,
-            global_batch_size=settings.global_batch_size,
-            positive=settings.positive,
+            global_batch_size=settings.global_batch_size or batch_size_for(len(train)),
+            positive=positive,
             weigh_by_rating=settings.weigh_by_rating,
             learning_rate=settings.learning_rate,
             table_learning_rate=settings.table_learning_rate,
@@ -124,11 +134,18 @@ def main() -> None:
             output=run.path,
             resume=settings.resume,
             checkpoint_every=settings.checkpoint_every,
+            prefetch=settings.prefetch,
             seed=settings.seed,
             device=settings.device,
         )
-        report = tx.evaluation.evaluate(model, train + valid, test, positive=settings.positive, progress=True)
-        run.write_metrics(model, report, seed=settings.seed)
+        report = tx.evaluation.evaluate(model, train + valid, test, positive=positive, progress=True)
+        popular = tx.evaluation.baseline(model, train + valid, test, positive=positive)
+        run.write_metrics(model, report, popular, seed=settings.seed)
+
+
+def batch_size_for(events: int) -> int:
+    """A power of two from 32 to 2,048 that gives an epoch 32 steps, where there are as many events."""
+    return 1 << min(max(events // 32, 32).bit_length() - 1, 11)
 
 
 if __name__ == "__main__":

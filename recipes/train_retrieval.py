@@ -42,9 +42,11 @@ class Settings:
     query_hidden: tuple[int, ...] = ()
     """Hidden sizes of the query tower."""
     item_fields: tuple[str, ...] = ()
-    """Side features of the items, such as item_genres."""
+    """Side features of the items, such as item_genres, or item_image and item_audio of tiktok."""
     max_length: int = 200
     """Newest events of a history that are read."""
+    history_fields: tuple[str, ...] = ()
+    """Features of a history's events that are added to their items' vectors, such as context_type."""
     scorer: str = "dot"
     """Scorer of query and item."""
     candidates: Literal["catalogue", "sampled", "in_batch"] | None = None
@@ -73,6 +75,8 @@ class Settings:
     """List lengths of the evaluation."""
     checkpoint_every: int | None = None
     """Steps between checkpoints within an epoch."""
+    prefetch: int = 2
+    """Batches made ready while the model computes."""
     seed: int = 0
     """Of first weights, order, dropout and samples."""
     resume: bool = False
@@ -92,7 +96,7 @@ def main() -> None:
     encoder: Any = tx.plugins.bind("encoders", settings.encoder, **own["encoder"])
     scorer: Any = tx.plugins.bind("scorers", settings.scorer, **own["scorer"])
     with new_run(settings.output, resume=settings.resume, overwrite=settings.overwrite) as run:
-        events = settings.source.events()
+        events = settings.source.events(run.rejected)
         train, valid, test = settings.source.parts(events)
         expect_k(settings.k, items=len(train.preparation.vocabularies["item"]) - 1)
         if group.first:
@@ -108,6 +112,7 @@ def main() -> None:
             settings.max_length,
             scorer,
             settings.query_hidden,
+            settings.history_fields,
         )
         run.write_settings(settings, own, events, recipe="train_retrieval")
         model = tx.training.fit(
@@ -128,11 +133,13 @@ def main() -> None:
             output=run.path,
             resume=settings.resume,
             checkpoint_every=settings.checkpoint_every,
+            prefetch=settings.prefetch,
             seed=settings.seed,
             device=settings.device,
         )
         report = tx.evaluation.evaluate(model, train + valid, test, k=settings.k, progress=True)
-        run.write_metrics(model, report, seed=settings.seed)
+        popular = tx.evaluation.baseline(model, train + valid, test, k=settings.k)
+        run.write_metrics(model, report, popular, seed=settings.seed)
 
 
 if __name__ == "__main__":

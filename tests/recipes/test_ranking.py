@@ -86,7 +86,7 @@ def test_scores_on_two_processes_are_the_same(warm, folder, run):
 def test_scores_need_the_context_that_the_model_reads(warm, folder, run):
     pd.DataFrame({"user": ["u3"], "item": ["i1"]}).to_csv(folder / "short.csv", index=False)
     ended = warm.launch("predict", "--checkpoint", run, "--pairs", "short.csv", folder=folder, succeeds=False)
-    assert ended.status == 2 and "no context column 'weekday'" in ended.error
+    assert ended.status == 2 and "short.csv has no column 'weekday'" in ended.error
 
 
 def test_lists_of_a_ranker(warm, folder, run):

@@ -3,9 +3,10 @@
 from torchrec_ext.command_line.catalogue import catalogue_size, expect_k, saved_schema
 from torchrec_ext.command_line.data_settings import DataSettings, Source, describe_parts
 from torchrec_ext.command_line.list_modules import list_modules
-from torchrec_ext.command_line.new_run import new_run
+from torchrec_ext.command_line.new_run import new_run, tell_popular
 from torchrec_ext.command_line.output_file import free_file, write_csv
 from torchrec_ext.command_line.parse import parse_pairs, parse_settings
+from torchrec_ext.command_line.positive import positive_or_default
 from torchrec_ext.command_line.run import run_recipe
 from torchrec_ext.command_line.run_settings import data_record, read_run_settings
 
@@ -21,8 +22,10 @@ __all__ = [
     "new_run",
     "parse_pairs",
     "parse_settings",
+    "positive_or_default",
     "read_run_settings",
     "run_recipe",
     "saved_schema",
+    "tell_popular",
     "write_csv",
 ]

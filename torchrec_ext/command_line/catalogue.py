@@ -15,11 +15,13 @@ def expect_k(k: Sequence[int] | int, items: int) -> None:
         items: number of items of the catalogue.
 
     Raises:
-        InputError: if there is none, or one is not from 1 to ``items``.
+        InputError: if there are no items or no length, or one is not from 1 to ``items``.
 
     Example:
         >>> expect_k((1, 40), items=40)
     """
+    if items < 1:
+        raise InputError("the data of the run has no items, so there is none to recommend; use predict.py")
     lengths = (k,) if isinstance(k, int) else tuple(k)
     if not lengths:
         raise InputError(f"--k is empty; give a list length from 1 to the number of items, {items:,}")

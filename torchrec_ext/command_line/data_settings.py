@@ -1,7 +1,9 @@
 """DataSettings: which events a recipe reads and how it splits them."""
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import tyro
@@ -21,7 +23,11 @@ from torchrec_ext.data import (
     sessions,
 )
 from torchrec_ext.data.cleaning.where import Wanted
+from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
+from torchrec_ext.schema import Entity
+
+Split = Literal["leave_last_out", "leave_last_n", "by_time", "by_user", "by_ratio", "as_marked"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,13 @@ class DataSettings:
     """Which events are read and how they are split."""
 
     data: str = "ml-100k"
-    """A known name (ml-100k, ml-1m, ml-10m, ml-20m, ml-25m), a folder in MovieLens' layout, or a CSV, TSV or
-    Parquet file."""
+    """A known name: ml-100k, ml-1m, ml-10m, ml-20m or ml-25m, which are fetched, amazon-beauty, ciao, criteo,
+    tiktok, yidian or yoochoose; a .toml file that declares tables; a folder in MovieLens' layout; or a CSV,
+    TSV, JSON Lines or Parquet file."""
     data_dir: str | None = None
     """Folder that holds the known data sets by name; unless told the folder TORCHREC_EXT_DATA names, or else
     ~/.cache/torchrec_ext, which is filled from GroupLens."""
-    format: Literal["csv", "tsv", "parquet", "movielens"] | None = None
+    format: Literal["csv", "tsv", "jsonl", "parquet", "criteo", "histories", "movielens"] | None = None
     """Format of the file, where its suffix does not tell."""
     columns: tuple[str, ...] = ()
     """What the file's columns are called: user=uid item=sku timestamp=t rating=stars. Common names are found
@@ -47,8 +54,17 @@ class DataSettings:
     """Columns of the users' file that a model may use; all of them unless told, none of MovieLens' own."""
     item_features: tuple[str, ...] | None = None
     """Columns of the items' file that a model may use; all but title unless told, none of MovieLens' own."""
-    context: tuple[str, ...] = ()
-    """Columns of the events that describe the event itself and that a model may use."""
+    context: tuple[str, ...] | None = None
+    """Columns of the events that describe the event itself and that a model may use; those that a known name
+    or a .toml file declares unless told, none of another file."""
+    weights: tuple[str, ...] = ()
+    """How much an event of each type counts: view=1 purchase=4."""
+    max_bad_share: float | None = None
+    """The largest share of rows that may be set aside because a value is missing or cannot be read; 0.01
+    unless told or declared."""
+    rejected: str | None = None
+    """Parquet file of the rows set aside; unless told rejected.parquet in the run's folder, if there are
+    any."""
     sessions_gap: float | None = None
     """Take sessions for users: one ends where its user's next event comes more seconds later, 1800 say."""
     min_rating: float | None = None
@@ -65,10 +81,9 @@ class DataSettings:
     k_core: tuple[int, ...] = ()
     """Leave out users and items with fewer events until every one has as many: 5 for both, or 5 3 for 5 of a
     user and 3 of an item."""
-    split: Literal["leave_last_out", "leave_last_n", "by_time", "by_user", "by_ratio", "as_marked"] = (
-        "leave_last_out"
-    )
-    """How train, validation and test part are made."""
+    split: Split | None = None
+    """How train, validation and test part are made; leave_last_out unless told, by_ratio for a ranker and
+    where the events have no users."""
     valid_events: int = 1
     """Events of each user for the validation part, for leave_last_n."""
     test_events: int = 1
@@ -88,8 +103,12 @@ class DataSettings:
     split_seed: int = 0
     """Of by_user and by_ratio."""
 
-    def events(self) -> Events:
-        """Reads and cleans the events."""
+    def events(self, rejected: Path | None = None) -> Events:
+        """Reads and cleans the events.
+
+        Args:
+            rejected: file of the rows set aside where the settings name none; rank 0 alone writes it.
+        """
         columns, where = parse_pairs(self.columns, "columns"), parse_filters(self.where)
         events = read_events(
             self.data,
@@ -100,6 +119,9 @@ class DataSettings:
             user_features=self.user_features,
             item_features=self.item_features,
             context=self.context,
+            weights=parse_weights(self.weights),
+            max_bad_share=self.max_bad_share,
+            rejected=(self.rejected or rejected) if world()[0] == 0 else None,
             data_dir=self.data_dir,
         )
         if self.sessions_gap is not None:
@@ -116,22 +138,29 @@ class DataSettings:
 
     def parts(self, events: Events) -> tuple[Dataset, Dataset, Dataset]:
         """Training, validation and test part."""
-        if self.split == "leave_last_out":
+        chosen = self.resolved(events).split
+        if chosen == "leave_last_out":
             return leave_last_out(events)
-        if self.split == "leave_last_n":
+        if chosen == "leave_last_n":
             return leave_last_n(events, self.valid_events, self.test_events)
-        if self.split == "as_marked":
+        if chosen == "as_marked":
             return as_marked(events, self.split_column)
-        if self.split == "by_time":
+        if chosen == "by_time":
             if self.valid_from is None or self.test_from is None:
                 raise InputError("--split by_time needs --valid-from and --test-from in unix seconds")
             return by_time(events, valid_from=self.valid_from, test_from=self.test_from, gap=self.split_gap)
-        split = by_user if self.split == "by_user" else by_ratio
+        split = by_user if chosen == "by_user" else by_ratio
         return split(events, valid=self.valid, test=self.test, seed=self.split_seed)
+
+    def resolved(self, events: Events) -> "DataSettings":
+        """The settings with the split that :meth:`parts` makes of these events where none is told."""
+        return replace(
+            self, split=self.split or ("leave_last_out" if "user" in events.columns else "by_ratio")
+        )
 
     def _also_read(self, where: dict[str, Wanted]) -> Iterator[str]:
         """Columns that filters and the split look at and that are not read anyhow."""
-        read = {"user", "item", "timestamp", "rating", "visitor", *self.context}
+        read = {"user", "item", "timestamp", "rating", "visitor", *(self.context or ())}
         marks = [self.split_column] if self.split == "as_marked" else []
         yield from (name for name in [*where, *marks] if name not in read)
 
@@ -154,11 +183,28 @@ def parse_filters(words: Sequence[str]) -> dict[str, Wanted]:
     return filters
 
 
+def parse_weights(words: Sequence[str]) -> dict[str, float]:
+    """``("view=1", "purchase=4")`` as numbers; InputError for what is none, or is below 0.
+
+    Example:
+        >>> parse_weights(["view=0.5", "purchase=4"])
+        {'view': 0.5, 'purchase': 4.0}
+    """
+    weights: dict[str, float] = {}
+    for name, value in parse_pairs(words, "weights").items():
+        try:
+            weights[name] = float(value)
+        except ValueError:
+            weights[name] = math.nan
+        if not 0 <= weights[name] < math.inf:
+            raise InputError(f"--weights {name}={value} is no number from 0 on; give one, such as {name}=2")
+    return weights
+
+
 def describe_parts(train: Dataset) -> str:
     """How many users and items there are, what a model may use, and what each part of the split holds."""
-    features = (
-        *train.schema.features_of("user", "item", "context"),
-        *train.schema.dense_of("user", "item", "context"),
-    )
-    users, items = (len(train.preparation.vocabularies[name]) - 1 for name in ("user", "item"))
-    return f"{users:,} users, {items:,} items; features {', '.join(features)}\n{train.report}"
+    entities: tuple[Entity, ...] = ("user", "item", "context")
+    features = ", ".join((*train.schema.features_of(*entities), *train.schema.dense_of(*entities)))
+    rows = {name: len(train.preparation.vocabularies[name]) - 1 for name in ("user", "item")}
+    counts = [f"{n:,} {name}s" if n else f"no {name}s" for name, n in rows.items()]
+    return f"{', '.join(counts)}; features {features or 'none'}\n{train.report}"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from torch import nn
 
 from torchrec_ext.command_line.run_settings import (
@@ -20,6 +21,17 @@ from torchrec_ext.distributed import barrier, world
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import Report
 from torchrec_ext.training import open_run, write_json
+
+
+def tell_popular(popular: Report) -> str:
+    """The figures of popularity that a model's are read beside, in one line.
+
+    Example:
+        >>> tell_popular(Report({"hr@10": 0.25, "ndcg@10": 0.125, "users": 8}, protocol="", part="test"))
+        'popularity alone: hr@10 0.2500  ndcg@10 0.1250'
+    """
+    told = (f"{n} {v:.4f}" for n, v in popular.items() if n.startswith(("auc", "log_loss", "hr@", "ndcg@")))
+    return f"popularity alone: {'  '.join(told)}"
 
 
 @contextmanager
@@ -46,6 +58,7 @@ def new_run(output: str, *, resume: bool = False, overwrite: bool = False) -> It
         yield run
     except BaseException:
         if world()[0] == 0:
+            run.rejected.unlink(missing_ok=True)
             run.undo(missing)
         raise
     if run.set_aside:
@@ -64,6 +77,8 @@ class NewRun:
         self.path = path
         self.resume = resume
         self.replaced = path.with_name(f".{path.name}.replaced")
+        self.rejected = path.with_name(f".{path.name}.rejected.parquet")
+        """File for the rows that reading sets aside; it goes into the folder if it holds any."""
         # what this process, if it is rank 0, has done
         self.started = self.set_aside = False
         self.settings_before: str | None = None
@@ -83,6 +98,7 @@ class NewRun:
             InputError: if the run goes on with other data, or was begun by another recipe.
         """
         path = self.path / "settings.json"
+        settings = dataclasses.replace(settings, source=settings.source.resolved(events))
         if self.resume and path.is_file():
             before = load_settings(path)
             if before["recipe"] != recipe:
@@ -101,16 +117,20 @@ class NewRun:
                 self.path.mkdir()
                 self.set_aside = True
             self.started = True
+            if self.rejected.is_file() and pq.read_metadata(self.rejected).num_rows:
+                self.rejected.replace(self.path / "rejected.parquet")
+            self.rejected.unlink(missing_ok=True)
             record = {**dataclasses.asdict(settings), "own": own, "data": data_record(events)}
             write_json(path, {**record, "recipe": recipe, "world_size": world()[1]})
         barrier()
 
-    def write_metrics(self, model: nn.Module, report: Report, **more: Any) -> None:
+    def write_metrics(self, model: nn.Module, report: Report, popular: Report, **more: Any) -> None:
         """Writes metrics.json and tells the figures; every rank calls it.
 
         Args:
             model: as fit gave it back.
             report: its figures on the test part.
+            popular: those of popularity there.
             more: what else belongs to the figures.
         """
         trained: Any = model
@@ -119,11 +139,13 @@ class NewRun:
             seconds=trained.training_seconds,
             examples_per_second=trained.examples_per_second,
             epochs=trained.epochs_trained,
+            popularity=popular.figures,
             **more,
         )
         write_json(self.path / "metrics.json", figures)
         if world()[0] == 0:
             print(report)
+            print(tell_popular(popular))
             print(
                 f"trained {trained.epochs_trained} epochs in {trained.training_seconds:,.0f} s; "
                 f"everything is in {self.path}"

@@ -8,9 +8,11 @@ from typing import Any
 from torchrec_ext.command_line.data_settings import DataSettings
 from torchrec_ext.data import Events
 from torchrec_ext.data.reading.named import NAMED
+from torchrec_ext.data.sets import names_of_sets
 from torchrec_ext.errors import InputError
 
-_PLACES = ("data", "data_dir", "users", "items")  # where the data lies may change; what it is may not
+# where the data lies may change, and how much of it may be bad; what it is may not
+_FREE = ("data", "data_dir", "users", "items", "max_bad_share", "rejected")
 
 
 def data_record(events: Events) -> dict[str, Any]:
@@ -46,6 +48,7 @@ def read_run_settings(
         raise InputError(f"{run / 'settings.json'} is of another release ({error}); train again") from error
     if data_dir is not None:
         data = _moved(data, Path(data_dir))
+    data = dataclasses.replace(data, rejected=None)  # which training has written
     events = data.events()
     expect_same_data(events, settings, run)
     return data, events, settings
@@ -84,7 +87,7 @@ def expect_same_source(source: DataSettings, settings: dict[str, Any], run: Path
     now, default = (json.loads(json.dumps(dataclasses.asdict(s))) for s in (source, DataSettings()))
     for name, value in now.items():
         trained = settings["source"].get(name, default[name])  # an older run does not know every setting
-        if name not in _PLACES and value != trained:
+        if name not in _FREE and value != trained:
             raise InputError(
                 f"--{name.replace('_', '-')} is {value}, but the run {run} began with {trained}; "
                 "resume with the settings it began with, or name another --output"
@@ -96,7 +99,7 @@ def _moved(data: DataSettings, folder: Path) -> DataSettings:
     places: dict[str, Any] = {"data_dir": str(folder)}
     for field in ("data", "users", "items"):
         path = getattr(data, field)
-        if path is not None and path not in NAMED:
+        if path is not None and path not in (*NAMED, *names_of_sets()):
             places[field] = str(folder / Path(path).name)
             if not Path(places[field]).exists():
                 raise InputError(f"--data-dir {folder} has no {Path(path).name}; name the folder it is in")

@@ -50,7 +50,7 @@ class Source:
     Args:
         name: the data set's name or the path as the user gave it; ``DataFrame`` for a table in memory.
         sha256: checksum of the file of events (of the content of its columns for a DataFrame).
-        files: checksum of every file read, by file name.
+        files: checksum of every file read, by file name, with the folders before it where two share one.
         order: what orders a user's events: ``time`` (timestamps in seconds), ``order`` (the timestamp
             column holds places in a history: 0, 1, 2, ...) or ``none`` (no timestamps: the rows' order).
         ties: number of events that share user and timestamp with another; the rows' order decides

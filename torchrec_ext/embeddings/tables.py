@@ -31,7 +31,8 @@ class Embeddings(nn.Module):
         inputs: which features are pooled fields and which sequences are read.
 
     Raises:
-        InputError: if a table would have to be in both collections, which TorchRec cannot share.
+        InputError: if a table would have to be in both collections, which TorchRec cannot share, or items
+            are read of data that has none.
 
     Example:
         >>> from torchrec_ext.schema import Feature, Table
@@ -98,6 +99,13 @@ class Embeddings(nn.Module):
 
 def _sequence_tables(schema: Schema, inputs: Inputs) -> dict[str, str]:
     """Key in ``Batch.sequences`` to table, in the order of the batch's keys."""
+    if not (inputs.max_length or inputs.candidates):
+        return {}
+    if "item" not in schema.features_of("item"):
+        raise InputError(
+            "the model reads items, a history of them or candidates, but the data has none; train a ranker "
+            "without target_attention"
+        )
     item = schema.feature("item").table
     tables = {"history": item} if inputs.max_length else {}
     tables |= {f"history_{name}": schema.feature(name).table for name in inputs.history_fields}

@@ -1,8 +1,8 @@
 """Exact top-N over a sharded catalogue, and scores of given pairs."""
 
 from torchrec_ext.retrieval.exact_index import ExactIndex
-from torchrec_ext.retrieval.predict import predict
+from torchrec_ext.retrieval.predict import context_features, predict
 from torchrec_ext.retrieval.recommend import recommend
 from torchrec_ext.retrieval.top_k import exact_top_k
 
-__all__ = ["ExactIndex", "exact_top_k", "predict", "recommend"]
+__all__ = ["ExactIndex", "context_features", "exact_top_k", "predict", "recommend"]

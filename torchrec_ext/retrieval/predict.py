@@ -1,5 +1,6 @@
 """predict(): scores of given pairs of user and item."""
 
+import numpy as np
 import pandas as pd
 from torch import nn
 
@@ -18,7 +19,8 @@ def predict(model: nn.Module, data: Events, pairs: pd.DataFrame, *, progress: bo
     Args:
         model: trained by fit or opened by load.
         data: the events known now, which histories are read from.
-        pairs: columns ``user`` and ``item``, ids as in the data, and the context columns the model reads.
+        pairs: columns ``user`` and ``item``, ids as in the data, unless the data has none, and the context
+            columns the model reads.
         progress: shows a bar on rank 0.
 
     Returns:
@@ -30,15 +32,23 @@ def predict(model: nn.Module, data: Events, pairs: pd.DataFrame, *, progress: bo
         InputError: if a column is missing, or the model has no data.
     """
     preparation, inputs = preparation_of(model), inputs_of(model)
-    features: list[Feature | DenseFeature] = [*preparation.schema.features, *preparation.schema.dense]
-    context = [f for f in features if f.entity == "context" and f.name in (*inputs.fields, *inputs.dense)]
-    for column in ("user", "item", *(f.column for f in context)):
+    context = context_features(model)
+    own = preparation.schema.features_of("user", "item")
+    ids = [entity for entity in ("user", "item") if entity in own]
+    for column in (*ids, *(f.column for f in context)):
         if column not in pairs:
             there = ", ".join(map(str, pairs.columns))
             raise InputError(f"pairs lack the column {column!r}; they have {there}")
     known = KnownUsers(preparation, data)
-    users = known.find(pairs["user"])
-    items = preparation.vocabularies["item"].rows(pairs["item"])
+    users = np.full(len(pairs), known.nobody)
+    items = np.zeros(len(pairs), np.int64)
+    all_known = np.ones(len(pairs), bool)
+    if "user" in ids:
+        users = known.find(pairs["user"])
+        all_known &= known.log.user_rows[users] > 0
+    if "item" in ids:
+        items = preparation.vocabularies["item"].rows(pairs["item"])
+        all_known &= items > 0
     with inference(model):
         scores = score_pairs(
             model,
@@ -49,5 +59,11 @@ def predict(model: nn.Module, data: Events, pairs: pd.DataFrame, *, progress: bo
             {f.name: preparation.context(f, pairs[f.column]) for f in context},
             progress=progress,
         )
-    user_known = known.log.user_rows[users] > 0
-    return pairs.assign(score=scores.numpy(), known=user_known & (items > 0))
+    return pairs.assign(score=scores.numpy(), known=all_known)
+
+
+def context_features(model: nn.Module) -> list[Feature | DenseFeature]:
+    """The features of the context that a model reads of each pair; InputError if it has no data."""
+    inputs = inputs_of(model)
+    read = {*inputs.fields, *inputs.dense}
+    return [f for f in preparation_of(model).schema.of("context") if f.name in read]

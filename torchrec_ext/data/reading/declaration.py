@@ -63,7 +63,7 @@ class Declaration:
         itemless: types of events that need no item, such as a search, whose words become context.
         order: what the timestamps are, where the data does not show it.
         max_bad_share: the largest share of rows that may be set aside.
-        files: that the tables in memory were read from.
+        files: that the tables in memory, or what is declared, were read from.
     """
 
     name: str

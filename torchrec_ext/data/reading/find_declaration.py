@@ -66,7 +66,7 @@ def _of(
         )
     path = Path(source).expanduser()
     if format is None and path.suffix == ".toml":
-        return read_declaration(path)
+        return replace(read_declaration(path), files=(path,))
     if format in (None, "movielens") and isinstance(source, str):
         if source in names_of_sets():
             return declared_set(source, data_dir)

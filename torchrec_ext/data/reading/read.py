@@ -132,7 +132,7 @@ def read_events(
         "context": chosen["context"] or {},
     }
     opened = [*(t.table for t in tables), *(table for pairs in sides.values() for table, _ in pairs)]
-    files = [*found.files, *(path for table in opened for path in table.paths)]
+    files = [*(path for table in opened for path in table.paths), *found.files]
     return Events(
         columns=done,
         source=source_record(found.name, files, done, read.rows, order or found.order),

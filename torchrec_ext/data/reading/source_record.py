@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -29,8 +30,8 @@ def source_record(
         order: what the timestamps are as declared; None finds out.
     """
     distinct = list(dict.fromkeys(files))
-    sums = {path.name: sha256(path) for path in distinct}
-    checksum = sums[distinct[0].name] if distinct else _content(columns)
+    sums = dict(zip(names_apart(distinct), map(sha256, distinct), strict=True))
+    checksum = next(iter(sums.values())) if sums else _content(columns)
     users, items, times = (columns.get(n) for n in ("user", "item", "timestamp"))
     found, ties = order_of(
         users if isinstance(users, Coded) else None, times if isinstance(times, np.ndarray) else None
@@ -42,6 +43,26 @@ def source_record(
     source = Source(name, checksum, sums, found if times is None else order or found, ties, rows, steps)
     log.info("%s: %s rows, %s", name, f"{rows:,}", source.ordering)
     return source
+
+
+def names_apart(paths: Sequence[Path]) -> list[str]:
+    """The names of files; two that share one have the folders before it that tell them apart.
+
+    Args:
+        paths: distinct ones.
+
+    Example:
+        >>> names_apart([Path("2023/12/a.csv"), Path("2024/12/a.csv"), Path("2024/b.csv")])
+        ['2023/12/a.csv', '2024/12/a.csv', 'b.csv']
+    """
+    whole = [path.absolute().parts for path in paths]
+    depths = [1] * len(paths)
+    while True:
+        tails = ["/".join(parts[-depth:]) for parts, depth in zip(whole, depths, strict=True)]
+        often = Counter(tails)
+        if len(often) == len(tails):
+            return tails
+        depths = [depth + (often[tail] > 1) for depth, tail in zip(depths, tails, strict=True)]
 
 
 def _count(column: Column | None) -> int:

@@ -1,0 +1,54 @@
+"""Baseline: what popularity alone reaches where a model is evaluated."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from torchrec_ext import contracts
+from torchrec_ext.batch import Inputs
+from torchrec_ext.data.batching.labelled_events import LabelledEvents
+from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.evaluation.full_ranking import full_ranking
+from torchrec_ext.evaluation.popularity import item_mean_label
+from torchrec_ext.evaluation.report import Report
+from torchrec_ext.metrics import BinaryReport
+
+
+def baseline(
+    model: nn.Module,
+    known: Dataset,
+    targets: Dataset,
+    k: Sequence[int] = (10, 50),
+    *,
+    exclude_seen: bool = True,
+    positive: float | Sequence[float] = 4.0,
+) -> Report:
+    """The figures of popularity under the protocol of :func:`evaluate`; every rank must call it.
+
+    In place of a retriever everybody gets the items with most known events. In place of a ranker a pair
+    gets the mean label of its item among the known events, drawn towards the mean of all; that mean
+    itself where the data has no items, whose AUC is a half.
+
+    Args:
+        model: what is measured beside it, of which only the kind counts.
+        known: see :func:`evaluate`, as all that follows.
+        targets: the events to predict.
+        k: list lengths.
+        exclude_seen: of a retriever.
+        positive: of a ranker.
+
+    Raises:
+        InputError: see :func:`evaluate`.
+    """
+    if not isinstance(model, contracts.Ranker):
+        return full_ranking(None, known, targets, tuple(k), exclude_seen=exclude_seen)
+    first = float(np.atleast_1d(positive)[0])
+    seen, wanted = (LabelledEvents(part, part, Inputs(), first) for part in (known, targets))
+    items = targets.schema.table("item").rows
+    scores = item_mean_label(seen.log.items, seen.labels[:, 0], wanted.log.items, items)
+    report = BinaryReport(sync_on_compute=False)
+    report.update(torch.from_numpy(scores.astype(np.float32)), torch.from_numpy(wanted.labels[:, 0]))
+    protocol = f"{targets.protocol}; labels: rating >= {first:g}; each item's mean label"
+    return Report(report.compute(), protocol=protocol, part=targets.name)

@@ -1,0 +1,107 @@
+"""Full ranking: where a user's targets stand among all items of the catalogue."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from torchrec_ext import contracts
+from torchrec_ext.data.batching.batches import Batcher
+from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.event_log import EventLog
+from torchrec_ext.data.slices import offsets_of
+from torchrec_ext.distributed import world
+from torchrec_ext.errors import InputError
+from torchrec_ext.evaluation.report import Report
+from torchrec_ext.metrics import RetrievalReport
+from torchrec_ext.retrieval.encode import build_index, encode_users
+from torchrec_ext.retrieval.exact_index import ExactIndex
+from torchrec_ext.retrieval.popular import nothing_known, popular_index
+
+
+def full_ranking(
+    model: contracts.Retriever | None,
+    known: Dataset,
+    targets: Dataset,
+    ks: tuple[int, ...],
+    *,
+    exclude_seen: bool = True,
+    chunk: int = 1024,
+    progress: bool = False,
+) -> Report:
+    """Ranks every item of the catalogue for each user with targets; every rank must call it.
+
+    Args:
+        model: sharded and in evaluation mode; None gives everybody the popular items.
+        known: the events that histories and seen items are taken from.
+        targets: the events to predict.
+        ks: list lengths.
+        exclude_seen: leaves out the items a user has an event with in ``known``.
+        chunk: users at a time.
+        progress: shows a bar on rank 0.
+
+    Raises:
+        InputError: for a list longer than the catalogue, or targets that are known.
+    """
+    both = np.intersect1d(known.rows, targets.rows, assume_unique=True)
+    if len(both):
+        raise InputError(
+            f"{len(both):,} events of {targets.name} are in {known.name} too, so they are known and there is "
+            "nothing to predict; hand in parts that share no event"
+        )
+    log, _ = known.known_before(targets)
+    wanted = targets.events
+    rows = np.arange(1, len(targets.preparation.vocabularies["item"]))
+    users = np.flatnonzero(np.diff(wanted.offsets))
+    unknown = np.ones(len(users), bool)
+    if model is not None:
+        batcher = Batcher(targets.preparation, log, model.inputs)
+        index = build_index(model, batcher)
+        unknown = nothing_known(model.inputs, targets.schema, log, users)
+    report = RetrievalReport(ks=ks, catalogue=len(rows), sync_on_compute=False)
+    bar = tqdm(
+        total=len(users), desc="evaluating", unit="user", leave=False,
+        disable=None if progress and world()[0] == 0 else True,
+    )  # fmt: skip
+
+    def add(chosen: np.ndarray, searched: ExactIndex, queries: torch.Tensor) -> None:
+        seen = _tensors(*log.histories(chosen)) if exclude_seen else None
+        items, offsets = _distinct(wanted, chosen)
+        _, top, ranks = searched.search_and_rank(queries, max(ks), (items, offsets), seen)
+        report.update(ranks.cpu(), offsets, top.cpu())
+        bar.update(len(chosen))
+
+    with bar:
+        for chosen in _chunks(users[~unknown], chunk):
+            assert model is not None
+            first = wanted.offsets[chosen]
+            context = {name: column[first] for name, column in wanted.context.items()}
+            add(chosen, index, encode_users(model, batcher, chosen, context))
+        if unknown.any():
+            popular = popular_index(log, rows)
+        for chosen in _chunks(users[unknown], chunk):
+            add(chosen, popular, torch.ones(len(chosen), 1))
+    protocol = f"{targets.protocol}; known: {known.name}; full ranking over {len(rows):,} items"
+    protocol += ", the user's known items left out" if exclude_seen else ""
+    protocol += (
+        f"; {unknown.sum():,} users without a known event get the popular items" if unknown.any() else ""
+    )
+    return Report({**report.compute(), "items": len(rows)}, protocol=protocol, part=targets.name)
+
+
+def _chunks(users: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    return (users[start : start + size] for start in range(0, len(users), size))
+
+
+def _tensors(items: np.ndarray, offsets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(items), torch.from_numpy(offsets)
+
+
+def _distinct(wanted: EventLog, users: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each user's distinct target items, flat, and their offsets."""
+    items, offsets = wanted.histories(users)
+    owners = np.repeat(np.arange(len(users)), np.diff(offsets))
+    pairs = np.unique(np.stack([owners, items]), axis=1)
+    counts = np.bincount(pairs[0], minlength=len(users))
+    return _tensors(np.ascontiguousarray(pairs[1]), offsets_of(counts))
