@@ -49,3 +49,51 @@ def small_world(
     if not features:
         return read_events(frame)
     return read_events(frame, users=of_users, items=of_items, context=["device", "hour"])
+
+
+def rich_world(users: int = USERS, *, seed: int = 0) -> Events:
+    """The small world with every kind of feature there is, some values missing, and types that weigh unlike.
+
+    Of an event itself: its type (a purchase weighs 4, a view 1), words (a list), city (hashed), what was
+    paid (a number with an indicator), the ordinal place in a shelf (buckets), a mood (a vector of two) and
+    its time; of an item an image (a vector of three) and when it appeared (a time, as age); of a user the
+    friends (a list) and the town, which is filled.
+    """
+    rng = np.random.default_rng(seed)
+    frame = small_world(users, seed=seed, features=False).frame
+    many = len(frame)
+    frame["type"] = rng.choice(["view", "purchase"], many)
+    frame["words"] = [list(rng.choice(["red", "blue", "big"], rng.integers(0, 3))) for _ in range(many)]
+    frame["city"] = rng.choice(["rome", "oslo", None], many)
+    frame["paid"] = np.where(rng.random(many) < 0.2, np.nan, rng.uniform(0, 99, many))
+    frame["shelf"] = rng.integers(0, 50, many).astype(float)
+    frame["mood"] = list(rng.normal(size=(many, 2)))
+    of_users = pd.DataFrame({"user": np.arange(1, users + 1)})
+    of_users["friends"] = [list(rng.integers(1, users + 1, rng.integers(0, 4))) for _ in range(users)]
+    of_users["town"] = rng.choice(["pisa", "bonn", None], users)
+    of_items = pd.DataFrame({"item": np.arange(101, 101 + ITEMS)})
+    of_items["image"] = list(rng.normal(size=(ITEMS, 3)))
+    of_items["appeared"] = 1_500_000_000.0 + rng.integers(0, 10**8, ITEMS)
+    return read_events(
+        frame,
+        columns={
+            "mood": {"column": "mood", "kind": "vector", "width": 2},
+            "words": {"column": "words", "kind": "categories"},
+        },
+        users=of_users,
+        items=of_items,
+        user_features={"friends": {}, "town": {"kind": "category", "missing": "most_frequent"}},
+        item_features={
+            "image": {"kind": "vector", "width": 3, "scale": "unit"},
+            "appeared": {"kind": "time", "parts": ["month"], "cyclic": True, "age": True},
+        },
+        context={
+            "type": {},
+            "words": {},
+            "city": {"kind": "category", "hash": 16},
+            "paid": {"kind": "number", "missing": "mean", "indicator": True, "scale": "log1p"},
+            "shelf": {"kind": "number", "buckets": "quantile", "bins": 4},
+            "mood": {"kind": "vector", "width": 2, "indicator": True},
+            "timestamp": {"kind": "time", "parts": ["hour", "weekday"]},
+        },
+    )

@@ -8,7 +8,7 @@ import torch
 
 from tests import processes
 from tests.lists import assert_same_lists
-from tests.worlds import small_world
+from tests.worlds import rich_world, small_world
 from torchrec_ext.data import leave_last_out
 from torchrec_ext.encoders import GRU
 from torchrec_ext.evaluation import evaluate
@@ -27,6 +27,14 @@ CASES: dict[str, tuple[str, Mapping[str, str]]] = {
     ),
     "ranker, row-wise": ("ranker", {"user": "row_wise", "item": "row_wise"}),
     "ranker, table-wise": ("ranker", {"user": "table_wise", "item": "table_wise"}),
+    "retriever that reads what its history did": (
+        "told",
+        {"context_type": "row_wise", "context_words": "table_wise", "item": "row_wise"},
+    ),
+    "ranker that reads what its history did": (
+        "told ranker",
+        {"context_type": "row_wise", "context_words": "table_wise", "item": "row_wise"},
+    ),
     "ranker, on every rank": ("ranker", {"user": "data_parallel", "item": "data_parallel"}),
 }
 Outcome = tuple[list[float], pd.DataFrame, dict[str, float]]
@@ -34,22 +42,28 @@ Outcome = tuple[list[float], pd.DataFrame, dict[str, float]]
 
 def train_and_recommend() -> dict[str, Outcome]:
     """Losses of the first steps, top-10 lists and figures of each case."""
-    events = small_world()
-    train, valid, test = leave_last_out(events)
     outcomes = {}
     for name, (kind, sharding) in CASES.items():
+        events = rich_world() if kind.startswith("told") else small_world()
+        train, valid, test = leave_last_out(events)
         torch.manual_seed(0)
         gru = GRU(16, dropout=0.0)
         if kind == "ranker":
             model: torch.nn.Module = Ranker(train.schema, dim=16)
+        elif kind == "told ranker":
+            told = ("context_type", "context_words")
+            model = Ranker(train.schema, dim=16, target_attention="din", history_fields=told)
+        elif kind == "told":
+            told = ("context_type", "context_words")
+            model = TwoTower(train.schema, 16, gru, ("user_friends",), ("item_image",), history_fields=told)
         elif kind == "fields":
             model = TwoTower(train.schema, 16, gru, ("user", "user_age"), ("item_genres", "item_price"))
         else:
             model = TwoTower(train.schema, dim=16, encoder=gru)
         losses: list[float] = []
         fit(
-            model, train, epochs=5, global_batch_size=15 if kind != "ranker" else 65, candidates="catalogue",
-            sharding=sharding, learning_rate=0.01, table_learning_rate=0.1, progress=False,
+            model, train, epochs=5, global_batch_size=65 if kind.endswith("ranker") else 15,
+            candidates="catalogue", sharding=sharding, learning_rate=0.01, table_learning_rate=0.1, progress=False,
             on_step=lambda step, loss, losses=losses: losses.append(loss),
         )  # fmt: skip
         lists = recommend(model, events, [*range(1, 61), "nobody"], k=10)

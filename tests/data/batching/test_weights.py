@@ -1,0 +1,134 @@
+"""Events that weigh by their type: weights of the batches, and the loss worked out by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from torchrec_ext.data import Dataset, leave_last_out, read_events
+from torchrec_ext.data.batching.candidates import Candidates
+from torchrec_ext.data.batching.hidden_events import HiddenEvents
+from torchrec_ext.data.batching.last_events import LastEvents
+from torchrec_ext.data.batching.next_events import NextEvents
+from torchrec_ext.distributed import shard
+from torchrec_ext.models import RetrievalTask, TwoTower
+
+START = 1_600_000_000
+CATALOGUE = Candidates("catalogue", np.ones(4))
+TYPES = ["view", "purchase", "search", "odd", "view", "view", "view"]
+WEIGHTS = [1.0, 4.0, 0.0, 1.0, 1.0]  # a view, a purchase, a search, a type that is not named; and a view
+
+
+def train_part(**more) -> Dataset:
+    """a trains on the items 1, 2, 3, 4, 1 and b on 2; the item n gets row n."""
+    frame = pd.DataFrame({
+        "user": ["a"] * 7 + ["b"],
+        "item": [1, 2, 3, 4, 1, 2, 3, 2],
+        "timestamp": START + np.arange(8),
+        "type": [*TYPES, "purchase"],
+    })  # fmt: skip
+    return leave_last_out(read_events(frame, context=["type"], **more))[0]
+
+
+def test_the_log_knows_what_each_event_counts():
+    train = train_part()
+    assert train.events.weights.tolist() == [*WEIGHTS, 4.0]
+    assert train.events.worth().tolist() == [1, 4, 0, 1, 1, 4]
+    assert train_part(weights={"view": 0.5, "odd": 3}).events.weights.tolist() == [0.5, 4, 0, 3, 0.5, 4]
+
+
+def test_next_events():
+    # the windows of a are [1, 2, 3, 4] with the targets 2, 3, 4, 1; b has no event after another
+    train = train_part()
+    found = NextEvents(train, TwoTower(train.schema, 4, "mean_pool", max_length=9).inputs, CATALOGUE)
+    chosen = np.array([0])
+    assert found.weight(chosen) == 4 + 0 + 1 + 1
+    batch = found.batch(chosen, 6.0, np.random.default_rng(0))
+    assert batch.labels.tolist() == [1, 2, 3, 0]
+    assert batch.weights.tolist() == [4, 0, 1, 1]
+
+
+def test_last_events():
+    train = train_part()
+    found = LastEvents(train, TwoTower(train.schema, 4).inputs, CATALOGUE)
+    assert found.events.tolist() == [0, 1, 3, 4, 5]  # a search is history, but no target
+    assert [found.weight(np.array(chosen)) for chosen in ([0], [1, 2], [0, 1, 2, 3, 4])] == [1, 5, 11]
+    assert found.batch(np.array([1, 0]), 5.0, np.random.default_rng(0)).weights.tolist() == [4, 1]
+
+
+@pytest.mark.parametrize("salt", range(5))
+def test_hidden_events(salt):
+    train = train_part()
+    inputs = replace(TwoTower(train.schema, 4, "bert4rec", max_length=9).inputs, masked=0.5)
+    found = HiddenEvents(train, inputs, CATALOGUE)
+    chosen = np.array([0, 1])
+    batch = found.batch(chosen, found.weight(chosen, salt), np.random.default_rng(0), salt)
+    assert batch.weights.tolist() == [*WEIGHTS, 4]
+    hidden = batch.labels >= 0
+    assert hidden.any() and found.weight(chosen, salt) == batch.weights[hidden].sum()
+
+
+def table(model: TwoTower, name: str) -> torch.Tensor:
+    found = model.embeddings.state_dict()
+    return next(v for k, v in found.items() if name in k).local_shards()[0].tensor
+
+
+def cross_entropy(scores: list[float], wanted: int) -> float:
+    return float(np.log(np.exp(scores).sum()) - scores[wanted])
+
+
+def test_the_loss_of_next_events_by_hand():
+    """The mean of the events so far scores the items, whose vectors are multiples of one direction."""
+    train = train_part()
+    model = TwoTower(train.schema, 4, "mean_pool", max_length=9)
+    shard(model)
+    heights = np.array([0, 1, -1, 0.5, 2])
+    table(model, "item").copy_(torch.tensor(np.outer(heights, [1, 0, 0, 0])))
+    found = NextEvents(train, model.inputs, CATALOGUE)
+    chosen = np.array([0])
+    batch = found.batch(chosen, found.weight(chosen), np.random.default_rng(0))
+    loss, _ = RetrievalTask(model)(batch)
+    means = [1, 0, 0.5 / 3, 2.5 / 4]  # of the heights of 1; 1 and 2; 1, 2 and 3; 1 to 4
+    losses = [cross_entropy(m * heights[1:], t) for m, t in zip(means, [1, 2, 3, 0], strict=True)]
+    by_hand = (4 * losses[0] + losses[2] + losses[3]) / 6
+    assert loss.item() == pytest.approx(by_hand, abs=1e-6)
+    assert by_hand != pytest.approx(np.mean(losses), abs=0.1)
+
+
+def test_the_loss_of_last_events_by_hand():
+    """The user's own vector scores the items: a is 1 high and b is -1."""
+    train = train_part()
+    model = TwoTower(train.schema, 4)
+    shard(model)
+    heights = np.array([0, 1, -1, 0.5, 2])
+    table(model, "item").copy_(torch.tensor(np.outer(heights, [1, 0, 0, 0])))
+    table(model, "user").copy_(torch.tensor(np.outer([0, 1, -1], [1, 0, 0, 0])))
+    found = LastEvents(train, model.inputs, CATALOGUE)
+    chosen = np.arange(5)
+    batch = found.batch(chosen, found.weight(chosen), np.random.default_rng(0))
+    loss, _ = RetrievalTask(model)(batch)
+    of_a = [cross_entropy(heights[1:], item) for item in (0, 1, 3, 0)]
+    of_b = cross_entropy(-heights[1:], 1)
+    by_hand = (of_a[0] + 4 * of_a[1] + of_a[2] + of_a[3] + 4 * of_b) / 11
+    assert loss.item() == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_the_loss_of_hidden_events_is_their_weighted_mean():
+    train = train_part()
+    torch.manual_seed(0)
+    model = TwoTower(train.schema, 4, "bert4rec", max_length=9)
+    shard(model)
+    model.eval()
+    found = HiddenEvents(train, replace(model.inputs, masked=0.9), CATALOGUE)
+    chosen = np.array([0, 1])
+    batch = found.batch(chosen, found.weight(chosen, 3), np.random.default_rng(0), 3)
+    loss, _ = RetrievalTask(model)(batch)
+    fields, sequences = model.embeddings(batch)
+    logits = model.query_tower(fields, sequences, batch, True) @ model.item_tower(sequences, batch).T
+    hidden = batch.labels >= 0
+    each = torch.nn.functional.cross_entropy(logits, batch.labels[hidden], reduction="none")
+    weights = batch.weights[hidden]
+    assert len(set(weights.tolist())) > 1
+    torch.testing.assert_close(loss, (each * weights).sum() / weights.sum())
