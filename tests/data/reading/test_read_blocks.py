@@ -453,7 +453,7 @@ def test_files_cut_short_are_named(tmp_path):
         (("a", "a", "vector"), "width None; give the width"),
         (("a", "a", "id", False, "|", None, 3), "only vectors have one"),
         (("a", "a", "type", False, "|", None, None, {}), "at least one entry"),
-        (("a", "a", "categories", False, ""), "empty separator"),
+        (("a", "a", "categories", False, ""), "the separator ''"),
     ],
 )
 def test_a_column_that_makes_no_sense_is_refused(arguments, said):

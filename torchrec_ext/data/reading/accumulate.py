@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from torchrec_ext.data.coded import Coded, CodedLists, Column
 from torchrec_ext.data.reading.column import Column as Declared
 from torchrec_ext.data.reading.growing import GrowingArray
+from torchrec_ext.data.reading.parse_number import numbers_of
 from torchrec_ext.data.reading.words import Words
 from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.errors import InputError
@@ -101,8 +102,9 @@ class _Vectors:
     def add(self, values: pa.Array, text: bool) -> None:
         width = self._values.width
         vectors = np.full((len(values), width), np.nan, np.float32)
-        there = values.is_valid().to_numpy(zero_copy_only=False)
-        vectors[there] = values.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+        there = pc.equal(pc.list_value_length(values), width).fill_null(False)  # an empty one is missing
+        flat = values.filter(there).flatten().to_numpy(zero_copy_only=False)
+        vectors[there.to_numpy(zero_copy_only=False)] = flat.reshape(-1, width)
         self._values.add(vectors)
 
     def skip(self, rows: int) -> None:
@@ -135,9 +137,11 @@ class _Lists:
 
 
 class _Undeclared:
-    """What the values are tells what they become: floats numbers, lists lists, all else words.
+    """What the values are tells what they become: floats numbers, lists of them vectors, lists lists, all
+    else words.
 
-    Words of text files of which each writes a number, and some no integer, become numbers too.
+    Words of text files of which each writes a number, and some with a point or an exponent, become numbers
+    too; those that are digits alone, such as 02139, stay words.
     """
 
     def __init__(self, where: str, path: Path | None) -> None:
@@ -174,8 +178,8 @@ class _Undeclared:
             return Coded(np.full(self._skipped, -1, np.int32), pd.Index([], dtype="str"))
         column = self._own.finish()
         if isinstance(column, Coded) and self._text and not pd.api.types.is_integer_dtype(column.words.dtype):
-            numbers = pd.to_numeric(pd.Series(column.words), errors="coerce").to_numpy(np.float64)
-            if len(numbers) and np.isfinite(numbers).all():
+            numbers = _numbers(column.words)
+            if numbers is not None:
                 return np.append(numbers, np.nan)[column.codes]
         return column
 
@@ -189,11 +193,21 @@ class _Undeclared:
         return WordsColumn(self._where, self._path)
 
 
+def _numbers(words: pd.Index) -> np.ndarray | None:
+    """The finite numbers that all words of a text file write, if some are written as no integer is."""
+    numbers, bad = numbers_of(pa.array(words, pa.string()))
+    found = numbers.to_numpy(zero_copy_only=False)
+    if bad.any() or not np.isfinite(found).all() or not words.str.contains(r"[.eE]").any():
+        return None
+    padded = words.str.contains(r"^[+-]?0\d").any()
+    return None if padded else found
+
+
 def _kind(values: pa.Array, where: str) -> tuple[str, int | None]:
     """What undeclared values are, and the width of vectors."""
     kind = values.type
     if pa.types.is_list(kind) and pa.types.is_floating(kind.value_type):
-        widths = pc.unique(pc.list_value_length(values).drop_null()).to_pylist()
+        widths = [width for width in pc.unique(pc.list_value_length(values).drop_null()).to_pylist() if width]
         if len(widths) > 1:
             raise InputError(
                 f"{where} holds lists of {widths[0]} and of {widths[1]} numbers; declare the width of the "

@@ -48,7 +48,7 @@ class Column:
     values: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
-        if not self.name or not self.source:
+        if not all(isinstance(n, str) and n for n in (self.name, self.source)):
             raise InputError(
                 f"a column has our name and the table's, received {self.name!r} and {self.source!r}; "
                 "give both"
@@ -57,8 +57,14 @@ class Column:
             raise InputError(
                 f"column {self.name!r} is of kind {self.kind!r}; kinds are {', '.join(get_args(Kind))}"
             )
-        if not self.separator:
-            raise InputError(f"column {self.name!r} has an empty separator; give one, such as '|'")
+        if not isinstance(self.needed, bool):
+            raise InputError(
+                f"needed of column {self.name!r} should be true or false, received {self.needed!r}"
+            )
+        if not isinstance(self.separator, str) or not self.separator:
+            raise InputError(
+                f"column {self.name!r} has the separator {self.separator!r}; give a word, such as '|'"
+            )
         if self.unit is not None and (self.kind != "time" or self.unit not in get_args(Unit)):
             raise InputError(
                 f"column {self.name!r} of kind {self.kind!r} has the unit {self.unit!r}; units are "
@@ -74,8 +80,12 @@ class Column:
                 f"column {self.name!r} of kind {self.kind!r} has the width {self.width!r}; only vectors "
                 "have one"
             )
-        if self.values is not None and (self.kind != "type" or not self.values):
+        if self.values is not None and (self.kind != "type" or not _is_map(self.values)):
             raise InputError(
-                f"column {self.name!r} of kind {self.kind!r} has values {dict(self.values)!r}; only types of "
-                "events have such a map, with at least one entry"
+                f"column {self.name!r} of kind {self.kind!r} has values {self.values!r}; only types of "
+                "events have such a map, the table's types to ours, with at least one entry"
             )
+
+
+def _is_map(values: object) -> bool:
+    return isinstance(values, Mapping) and bool(values) and all(isinstance(v, str) for v in values.values())

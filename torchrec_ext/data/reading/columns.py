@@ -48,7 +48,7 @@ def choose_columns(
             continue
         if other not in there:
             raise InputError(
-                f"{where} has no column {other!r}{_nearest(other, there)}; it has {', '.join(there)}"
+                f"{where} has no column {other!r}{nearest(other, there)}; it has {', '.join(there)}"
             )
         if other in chosen.values():
             raise InputError(f"columns name {other!r} of {where} twice; each column of it holds one thing")
@@ -76,8 +76,7 @@ def choose_columns(
         if name not in chosen:
             if name not in there:
                 raise InputError(
-                    f"{where} has no context column {name!r}{_nearest(name, there)}; "
-                    f"it has {', '.join(there)}"
+                    f"{where} has no context column {name!r}{nearest(name, there)}; it has {', '.join(there)}"
                 )
             chosen[name] = name
     others = {name: other for name, other in guessed.items() if name != other}
@@ -94,6 +93,12 @@ def find_column(name: str, there: Sequence[str]) -> str | None:
     return next((lower[alias] for alias in (name, *ALIASES[name]) if alias in lower), None)
 
 
-def _nearest(name: str, there: Sequence[str]) -> str:
+def nearest(name: str, there: Sequence[str]) -> str:
+    """A hint at the name that was meant, or nothing.
+
+    Example:
+        >>> nearest("prise", ["price", "brand"]), nearest("colour", ["price"])
+        (", did you mean 'price'?", '')
+    """
     close = difflib.get_close_matches(name, there, n=1)
     return f", did you mean {close[0]!r}?" if close else ""

@@ -1,28 +1,29 @@
 """Declaration: which tables a data set is made of, and what their columns mean."""
 
-import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, get_args
 
 from torchrec_ext.data.events import Order
-from torchrec_ext.data.features import Options, options_from
-from torchrec_ext.data.reading.column import Column
+from torchrec_ext.data.features import Category, Number, Options, Time, Vector, options_from
+from torchrec_ext.data.features.plain import FLAG, Expected, expect, is_finite, one_of, optional
 from torchrec_ext.data.reading.open_table import TableSource
+from torchrec_ext.data.reading.told import Told, expect_names
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
-
-Told: TypeAlias = str | Mapping[str, Any] | None
-"""A column of a table: its name there, or its name and settings, such as {"column": "ts", "unit": "ms"};
-"" or None leaves it out."""
 
 #: How much an event of each type counts, unless told; types that are not here count 1.
 WEIGHTS = {
     "view": 1.0, "click": 1.0, "like": 2.0, "follow": 2.0, "cart": 2.0, "share": 3.0, "purchase": 4.0,
     "search": 0.0,
 }  # fmt: skip
-KINDS = {"user": "id", "item": "id", "timestamp": "time", "rating": "number", "type": "type"}
+_WORD = Expected("a string", lambda value: isinstance(value, str) and value != "")
+_WORDS = Expected(
+    "a list of strings", lambda value: isinstance(value, list | tuple) and all(map(_WORD.fits, value))
+)
+_SHARE = Expected("a share from 0 to 1", lambda value: is_finite(value) and 0 <= value <= 1)
+_WEIGHT = Expected("a number of 0 or more", lambda value: is_finite(value) and value >= 0)
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,15 @@ class TableFile:
 
     Args:
         source: a path, or a table in memory.
-        columns: our names to what the table calls them.
+        columns: our names to what the table calls them, see ``read_events``.
         format: of the file, where its suffix does not tell.
         delimiter: between the fields of a text file, where the format does not tell.
         header: names of the columns of a text file that has no line of them.
-        type: the type of all its events, where no column tells it.
+        type: of a table of events, the type of all of them, where no column tells it.
         gather: of a side table with several rows an id, lays their values side by side in a list.
+
+    Raises:
+        InputError: if one of these is of another kind.
     """
 
     source: TableSource
@@ -46,6 +50,13 @@ class TableFile:
     header: Sequence[str] | None = None
     type: str | None = None
     gather: bool = False
+
+    def __post_init__(self) -> None:
+        shown = self.source if isinstance(self.source, str | Path) else "a table in memory"
+        expect_names(self.columns, f"columns of {shown}")
+        for name, wanted in (("format", _WORD), ("delimiter", _WORD), ("header", _WORDS), ("type", _WORD)):
+            expect(f"{name} of {shown}", getattr(self, name), optional(wanted))
+        expect(f"gather of {shown}", self.gather, FLAG)
 
 
 @dataclass(frozen=True)
@@ -80,34 +91,22 @@ class Declaration:
     def __post_init__(self) -> None:
         if not self.events:
             raise InputError(f"{self.name} declares no table of events; name one at least")
-        if not 0 <= self.max_bad_share <= 1:
-            raise InputError(f"max_bad_share must be a share from 0 to 1, received {self.max_bad_share}")
-        if self.order not in (None, *get_args(Order)):
-            raise InputError(f"order must be one of {', '.join(get_args(Order))}, received {self.order!r}")
-
-
-def declared_column(name: str, source: str, settings: Mapping[str, Any], needed: bool) -> Column:
-    """A column with the kind that its name or its settings say.
-
-    Args:
-        name: our name.
-        source: the table's name.
-        settings: of :class:`Column`, the kind among them.
-        needed: whether a row without it is bad, unless the settings say.
-
-    Raises:
-        InputError: for a setting there is not.
-    """
-    known = {f.name for f in fields(Column)} - {"name", "source"}
-    for key in settings:
-        if key not in {*known, "column"}:
-            raise InputError(
-                f"column {name!r} has no setting {key!r}{nearest(key, known)}; there are "
-                f"{', '.join(sorted(known))}"
-            )
-    own: dict[str, Any] = {"kind": KINDS.get(name, "auto"), "needed": needed, **settings}
-    own.pop("column", None)
-    return Column(name, source, **own)
+        for table in self.events:
+            if table.gather:
+                raise InputError(
+                    f"a table of events of {self.name} has gather, which is for side tables; leave it out"
+                )
+        for table in (*self.users, *self.items):
+            if table.type is not None:
+                raise InputError(
+                    f"a side table of {self.name} has the type {table.type!r}, which is for events; leave it "
+                    "out"
+                )
+        for type, weight in self.weights.items():
+            expect(f"weight of {type!r} of {self.name}", weight, _WEIGHT)
+        expect(f"itemless of {self.name}", self.itemless, _WORDS)
+        expect(f"order of {self.name}", self.order, optional(one_of(get_args(Order))))
+        expect(f"max_bad_share of {self.name}", self.max_bad_share, _SHARE)
 
 
 def declared_features(
@@ -122,22 +121,16 @@ def declared_features(
         return None
     if isinstance(chosen, str):
         raise InputError(
-            f"features must be a list of names, received the string {chosen!r}; put it in a list"
+            f"{where}s must be a list of names, received the string {chosen!r}; put it in a list"
         )
     if not isinstance(chosen, Mapping):
         return dict.fromkeys(chosen)
     found: dict[str, Options | None] = {}
     for name, options in chosen.items():
+        told = options is not None and options != {}
         try:
-            found[name] = (
-                options_from(options) if isinstance(options, Mapping) and options else options or None
-            )
+            made = isinstance(options, Number | Category | Time | Vector)
+            found[name] = options if made else options_from(options) if told else None
         except InputError as error:
             raise InputError(f"{where} {name!r}: {error}") from None
     return found
-
-
-def nearest(name: str, there: Sequence[str] | set[str]) -> str:
-    """A hint at the name that was meant, or nothing."""
-    close = difflib.get_close_matches(name, list(there), n=1)
-    return f", did you mean {close[0]!r}?" if close else ""

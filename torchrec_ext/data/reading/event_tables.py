@@ -79,7 +79,8 @@ def read_event_tables(
         progress: shows how many rows were read.
 
     Raises:
-        InputError: if a file cannot be read, no row is left, or tables disagree about a column's kind.
+        InputError: if a file cannot be read or is without rows, if tables disagree about a column's kind, or
+            if one has users or times and another has none.
     """
     columns = _accumulators(tables, folder)
     before, kept = rejects.total, 0
@@ -89,7 +90,8 @@ def read_event_tables(
         for opened in tables:
             for block in read_blocks(opened.table, opened.columns, rejects):
                 bar.update(len(block.lines))
-                block = _with_items(block, opened, rejects, itemless)
+                if "item" in columns:
+                    block = _with_items(block, opened, rejects, itemless)
                 _add(columns, block, opened)
                 kept += len(block.lines)
     return ReadEvents(columns, kept + rejects.total - before)
@@ -107,11 +109,19 @@ def _accumulators(tables: Sequence[OpenEvents], folder: Path | None) -> dict[str
                 )
         if constant is not None:
             declared.setdefault("type", (Declared("type", "type", "type"), table.name))
+    for name in ("user", "timestamp"):
+        lacking = [t.name for t, columns, _ in tables if name not in (column.name for column in columns)]
+        if name in declared and lacking:
+            raise InputError(
+                f"{declared[name][1]} has the column {name!r} and {lacking[0]} has none; name it in both, or "
+                "leave it out of both"
+            )
+    several = "" if len(tables) == 1 else " and the tables beside it"
     first = [name for name in FIRST if name in declared]
     return {
         name: accumulator(
             declared[name][0],
-            f"column {declared[name][0].source!r} of {declared[name][1]}",
+            f"column {declared[name][0].source!r} of {declared[name][1]}{several}",
             None if folder is None else column_file(folder, name),
         )
         for name in (*first, *(n for n in declared if n not in first))
@@ -121,16 +131,19 @@ def _accumulators(tables: Sequence[OpenEvents], folder: Path | None) -> dict[str
 def _with_items(block: Block, opened: OpenEvents, rejects: Rejects, itemless: Sequence[str]) -> Block:
     """The block without the rows that lack an item they need."""
     names = block.rows.schema.names
-    if "item" not in names or not block.rows.column("item").null_count:
-        return block
-    missing = pc.is_null(block.rows.column("item"))
+    if "item" in names:
+        missing = pc.is_null(block.rows.column("item"))
+    else:
+        missing = pa.array(np.ones(len(block.lines), bool))
     if "type" in names:
         spared = pc.is_in(block.rows.column("type"), value_set=pa.array(list(itemless), pa.string()))
         missing = pc.and_(missing, pc.invert(spared))
     elif opened.type in itemless:
         return block
     bad = missing.to_numpy(zero_copy_only=False)
-    source = next(c.source for c in opened.columns if c.name == "item")
+    if not bad.any():
+        return block
+    source = next((c.source for c in opened.columns if c.name == "item"), "item")
     rejects.add(block.file, block.lines[bad], source, MISSING_ID, [None] * int(bad.sum()))
     return Block(block.rows.filter(pa.array(~bad)), block.lines[~bad], block.file)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from torchrec_ext.data.reading.columns import nearest
 from torchrec_ext.data.reading.declaration import Declaration, TableFile
 from torchrec_ext.data.reading.movielens import is_event_file, read_movielens
 from torchrec_ext.data.reading.named import NAMED, find_named
@@ -57,8 +58,8 @@ def _of(
             "DataFrame" if isinstance(source, pd.DataFrame) else "Arrow table", (TableFile(source),)
         )
     if isinstance(source, list | tuple) and all(isinstance(s, TableFile) for s in source):
-        name = " and ".join(str(s.source) if isinstance(s.source, str | Path) else "a table" for s in source)
-        return Declaration(name, tuple(source))
+        names = [str(s.source) if isinstance(s.source, str | Path) else "a table" for s in source]
+        return Declaration(" and ".join(names) or "the list", tuple(source))
     if not isinstance(source, str | Path):
         raise InputError(
             "source must be a DataFrame, an Arrow table, a path, a name, a Declaration or a list of "
@@ -70,8 +71,14 @@ def _of(
     if format in (None, "movielens") and isinstance(source, str):
         if source in names_of_sets():
             return declared_set(source, data_dir)
-        if source in NAMED or not path.suffix and len(path.parts) == 1 and not path.exists():
-            return _movielens(str(source), find_named(source, data_dir))
+        if source in NAMED:
+            return _movielens(source, find_named(source, data_dir))
+        if not path.suffix and len(path.parts) == 1 and not path.exists():
+            known = (*NAMED, *names_of_sets())
+            raise InputError(
+                f"no data set named {source!r}{nearest(source, known)}; there are {', '.join(known)}, or "
+                "give a path"
+            )
     if format == "movielens" or format is None and (_is_release(path) or is_event_file(path)):
         return _movielens(str(source), path)
     return Declaration(str(source), (TableFile(path, format=format),))

@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 import numpy as np
 
+from torchrec_ext.errors import InputError
+
 _HEADER = 128
 """Bytes of the head of a ``.npy`` file whose array has one or two axes and a plain type."""
 
@@ -18,6 +20,9 @@ class GrowingArray:
         width: of each row; 0 for single values.
         path: the ``.npy`` file they go to, which must not be there; None keeps them in memory.
 
+    Raises:
+        InputError: if the file is there, or cannot be made.
+
     Example:
         >>> array = GrowingArray(np.float32)
         >>> array.add(np.array([1.0, 2.0])); array.add(np.array([3.0]))
@@ -29,7 +34,7 @@ class GrowingArray:
         self.dtype, self.width, self.path = np.dtype(dtype), width, path
         self.rows = 0
         self._blocks: list[np.ndarray] = []
-        self._file: IO[bytes] | None = None if path is None else path.open("xb")
+        self._file: IO[bytes] | None = None if path is None else _new_file(path)
         if self._file is not None:
             self._file.write(bytes(_HEADER))  # the number of rows is known at the end
 
@@ -43,7 +48,7 @@ class GrowingArray:
             self._file.write(block.data)
 
     def finish(self) -> np.ndarray:
-        """All of them; those in a file are mapped into memory, to be read alone."""
+        """All of them, to be asked for once; those in a file are mapped into memory, to be read alone."""
         shape = (self.rows, self.width) if self.width else (self.rows,)
         if self._file is None:
             blocks, self._blocks = self._blocks, []
@@ -57,6 +62,16 @@ class GrowingArray:
         self._file.close()
         assert self.path is not None
         return open_array(self.path)
+
+
+def _new_file(path: Path) -> IO[bytes]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
+    except OSError as error:
+        raise InputError(
+            f"cannot keep a column in {path}: {error.strerror}; name an empty folder that can be written"
+        ) from error
 
 
 def column_file(folder: Path, name: str, ending: str = ".npy") -> Path:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from torchrec_ext.data.reading.columns import choose_columns
-from torchrec_ext.data.reading.declaration import KINDS, Declaration, TableFile, Told, declared_column
+from torchrec_ext.data.reading.columns import choose_columns, nearest
+from torchrec_ext.data.reading.declaration import Declaration, TableFile
 from torchrec_ext.data.reading.event_tables import OpenEvents
 from torchrec_ext.data.reading.histories import read_histories
 from torchrec_ext.data.reading.open_table import OpenTable, open_table
+from torchrec_ext.data.reading.told import KINDS, Told, event_column, told_column
 from torchrec_ext.errors import InputError
 
 
@@ -29,12 +30,15 @@ def open_events(
         InputError: if the table cannot be opened, or a column is not there.
     """
     table = _open(file)
-    named = {**told, **file.columns}
-    settings = {name: c for name, c in named.items() if isinstance(c, Mapping)}
-    sources = {name: c.get("column", name) if isinstance(c, Mapping) else c for name, c in named.items()}
     several = len(found.events) > 1
-    if several:  # what is told of all tables need not be in each
-        sources = {n: c for n, c in sources.items() if n in file.columns or not c or c in table.columns}
+    named = {name: told_column(name, c) for name, c in file.columns.items()}
+    for name, c in told.items():
+        column = told_column(name, c)
+        # what is told of all tables need not be in each
+        if not several or column[0] is None or column[0] in table.columns:
+            named[name] = column
+    sources = {name: source for name, (source, _) in named.items()}
+    if several:
         context = [name for name in context if name in table.columns or name in sources]
     own = {n: c for n, c in sources.items() if n in KINDS or c not in elsewhere - set(table.columns)}
     chosen = choose_columns(table.columns, own, context, table.name, itemless=file.type in found.itemless)
@@ -44,23 +48,34 @@ def open_events(
         raise InputError(f"column {twice!r} of {table.name} is taken as {names}; use it once")
     # of several types of event or several tables not every row has an item or a rating
     spared = ("item", "rating") if several or "type" in chosen or file.type is not None else ()
-    return OpenEvents(
-        table,
-        [
-            declared_column(
-                name, source, settings.get(name, {}), name in KINDS and name not in (*spared, "type")
+    columns = [
+        event_column(name, source, named[name][1] if name in named else {}, needed=_needed(name, spared))
+        for name, source in chosen.items()
+    ]
+    return OpenEvents(table, columns, file.type)
+
+
+def expect_told(told: Mapping[str, Told], tables: Sequence[OpenEvents], elsewhere: set[str]) -> None:
+    """Refuses what is told of a column that no table has."""
+    there = list(dict.fromkeys((*(c for opened in tables for c in opened.table.columns), *sorted(elsewhere))))
+    for name, c in told.items():
+        source, _ = told_column(name, c)
+        if source is not None and source not in there:
+            raise InputError(
+                f"no table has a column {source!r}{nearest(source, there)}, which is told as {name}; there "
+                f"are {', '.join(there)}"
             )
-            for name, source in chosen.items()
-        ],
-        file.type,
-    )
+
+
+def _needed(name: str, spared: Sequence[str]) -> bool:
+    return name in KINDS and name not in (*spared, "type")
 
 
 def _open(file: TableFile) -> OpenTable:
     if file.format == "histories" and isinstance(file.source, str | Path):
-        path = Path(file.source)
+        path = Path(file.source).expanduser()
         histories = read_histories(path)
-        return OpenTable(str(path), tuple(histories.column_names), paths=(path,), _memory=histories)
+        return OpenTable(str(path), tuple(histories.column_names), True, (path,), _memory=histories)
     name = "the DataFrame" if isinstance(file.source, pd.DataFrame) else "the Arrow table"
     return open_table(
         file.source, name=name, format=file.format, delimiter=file.delimiter,

@@ -103,8 +103,8 @@ def parse_auto(values: pa.Array) -> Parsed:
     kind = values.type
     if pa.types.is_binary(kind):
         return decode(values)
-    if pa.types.is_integer(kind) and kind != pa.uint64():
-        return Parsed(values.cast(pa.int64()))
+    if pa.types.is_integer(kind):  # half of the largest unsigned ones are beyond int64
+        return Parsed(values.cast(pa.int64() if kind != pa.uint64() else pa.string()))
     return Parsed(values.cast(pa.float64()) if pa.types.is_floating(kind) else values)
 
 

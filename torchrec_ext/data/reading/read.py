@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -9,14 +10,15 @@ import pandas as pd
 
 from torchrec_ext.data.events import Events, Order
 from torchrec_ext.data.features import Options
-from torchrec_ext.data.reading.declaration import Declaration, TableFile, Told, declared_features
+from torchrec_ext.data.reading.declaration import Declaration, TableFile, declared_features
 from torchrec_ext.data.reading.event_tables import read_event_tables
 from torchrec_ext.data.reading.find_declaration import find_declaration
-from torchrec_ext.data.reading.open_events import open_events
+from torchrec_ext.data.reading.open_events import expect_told, open_events
 from torchrec_ext.data.reading.open_table import TableSource
 from torchrec_ext.data.reading.rejects import Rejects
 from torchrec_ext.data.reading.side_table import joined, open_side, read_side_table
 from torchrec_ext.data.reading.source_record import source_record
+from torchrec_ext.data.reading.told import Told, expect_names
 from torchrec_ext.data.reading.words import settle
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
@@ -61,8 +63,9 @@ def read_events(
             ``histories`` (a line a user: the user, then items in their order) or ``movielens``.
         columns: our names (user, item, timestamp, rating, type, others) to the source's names, or to
             settings such as ``{"column": "ts", "unit": "ms"}`` or ``{"column": "tags", "kind":
-            "categories"}``. What is not told is found by its name or a common other name, such as
-            ``userId``; "" or None leaves it out.
+            "categories"}``; they go before those of a declaration. What is not told is found by its name or a
+            common other name, such as ``userId``; "" or None leaves it out. Of several tables of events
+            each need not have all; what one lacks is missing in its rows.
         users: side features of users, a table with the users' id column.
         items: side features of items, a table with the items' id column; its ``title`` is only shown.
         user_features: the columns of ``users`` a model may use, or these with options such as ``{"age":
@@ -75,7 +78,7 @@ def read_events(
         max_bad_share: the largest share of rows that may be set aside; None: 1%, or as declared.
         rejected: Parquet file the rows set aside are written to.
         data_dir: where named data sets lie.
-        folder: where the columns are kept while they are used; None keeps them in memory.
+        folder: an empty one, where the columns are kept while they are used; None keeps them in memory.
         progress: shows a bar.
 
     Raises:
@@ -90,8 +93,15 @@ def read_events(
         >>> events.source.order
         'none'
     """
-    told = columns or {}
+    told = {} if columns is None else columns
+    expect_names(told, "columns")
     found = find_declaration(source, format, users, items, data_dir)
+    found = replace(
+        found,
+        weights={**found.weights, **(weights or {})},
+        order=order or found.order,
+        max_bad_share=found.max_bad_share if max_bad_share is None else max_bad_share,
+    )
     chosen = {
         "user": _chosen(user_features, found, "user"),
         "item": _chosen(item_features, found, "item"),
@@ -104,6 +114,7 @@ def read_events(
     elsewhere = {c for tables in sides.values() for table, _ in tables for c in table.columns}
     own = [name for name in chosen["context"] or {} if name != "timestamp"]
     tables = [open_events(file, found, told, own, elsewhere) for file in found.events]
+    expect_told(told, tables, elsewhere)
 
     rejects = Rejects()
     read = read_event_tables(tables, rejects, itemless=found.itemless, folder=folder, progress=progress)
@@ -115,10 +126,8 @@ def read_events(
         ]
         for entity, opened in sides.items()
     }
-    limit = found.max_bad_share if max_bad_share is None else max_bad_share
-    _report(
-        rejects, read.rows + sum(s.rows for r in read_sides.values() for s in r), limit, found.name, rejected
-    )
+    rows = read.rows + sum(side.rows for sides_read in read_sides.values() for side in sides_read)
+    _report(rejects, rows, found.max_bad_share, found.name, rejected)
     for entity, side_tables in read_sides.items():
         settle([*read.words(entity), *(side.ids.words for side in side_tables)])
     done = read.finish()
@@ -135,14 +144,14 @@ def read_events(
     files = [*(path for table in opened for path in table.paths), *found.files]
     return Events(
         columns=done,
-        source=source_record(found.name, files, done, read.rows, order or found.order),
+        source=source_record(found.name, files, done, read.rows, found.order),
         users=frames["user"],
         items=frames["item"],
         user_features=tuple(features["user"]),
         item_features=tuple(features["item"]),
         context_features=tuple(features["context"]),
         options={f"{e}_{n}": o for e, named in features.items() for n, o in named.items() if o is not None},
-        weights={**found.weights, **(weights or {})},
+        weights=found.weights,
     )
 
 
@@ -166,7 +175,12 @@ def _report(
 ) -> None:
     """Says what was set aside, and refuses too much of it."""
     if rejected is not None:
-        Path(rejected).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(rejected).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"cannot make the folder of {rejected} for the bad rows: {error.strerror}"
+            ) from error
         rejects.write(rejected)
     rejects.check(rows, max_bad_share, name)
     if rejects.total:

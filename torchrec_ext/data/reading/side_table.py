@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from torchrec_ext.data.coded import as_series
+from torchrec_ext.data.coded import as_series, holds_lists
 from torchrec_ext.data.reading.accumulate import WordsColumn, accumulator
 from torchrec_ext.data.reading.column import Column
-from torchrec_ext.data.reading.columns import ALIASES, find_column
-from torchrec_ext.data.reading.declaration import TableFile, Told, declared_column
+from torchrec_ext.data.reading.columns import ALIASES, find_column, nearest
+from torchrec_ext.data.reading.declaration import TableFile
 from torchrec_ext.data.reading.open_table import OpenTable, open_table
 from torchrec_ext.data.reading.read_blocks import read_blocks
 from torchrec_ext.data.reading.rejects import Rejects
 from torchrec_ext.data.reading.source_file import existing_file
+from torchrec_ext.data.reading.told import Told, side_column, told_column
 from torchrec_ext.errors import InputError
 
 ROW, VECTOR, KEY, VALUE = "row", "vector", "key", "value"
@@ -70,6 +71,12 @@ class SideTable:
         codes, words = self.ids.codes(), self.ids.words.finish()
         frame = pd.DataFrame({self.entity: words[codes], **self.features})
         if self.gather:
+            listed = next((name for name, values in self.features.items() if holds_lists(values)), None)
+            if listed is not None:
+                raise InputError(
+                    f"column {listed!r} of {self.name} holds lists; gather lays single values side by side, "
+                    "leave it out"
+                )
             return frame.groupby(self.entity, sort=False).agg(list).reset_index()
         twice = pd.Series(codes).duplicated().to_numpy()
         if twice.any():
@@ -81,7 +88,7 @@ class SideTable:
 def read_side_table(
     entity: str, table: OpenTable, file: TableFile, columns: Mapping[str, Told], rejects: Rejects
 ) -> SideTable:
-    """Reads all columns of a side table.
+    """Reads the columns of a side table, all but those that are told to be left out.
 
     Args:
         entity: ``user`` or ``item``.
@@ -91,21 +98,31 @@ def read_side_table(
         rejects: takes the bad rows.
 
     Raises:
-        InputError: if there is no id column.
+        InputError: if there is no id column, or no column that was declared.
     """
-    told = {**columns, **file.columns}
+    for name, other in file.columns.items():
+        source = told_column(name, other)[0]
+        if source is not None and source not in table.columns:
+            raise InputError(
+                f"{table.name} has no column {source!r}{nearest(source, table.columns)}; it has "
+                f"{', '.join(table.columns)}"
+            )
+    told = {name: told_column(name, other) for name, other in {**columns, **file.columns}.items()}
     key = _key(entity, table, told)
     ours: dict[str, tuple[str, Mapping]] = {}
-    for name, other in told.items():
-        source = other if isinstance(other, str) else (other or {}).get("column", name)
-        if source in table.columns and name not in (*ALIASES, "user", "item"):
-            ours[source] = name, {} if isinstance(other, str) or other is None else other
+    for name, (source, settings) in told.items():
+        if name not in ALIASES or name in file.columns and name != entity:
+            ours[source or name] = (name if source else "", settings)
     declared = [Column(entity, key, "id", needed=True)]
     for source in dict.fromkeys(table.columns):
-        if source != key:
-            name, settings = ours.get(source, (source, {}))
-            kind = {} if "kind" in settings else {"kind": "auto"}
-            declared.append(declared_column(name, source, {**kind, **settings}, needed=False))
+        name, settings = ours.get(source, (source, {}))
+        if source == key or not name:
+            continue
+        if name == entity:
+            raise InputError(
+                f"{table.name} has a column {entity!r} beside that of the ids, {key!r}; leave one of them out"
+            )
+        declared.append(side_column(name, source, settings))
     columns_read = [accumulator(c, f"column {c.source!r} of {table.name}", None) for c in declared]
     rows = -rejects.total
     for block in read_blocks(table, declared, rejects):
@@ -134,13 +151,18 @@ def joined(tables: Sequence[SideTable], entity: str) -> pd.DataFrame | None:
         twice = [c for c in frame.columns if c in whole.columns and c != entity]
         if twice:
             raise InputError(f"two tables of {entity}s have a column {twice[0]!r}; rename one")
-        whole = whole.merge(frame, on=entity, how="outer", sort=False)
+        whole = _with_gaps(whole, entity).merge(_with_gaps(frame, entity), on=entity, how="outer", sort=False)
     return whole
 
 
-def _key(entity: str, table: OpenTable, columns: Mapping[str, Told]) -> str:
-    told = columns.get(entity)
-    told = told if isinstance(told, str) else (told or {}).get("column")
+def _with_gaps(frame: pd.DataFrame, entity: str) -> pd.DataFrame:
+    """Integers as pandas' ``Int64``, which stay integers beside missing ones."""
+    whole = [c for c in frame.columns if c != entity and pd.api.types.is_integer_dtype(frame[c].dtype)]
+    return frame.astype(dict.fromkeys(whole, "Int64"))
+
+
+def _key(entity: str, table: OpenTable, columns: Mapping[str, tuple[str | None, Mapping]]) -> str:
+    told, _ = columns.get(entity, (None, {}))
     key = told if told in table.columns else find_column(entity, table.columns)
     if key is None and ROW in table.columns and table.path is not None and table.path.suffix == ".npy":
         key = ROW
@@ -158,11 +180,15 @@ def _array(path: Path) -> pa.Table:
     """Rows of a NumPy file: their numbers from 0 and their vectors."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError) as error:
         raise InputError(f"cannot read {path} as an array of NumPy: {str(error).splitlines()[0]}") from error
-    if array.ndim != 2:
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+        held = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else "several arrays"
+        raise InputError(f"{path} holds {held}; expected one array of numbers, of shape (n, width)")
+    if array.ndim != 2 or not array.shape[1]:
         raise InputError(f"{path} holds an array of shape {array.shape}; expected one row an id, (n, width)")
-    flat = pa.array(np.ascontiguousarray(array, np.float32).ravel())
+    with np.errstate(over="ignore"):
+        flat = pa.array(np.ascontiguousarray(array, np.float32).ravel())
     vectors = pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
     return pa.table({ROW: pa.array(np.arange(len(array))), VECTOR: vectors})
 
@@ -170,11 +196,11 @@ def _array(path: Path) -> pa.Table:
 def _object(path: Path) -> pa.Table:
     """Entries of a JSON object: its keys and their values."""
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
         if not isinstance(found, dict):
             raise ValueError("it is no object")
         return pa.table({KEY: list(found), VALUE: list(found.values())})
-    except (ValueError, OSError, pa.ArrowException) as error:
+    except (ValueError, OSError, OverflowError, RecursionError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"cannot read {path} as one JSON object of ids and values ({reason}); a file of one object a "

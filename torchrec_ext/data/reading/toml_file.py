@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torchrec_ext.data.reading.declaration import WEIGHTS, Declaration, TableFile, declared_features, nearest
+from torchrec_ext.data.features.plain import TABLE, expect
+from torchrec_ext.data.reading.columns import nearest
+from torchrec_ext.data.reading.declaration import WEIGHTS, Declaration, TableFile, declared_features
 from torchrec_ext.data.reading.source_file import existing_file
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
@@ -28,7 +30,7 @@ def read_declaration(path: str | Path, folder: Path | None = None) -> Declaratio
 
     Args:
         path: the TOML file.
-        folder: where the tables lie; None where the file itself lies.
+        folder: where the tables lie; None: in the ``folder`` that the file names beside itself, or beside it.
 
     Raises:
         InputError: if it is no TOML, has a key that means nothing, or declares what cannot be.
@@ -36,21 +38,25 @@ def read_declaration(path: str | Path, folder: Path | None = None) -> Declaratio
     found = read_toml(path)
     where = str(path)
     _expect_keys(found, _TOP, where)
-    folder = Path(path).parent if folder is None else folder
-    features = found.get("features", {})
+    if folder is None:
+        folder = Path(path).parent / str(found.get("folder", "."))
+    features, weights = found.get("features", {}), found.get("weights", {})
     _expect_keys(features, _ENTITIES, f"[features] of {where}")
-    more: dict[str, Any] = {key: found[key] for key in ("order", "max_bad_share") if key in found}
-    if "itemless" in found:
-        more["itemless"] = tuple(found["itemless"])
-    return Declaration(
-        str(found.get("name", Path(path).stem)),
-        events=_tables(found, "events", folder, where),
-        users=_tables(found, "users", folder, where),
-        items=_tables(found, "items", folder, where),
-        features={e: declared_features(features.get(e, {}), f"{e} feature") or {} for e in _ENTITIES},
-        weights={**WEIGHTS, **found.get("weights", {})},
-        **more,
-    )  # fmt: skip
+    expect(f"weights of {where}", weights, TABLE)
+    more = {key: found[key] for key in ("order", "max_bad_share", "itemless") if key in found}
+    try:
+        return Declaration(
+            str(found.get("name", Path(path).stem)),
+            events=_tables(found, "events", folder, where),
+            users=_tables(found, "users", folder, where),
+            items=_tables(found, "items", folder, where),
+            features={e: declared_features(features.get(e, {}), f"{e} feature") or {} for e in _ENTITIES},
+            weights={**WEIGHTS, **weights},
+            **more,
+        )
+    except InputError as error:
+        message = str(error)
+        raise InputError(message if where in message else f"{where}: {message}") from None
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -63,12 +69,14 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 def _tables(found: Mapping[str, Any], key: str, folder: Path, where: str) -> tuple[TableFile, ...]:
     tables = found.get(key, [])
-    tables = [tables] if isinstance(tables, Mapping) else tables
     made = []
-    for table in tables:
+    for table in tables if isinstance(tables, list) else [tables]:
         _expect_keys(table, _TABLE, f"[[{key}]] of {where}")
-        if "file" not in table:
-            raise InputError(f"[[{key}]] of {where} names no file; set file to a path beside it")
+        if not isinstance(table.get("file"), str) or not table["file"]:
+            raise InputError(
+                f"[[{key}]] of {where} names no file, received {table.get('file')!r}; set file to the path "
+                "of a table beside it"
+            )
         settings = {name: value for name, value in table.items() if name != "file"}
         made.append(TableFile(folder / Path(table["file"]).expanduser(), **settings))
     return tuple(made)

@@ -42,11 +42,20 @@ class Words:
         Args:
             values: words, integers or whatever writes as a word.
             text: whether they come from a text file, where 7 may be meant as a number or as a word.
+
+        Raises:
+            InputError: for records, lists and whatever else writes no word.
         """
         if pa.types.is_null(values.type):
             return np.full(len(values), -1, np.int32)
-        coded = values.dictionary_encode()
-        words = coded.dictionary.cast(pa.string()).to_pylist()
+        try:
+            coded = values.dictionary_encode()
+            words = coded.dictionary.cast(pa.string()).to_pylist()
+        except pa.ArrowNotImplementedError:
+            raise InputError(
+                f"{self.where} holds values of type {values.type}, of which no category can be made; leave "
+                "it out by mapping its name to None in columns, or convert it"
+            ) from None
         # each is looked up in order, and a new one gets the next code
         codes = np.array([*(self._codes.setdefault(w, len(self._codes)) for w in words), -1], np.int32)
         if text:
