@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torchrec_ext.data.cleaning.clean import clean
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_files import open_events, save_events
 from torchrec_ext.data.event_log import EventLog
+from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.reading.growing import open_array
 from torchrec_ext.data.reading.read import Sources, read_events
@@ -22,6 +23,8 @@ from torchrec_ext.data.splits.report import PART_NAMES, PartReport, SplitReport
 from torchrec_ext.errors import InputError
 
 VERSION = 1
+REJECTED = "rejected.parquet"
+"""The file of the rows that were set aside."""
 
 
 def prepare(
@@ -65,27 +68,49 @@ def prepare(
         >>> [len(part) for part in open_prepared(place)]
         [2, 1, 1]
     """
-    target = Path(folder).expanduser()
     if split not in SPLITS:
         raise InputError(f"split must be one of {', '.join(SPLITS)}; received {split!r}")
+
+    def events(place: Path) -> Events:
+        settings = {"rejected": place.parent / REJECTED, **(read or {})}
+        found = read_events(source, folder=place, progress=progress, **settings)
+        return clean(found, **(clean_by or {}))
+
+    def parts(found: Events, place: Path) -> Parts:
+        return SPLITS[split](found, folder=place, **(split_by or {}))
+
+    return keep_parts(folder, events, parts, overwrite=overwrite)
+
+
+def keep_parts(
+    folder: str | Path,
+    read: Callable[[Path], Events],
+    split: Callable[[Events, Path], Parts],
+    *,
+    overwrite: bool = False,
+) -> Parts:
+    """What :func:`prepare` does, with reading and splitting of one's own.
+
+    Args:
+        folder: which must not be there.
+        read: gives the events; their columns may be kept in the folder it is told, which is removed later.
+        split: gives the parts, whose log is kept in the folder it is told.
+        overwrite: replaces the folder if it is there.
+
+    Raises:
+        InputError: if the folder is there.
+    """
+    target = Path(folder).expanduser()
     if target.exists() and not overwrite:
-        raise InputError(
-            f"{target} is there already; open it with open_prepared, or replace it with overwrite"
-        )
+        raise InputError(f"{target} is there already; open it with open_prepared, or say overwrite=True")
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     raw = partial / "raw"
     raw.mkdir(parents=True)
     try:
-        settings = {"rejected": partial / "rejected.parquet", **(read or {})}
-        events = read_events(source, folder=raw, progress=progress, **settings)
-        events = clean(events, **(clean_by or {}))
-        save_events(events, partial / "events")
-        del events
+        save_events(read(raw), partial / "events")
         shutil.rmtree(raw)
-        events = open_events(partial / "events")
-        parts = SPLITS[split](events, folder=partial, **(split_by or {}))
-        _save_parts(parts, partial)
+        _save_parts(split(open_events(partial / "events"), partial), partial)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
