@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.coded import Coded, CodedLists, Column, holds_lists
 from torchrec_ext.data.description import Description
 from torchrec_ext.data.distribution import Distribution
@@ -95,7 +96,7 @@ def _distinct_pairs(users: Coded, items: Coded) -> int:
 
 def _gaps(users: Coded, times: np.ndarray) -> np.ndarray:
     """Seconds from each event to its user's next one; no value for a user's last."""
-    order = np.lexsort((times, users.codes))
+    order = by_user_and_time(users.codes, times)
     codes, later = users.codes[order], times[order]
     return (later[1:] - later[:-1])[(codes[1:] == codes[:-1]) & (codes[1:] >= 0)]
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.gather import gather, open_column
 from torchrec_ext.data.lists import Lists
@@ -75,7 +76,7 @@ class EventLog:
             folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
         """
         codes = users.codes
-        order = np.lexsort((codes,) if by is None else (by, codes))
+        order = by_user_and_time(codes, by)
         offsets = offsets_of(np.bincount(codes, minlength=len(users.words)))
         everything = itertools.chain([("source_rows", np.arange(len(codes), dtype=np.int32))], columns)
         return cls._gathered(users.words, user_rows, offsets, everything, order, folder)

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.cleaning.step import record
 from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.events import Events
@@ -57,7 +58,7 @@ def sessions(events: Events, gap: float = 1800.0) -> Events:
 
 def _cut(users: Coded, times: np.ndarray, gap: float) -> tuple[np.ndarray, np.ndarray]:
     """(N,) int32 session of each event, in order of user and time, and (S,) code of each session's user."""
-    order = np.lexsort((times, users.codes))
+    order = by_user_and_time(users.codes, times)
     of_users, later = users.codes[order], times[order]
     begins = np.ones(len(order), bool)
     begins[1:] = (of_users[1:] != of_users[:-1]) | (later[1:] - later[:-1] > gap)

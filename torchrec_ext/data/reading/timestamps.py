@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.events import Order
 
@@ -19,7 +20,7 @@ def order_of(users: Coded | None, times: np.ndarray | None) -> tuple[Order, int]
     if times is None:
         return "none", 0
     codes = np.zeros(len(times), np.int32) if users is None else users.codes
-    order = np.lexsort((times, codes))
+    order = by_user_and_time(codes, times)
     same = (codes[order[1:]] == codes[order[:-1]]) & (times[order[1:]] == times[order[:-1]])
     tied = int((np.append(same, False) | np.append(False, same)).sum())
     counts = np.bincount(codes)

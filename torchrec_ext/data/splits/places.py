@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.events import Events
 
@@ -25,7 +26,7 @@ def places_from_end(events: Events) -> tuple[np.ndarray, np.ndarray]:
     """
     users, times = events.ids("user"), events.numbers("timestamp")
     codes = users.codes
-    order = np.lexsort((codes,) if times is None else (times, codes))
+    order = by_user_and_time(codes, times)
     counted = with_item(events)
     counts = np.bincount(codes[counted], minlength=len(users.words)).astype(np.int32)
     later = np.empty(len(codes), np.int32)
