@@ -20,7 +20,7 @@ from torchrec_ext.data.lists import Lists
 from torchrec_ext.errors import InputError
 
 Input: TypeAlias = np.ndarray | Lists
-"""What a column becomes: (N,) int64 rows of a table, N lists of them, or (N, width) float32 numbers."""
+"""What a column becomes: (N,) integer rows of a table, N lists of them, or (N, width) float32 numbers."""
 
 
 def default_options(column: Column) -> Options:
@@ -46,7 +46,7 @@ def fit_column(name: str, column: Column, training: np.ndarray, options: Options
         >>> colours = Coded.of(pd.Series(["red", "blue", None, "red"]))
         >>> fitted = fit_column("item_colour", colours, np.array([True, False, True, True]), Category())
         >>> apply_column(fitted["item_colour"], colours)
-        array([1, 0, 0, 1])
+        array([1, 0, 0, 1], dtype=int32)
     """
     if isinstance(column, CodedLists):
         if not isinstance(options, Category):
@@ -78,7 +78,8 @@ def apply_column(fitted: Fitted, column: Column) -> Input:
         assert isinstance(flat, np.ndarray)
         return Lists(flat, column.offsets)
     if isinstance(column, Coded):  # the value after the last word is that of a missing one
-        return fitted.apply(pd.Series([*column.words, None], dtype=_with_missing(column.words)))[column.codes]
+        found = fitted.apply(pd.Series([*column.words, None], dtype=_with_missing(column.words)))
+        return (found.astype(np.int32) if found.ndim == 1 else found)[column.codes]
     if isinstance(fitted, FittedCategory):
         column = Coded.of(pd.Series(column))
         return apply_column(fitted, Coded(column.codes, _whole(column.words)))

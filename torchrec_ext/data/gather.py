@@ -42,7 +42,7 @@ def gather(
             lengths.append(piece.lengths)
             piece = piece.values
         grown.add(piece)
-    _let_go(values)
+    let_go(values)
     found = grown.finish()
     if not isinstance(column, Lists):
         return found
@@ -51,7 +51,7 @@ def gather(
     return Lists(found, offsets.finish())
 
 
-def _let_go(values: np.ndarray) -> None:
+def let_go(values: np.ndarray) -> None:
     """Gives back the memory of what was read of a mapped file; it is read again when it is needed."""
     mapped = getattr(values, "_mmap", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):

@@ -14,6 +14,7 @@ from torchrec_ext.data.column_features import apply_column, fit_column, kept_row
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Fitted, FittedCategory, from_json
+from torchrec_ext.data.gather import let_go
 from torchrec_ext.data.lists import Lists
 from torchrec_ext.data.reading.ids import shown
 from torchrec_ext.data.side_features import SideFeatures
@@ -118,6 +119,7 @@ class Preparation:
         if isinstance(items, Coded):
             of_words = np.append(self.vocabularies["item"].rows(items.words), 0).astype(np.int32)
             yield "items", of_words[items.codes]
+            let_go(items.codes)
         else:
             yield "items", np.zeros(len(events), np.int32)
         times, ratings, types = (
@@ -135,15 +137,18 @@ class Preparation:
         if ratings is not None:
             yield "ratings", ratings.astype(np.float32)
         for feature in self.schema.of("context"):
-            yield feature.name, self.context(feature, self._context_column(feature, events))
+            column = self._context_column(feature, events)
+            yield feature.name, self.context(feature, column)
+            if isinstance(column, Coded):
+                let_go(column.codes)
 
     def context(self, feature: Feature | DenseFeature, values: Column | pd.Series) -> np.ndarray | Lists:
         """N rows of a table, lists of them, or float32 numbers of a context feature."""
         column = column_of(values) if isinstance(values, pd.Series) else values
         found = apply_column(self.fitted[feature.name], column)
         if isinstance(found, Lists):
-            return Lists(found.values.astype(np.int32), found.offsets)
-        return found.astype(np.int32) if isinstance(feature, Feature) else found
+            return Lists(found.values.astype(np.int32, copy=False), found.offsets)
+        return found.astype(np.int32, copy=False) if isinstance(feature, Feature) else found
 
     def kept(self, events: Events) -> np.ndarray:
         """(N,) bool, which events may be learnt from: not those that lack a value and are to be dropped."""

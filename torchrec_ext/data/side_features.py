@@ -73,7 +73,9 @@ class SideFeatures:
             if isinstance(found, Lists):
                 lists[feature.name] = _along(place, found)
             elif isinstance(feature, Feature):
-                lists[feature.name] = Lists(found[place], np.arange(len(place) + 1))
+                lists[feature.name] = Lists(
+                    found[place].astype(np.int64, copy=False), np.arange(len(place) + 1)
+                )
             else:
                 dense[feature.name] = found[place]
         return cls(lists, dense)
