@@ -16,3 +16,8 @@ def test_lists_that_the_catalogue_can_fill(k):
 def test_other_lists_are_refused(k, match):
     with pytest.raises(InputError, match=match):
         expect_k(k, items=40)
+
+
+def test_data_without_items_has_no_lists():
+    with pytest.raises(InputError, match="has no items, so there is none to recommend"):
+        expect_k(10, items=0)

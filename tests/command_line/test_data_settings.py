@@ -113,3 +113,99 @@ def test_the_parts_are_described_with_what_leaks(settings):
 def test_what_is_refused(settings, words, match):
     with pytest.raises(InputError, match=match):
         settings(*words.split()).events()
+
+
+DECLARED = """
+weights = { cart = 3 }
+
+[[events]]
+file = "a/part.csv"
+[[events]]
+file = "b/part.csv"
+
+[features.context]
+type = {}
+"""
+
+
+@pytest.fixture
+def declared(tmp_path):
+    """Settings of a declared data set of two files of one name."""
+    for folder, rows in {
+        "a": [("a", "x", FIRST, "view"), ("a", "y", FIRST + 1, "cart"), ("b", "y", FIRST, "view")],
+        "b": [("a", "z", FIRST + 2, "view"), ("b", "x", FIRST + 3, "odd"), ("b", "y", FIRST + 4, "cart")],
+    }.items():
+        (tmp_path / folder).mkdir()
+        frame = pd.DataFrame(rows, columns=["user", "item", "timestamp", "type"])
+        frame.to_csv(tmp_path / folder / "part.csv", index=False)
+    (tmp_path / "mine.toml").write_text(DECLARED)
+
+    def settings(*words: str) -> DataSettings:
+        return parse_settings(Settings, argv=["--data", str(tmp_path / "mine.toml"), *words])[0].source
+
+    return settings
+
+
+def test_what_a_file_declares_holds_unless_told(declared):
+    events = declared().events()
+    assert events.context_features == ("type",)
+    assert [events.weights[kind] for kind in ("view", "cart")] == [1, 3]
+    events = declared("--context", "--weights", "view=0.5", "odd=2").events()
+    assert events.context_features == ()
+    assert [events.weights[kind] for kind in ("view", "cart", "odd")] == [0.5, 3, 2]
+
+
+def test_files_of_one_name_are_told_apart_and_the_declaration_is_among_them(declared):
+    source = declared().events().source
+    assert set(source.files) == {"a/part.csv", "b/part.csv", "mine.toml"}
+    assert source.sha256 == source.files["a/part.csv"] != source.files["b/part.csv"]
+
+
+@pytest.mark.parametrize("value", ["many", "-1", "nan", "inf"])
+def test_weights_are_numbers_from_0_on(declared, value):
+    with pytest.raises(InputError, match=f"--weights view={value} is no number from 0 on"):
+        declared("--weights", f"view={value}").events()
+
+
+def test_rows_set_aside_go_to_a_file(settings, tmp_path):
+    broken = tmp_path / "broken.csv"
+    broken.write_text((tmp_path / "events.csv").read_text() + f"a,z,{FIRST},bad,de,train\n")
+    source = settings("--data", str(broken), "--max-bad-share", "0.2")
+    assert len(source.events(tmp_path / "aside.parquet")) == 8
+    assert pd.read_parquet(tmp_path / "aside.parquet")["value"].tolist() == ["bad"]
+    words = ("--max-bad-share", "0.2", "--rejected", str(tmp_path / "own.parquet"))
+    source = settings("--data", str(broken), *words)
+    source.events(tmp_path / "other.parquet")
+    assert (tmp_path / "own.parquet").is_file() and not (tmp_path / "other.parquet").exists()
+    with pytest.raises(InputError, match="1 of 11 rows .* are bad"):
+        settings("--data", str(broken)).events()
+
+
+def test_another_rank_writes_no_rows_set_aside(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("torchrec_ext.command_line.data_settings.world", lambda: (1, 2))
+    settings("--rejected", str(tmp_path / "own.parquet")).events(tmp_path / "aside.parquet")
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+def test_without_users_the_split_is_by_ratio(tmp_path):
+    frame = pd.DataFrame({"colour": ["red", "blue"] * 20, "rating": [1, 0] * 20})
+    frame.to_csv(tmp_path / "clicks.csv", index=False)
+    words = ["--data", str(tmp_path / "clicks.csv"), "--columns", "user=", "item=", "--context", "colour"]
+    source = parse_settings(Settings, argv=words)[0].source
+    events = source.events()
+    assert source.split is None and source.resolved(events).split == "by_ratio"
+    train, valid, test = source.parts(events)
+    assert [len(train), len(valid), len(test)] == [34, 2, 4]
+    assert describe_parts(train).splitlines()[:2] == [
+        "no users, no items; features context_colour", "by ratio: 0.05 valid, 0.1 test, seed 0"
+    ]  # fmt: skip
+    told = parse_settings(Settings, argv=[*words, "--split", "leave_last_out"])[0].source
+    with pytest.raises(InputError, match="has no column of users"):
+        told.parts(events)
+
+
+def test_with_users_it_is_leave_last_out(settings):
+    source = settings()
+    events = source.events()
+    assert source.resolved(events).split == "leave_last_out"
+    assert settings("--split", "by_ratio").resolved(events).split == "by_ratio"

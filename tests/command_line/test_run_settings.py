@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -73,3 +74,28 @@ def test_a_run_of_a_release_with_fewer_settings_goes_on(run):
     expect_same_source(source, settings, run)
     with pytest.raises(InputError, match=r"--k-core is \[5\], but the run .* began with \[\]"):
         expect_same_source(dataclasses.replace(source, k_core=(5,)), settings, run)
+
+
+def test_a_named_set_moves_with_its_folder_and_a_declared_one_with_its_file(tmp_path):
+    (tmp_path / "old").mkdir()
+    lines = "\n".join("\t".join(["1", *["2"] * 13, *["a"] * 26]) for _ in range(3))
+    (tmp_path / "old" / "criteo-sample").mkdir()
+    (tmp_path / "old" / "criteo-sample" / "criteo_train_examples_10k.txt").write_text(lines + "\n")
+    (tmp_path / "old" / "mine.toml").write_text('[[events]]\nfile = "sub/events.csv"\n')
+    (tmp_path / "old" / "sub").mkdir()
+    (tmp_path / "old" / "sub" / "events.csv").write_text("user,item\na,x\na,y\n")
+    for data in ("criteo", str(tmp_path / "old" / "mine.toml")):
+        aside = str(tmp_path / "aside.parquet")
+        source = DataSettings(data=data, data_dir=str(tmp_path / "old"), rejected=aside)
+        record = {"source": vars(source), "data": data_record(source.events()), "recipe": "train_ranking"}
+        run = tmp_path / f"run of {Path(data).stem}"
+        run.mkdir()
+        (run / "settings.json").write_text(json.dumps(record))
+    (tmp_path / "old").rename(tmp_path / "new")
+    (tmp_path / "aside.parquet").unlink()
+    assert len(read_run_settings(tmp_path / "run of criteo", str(tmp_path / "new"))[1]) == 3
+    assert len(read_run_settings(tmp_path / "run of mine", str(tmp_path / "new"))[1]) == 2
+    assert not (tmp_path / "aside.parquet").exists(), "reading again writes nothing"
+    (tmp_path / "new" / "mine.toml").write_text('order = "none"\n[[events]]\nfile = "sub/events.csv"\n')
+    with pytest.raises(InputError, match="mine.toml has changed since"):
+        read_run_settings(tmp_path / "run of mine", str(tmp_path / "new"))

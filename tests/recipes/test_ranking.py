@@ -109,3 +109,34 @@ def test_lists_of_a_ranker(warm, folder, run):
     table = [line.split() for line in ended.out[0].splitlines()]
     assert table[0] == ["user", "item", "score", "rank", "source"] and len(table) == 1 + 2 * 3
     assert {row[1] for row in table[1:]} <= {"i1", "i2", "i3", "i4"}
+
+
+def test_an_interaction_with_what_the_history_did(warm, folder):
+    """Types of events as context, in the history too; rows set aside end up in the folder of the run."""
+    events = pd.read_csv(folder / "events.csv").astype({"stars": "object"})
+    events["type"] = ["view", "like"] * (len(events) // 2)
+    events.loc[[3, 9], "stars"] = "many"
+    events.to_csv(folder / "types.csv", index=False)
+    words = ("--data", "types.csv", *EVENTS[2:], "--context", "type", "--target-attention", "din",
+             "--history-fields", "context_type", "--weights", "like=3", "--prefetch", "0",
+             "--split", "by_ratio", *SMALL, "--output", "runs/typed")  # fmt: skip
+    ended = warm.launch("train_ranking", *words, folder=folder)
+    assert "popularity alone: log_loss" in ended.out[0]
+    run = folder / "runs/typed"
+    aside = pd.read_parquet(run / "rejected.parquet")
+    assert aside["line"].tolist() == [5, 11] and aside["value"].tolist() == ["many", "many"]
+    assert not list((folder / "runs").glob(".typed*"))
+    settings = json.loads((run / "settings.json").read_text())
+    assert settings["history_fields"] == ["context_type"] and settings["source"]["weights"] == ["like=3"]
+    assert settings["data"]["steps"][0]["step"] == "rows set aside"
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["popularity"].keys() >= {"auc", "log_loss"}
+    more = ("--resume", *words, "--epochs", "3", "--max-bad-share", "0.5")
+    warm.launch("train_ranking", *more, folder=folder)
+    assert len(pd.read_csv(run / "history.csv")) == 3
+    ended = warm.launch("recommend", "--checkpoint", run, "--users", "u3", "--k", "2", folder=folder)
+    assert ended.out[0].count("model") == 2
+    refused = ("--resume", *words, "--weights", "like=2")
+    ended = warm.launch("train_ranking", *refused, folder=folder, succeeds=False)
+    assert ended.status == 2 and "--weights is ['like=2'], but the run" in ended.error
+    assert (run / "rejected.parquet").is_file() and not list((folder / "runs").glob(".typed*"))

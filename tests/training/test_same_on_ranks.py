@@ -63,8 +63,8 @@ def train_and_recommend() -> dict[str, Outcome]:
         losses: list[float] = []
         fit(
             model, train, epochs=5, global_batch_size=65 if kind.endswith("ranker") else 15,
-            candidates="catalogue", sharding=sharding, learning_rate=0.01, table_learning_rate=0.1, progress=False,
-            on_step=lambda step, loss, losses=losses: losses.append(loss),
+            candidates="catalogue", sharding=sharding, learning_rate=0.01, table_learning_rate=0.1,
+            progress=False, on_step=lambda step, loss, losses=losses: losses.append(loss),
         )  # fmt: skip
         lists = recommend(model, events, [*range(1, 61), "nobody"], k=10)
         outcomes[name] = losses, lists, dict(evaluate(model, train + valid, test, k=(3, 10)))

@@ -154,9 +154,8 @@ class DataSettings:
 
     def resolved(self, events: Events) -> "DataSettings":
         """The settings with the split that :meth:`parts` makes of these events where none is told."""
-        return replace(
-            self, split=self.split or ("leave_last_out" if "user" in events.columns else "by_ratio")
-        )
+        usual: Split = "leave_last_out" if "user" in events.columns else "by_ratio"
+        return replace(self, split=self.split or usual)
 
     def _also_read(self, where: dict[str, Wanted]) -> Iterator[str]:
         """Columns that filters and the split look at and that are not read anyhow."""
