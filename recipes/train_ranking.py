@@ -14,6 +14,7 @@ from torchrec_ext.command_line import (
     DataSettings,
     Source,
     describe_parts,
+    fields_or_default,
     new_run,
     parse_pairs,
     parse_settings,
@@ -39,7 +40,8 @@ class Settings:
     dim: int = 32
     """Width of the vectors."""
     fields: tuple[str, ...] | None = None
-    """Features that are crossed; every one of the data unless told."""
+    """Features that are crossed; unless told every one of the data, but not the type of an event where it
+    stands for its rating."""
     over_arch: tuple[int, ...] = (64,)
     """Hidden sizes of the layers above the interaction."""
     head: str = "single"
@@ -103,12 +105,15 @@ def main() -> None:
         positive = positive_or_default(settings.positive, train)
         if group.first and settings.positive is None:
             print(f"a rating of {positive[0]:g} or more means interest; --positive sets another threshold")
+        fields = fields_or_default(settings.fields, train)
+        if group.first and fields is not None and settings.fields is None:
+            print("the type of an event stands for its rating, so context_type is no field")
 
         torch.manual_seed(settings.seed)
         model = tx.models.Ranker(
             train.schema,
             settings.dim,
-            settings.fields,
+            fields,
             interaction,
             attention,
             over_arch=None if settings.linear else settings.over_arch,

@@ -2,6 +2,7 @@
 
 from torchrec_ext.command_line.catalogue import catalogue_size, expect_k, saved_schema
 from torchrec_ext.command_line.data_settings import DataSettings, Source, describe_parts
+from torchrec_ext.command_line.fields import fields_or_default
 from torchrec_ext.command_line.list_modules import list_modules
 from torchrec_ext.command_line.new_run import new_run, tell_popular
 from torchrec_ext.command_line.output_file import free_file, write_csv
@@ -17,6 +18,7 @@ __all__ = [
     "data_record",
     "describe_parts",
     "expect_k",
+    "fields_or_default",
     "free_file",
     "list_modules",
     "new_run",

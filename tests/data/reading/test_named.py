@@ -149,3 +149,8 @@ def test_an_unknown_name_is_answered_with_the_nearest(site):
         InputError, match="no data set named 'ml1m', did you mean 'ml-1m'.*ml-100k, ml-1m, ml-10m"
     ):
         read_events("ml1m")
+
+
+def test_a_slip_in_a_name_finds_declared_sets_too():
+    with pytest.raises(InputError, match="no data set named 'critoe', did you mean 'criteo'.*yoochoose"):
+        read_events("critoe")
