@@ -109,7 +109,7 @@ def read_side_table(
             )
     told = {name: told_column(name, other) for name, other in {**columns, **file.columns}.items()}
     key = _key(entity, table, told)
-    ours: dict[str, tuple[str, Mapping]] = {}
+    ours: dict[str, tuple[str, dict]] = {}
     for name, (source, settings) in told.items():
         if name not in ALIASES or name in file.columns and name != entity:
             ours[source or name] = (name if source else "", settings)

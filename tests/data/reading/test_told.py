@@ -1,0 +1,130 @@
+"""Columns told as settings, by arguments, by tables and by a declaration."""
+
+import pandas as pd
+import pytest
+
+from tests.data.reading.tables import refused, rows, write
+from torchrec_ext.data.features import Number
+from torchrec_ext.data.reading.declaration import Declaration, TableFile
+from torchrec_ext.data.reading.read import read_events
+from torchrec_ext.errors import InputError
+
+EVENTS = """user,item,ts,tags,price,v,bought,shop
+u,i,1600000000123,a|b,3,1;2,2020-01-01,007
+u,j,1600000001000,,,3;4,,8
+"""
+COLUMNS = {
+    "timestamp": {"column": "ts", "unit": "ms"},
+    "labels": {"column": "tags", "kind": "categories"},
+    "price": {"kind": "number"},
+    "vector": {"column": "v", "kind": "vector", "separator": ";", "width": 2},
+    "bought": {"column": "bought", "kind": "time"},
+    "shop": {"column": "shop", "kind": "category"},
+}
+TOML = """
+events = { file = "events.csv", columns = { timestamp = { column = "ts", unit = "ms" }, \
+labels = { column = "tags", kind = "categories" }, price = { kind = "number" }, \
+vector = { column = "v", kind = "vector", separator = ";", width = 2 }, \
+bought = { column = "bought", kind = "time" }, shop = { column = "shop", kind = "category" } } }
+"""
+
+
+@pytest.mark.parametrize("by", ["arguments", "table", "toml"])
+def test_kinds_by_arguments_by_tables_and_by_toml(tmp_path, by):
+    path = write(tmp_path / "events.csv", EVENTS)
+    if by == "arguments":
+        events = read_events(path, columns=COLUMNS)
+    elif by == "table":
+        events = read_events([TableFile(path, COLUMNS)])
+    else:
+        events = read_events(write(tmp_path / "set.toml", TOML))
+    assert rows(events) == [
+        {"user": "u", "item": "i", "timestamp": 1600000000.123, "labels": ["a", "b"], "price": 3.0,
+         "vector": [1, 2], "bought": 1577836800.0, "shop": "007"},
+        {"user": "u", "item": "j", "timestamp": 1600000001.0, "labels": [], "price": None,
+         "vector": [3, 4], "bought": None, "shop": "8"},
+    ]  # fmt: skip
+
+
+def test_arguments_go_before_the_declaration(tmp_path):
+    path = write(tmp_path / "events.csv", "a,b,c\n1,2,3\n")
+    declared = Declaration("abc", (TableFile(path, {"user": "a", "item": "b", "more": "c"}),))
+    assert rows(read_events(declared)) == [{"user": 1, "item": 2, "more": 3}]
+    told = read_events(declared, columns={"user": "b", "item": "a", "more": ""})
+    assert rows(told) == [{"user": 2, "item": 1}]
+    # of several tables it is taken where it is there
+    other = TableFile(pd.DataFrame({"user": [7], "item": [8], "d": [9]}))
+    both = read_events([*declared.events, other], columns={"more": "d"})
+    assert [row["more"] for row in rows(both)] == [3, 9]
+
+
+def test_what_no_table_has_is_refused():
+    events = pd.DataFrame({"user": [1], "item": [2]})
+    items = pd.DataFrame({"item": [2], "price": [3]})
+    message = refused([TableFile(events), TableFile(events)], items=items, columns={"cost": "prise"})
+    assert message == (
+        "no table has a column 'prise', did you mean 'price'?, which is told as cost; there are user, item, "
+        "price"
+    )
+    assert read_events(events, items=items, columns={"cost": "price"}).item_features == ("cost",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (
+            {"x": {"colum": "user"}},
+            "column 'x' has no setting 'colum', did you mean 'column'?",
+        ),
+        ({"x": {"kind": "numbr"}}, "no column 'x'"),
+        ({"ts": {"kind": "numbr"}}, "column 'ts' is of kind 'numbr'; kinds are id, category"),
+        ({"ts": {"kind": "number", "unit": "s"}}, "only times have one"),
+        ({"ts": {"kind": "time", "unit": "min"}}, "units are s, ms, us, ns"),
+        ({"ts": {"kind": "vector"}}, "give the width, at least 1"),
+        ({"ts": {"separator": 5}}, "has the separator 5"),
+        ({"ts": {"needed": "no"}}, "should be true or false, received 'no'"),
+        ({"ts": {"kind": "type", "values": {"1": 1}}}, "only types of events have such a map"),
+        ({"ts": {"column": 5}}, "column 'ts' is told as 5; name the table's column as a string"),
+        ({"ts": 5}, "column 'ts' is told as 5"),
+        ({"user": {"kind": "number"}}, "column 'user' of events is always of kind 'id', received 'number'"),
+        ({"timestamp": {"column": "ts", "kind": "number"}}, "is always of kind 'time'"),
+        ({"user": {"needed": False}}, "column 'user' is needed in each event"),
+        ("user", "columns should be our names with the table's, such as {'user': 'uid'}, received 'user'"),
+        ({5: "user"}, "columns should be our names"),
+    ],
+)
+def test_wrong_settings_are_refused(columns, said):
+    frame = pd.DataFrame({"user": [1], "item": [2], "ts": [3]})
+    assert said in refused(frame, columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"max_bad_share": 5}, "max_bad_share of DataFrame should be a share from 0 to 1, received 5"),
+        ({"max_bad_share": "1%"}, "received '1%'"),
+        (
+            {"weights": {"view": -1}},
+            "weight of 'view' of DataFrame should be a number of 0 or more",
+        ),
+        ({"order": "tme"}, "received 'tme'; did you mean 'time'?"),
+        ({"context": {"price": 5}}, "context feature 'price': a feature should be a table"),
+        ({"context": "price"}, "context features must be a list of names, received the string 'price'"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, said):
+    assert said in refused(pd.DataFrame({"user": [1], "item": [2], "price": [3.0]}), **arguments)
+
+
+def test_data_without_users_and_items():
+    frame = pd.DataFrame({"clicked": [1, 0], "device": ["tv", None], "age": [3.0, None]})
+    columns = {"user": "", "item": None, "rating": "clicked"}
+    events = read_events(frame, columns=columns, context={"device": None, "age": {"kind": "number"}})
+    assert rows(events) == [
+        {"rating": 1.0, "device": "tv", "age": 3.0},
+        {"rating": 0.0, "device": None, "age": None},
+    ]
+    assert events.options == {"context_age": Number()}
+    assert (events.count("user"), events.count("item"), events.source.order) == (0, 0, "none")
+    with pytest.raises(InputError, match="has no column of users, which this needs"):
+        events.ids("user")
