@@ -14,6 +14,7 @@ from torchrec_ext.data.reading.accumulate import WordsColumn, accumulator
 from torchrec_ext.data.reading.column import Column
 from torchrec_ext.data.reading.columns import ALIASES, find_column, nearest
 from torchrec_ext.data.reading.declaration import TableFile
+from torchrec_ext.data.reading.ids import shown
 from torchrec_ext.data.reading.open_table import OpenTable, open_table
 from torchrec_ext.data.reading.read_blocks import read_blocks
 from torchrec_ext.data.reading.rejects import Rejects
@@ -80,8 +81,8 @@ class SideTable:
             return frame.groupby(self.entity, sort=False).agg(list).reset_index()
         twice = pd.Series(codes).duplicated().to_numpy()
         if twice.any():
-            shown = words[codes[np.argmax(twice)]]
-            raise InputError(f"{self.entity} {shown!r} stands twice in {self.name}; keep one row each")
+            which = shown(words[codes[np.argmax(twice)]])
+            raise InputError(f"{self.entity} {which} stands twice in {self.name}; keep one row each")
         return frame
 
 
