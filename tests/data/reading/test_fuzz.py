@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torchrec_ext.data.reading import delimited, text_rows
 from torchrec_ext.data.reading.column import Column
 from torchrec_ext.data.reading.open_table import open_table
+from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.data.reading.read_blocks import read_blocks
 from torchrec_ext.data.reading.rejects import Rejects
 from torchrec_ext.errors import InputError
@@ -107,6 +108,38 @@ def test_garbled_delimited_text(folder, suffix, delimiter):
             assert whole[0] == pieces[0] and sorted(whole[1]) == sorted(pieces[1])
 
     check()
+
+
+TOLD = {
+    "user": "u", "item": "i", "timestamp": {"column": "t", "unit": "s"}, "rating": "p",
+    "type": {"column": "k", "values": {"1": "view", "2": "search"}},
+    "tags": {"column": "g", "kind": "categories"}, "auto": "a",
+    "vector": {"column": "v", "kind": "vector", "separator": " ", "width": 2},
+}  # fmt: skip
+
+
+@SETTINGS
+@given(data=garbled_text(","))
+def test_each_row_becomes_an_event_or_is_set_aside(folder, data):
+    path, bad = folder / "events.csv", folder / "bad.parquet"
+    path.write_bytes(data)
+    try:
+        events = read_events(path, columns=TOLD, max_bad_share=1, rejected=bad)
+    except InputError as error:
+        assert "\n" not in str(error) and len(str(error)) > 20
+        return
+    aside = pd.read_parquet(bad)
+    assert events.source.rows == len(events) + len(aside)
+    assert sum(step.removed for step in events.source.steps) == len(aside)
+    rejects = Rejects()
+    blocks = read_blocks(open_table(path), [Column("any", "a", "auto")], rejects)
+    assert events.source.rows == sum(len(block.lines) for block in blocks) + rejects.total
+    # whatever is kept is whole: each has a user and a time, and an item unless it is a search
+    frame = events.frame
+    assert frame[["user", "timestamp"]].notna().all(axis=None)
+    assert (frame["item"].notna() | (frame["type"] == "search")).all()
+    assert all(len(column) == len(events) for column in events.columns.values())
+    assert set(aside["line"]) <= set(range(2, data.count(b"\n") + data.count(b"\r") + 3))
 
 
 @pytest.mark.parametrize("name", ["bytes.csv", "bytes.tsv", "bytes.jsonl", "bytes.parquet", "bytes.csv.gz"])
