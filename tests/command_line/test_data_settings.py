@@ -1,6 +1,6 @@
 """How the command line cleans and splits."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 import pytest
@@ -209,3 +209,19 @@ def test_with_users_it_is_leave_last_out(settings):
     events = source.events()
     assert source.resolved(events).split == "leave_last_out"
     assert settings("--split", "by_ratio").resolved(events).split == "by_ratio"
+
+
+def test_data_is_prepared_once_and_opened_from_then_on(settings, tmp_path):
+    words = ("--prepared", str(tmp_path / "ready"), "--min-rating", "2", "--context", "country")
+    chosen, expected = settings(*words), settings(*words[2:])
+    events = chosen.events()
+    pd.testing.assert_frame_equal(events.frame, expected.events().frame)
+    others = expected.parts(expected.events())
+    (tmp_path / "events.csv").unlink()  # nothing is read again
+    parts = chosen.parts(events)
+    for part, other in zip(parts, others, strict=True):
+        assert part.events.items.tolist() == other.events.items.tolist()
+        assert part.report == other.report
+    assert replace(chosen, split="leave_last_out").parts(events)[0].report == parts[0].report
+    with pytest.raises(InputError, match=r"--min-rating is 3.0, but .*ready was prepared with 2.0"):
+        settings(*words[:2], "--min-rating", "3", "--context", "country").events()

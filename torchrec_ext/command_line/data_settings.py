@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
 from torchrec_ext.command_line.parse import parse_pairs
+from torchrec_ext.command_line.prepared_data import ready_parts
 from torchrec_ext.data import (
     Dataset,
     Events,
@@ -23,6 +24,7 @@ from torchrec_ext.data import (
     sessions,
 )
 from torchrec_ext.data.cleaning.where import Wanted
+from torchrec_ext.data.prepared import REJECTED
 from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
@@ -41,6 +43,9 @@ class DataSettings:
     data_dir: str | None = None
     """Folder that holds the known data sets by name; unless told the folder TORCHREC_EXT_DATA names, or else
     ~/.cache/torchrec_ext, which is filled from GroupLens."""
+    prepared: str | None = None
+    """Folder where the data is kept read, cleaned and split: made at first use, opened in no time from then
+    on; for data that does not fit into memory, too."""
     format: Literal["csv", "tsv", "jsonl", "parquet", "criteo", "histories", "movielens"] | None = None
     """Format of the file, where its suffix does not tell."""
     columns: tuple[str, ...] = ()
@@ -104,11 +109,14 @@ class DataSettings:
     """Of by_user and by_ratio."""
 
     def events(self, rejected: Path | None = None) -> Events:
-        """Reads and cleans the events.
+        """The events, read and cleaned.
 
         Args:
             rejected: file of the rows set aside where the settings name none; rank 0 alone writes it.
         """
+        return self._read(rejected) if self.prepared is None else self._ready()[0].table
+
+    def _read(self, rejected: Path | None, folder: Path | None = None) -> Events:
         columns, where = parse_pairs(self.columns, "columns"), parse_filters(self.where)
         events = read_events(
             self.data,
@@ -123,6 +131,8 @@ class DataSettings:
             max_bad_share=self.max_bad_share,
             rejected=(self.rejected or rejected) if world()[0] == 0 else None,
             data_dir=self.data_dir,
+            folder=folder,
+            progress=folder is not None,
         )
         if self.sessions_gap is not None:
             events = sessions(events, self.sessions_gap)
@@ -138,19 +148,39 @@ class DataSettings:
 
     def parts(self, events: Events) -> tuple[Dataset, Dataset, Dataset]:
         """Training, validation and test part."""
+        return self._split(events) if self.prepared is None else self._ready()
+
+    def _ready(self) -> tuple[Dataset, Dataset, Dataset]:
+        assert self.prepared is not None
+        folder = Path(self.prepared).expanduser()
+        without = replace(self, prepared=None, data_dir=None, rejected=None)
+        return ready_parts(
+            folder,
+            asdict(without),
+            lambda place: self._read(place.parent / REJECTED, place),
+            self._split,
+        )
+
+    def _split(self, events: Events, folder: Path | None = None) -> tuple[Dataset, Dataset, Dataset]:
         chosen = self.resolved(events).split
         if chosen == "leave_last_out":
-            return leave_last_out(events)
+            return leave_last_out(events, folder=folder)
         if chosen == "leave_last_n":
-            return leave_last_n(events, self.valid_events, self.test_events)
+            return leave_last_n(events, self.valid_events, self.test_events, folder=folder)
         if chosen == "as_marked":
-            return as_marked(events, self.split_column)
+            return as_marked(events, self.split_column, folder=folder)
         if chosen == "by_time":
             if self.valid_from is None or self.test_from is None:
                 raise InputError("--split by_time needs --valid-from and --test-from in unix seconds")
-            return by_time(events, valid_from=self.valid_from, test_from=self.test_from, gap=self.split_gap)
+            return by_time(
+                events,
+                valid_from=self.valid_from,
+                test_from=self.test_from,
+                gap=self.split_gap,
+                folder=folder,
+            )
         split = by_user if chosen == "by_user" else by_ratio
-        return split(events, valid=self.valid, test=self.test, seed=self.split_seed)
+        return split(events, valid=self.valid, test=self.test, seed=self.split_seed, folder=folder)
 
     def resolved(self, events: Events) -> "DataSettings":
         """The settings with the split that :meth:`parts` makes of these events where none is told."""

@@ -12,7 +12,7 @@ from torchrec_ext.data.sets import names_of_sets
 from torchrec_ext.errors import InputError
 
 # where the data lies may change, and how much of it may be bad; what it is may not
-_FREE = ("data", "data_dir", "users", "items", "max_bad_share", "rejected")
+_FREE = ("data", "data_dir", "users", "items", "max_bad_share", "rejected", "prepared")
 
 
 def data_record(events: Events) -> dict[str, Any]:

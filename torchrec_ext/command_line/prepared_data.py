@@ -1,0 +1,52 @@
+"""Data that a recipe keeps ready in a folder: made at first use, opened from then on."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torchrec_ext.data import Dataset, Events
+from torchrec_ext.data.prepared import is_prepared, keep_parts, open_prepared
+from torchrec_ext.distributed import barrier, world
+from torchrec_ext.errors import InputError
+
+Parts = tuple[Dataset, Dataset, Dataset]
+
+
+def ready_parts(
+    folder: Path,
+    settings: dict[str, Any],
+    read: Callable[[Path], Events],
+    split: Callable[[Events, Path], Parts],
+) -> Parts:
+    """The parts that a folder holds; rank 0 makes them if it holds none, and the other ranks wait.
+
+    Args:
+        folder: on a file system that every rank sees.
+        settings: what the parts depend on, plain JSON values, which are kept beside them.
+        read: gives the events, their columns in the folder it is told.
+        split: gives the parts, their log in the folder it is told.
+
+    Raises:
+        InputError: if the folder was made with other settings.
+    """
+
+    def split_and_note(events: Events, place: Path) -> Parts:
+        (place / "settings.json").write_text(json.dumps(settings, indent=2))
+        return split(events, place)
+
+    if world()[0] == 0 and not is_prepared(folder):
+        keep_parts(folder, read, split_and_note)
+    barrier()
+    parts = open_prepared(folder)
+    kept = folder / "settings.json"  # not there where somebody's own program prepared the data
+    before = json.loads(kept.read_text()) if kept.is_file() else {}
+    for name, value in json.loads(json.dumps(settings)).items():
+        # a split that is not told is chosen by the data, and told in the settings of a run
+        chosen = name == "split" and None in (value, before.get(name))
+        if name in before and before[name] != value and not chosen:
+            raise InputError(
+                f"--{name.replace('_', '-')} is {value}, but {folder} was prepared with {before[name]}; name "
+                "another --prepared, or remove it to prepare the data again"
+            )
+    return parts
