@@ -1,6 +1,5 @@
 """Plug-ins by name: built in, by entry point, or as ``package.module:Class``; and back to a description."""
 
-import difflib
 import inspect
 import pkgutil
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from torchrec_ext.contracts import GROUPS
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import InputError, nearest
 
 
 def names(group: str) -> list[str]:
@@ -47,8 +46,7 @@ def find(group: str, name: str) -> type:
     elif name in _entry_points(group):
         found = _load(group, name, _entry_points(group)[name])
     else:
-        close = difflib.get_close_matches(name, names(group), n=1)
-        hint = f", did you mean {close[0]!r}?" if close else ""
+        hint = nearest(name, names(group))
         raise InputError(
             f"no {group} named {name!r}{hint}; there are {', '.join(names(group))}, "
             "or name your own as 'package.module:Class'"
@@ -222,8 +220,7 @@ def _construct(cls: type, shown: str, arguments: dict[str, Any]) -> Any:
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
     for argument in arguments:
         if argument not in takes and not takes_any:
-            close = difflib.get_close_matches(argument, takes, n=1)
-            hint = f", did you mean {close[0]!r}?" if close else ""
+            hint = nearest(argument, takes)
             raise InputError(f"{shown} takes no {argument!r}{hint}; it takes {', '.join(takes) or 'nothing'}")
     needed = [p.name for p in parameters if p.kind in _NAMED and p.default is p.empty]
     if missing := [name for name in needed if name not in arguments]:

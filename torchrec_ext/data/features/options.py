@@ -6,10 +6,10 @@ from typing import Any
 
 from torchrec_ext.data.features.category import Category
 from torchrec_ext.data.features.number import Number
-from torchrec_ext.data.features.plain import TABLE, expect, nearest, one_of
+from torchrec_ext.data.features.plain import TABLE, expect, one_of
 from torchrec_ext.data.features.time import Time
 from torchrec_ext.data.features.vector import Vector
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import InputError, nearest
 
 Options = Number | Category | Time | Vector
 
@@ -48,7 +48,7 @@ def options_from(found: Mapping[str, Any]) -> Options:
     for name in found:
         if name != "kind" and name not in names:
             raise InputError(
-                f"{kind} has no option {name!r}; it has {', '.join(names)}{nearest(name, names)}"
+                f"{kind} has no option {name!r}; it has {', '.join(names)}{nearest(name, names, ';')}"
             )
     for field in fields(options):
         if field.default is MISSING and field.name not in found:

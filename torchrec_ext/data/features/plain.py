@@ -1,11 +1,10 @@
 """Plain values, as TOML and JSON write them: what is expected of each, and a message where it is not that."""
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import InputError, nearest
 
 _LARGEST = 1.7e308
 _ADVICE = "; it is not what was saved, fit and save it again"
@@ -70,19 +69,6 @@ def optional(expected: Expected) -> Expected:
     )
 
 
-def nearest(word: object, choices: Iterable[str]) -> str:
-    """A hint at the choice that a wrong word is nearest to; empty where none is near.
-
-    Example:
-        >>> nearest("meen", ("mean", "median"))
-        "; did you mean 'mean'?"
-        >>> nearest("zero", ("mean", "median"))
-        ''
-    """
-    close = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
 def expect(name: str, value: object, expected: Expected, advice: str = "") -> None:
     """Refuses a value that is not what is expected.
 
@@ -101,7 +87,7 @@ def expect(name: str, value: object, expected: Expected, advice: str = "") -> No
         torchrec_ext.errors.InputError: missing should be 'drop' or 'mean', received 'meen'; did you mean ...
     """
     if not expected.fits(value):
-        hint = nearest(value, expected.choices)
+        hint = nearest(value, expected.choices, ";")
         raise InputError(f"{name} should be {expected.words}, received {_shortened(value)}{hint}{advice}")
 
 
@@ -133,7 +119,7 @@ def read(what: str, found: object, expected: Mapping[str, Expected]) -> dict[str
         if name not in expected:
             raise InputError(
                 f"{what} holds the unknown name {name!r}; expected {', '.join(expected)}"
-                f"{nearest(name, expected)}"
+                f"{nearest(name, expected, ';')}"
             )
     for name, wanted in expected.items():
         if name not in found:

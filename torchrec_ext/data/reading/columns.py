@@ -1,10 +1,9 @@
 """Which column of a table holds what: as told, by its exact name, or by a common other name."""
 
-import difflib
 import logging
 from collections.abc import Mapping, Sequence
 
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
 
@@ -91,14 +90,3 @@ def find_column(name: str, there: Sequence[str]) -> str | None:
         return name
     lower = {column.lower(): column for column in reversed(there)}
     return next((lower[alias] for alias in (name, *ALIASES[name]) if alias in lower), None)
-
-
-def nearest(name: str, there: Sequence[str]) -> str:
-    """A hint at the name that was meant, or nothing.
-
-    Example:
-        >>> nearest("prise", ["price", "brand"]), nearest("colour", ["price"])
-        (", did you mean 'price'?", '')
-    """
-    close = difflib.get_close_matches(name, there, n=1)
-    return f", did you mean {close[0]!r}?" if close else ""

@@ -1,6 +1,5 @@
 """Public data sets by name: found on this machine, else fetched from their own home."""
 
-import difflib
 import fcntl
 import hashlib
 import http.client
@@ -17,7 +16,7 @@ from typing import NamedTuple
 from tqdm.auto import tqdm
 
 from torchrec_ext.data.reading.movielens import event_file
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +65,7 @@ def find_named(name: str, data_dir: str | Path | None = None) -> Path:
         InputError: for an unknown name, if the archive cannot be fetched, or if it is not the known one.
     """
     if name not in NAMED:
-        close = difflib.get_close_matches(name, NAMED, n=1, cutoff=0.5)
-        hint = f", did you mean {close[0]!r}?" if close else ""
+        hint = nearest(name, NAMED)
         raise InputError(f"no data set named {name!r}{hint}; there are {', '.join(NAMED)}, or give a path")
     cache = CACHE.expanduser()
     places = [Path(p).expanduser() for p in (data_dir, os.environ.get(VARIABLE)) if p] + [cache]

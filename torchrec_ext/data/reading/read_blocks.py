@@ -1,6 +1,5 @@
 """Reading a table of any kind block by block: columns under our names, values parsed, bad rows set aside."""
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -25,7 +24,7 @@ from torchrec_ext.data.reading.rejects import (
     MISSING_VALUE,
     Rejects,
 )
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import InputError, nearest
 
 _MISSING = {"id": MISSING_ID, "number": MISSING_NUMBER, "time": MISSING_TIME}
 
@@ -93,8 +92,7 @@ def _expect_column(table: OpenTable, name: str) -> None:
     if there > 1:
         raise InputError(f"{table.name} has the column {name!r} more than once; rename one")
     if not there:
-        close = difflib.get_close_matches(name, table.columns, n=1)
-        hint = f", did you mean {close[0]!r}?" if close else ""
+        hint = nearest(name, table.columns)
         raise InputError(f"{table.name} has no column {name!r}{hint}; it has {', '.join(table.columns)}")
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from torchrec_ext.data.coded import as_series, holds_lists
 from torchrec_ext.data.reading.accumulate import WordsColumn, accumulator
 from torchrec_ext.data.reading.column import Column
-from torchrec_ext.data.reading.columns import ALIASES, find_column, nearest
+from torchrec_ext.data.reading.columns import ALIASES, find_column
 from torchrec_ext.data.reading.declaration import TableFile
 from torchrec_ext.data.reading.ids import shown
 from torchrec_ext.data.reading.open_table import OpenTable, open_table
@@ -20,7 +20,7 @@ from torchrec_ext.data.reading.read_blocks import read_blocks
 from torchrec_ext.data.reading.rejects import Rejects
 from torchrec_ext.data.reading.source_file import existing_file
 from torchrec_ext.data.reading.told import Told, side_column, told_column
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import InputError, nearest
 
 ROW, VECTOR, KEY, VALUE = "row", "vector", "key", "value"
 """Columns of a NumPy file, whose ids are the numbers of its rows, and of a file that is one JSON object."""

@@ -5,8 +5,7 @@ from dataclasses import fields
 from typing import Any, TypeAlias
 
 from torchrec_ext.data.reading.column import Column
-from torchrec_ext.data.reading.columns import nearest
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import InputError, nearest
 
 Told: TypeAlias = str | Mapping[str, Any] | None
 """A column of a table: its name there, or its name and settings, such as {"column": "ts", "unit": "ms"};

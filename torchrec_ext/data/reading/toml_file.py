@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from torchrec_ext.data.features.plain import TABLE, expect
-from torchrec_ext.data.reading.columns import nearest
 from torchrec_ext.data.reading.declaration import WEIGHTS, Declaration, TableFile, declared_features
 from torchrec_ext.data.reading.source_file import existing_file
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import InputError, nearest
 from torchrec_ext.schema import Entity
 
 if sys.version_info >= (3, 11):
