@@ -68,8 +68,9 @@ def read_pairs(path: str, columns: dict[str, str], model: Any, events: Events) -
     told: dict[str, Any] = {**dict.fromkeys(left_out, ""), **columns}
     for name in context:
         kind = _KINDS.get(type(events.columns[name]), "number")
-        kind = "time" if name == "timestamp" else kind
-        told[name] = {"column": columns.get(name, name), "kind": kind, "needed": False}
+        told[name] = {"column": columns.get(name, name)}
+        if name != "timestamp":  # which is always a time, and there in each row
+            told[name] |= {"kind": kind, "needed": False}
     return tx.data.read_events(path, columns=told, context=[n for n in context if n != "timestamp"]).frame
 
 
