@@ -72,7 +72,8 @@ class Preparation:
             vocabularies["item"] = Vocabulary(items.words[often >= min_count])
         if len(vocabularies["item"]) == 1 and "item" in events.columns:
             raise InputError(
-                f"min_count={min_count} leaves no item; the most frequent one has {often.max(initial=0)} events"
+                f"min_count={min_count} leaves no item; the most frequent one has "
+                f"{often.max(initial=0)} events"
             )
         entities: tuple[Entity, ...] = ("user", "item")
         known = {entity: vocabularies[entity] for entity in entities}
