@@ -40,7 +40,7 @@ class SplitReport:
     Args:
         protocol: how the parts were made, in words.
         parts: train, valid and test.
-        given: events of held-out users that are only read as history.
+        given: events that are only read as history: of held-out users, or without an item.
         outside: events in no part.
         late: training events that happen after the earliest test event; None where times are not known.
         first_test: time of the earliest test event in seconds, None where times are not known.
@@ -121,7 +121,7 @@ class SplitReport:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
         if self.given:
-            lines.append(f"{self.given:,} events of held-out users are read as history and not learnt")
+            lines.append(f"{self.given:,} events are read as history and neither learnt nor predicted")
         if self.outside:
             lines.append(f"{self.outside:,} events are in no part")
         return "\n".join([self.protocol, *lines, self.leak])
