@@ -104,3 +104,15 @@ def test_a_set_is_found_in_a_folder_of_either_name(tmp_path):
 def test_names_that_are_nearly_one_are_hinted_at():
     with pytest.raises(InputError, match="named 'tictok', did you mean 'tiktok'.*ml-1m.*yoochoose"):
         read_events("tictok")
+
+
+def test_a_file_in_criteos_layout_is_read_by_its_path(tmp_path):
+    rows = [["1", "5", *[""] * 12, "a1", *["b"] * 25], ["0", "", *["7"] * 12, "", *["b"] * 25]]
+    path = tmp_path / "train.txt"
+    path.write_text("".join("\t".join(row) + "\n" for row in rows))
+    events = read_events(path, format="criteo")
+    assert events.frame["rating"].tolist() == [1, 0] and "user" not in events.columns
+    assert len(events.context_features) == 39
+    assert events.frame["I1"].tolist()[0] == 5 and np.isnan(events.frame["I1"][1])
+    assert events.options["context_I1"].indicator and events.options["context_C1"].min_count == 10
+    assert events.source.name == str(path) and list(events.source.files) == ["train.txt"]

@@ -12,7 +12,7 @@ from torchrec_ext.data.reading.movielens import is_event_file, read_movielens
 from torchrec_ext.data.reading.named import NAMED, find_named
 from torchrec_ext.data.reading.open_table import TableSource
 from torchrec_ext.data.reading.toml_file import read_declaration
-from torchrec_ext.data.sets import declared_set, names_of_sets
+from torchrec_ext.data.sets import declared_like, declared_set, names_of_sets
 from torchrec_ext.errors import InputError, nearest
 
 
@@ -78,6 +78,8 @@ def _of(
                 f"no data set named {source!r}{nearest(source, known)}; there are {', '.join(known)}, or "
                 "give a path"
             )
+    if format == "criteo":
+        return declared_like("criteo", path)
     if format == "movielens" or format is None and (_is_release(path) or is_event_file(path)):
         return _movielens(str(source), path)
     return Declaration(str(source), (TableFile(path, format=format),))

@@ -1,6 +1,7 @@
 """Finding a data set by name on this machine."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from torchrec_ext.data.reading.declaration import Declaration
@@ -42,3 +43,15 @@ def declared_set(name: str, data_dir: str | Path | None = None) -> Declaration:
         f"{found['home']} into a folder {name}, and name the folder above it as data_dir (--data-dir) or in "
         f"{VARIABLE}"
     )
+
+
+def declared_like(name: str, path: Path) -> Declaration:
+    """The declaration of a data set of one table, for a file of the same layout.
+
+    Args:
+        name: one of :func:`names_of_sets`.
+        path: the file, such as the whole of what the set is a sample of.
+    """
+    found = read_declaration(_HERE / f"{name}.toml", path.parent)
+    (table,) = found.events
+    return replace(found, name=str(path), events=(replace(table, source=path),))
