@@ -50,6 +50,8 @@ def _without(found: Declaration, entity: str) -> dict:
 def _of(
     source: TableSource | Declaration | Sequence[TableFile], format: str | None, data_dir: str | Path | None
 ) -> Declaration:
+    if format is not None and not isinstance(source, str | Path):
+        raise InputError(f"format={format!r} says nothing of a {type(source).__name__}; leave it out")
     if isinstance(source, Declaration):
         return source
     if isinstance(source, pd.DataFrame | pa.Table):
