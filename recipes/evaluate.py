@@ -4,7 +4,7 @@ torchrun --nproc-per-node 2 recipes/evaluate.py --checkpoint runs/ml1m --k 10 50
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torchrec_ext as tx
 from torchrec_ext.command_line import (
@@ -56,25 +56,15 @@ def main() -> None:
 
     model = tx.training.load(folder, device=settings.device)
     known, targets = (train + valid, test) if settings.part == "test" else (train, valid)
-    report = tx.evaluation.evaluate(
-        model,
-        known,
-        targets,
-        k=settings.k,
-        exclude_seen=not settings.repeats,
-        positive=trained.get("positive", 4.0),
-        progress=True,
-    )
+    protocol: dict[str, Any] = {
+        "k": settings.k,
+        "exclude_seen": not settings.repeats,
+        "positive": trained.get("positive", 4.0),
+    }
+    report = tx.evaluation.evaluate(model, known, targets, **protocol, progress=True)
+    popular = tx.evaluation.baseline(model, known, targets, **protocol)
     if output is None:
         output = folder.parent.parent / ("evaluation.json" if targets is test else "evaluation_valid.json")
-    popular = tx.evaluation.baseline(
-        model,
-        known,
-        targets,
-        k=settings.k,
-        exclude_seen=not settings.repeats,
-        positive=trained.get("positive", 4.0),
-    )
     more = {"checkpoint": folder.name, "world_size": group.world_size, "data": trained["data"]["name"]}
     output.parent.mkdir(parents=True, exist_ok=True)
     tx.training.write_json(output, report.as_json(popularity=popular.figures, **more))

@@ -62,7 +62,7 @@ def main() -> None:
     _, events, _ = read_run_settings(settings.checkpoint, settings.data_dir)
 
     model = tx.training.load(folder, device=settings.device)
-    users = events.frame["user"].drop_duplicates() if everybody else pd.Series(settings.users)
+    users = pd.Series(events.ids("user").used().words) if everybody else pd.Series(settings.users)
     lists = tx.retrieval.recommend(
         model,
         events,

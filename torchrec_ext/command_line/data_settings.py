@@ -45,7 +45,7 @@ class DataSettings:
     ~/.cache/torchrec_ext, which is filled from GroupLens."""
     prepared: str | None = None
     """Folder where the data is kept read, cleaned and split: made at first use, opened in no time from then
-    on; for data that does not fit into memory, too."""
+    on; for data that does not fit into memory, too. Large data is prepared by one process, before several."""
     format: Literal["csv", "tsv", "jsonl", "parquet", "criteo", "histories", "movielens"] | None = None
     """Format of the file, where its suffix does not tell."""
     columns: tuple[str, ...] = ()

@@ -21,6 +21,8 @@ def ready_parts(
 ) -> Parts:
     """The parts that a folder holds; rank 0 makes them if it holds none, and the other ranks wait.
 
+    They wait no longer than the process group's time-out: large data is prepared by one process first.
+
     Args:
         folder: on a file system that every rank sees.
         settings: what the parts depend on, plain JSON values, which are kept beside them.
@@ -36,7 +38,11 @@ def ready_parts(
         return split(events, place)
 
     if world()[0] == 0 and not is_prepared(folder):
-        keep_parts(folder, read, split_and_note)
+        try:
+            keep_parts(folder, read, split_and_note)
+        except InputError:
+            barrier()  # the others find nothing to open, and end too
+            raise
     barrier()
     parts = open_prepared(folder)
     kept = folder / "settings.json"  # not there where somebody's own program prepared the data

@@ -10,6 +10,7 @@ from torchrec_ext.data.features import (
     Category,
     Fitted,
     FittedCategory,
+    FittedNumber,
     Number,
     Options,
     Vector,
@@ -84,6 +85,11 @@ def apply_column(fitted: Fitted, column: Column) -> Input:
         column = Coded.of(pd.Series(column))
         return apply_column(fitted, Coded(column.codes, _whole(column.words)))
     return fitted.apply(column)
+
+
+def drops(fitted: Fitted) -> bool:
+    """Whether a row that misses the value is left out of training."""
+    return isinstance(fitted, FittedCategory | FittedNumber) and fitted.options.missing == "drop"
 
 
 def kept_rows(fitted: Fitted, column: Column) -> np.ndarray:

@@ -10,12 +10,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from torchrec_ext.data.array_file import column_file, open_array
 from torchrec_ext.data.coded import Coded, CodedLists, Column
 from torchrec_ext.data.events import Events, Source, Step
 from torchrec_ext.data.features import options_from
 from torchrec_ext.data.features.plain import plain
 from torchrec_ext.data.gather import OFFSETS, gather
-from torchrec_ext.data.reading.growing import column_file, open_array
 
 _FEATURES = ("user_features", "item_features", "context_features")
 _SIDES = ("users", "items")

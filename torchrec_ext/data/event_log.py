@@ -11,11 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from torchrec_ext.data.array_file import open_array
 from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.gather import gather, open_column
 from torchrec_ext.data.lists import Lists
-from torchrec_ext.data.reading.growing import open_array
 from torchrec_ext.data.slices import offsets_of, slice_positions
 
 

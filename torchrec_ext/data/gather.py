@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from torchrec_ext.data.array_file import GrowingArray, column_file, open_array
 from torchrec_ext.data.lists import Lists
-from torchrec_ext.data.reading.growing import GrowingArray, column_file, open_array
 from torchrec_ext.data.slices import offsets_of
 
 OFFSETS = ".offsets.npy"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from torchrec_ext.data.chosen_columns import chosen_columns, of_events, options_of
 from torchrec_ext.data.coded import Coded, CodedLists, Column, column_of
-from torchrec_ext.data.column_features import apply_column, fit_column, kept_rows
+from torchrec_ext.data.column_features import apply_column, drops, fit_column, kept_rows
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Fitted, FittedCategory, from_json
@@ -154,9 +154,11 @@ class Preparation:
     def kept(self, events: Events) -> np.ndarray:
         """(N,) bool, which events may be learnt from: not those that lack a value and are to be dropped."""
         kept = np.ones(len(events), bool)
+        if not any(drops(found) for found in self.fitted.values()):
+            return kept
         for entity, name, column, _ in chosen_columns(events, kept):
             for feature in self.schema.of(entity):
-                if feature.column == name:
+                if feature.column == name and drops(self.fitted[feature.name]):
                     rows = kept_rows(self.fitted[feature.name], column)
                     kept &= rows if entity == "context" else of_events(events, entity, rows)
         return kept

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from torchrec_ext.data.array_file import open_array
 from torchrec_ext.data.cleaning.clean import clean
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_files import open_events, save_events
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.reading.growing import open_array
 from torchrec_ext.data.reading.read import Sources, read_events
 from torchrec_ext.data.splits.by_name import SPLITS
 from torchrec_ext.data.splits.parts import Parts

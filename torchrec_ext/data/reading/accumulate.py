@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from torchrec_ext.data.array_file import GrowingArray
 from torchrec_ext.data.coded import Coded, CodedLists, Column
 from torchrec_ext.data.reading.column import Column as Declared
-from torchrec_ext.data.reading.growing import GrowingArray
 from torchrec_ext.data.reading.parse_number import numbers_of
 from torchrec_ext.data.reading.words import Words
 from torchrec_ext.data.slices import offsets_of

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm.auto import tqdm
 
+from torchrec_ext.data.array_file import column_file
 from torchrec_ext.data.coded import Column
 from torchrec_ext.data.reading.accumulate import Accumulator, WordsColumn, accumulator
 from torchrec_ext.data.reading.column import Column as Declared
-from torchrec_ext.data.reading.growing import column_file
 from torchrec_ext.data.reading.open_table import OpenTable
 from torchrec_ext.data.reading.read_blocks import Block, read_blocks
 from torchrec_ext.data.reading.rejects import MISSING_ID, Rejects

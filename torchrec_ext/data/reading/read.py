@@ -14,9 +14,10 @@ from torchrec_ext.data.reading.declaration import Declaration, TableFile, declar
 from torchrec_ext.data.reading.event_tables import read_event_tables
 from torchrec_ext.data.reading.find_declaration import find_declaration
 from torchrec_ext.data.reading.open_events import expect_told, open_events
+from torchrec_ext.data.reading.open_side import open_side
 from torchrec_ext.data.reading.open_table import TableSource
 from torchrec_ext.data.reading.rejects import Rejects
-from torchrec_ext.data.reading.side_table import joined, open_side, read_side_table
+from torchrec_ext.data.reading.side_table import joined, read_side_table
 from torchrec_ext.data.reading.source_record import source_record
 from torchrec_ext.data.reading.told import Told, expect_names
 from torchrec_ext.data.reading.words import settle

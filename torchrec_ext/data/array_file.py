@@ -1,4 +1,4 @@
-"""GrowingArray: an array to which blocks are added, in memory or in a file."""
+"""Arrays in ``.npy`` files: written block by block, and mapped into memory."""
 
 from pathlib import Path
 from typing import IO
