@@ -5,14 +5,14 @@ import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
 from torchrec_ext import plugins
 from torchrec_ext.errors import InputError
 
-Group = Literal["interactions", "encoders", "target_attention", "scorers", "heads"]
+Group = Literal["interactions", "encoders", "target_attention", "scorers", "heads", "losses"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Settings:
     for what each number means.
     """
 
-    group: tuple[Group, ...] = ("interactions", "encoders", "target_attention", "scorers", "heads")
+    group: tuple[Group, ...] = get_args(Group)
     """Groups of modules."""
     only: tuple[str, ...] = ()
     """Names of modules; none given, all of the groups."""
@@ -37,6 +37,8 @@ class Settings:
     """Queries, candidates that they share, and width."""
     heads: tuple[int, int, int] = (4096, 128, 3)
     """Batch, width and tasks."""
+    losses: tuple[int, int, int] = (1024, 4096, 3)
+    """Batch, candidates of a retrieval loss, and tasks of a ranking loss."""
     recbole: bool = False
     """Also times RecBole's layers, where it is installed, beside ours."""
     recbole_size: tuple[int, int, int] = (64, 50, 128)
@@ -57,7 +59,7 @@ class Settings:
     """PNG file to draw a bar chart in."""
 
 
-SIZES = ("interactions", "encoders", "target_attention", "scorers", "heads", "recbole_size")
+SIZES = (*get_args(Group), "recbole_size")
 
 
 def check(settings: Settings) -> None:

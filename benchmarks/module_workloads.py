@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchrec_ext.contracts import MaskedEncoder
+from torchrec_ext.contracts import MaskedEncoder, RankingLoss
 from torchrec_ext.padding import real_events
 
 
@@ -22,6 +22,7 @@ class Workload:
         examples: what counts as an example in examples/s.
         inputs: of ``forward``; those of floating point but for times learn, as vectors of a table do.
         seed: of what a module needs beside.
+        tasks: of a ranking loss.
     """
 
     size: str
@@ -29,9 +30,14 @@ class Workload:
     examples: int
     inputs: tuple[Tensor, ...]
     seed: int = 0
+    tasks: int = 1
 
     def inputs_of(self, module: nn.Module) -> tuple[Tensor, ...]:
-        """The inputs, and which events are hidden if the module fills in such."""
+        """The inputs of this module: an encoder may hide events, a ranking loss reads other labels."""
+        if isinstance(module, RankingLoss):
+            logits_NC, labels_N, tasks = self.inputs[0], self.inputs[1], self.tasks
+            logits = logits_NC.detach()[:, :tasks].contiguous().requires_grad_()
+            return logits, (labels_N[:, None] % 2).float().expand(-1, tasks).contiguous()
         if not isinstance(module, MaskedEncoder):
             return self.inputs
         events_BTD, lengths_B = self.inputs[:2]
@@ -84,6 +90,10 @@ def workload(group: str, sizes: Sequence[int], device: torch.device, seed: int =
         size = _of_histories(sizes, lengths)
         arguments = {"dim": third}
         inputs = (vectors(first, third), events, lengths)
+    elif group == "losses":
+        size = f"{first} x {second} candidates, or {first} x {third} tasks"
+        arguments = {}
+        inputs = (vectors(first, second), torch.randint(second, (first,), generator=generator).to(device))
     elif group == "scorers":
         size = f"{first} queries x {second} shared candidates x {third} wide"
         arguments = {"dim": third}
@@ -92,7 +102,7 @@ def workload(group: str, sizes: Sequence[int], device: torch.device, seed: int =
         size = f"{first} x {second} wide, {third} tasks"
         arguments = {"in_dim": second, "tasks": third}
         inputs = (vectors(first, second),)
-    return Workload(size, arguments, first, inputs, seed)
+    return Workload(size, arguments, first, inputs, seed, third)
 
 
 def history_lengths(batch: int, longest: int, generator: torch.Generator) -> Tensor:

@@ -5,12 +5,13 @@ Run it with ``python recipes/demo.py``, or under torchrun.
 
 import dataclasses
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from tyro.conf import OmitArgPrefixes
 
 import torchrec_ext as tx
 from torchrec_ext.command_line import data_record, parse_settings, run_recipe
@@ -18,6 +19,7 @@ from torchrec_ext.data.planted import PlantedWorld, planted_ratings
 from torchrec_ext.errors import InputError
 from torchrec_ext.interactions import ConvolutionInteraction, DotInteraction
 from torchrec_ext.metrics import BinaryReport
+from torchrec_ext.training import EarlyStopping, Optimization
 
 
 @dataclass(frozen=True)
@@ -33,25 +35,21 @@ class Settings:
     dim: int = 50
     """Width of the vectors."""
     epochs: int = 8
-    """At most so many for each model."""
-    patience: int = 2
-    """Epochs without a better validation AUC before training stops."""
-    global_batch_size: int = 2048
-    """Ratings a step over all ranks."""
-    table_learning_rate: float = 0.2
-    """Of the fused row-wise Adagrad of the sharded tables."""
-    learning_rate: float = 1e-3
-    """Of Adam, for everything else."""
+    """Largest number of epochs for each model."""
+    early_stopping: OmitArgPrefixes[EarlyStopping] = field(default_factory=lambda: EarlyStopping(patience=2))
+    optimization: OmitArgPrefixes[Optimization] = field(
+        default_factory=lambda: Optimization(2048, learning_rate=1e-3, table_learning_rate=0.2)
+    )
     user: int = 1
     """Whose history and list are shown."""
     seed: int = 0
-    """Of the data, the split, first weights and order."""
+    """Seed of the data, the split, first weights and order."""
     resume: bool = False
     """Go on with the run in --output."""
     overwrite: bool = True
     """Delete an earlier run in --output first; --no-overwrite refuses instead."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where to compute."""
+    """Device to compute on."""
 
 
 POSITIVE = 4.0  # interested: a rating of 4 or 5
@@ -64,11 +62,11 @@ def main() -> None:
         raise InputError(f"user should be from 1 to {settings.users}, received {settings.user}")
     began = time.perf_counter()
     group = tx.distributed.join_group(settings.device)
-    say = print if group.first else lambda *words: None
+    log = print if group.first else lambda *words: None
     world = planted_ratings(settings.users, settings.movies, settings.seed)
     train, valid, test = tx.data.by_ratio(world.events, valid=0.05, test=0.1, seed=settings.seed)
-    say(world.events.summary())
-    say(f"{len(train):,} ratings to train, {len(valid):,} to validate, {len(test):,} to test")
+    log(world.events.summary())
+    log(f"{len(train):,} ratings to train, {len(valid):,} to validate, {len(test):,} to test")
 
     torch.manual_seed(settings.seed)
     # p = sigmoid(u . v), and nothing after it
@@ -90,15 +88,15 @@ def main() -> None:
     liked = seen["rating"].to_numpy() >= POSITIVE
     popularity = tx.evaluation.item_mean_label(seen["item"], liked, hidden["item"], settings.movies + 1)
     figures = {"popularity": report(popularity, hidden)}
+    trained: dict[str, tx.training.TrainedModel] = {}
     for name, model in models.items():
-        say(f"\n{name}")
-        tx.training.fit(
-            model, train, valid, epochs=settings.epochs, patience=settings.patience, positive=POSITIVE,
-            global_batch_size=settings.global_batch_size, table_learning_rate=settings.table_learning_rate,
-            learning_rate=settings.learning_rate, output=run / name, resume=settings.resume,
-            seed=settings.seed, device=settings.device,
+        log(f"\n{name}")
+        trained[name] = tx.training.fit(
+            model, train, valid, epochs=settings.epochs, positive=POSITIVE,
+            optimization=settings.optimization, early_stopping=settings.early_stopping,
+            output=run / name, resume=settings.resume, seed=settings.seed, device=settings.device,
         )  # fmt: skip
-        figures[name] = tx.evaluation.evaluate(model, train, test, positive=POSITIVE, progress=True).figures
+        figures[name] = tx.evaluation.evaluate(trained[name], train, test, progress=True).figures
     figures["oracle"] = report(world.oracle(hidden["user"], hidden["item"]), hidden)
     tx.training.write_json(run / "metrics.json", figures)
 
@@ -106,9 +104,9 @@ def main() -> None:
     is_hidden[test.events.source_rows] = True
     known = world.events.take(~is_hidden)
     users, k = np.arange(1, settings.users + 1), min(10, settings.movies)
-    top = described(tx.retrieval.recommend(convolution, known, users, k, progress=True), world)
+    top = described(tx.retrieval.recommend(trained["convolution"], known, users, k, progress=True), world)
     if group.first:
-        history = pd.concat([pd.read_csv(run / name / "history.csv").assign(model=name) for name in models])
+        history = pd.concat([model.history.assign(model=name) for name, model in trained.items()])
         history.to_csv(run / "history.csv", index=False)
         pairs = history.drop(columns="valid_rmse")  # the others are known of training too
         tx.training.draw_curves(pairs, run / "curves.png", "Dot product and convolution on planted ratings")

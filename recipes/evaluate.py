@@ -39,7 +39,7 @@ class Settings:
     overwrite: bool = False
     """Replace what is at --output."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where to compute."""
+    """Device to compute on."""
 
 
 def main() -> None:
@@ -48,24 +48,23 @@ def main() -> None:
     group = tx.distributed.join_group(settings.device)
     output = free_file(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
-    data, events, trained = read_run_settings(settings.checkpoint, settings.data_dir)
+    data, events, run_settings = read_run_settings(settings.checkpoint, settings.data_dir)
     train, valid, test = data.parts(events)
     check_schema(train.schema, saved_schema(folder), folder)
-    if trained["recipe"] == "train_retrieval":
+    if run_settings["recipe"] == "train_retrieval":
         expect_k(settings.k, catalogue_size(train.schema))
 
-    model = tx.training.load(folder, device=settings.device)
+    trained = tx.training.load(folder, device=settings.device)
     known, targets = (train + valid, test) if settings.part == "test" else (train, valid)
     protocol: dict[str, Any] = {
         "k": settings.k,
         "exclude_seen": not settings.repeats,
-        "positive": trained.get("positive", 4.0),
     }
-    report = tx.evaluation.evaluate(model, known, targets, **protocol, progress=True)
-    popular = tx.evaluation.baseline(model, known, targets, **protocol)
+    report = tx.evaluation.evaluate(trained, known, targets, **protocol, progress=True)
+    popular = tx.evaluation.baseline(trained, known, targets, **protocol)
     if output is None:
         output = folder.parent.parent / ("evaluation.json" if targets is test else "evaluation_valid.json")
-    more = {"checkpoint": folder.name, "world_size": group.world_size, "data": trained["data"]["name"]}
+    more = {"checkpoint": folder.name, "world_size": group.world_size, "data": run_settings["data"]["name"]}
     output.parent.mkdir(parents=True, exist_ok=True)
     tx.training.write_json(output, report.as_json(popularity=popular.figures, **more))
     if group.first:

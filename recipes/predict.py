@@ -41,7 +41,7 @@ class Settings:
     overwrite: bool = False
     """Replace what is at --output."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where to compute."""
+    """Device to compute on."""
 
 
 def main() -> None:
@@ -51,18 +51,20 @@ def main() -> None:
     output = free_file(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
     _, events, _ = read_run_settings(settings.checkpoint, settings.data_dir)
-    model = tx.training.load(folder, device=settings.device)
-    pairs = read_pairs(settings.pairs, parse_pairs(settings.columns, "columns"), model, events)
-    scored = tx.retrieval.predict(model, events, pairs, progress=True)
+    trained = tx.training.load(folder, device=settings.device)
+    pairs = read_pairs(settings.pairs, parse_pairs(settings.columns, "columns"), trained, events)
+    scored = tx.retrieval.predict(trained, events, pairs, progress=True)
     if output is not None:
         write_csv(scored, output)
     if group.first:
         print(scored.to_string(index=False) if output is None else f"{len(scored):,} scores in {output}")
 
 
-def read_pairs(path: str, columns: dict[str, str], model: Any, events: Events) -> pd.DataFrame:
+def read_pairs(
+    path: str, columns: dict[str, str], trained: tx.training.TrainedModel, events: Events
+) -> pd.DataFrame:
     """The pairs, whose columns are of the kinds that those of the events are."""
-    read = {feature.column for feature in tx.retrieval.context_features(model)}
+    read = {feature.column for feature in tx.retrieval.context_features(trained)}
     context = [name for name in events.context_features if name in read]
     left_out = {"user", "item"} - {*events.columns} | {"timestamp", "rating", "type"} - read
     told: dict[str, Any] = {**dict.fromkeys(left_out, ""), **columns}

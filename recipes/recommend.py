@@ -48,7 +48,7 @@ class Settings:
     overwrite: bool = False
     """Replace what is at --output."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where to compute."""
+    """Device to compute on."""
 
 
 def main() -> None:
@@ -61,10 +61,10 @@ def main() -> None:
     expect_k(settings.k, catalogue_size(saved_schema(folder)))
     _, events, _ = read_run_settings(settings.checkpoint, settings.data_dir)
 
-    model = tx.training.load(folder, device=settings.device)
+    trained = tx.training.load(folder, device=settings.device)
     users = pd.Series(events.ids("user").used().words) if everybody else pd.Series(settings.users)
     lists = tx.retrieval.recommend(
-        model,
+        trained,
         events,
         users,
         settings.k,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
+from tyro.conf import OmitArgPrefixes
 
 import torchrec_ext as tx
 from torchrec_ext.command_line import (
@@ -21,6 +22,7 @@ from torchrec_ext.command_line import (
     positive_or_default,
     run_recipe,
 )
+from torchrec_ext.training import Checkpoints, EarlyStopping, Optimization
 
 
 @dataclass(frozen=True)
@@ -55,34 +57,28 @@ class Settings:
     positive: tuple[float, ...] | None = None
     """Least rating of an interested user; several for as many tasks, of which the first is evaluated; unless
     told 4, or 1 where no rating is above 1."""
-    weigh_by_rating: bool = False
-    """Positives weigh as much as their rating, such as the seconds watched."""
+    loss: str = "binary_cross_entropy"
+    """Loss of a pair's logits: a name, or package.module:Class. With --loss.weigh-by-rating positives weigh
+    as much as their rating, such as the seconds watched."""
     epochs: int = 5
-    """At most so many."""
-    patience: int = 2
-    """Epochs without a better validation AUC before training stops."""
-    global_batch_size: int | None = None
-    """Events a step over all ranks; unless told 2,048, fewer where an epoch had less than 32 steps."""
-    learning_rate: float = 1e-3
-    """Of Adam, for everything but the sharded tables."""
-    table_learning_rate: float = 0.05
-    """Of the fused row-wise Adagrad of the sharded tables."""
-    weight_decay: float = 0.0
-    """Of Adam."""
+    """Largest number of epochs."""
+    early_stopping: OmitArgPrefixes[EarlyStopping] = field(default_factory=lambda: EarlyStopping(patience=2))
+    optimization: OmitArgPrefixes[Optimization] = field(
+        default_factory=lambda: Optimization(learning_rate=1e-3, table_learning_rate=0.05)
+    )
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
     sharding: tuple[str, ...] = ()
-    """Wishes such as item=row_wise user=table_wise; the planner chooses for the other tables."""
-    checkpoint_every: int | None = None
-    """Steps between checkpoints within an epoch."""
+    """Sharding of tables, such as item=row_wise user=table_wise; the planner chooses for the others."""
     prefetch: int = 2
-    """Batches made ready while the model computes."""
+    """Batches that are made ready while the model computes."""
     seed: int = 0
-    """Of first weights, order and dropout."""
+    """Seed of first weights, order and dropout."""
     resume: bool = False
     """Go on with the run in --output."""
     overwrite: bool = False
     """Delete the run in --output first."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where to compute."""
+    """Device to compute on."""
     timeout: float = 300.0
     """Seconds after which the others end when a rank is missing."""
 
@@ -91,12 +87,18 @@ def main() -> None:
     """Trains, evaluates and writes everything into the folder of the run."""
     settings, own = parse_settings(
         Settings,
-        {"interaction": "interactions", "target_attention": "target_attention", "head": "heads"},
+        {
+            "interaction": "interactions",
+            "target_attention": "target_attention",
+            "head": "heads",
+            "loss": "losses",
+        },
     )
     group = tx.distributed.join_group(settings.device, timeout=settings.timeout)
     interaction: Any = tx.plugins.bind("interactions", settings.interaction, **own["interaction"])
     attention: Any = tx.plugins.bind("target_attention", settings.target_attention, **own["target_attention"])
     head: Any = tx.plugins.bind("heads", settings.head, **own["head"])
+    loss = tx.plugins.build("losses", settings.loss, **own["loss"])
     with new_run(settings.output, resume=settings.resume, overwrite=settings.overwrite) as run:
         events = settings.source.events(run.rejected)
         train, valid, test = settings.source.parts(events)
@@ -123,34 +125,26 @@ def main() -> None:
             history_fields=settings.history_fields,
         )
         run.write_settings(replace(settings, positive=positive), own, events, recipe="train_ranking")
-        model = tx.training.fit(
+        trained = tx.training.fit(
             model,
             train,
             valid,
             epochs=settings.epochs,
-            global_batch_size=settings.global_batch_size or batch_size_for(len(train)),
+            loss=loss,
             positive=positive,
-            weigh_by_rating=settings.weigh_by_rating,
-            learning_rate=settings.learning_rate,
-            table_learning_rate=settings.table_learning_rate,
-            weight_decay=settings.weight_decay,
-            sharding=parse_pairs(settings.sharding, "sharding"),
-            patience=settings.patience,
+            optimization=settings.optimization,
+            early_stopping=settings.early_stopping,
+            checkpoints=settings.checkpoints,
             output=run.path,
             resume=settings.resume,
-            checkpoint_every=settings.checkpoint_every,
+            sharding=parse_pairs(settings.sharding, "sharding"),
             prefetch=settings.prefetch,
             seed=settings.seed,
             device=settings.device,
         )
-        report = tx.evaluation.evaluate(model, train + valid, test, positive=positive, progress=True)
-        popular = tx.evaluation.baseline(model, train + valid, test, positive=positive)
-        run.write_metrics(model, report, popular, seed=settings.seed)
-
-
-def batch_size_for(events: int) -> int:
-    """A power of two from 32 to 2,048 that gives an epoch 32 steps, where there are as many events."""
-    return 1 << min(max(events // 32, 32).bit_length() - 1, 11)
+        report = tx.evaluation.evaluate(trained, train + valid, test, progress=True)
+        popular = tx.evaluation.baseline(trained, train + valid, test)
+        run.write_metrics(trained, report, popular, seed=settings.seed)
 
 
 if __name__ == "__main__":

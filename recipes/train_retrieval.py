@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
+from tyro.conf import OmitArgPrefixes
 
 import torchrec_ext as tx
 from torchrec_ext.command_line import (
@@ -21,6 +22,7 @@ from torchrec_ext.command_line import (
     parse_settings,
     run_recipe,
 )
+from torchrec_ext.training import Checkpoints, EarlyStopping, Optimization
 
 
 @dataclass(frozen=True)
@@ -49,52 +51,39 @@ class Settings:
     """Features of a history's events that are added to their items' vectors, such as context_type."""
     scorer: str = "dot"
     """Scorer of query and item."""
-    candidates: Literal["catalogue", "sampled", "in_batch"] | None = None
-    """What competes in the softmax; unless told the whole catalogue up to 50,000 items, a sample beyond."""
-    sampled: int = 512
-    """Draws a step, for --candidates sampled."""
+    loss: str = "softmax_cross_entropy"
+    """Loss of a target among its candidates: a name, or package.module:Class. Its own settings say which
+    items compete: --loss.candidates sampled --loss.num-sampled 512."""
     epochs: int = 5
-    """At most so many."""
-    patience: int = 3
-    """Epochs without a better validation figure before training stops."""
-    global_batch_size: int | None = None
-    """Examples a step, split over the ranks; unless told 32 histories, or 2,048 events where each is one."""
-    learning_rate: float = 2e-3
-    """Of Adam, for everything but the sharded tables."""
-    warmup_steps: int | None = None
-    """Steps over which Adam's learning rate rises; unless told half an epoch, at most 100."""
-    table_learning_rate: float = 0.1
-    """Of the fused row-wise Adagrad of the sharded tables."""
-    weight_decay: float = 0.0
-    """Of Adam."""
+    """Largest number of epochs."""
+    early_stopping: OmitArgPrefixes[EarlyStopping] = field(default_factory=EarlyStopping)
+    optimization: OmitArgPrefixes[Optimization] = field(default_factory=Optimization)
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
     sharding: tuple[str, ...] = ()
-    """Wishes such as item=row_wise user=table_wise; the planner chooses for the other tables."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the dense part."""
+    """Sharding of tables, such as item=row_wise user=table_wise; the planner chooses for the others."""
     k: tuple[int, ...] = (10, 50)
     """List lengths of the evaluation."""
-    checkpoint_every: int | None = None
-    """Steps between checkpoints within an epoch."""
     prefetch: int = 2
-    """Batches made ready while the model computes."""
+    """Batches that are made ready while the model computes."""
     seed: int = 0
-    """Of first weights, order, dropout and samples."""
+    """Seed of first weights, order, dropout and samples."""
     resume: bool = False
     """Go on with the run in --output."""
     overwrite: bool = False
     """Delete the run in --output first."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where to compute."""
+    """Device to compute on."""
     timeout: float = 300.0
     """Seconds after which the others end when a rank is missing."""
 
 
 def main() -> None:
     """Trains, evaluates and writes everything into the folder of the run."""
-    settings, own = parse_settings(Settings, {"encoder": "encoders", "scorer": "scorers"})
+    settings, own = parse_settings(Settings, {"encoder": "encoders", "scorer": "scorers", "loss": "losses"})
     group = tx.distributed.join_group(settings.device, timeout=settings.timeout)
     encoder: Any = tx.plugins.bind("encoders", settings.encoder, **own["encoder"])
     scorer: Any = tx.plugins.bind("scorers", settings.scorer, **own["scorer"])
+    loss = tx.plugins.build("losses", settings.loss, **own["loss"])
     with new_run(settings.output, resume=settings.resume, overwrite=settings.overwrite) as run:
         events = settings.source.events(run.rejected)
         train, valid, test = settings.source.parts(events)
@@ -115,31 +104,25 @@ def main() -> None:
             settings.history_fields,
         )
         run.write_settings(settings, own, events, recipe="train_retrieval")
-        model = tx.training.fit(
+        trained = tx.training.fit(
             model,
             train,
             valid,
             epochs=settings.epochs,
-            global_batch_size=settings.global_batch_size,
-            candidates=settings.candidates,
-            sampled=settings.sampled,
-            learning_rate=settings.learning_rate,
-            warmup_steps=settings.warmup_steps,
-            table_learning_rate=settings.table_learning_rate,
-            weight_decay=settings.weight_decay,
-            sharding=parse_pairs(settings.sharding, "sharding"),
-            precision=settings.precision,
-            patience=settings.patience,
+            loss=loss,
+            optimization=settings.optimization,
+            early_stopping=settings.early_stopping,
+            checkpoints=settings.checkpoints,
             output=run.path,
             resume=settings.resume,
-            checkpoint_every=settings.checkpoint_every,
+            sharding=parse_pairs(settings.sharding, "sharding"),
             prefetch=settings.prefetch,
             seed=settings.seed,
             device=settings.device,
         )
-        report = tx.evaluation.evaluate(model, train + valid, test, k=settings.k, progress=True)
-        popular = tx.evaluation.baseline(model, train + valid, test, k=settings.k)
-        run.write_metrics(model, report, popular, seed=settings.seed)
+        report = tx.evaluation.evaluate(trained, train + valid, test, k=settings.k, progress=True)
+        popular = tx.evaluation.baseline(trained, train + valid, test, k=settings.k)
+        run.write_metrics(trained, report, popular, seed=settings.seed)
 
 
 if __name__ == "__main__":

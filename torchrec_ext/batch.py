@@ -37,7 +37,7 @@ class Inputs:
     masked: float = 0.0
 
     @property
-    def label_an_event(self) -> bool:
+    def per_event_labels(self) -> bool:
         """Whether training has a label for each event of the histories, not one for each example."""
         return self.every_position or self.masked > 0
 

@@ -10,7 +10,7 @@ contract tests that a class cannot keep stands in its attribute ``cannot``: the 
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -177,21 +177,65 @@ class Head(nn.Module, ABC):
         """``(B, in_dim)`` float vectors to ``(B, tasks)`` logits."""
 
 
-class Loss(Protocol):
-    """A plain function of logits and labels."""
+class RetrievalLoss(nn.Module, ABC):
+    """The loss of a retriever: each target among its candidates; training averages the global batch.
 
-    def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Logits, labels and optional weights of one example each to a scalar."""
+    ``candidates`` names the items that compete with a target; None leaves the choice to training.
+    ``num_sampled`` is the number of draws a step. Built by name it gets ``cls(**own)``.
+    """
+
+    candidates: Literal["catalogue", "sampled", "in_batch"] | None = None
+    num_sampled: int = 512
+
+    @abstractmethod
+    def forward(self, logits_NC: Tensor, labels_N: Tensor, log_q_C: Tensor | None = None) -> Tensor:
+        """Scores of candidates to losses.
+
+        Args:
+            logits_NC: ``(N, C)`` float scores of the candidates.
+            labels_N: ``(N,)`` int64 position of the target among the candidates; -1 where there is none.
+            log_q_C: ``(C,)`` float log-probability that a candidate is among the candidates, or None
+                where each is there for certain.
+
+        Returns:
+            ``(N,)`` float32 losses; 0 where the label is -1.
+        """
+
+
+class RankingLoss(nn.Module, ABC):
+    """The loss of a ranker: the logits of each pair against its labels; training averages the batch.
+
+    If ``weigh_by_rating``, positives weigh as much as their rating. Built by name it gets ``cls(**own)``.
+    """
+
+    weigh_by_rating: bool = False
+
+    @abstractmethod
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """``(B, tasks)`` float logits and as many labels from 0 to 1 to ``(B, tasks)`` float32 losses."""
 
 
 class Retriever(nn.Module, ABC):
-    """Queries and items to vectors, and a scorer of the two.
+    """Queries and items to vectors, and a scorer of the two; an index serves it if that is indexable.
 
-    An index serves it when the scorer is indexable, exhaustive scoring otherwise.
+    TorchRec's pipeline overlaps the lookups of ``forward`` with computing where the batch's tensors go
+    straight to the sharded modules, each of which it may call once.
     """
 
     inputs: Inputs
     scorer: Scorer
+
+    @abstractmethod
+    def forward(self, batch: Any) -> tuple[Tensor, Tensor]:
+        """What a training batch is learnt from.
+
+        Args:
+            batch: a :class:`~torchrec_ext.batch.Batch` with labels.
+
+        Returns:
+            ``(N, D)`` or ``(N, K, D)`` queries and ``(C, D)`` candidates. There is a query for each example, or
+            if ``inputs.per_event_labels`` for each event of the histories whose label is not -1.
+        """
 
     @abstractmethod
     def encode_queries(self, batch: Any) -> Tensor:
@@ -233,6 +277,7 @@ GROUPS: dict[str, tuple[type[nn.Module], ...]] = {
     "target_attention": (TargetAttention,),
     "scorers": (Scorer,),
     "heads": (Head,),
+    "losses": (RetrievalLoss, RankingLoss),
 }
 """Plug-in group, which is also the folder's name, to the contracts of which its classes keep one."""
 
@@ -241,10 +286,11 @@ __all__ = [
     "Head",
     "Index",
     "Interaction",
-    "Loss",
     "MaskedEncoder",
     "MultiInterestEncoder",
     "Ranker",
+    "RankingLoss",
+    "RetrievalLoss",
     "Retriever",
     "Scorer",
     "SequenceEncoder",

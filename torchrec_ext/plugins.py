@@ -99,7 +99,7 @@ def make(group: str, given: Any, **sizes: int) -> Any:
         made = given(**sizes)
     name = type(made).__name__
     if not isinstance(made, GROUPS[group]):
-        raise InputError(f"{name} is no contracts.{_contracts(group)}, which {group} must be; subclass it")
+        raise InputError(f"{name} is not a contracts.{_contracts(group)}, which {group} must be; subclass it")
     for size, wanted in sizes.items():
         own = getattr(made, size, wanted)
         if own != wanted:
@@ -153,12 +153,22 @@ def specification(module: nn.Module, *, without: tuple[str, ...] = ()) -> dict[s
 
 
 def rebuild(spec: dict[str, Any], **more: Any) -> nn.Module:
-    """Builds what :func:`specification` described; ``more`` are arguments that are not plain values."""
+    """Builds what :func:`specification` described.
+
+    Args:
+        spec: the description.
+        more: arguments that are not plain values; one that the class does not take is left out.
+
+    Raises:
+        InputError: if the description does not name an ``nn.Module`` class, or an argument is missing.
+    """
     built = _imported(spec["class"])
     if not (isinstance(built, type) and issubclass(built, nn.Module)):
-        raise InputError(f"{spec['class']!r} is no nn.Module class; the description was altered")
+        raise InputError(f"{spec['class']!r} is not an nn.Module class; the description was altered")
     arguments = {name: _rebuilt(value) for name, value in spec["arguments"].items()}
-    return _construct(built, spec["class"], {**arguments, **more})
+    takes = {parameter.name for parameter in _parameters(built)}
+    arguments |= {name: value for name, value in more.items() if name in takes}
+    return _construct(built, spec["class"], arguments)
 
 
 def hand_on(package: str) -> tuple[Callable[[str], type], Callable[[], list[str]]]:

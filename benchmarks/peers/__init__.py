@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from peers import encoders, heads, interactions, scorers, target_attention
+from peers import encoders, heads, interactions, losses, scorers, target_attention
 
 PEERS = {
     "interactions": interactions.PEERS,
@@ -16,6 +16,7 @@ PEERS = {
     "target_attention": target_attention.PEERS,
     "scorers": scorers.PEERS,
     "heads": heads.PEERS,
+    "losses": losses.PEERS,
 }
 """Group -> name of a built-in module -> what its peer is made of, in a word, and the peer's class."""
 

@@ -33,6 +33,7 @@ TINY = {
     "target_attention": (4, 5, 8),
     "scorers": (3, 5, 8),
     "heads": (4, 8, 2),
+    "losses": (4, 5, 2),
 }
 ALL_PEERS = [(group, name) for group, peers in PEERS.items() for name in peers]
 # Nothing is learnt, so ours and the peer must agree.
@@ -42,6 +43,8 @@ WITHOUT_WEIGHTS = [
     ("encoders", "mean_pool"),
     ("scorers", "cosine"),
     ("scorers", "dot"),
+    ("losses", "binary_cross_entropy"),
+    ("losses", "softmax_cross_entropy"),
 ]
 
 
@@ -64,13 +67,13 @@ def test_entry_point(tmp_path: Path) -> None:
         for word in (f"--{group.replace('_', '-')}", *map(str, numbers))
     ]
     files = ["--output", str(output), "--plot", str(plot)]
-    only = ["--only", "concat", "dot", "gru", "din", "single"]
+    only = ["--only", "concat", "dot", "gru", "din", "single", "softmax_cross_entropy"]
     done = start(*only, *sizes, "--rounds", "1", "--block-seconds", "1e-6", *files)
     assert done.returncode == 0, done.stderr
     head, *lines = done.stdout.splitlines()
     assert "forward/peer" in head and "step/peer" in head
     words = [line.split()[0] for line in lines if line.startswith("  ")]
-    assert words == ["concat", "dot", "gru", "din", "dot", "single"], "a line a module"
+    assert words == ["concat", "dot", "gru", "din", "dot", "single", "softmax_cross_entropy"]
     assert plot.read_bytes().startswith(b"\x89PNG")
     found = json.loads(output.read_text())
     assert found["benchmark"] == "modules"
@@ -92,8 +95,9 @@ def test_entry_point(tmp_path: Path) -> None:
             assert figures["share_of_flop_rate"] == pytest.approx(figures["flops"] / step / rate)
             assert figures["peak_bytes"] > 0
     # (4, 8) by (8, 2): a product forwards, two backwards, and the gradient of the bias is a sum.
-    assert others[-1]["ours"]["flops"] == 3 * 2 * 4 * 8 * 2
-    assert others[-1]["ours"]["parameters"] == 8 * 2 + 2
+    single = next(record for record in others if record["module"] == "single")
+    assert single["ours"]["flops"] == 3 * 2 * 4 * 8 * 2
+    assert single["ours"]["parameters"] == 8 * 2 + 2
 
 
 @pytest.mark.parametrize("group", GROUPS)

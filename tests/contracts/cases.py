@@ -3,7 +3,7 @@
 from torch import nn
 
 from tests.contracts.around import Around, RunningSum
-from torchrec_ext import encoders, heads, interactions, scorers, target_attention
+from torchrec_ext import encoders, heads, interactions, losses, scorers, target_attention
 from torchrec_ext.testing import Case
 
 CASES: dict[str, list[Case]] = {
@@ -88,5 +88,11 @@ CASES: dict[str, list[Case]] = {
         Case(heads.SharedBottomHead, in_dim=8, tasks=3),
         Case(heads.SharedBottomHead, in_dim=8, tasks=1, hidden=[6, 5], tower=[]),
         Case(heads.SingleHead, in_dim=8, tasks=3),
+    ],
+    "losses": [
+        Case(losses.BinaryCrossEntropy),
+        Case(losses.BinaryCrossEntropy, weigh_by_rating=True),
+        Case(losses.SoftmaxCrossEntropy),
+        Case(losses.SoftmaxCrossEntropy, candidates="in_batch", num_sampled=8),
     ],
 }

@@ -8,11 +8,12 @@ from torch import nn
 from tests.contracts.cases import CASES
 from tests.worlds import small_world
 from torchrec_ext import plugins
-from torchrec_ext.contracts import GROUPS
+from torchrec_ext.contracts import GROUPS, RankingLoss
 from torchrec_ext.data import leave_last_out
+from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower
 from torchrec_ext.schema import Schema
-from torchrec_ext.training import fit
+from torchrec_ext.training import Optimization, fit
 
 Module = tuple[str, str]
 SHARDING = {"user": "row_wise", "item": "row_wise"}
@@ -39,19 +40,31 @@ def train_each(modules: list[Module]) -> dict[Module, list[float] | str]:
             inputs = model.inputs
             retrieves = isinstance(model, TwoTower)
             fit(
-                model, train, epochs=1, seed=0, progress=False,
-                # odd sizes, so that the two ranks do not have as many examples
-                global_batch_size=25 if retrieves and inputs.label_an_event else 121,
-                candidates="catalogue" if retrieves else None,
+                model,
+                train,
+                epochs=1,
+                seed=0,
+                progress=False,
                 positive=(3, 4, 5) if module[0] == "heads" else 4,
                 sharding={name: SHARDING[name] for name in SHARDING if _reads(model, name)},
-                learning_rate=0.01, table_learning_rate=0.1,
                 on_step=lambda step, loss, losses=losses: losses.append(loss),
-            )  # fmt: skip
+                optimization=Optimization(
+                    global_batch_size=25 if retrieves and inputs.per_event_labels else 121,
+                    learning_rate=0.01,
+                    table_learning_rate=0.1,
+                ),
+                loss=_loss_for(module, retrieves),
+            )
             outcomes[module] = losses
         except Exception as error:  # the others still run: the same happens on every rank
             outcomes[module] = f"{type(error).__name__}: {error}"
     return outcomes
+
+
+def _loss_for(module: Module, retrieves: bool) -> nn.Module | None:
+    if module[0] == "losses":
+        return plugins.build(*module)
+    return SoftmaxCrossEntropy("catalogue") if retrieves else None
 
 
 def _model_with(module: Module, schema: Schema) -> nn.Module:
@@ -67,6 +80,9 @@ def _model_with(module: Module, schema: Schema) -> nn.Module:
         if "dropout" in name or name == "auxiliary_weight"
     }
     made = plugins.bind(group, name, **{**own, **none})
+    if group == "losses":
+        ranks = issubclass(case.cls, RankingLoss)
+        return Ranker(schema, DIM, FIELDS) if ranks else TwoTower(schema, DIM, "mean_pool")
     if group == "interactions":
         return Ranker(schema, DIM, FIELDS, interaction=made, over_arch=(8,))
     if group == "target_attention":

@@ -4,12 +4,14 @@ import pytest
 
 from tests.contracts.cases import CASES
 from torchrec_ext import plugins
-from torchrec_ext.contracts import GROUPS, MultiInterestEncoder
+from torchrec_ext.contracts import GROUPS, MultiInterestEncoder, RankingLoss, RetrievalLoss
 from torchrec_ext.testing import (
     EncoderContract,
     HeadContract,
     InteractionContract,
     MultiInterestContract,
+    RankingLossContract,
+    RetrievalLossContract,
     ScorerContract,
     TargetAttentionContract,
 )
@@ -33,6 +35,14 @@ class TestTargetAttention(TargetAttentionContract):
 
 class TestHeads(HeadContract):
     cases = CASES["heads"]
+
+
+class TestRankingLosses(RankingLossContract):
+    cases = [case for case in CASES["losses"] if issubclass(case.cls, RankingLoss)]
+
+
+class TestRetrievalLosses(RetrievalLossContract):
+    cases = [case for case in CASES["losses"] if issubclass(case.cls, RetrievalLoss)]
 
 
 class TestScorers(ScorerContract):

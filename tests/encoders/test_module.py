@@ -8,7 +8,7 @@ from torchrec_ext.data import leave_last_out
 from torchrec_ext.encoders import ModuleEncoder
 from torchrec_ext.errors import InputError
 from torchrec_ext.models import TwoTower
-from torchrec_ext.training import fit
+from torchrec_ext.training import Optimization, fit
 
 EVENTS, LENGTHS = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([4, 2, 0])
 
@@ -62,7 +62,14 @@ def test_it_trains_in_a_two_tower():
     model = TwoTower(train.schema, 8, ModuleEncoder(8, inner, causal=True))
     assert model.inputs.every_position
     losses: list[float] = []
-    fit(model, train, epochs=3, learning_rate=0.01, progress=False, on_step=lambda _, v: losses.append(v))
+    fit(
+        model,
+        train,
+        epochs=3,
+        progress=False,
+        on_step=lambda _, v: losses.append(v),
+        optimization=Optimization(learning_rate=0.01),
+    )
     assert losses[-1] < losses[0] and not torch.equal(inner.weight_ih_l0, before)
 
 

@@ -10,9 +10,10 @@ from torchrec_ext.data import Dataset, Events, by_ratio, by_time, by_user, leave
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import evaluate
+from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower
-from torchrec_ext.retrieval import predict, recommend
-from torchrec_ext.training import fit
+from torchrec_ext.retrieval import TrainedModel, predict, recommend
+from torchrec_ext.training import Optimization, fit
 
 EVENTS = small_world()
 ITEMS = 30
@@ -75,12 +76,12 @@ def test_the_figures_are_those_of_recommends_lists(split, model, seen):
         "user": lambda: TwoTower(train.schema, 8, None, ("user", "user_age")),
         "both": lambda: TwoTower(train.schema, 8, GRU(8), ("user_gender",), ("item_genres",)),
     }[model]()
-    fit(made, train, epochs=1, global_batch_size=64, progress=False)
+    trained = fit(made, train, epochs=1, progress=False, optimization=Optimization(global_batch_size=64))
     known = train + valid
-    report = evaluate(made, known, test, k=(3, 10), exclude_seen=not seen, chunk=17)
+    report = evaluate(trained, known, test, k=(3, 10), exclude_seen=not seen, chunk=17)
     told = known_events(parts, known, test)
     targets = EVENTS.frame.iloc[test.events.source_rows]
-    lists = recommend(made, told, targets["user"], k=ITEMS, exclude_seen=not seen)
+    lists = recommend(trained, told, targets["user"], k=ITEMS, exclude_seen=not seen)
     wanted = figures_of(lists, targets, (3, 10))
     assert dict(report) == pytest.approx(wanted, abs=1e-9)
     assert report["hr@10"] > 0
@@ -93,7 +94,13 @@ def test_the_figures_are_those_of_recommends_lists(split, model, seen):
 
 def test_the_report_says_what_was_measured():
     train, valid, test = leave_last_out(EVENTS)
-    model = fit(TwoTower(train.schema, 8, GRU(8)), train, epochs=1, global_batch_size=64, progress=False)
+    model = fit(
+        TwoTower(train.schema, 8, GRU(8)),
+        train,
+        epochs=1,
+        progress=False,
+        optimization=Optimization(global_batch_size=64),
+    )
     report = evaluate(model, train, valid, k=(5,))
     assert report.part == "valid"
     known = f"{train.protocol}; known: train; full ranking over 30 items"
@@ -109,7 +116,13 @@ def test_a_target_that_was_seen_or_is_no_item_counts_as_not_found():
     rare = events.frame["item"].value_counts()
     train, valid, test = by_ratio(events, valid=0.1, test=0.3, min_count=int(rare.quantile(0.3)))
     assert (test.events.items == 0).any()
-    model = fit(TwoTower(train.schema, 8), train, epochs=1, global_batch_size=64, progress=False)
+    model = fit(
+        TwoTower(train.schema, 8),
+        train,
+        epochs=1,
+        progress=False,
+        optimization=Optimization(global_batch_size=64),
+    )
     report = evaluate(model, train, test, k=(1,))
     users = [set(own) for own in np.split(test.events.items, test.events.offsets[1:-1]) if len(own)]
     log = train.events
@@ -126,10 +139,10 @@ def test_a_target_that_was_seen_or_is_no_item_counts_as_not_found():
 def test_a_rankers_figures_are_those_of_predicts_scores():
     train, valid, test = by_ratio(EVENTS, valid=0.1, test=0.2)
     model = Ranker(train.schema, 8, ("user", "item", "user_gender", "item_genres", "context_hour"))
-    fit(model, train, epochs=2, global_batch_size=64, progress=False)
-    report = evaluate(model, train + valid, test, positive=3.0)
+    trained = fit(model, train, epochs=2, progress=False, optimization=Optimization(global_batch_size=64))
+    report = evaluate(trained, train + valid, test, positive=3.0)
     pairs = EVENTS.frame.iloc[test.events.source_rows]
-    scores = predict(model, EVENTS, pairs)["score"].to_numpy()
+    scores = predict(trained, EVENTS, pairs)["score"].to_numpy()
     labels = (pairs["rating"] >= 3).to_numpy()
     wanted = {
         "log_loss": -np.log(np.where(labels, scores, 1 - scores)).mean(),
@@ -143,7 +156,13 @@ def test_a_rankers_figures_are_those_of_predicts_scores():
 
 def test_what_cannot_be_evaluated_is_explained():
     train, valid, test = leave_last_out(EVENTS)
-    model = fit(TwoTower(train.schema, 8), train, epochs=1, global_batch_size=64, progress=False)
+    model = fit(
+        TwoTower(train.schema, 8),
+        train,
+        epochs=1,
+        progress=False,
+        optimization=Optimization(global_batch_size=64),
+    )
     with pytest.raises(InputError, match="60 events of valid are in train \\+ valid too, so they are known"):
         evaluate(model, train + valid, valid)
     with pytest.raises(InputError, match="k is 31, but the catalogue has 30 items"):
@@ -155,10 +174,15 @@ def test_what_cannot_be_evaluated_is_explained():
     other = leave_last_out(small_world(seed=1))
     with pytest.raises(InputError, match="the split of test gives the ids of table 'item' other rows than"):
         evaluate(model, other[0], other[2])
-    with pytest.raises(InputError, match="model must be a Ranker or a Retriever, received a Linear"):
+    with pytest.raises(
+        InputError, match="model should be a TrainedModel, received a Linear; .* wrap a model"
+    ):
         evaluate(nn.Linear(1, 1), train, test)
-    with pytest.raises(InputError, match="tables of the TwoTower are not there yet"):
-        evaluate(TwoTower(train.schema, 8), train, test)
+    with pytest.raises(InputError, match="tables of the TwoTower have no weights yet"):
+        evaluate(TrainedModel(TwoTower(train.schema, 8), train.preparation), train, test)
+    for part, name in ((EVENTS, "Events"), (model, "TrainedModel")):
+        with pytest.raises(InputError, match=f"targets should be a part of a split .* received {name}"):
+            evaluate(model, train, part)
 
 
 def figures_by_split() -> list[dict[str, float]]:
@@ -168,11 +192,16 @@ def figures_by_split() -> list[dict[str, float]]:
         torch.manual_seed(0)
         models = [TwoTower(train.schema, 8, GRU(8, dropout=0.0)), Ranker(train.schema, 8)]
         for model in models:
-            fit(
-                model, train, epochs=1, global_batch_size=700, candidates="catalogue", progress=False,
+            trained = fit(
+                model,
+                train,
+                epochs=1,
+                progress=False,
                 sharding={"item": "row_wise"},
-            )  # fmt: skip
-            found.append(dict(evaluate(model, train + valid, test, k=(3, 10), chunk=7)))
+                optimization=Optimization(global_batch_size=700),
+                loss=SoftmaxCrossEntropy("catalogue") if isinstance(model, TwoTower) else None,
+            )
+            found.append(dict(evaluate(trained, train + valid, test, k=(3, 10), chunk=7)))
     return found
 
 

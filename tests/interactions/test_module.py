@@ -15,7 +15,7 @@ from torchrec_ext.data import leave_last_out
 from torchrec_ext.errors import InputError
 from torchrec_ext.interactions import DotInteraction, MLPInteraction, ModuleInteraction
 from torchrec_ext.models import Ranker
-from torchrec_ext.training import fit
+from torchrec_ext.training import Optimization, fit
 
 FIELDS, DIM = 4, 8
 PLACE = "torchrec_ext.interactions:ModuleInteraction"
@@ -81,11 +81,9 @@ def test_torchrecs_modules_fit_and_train(name):
         model,
         train,
         epochs=4,
-        global_batch_size=64,
-        table_learning_rate=0.1,
-        learning_rate=0.01,
         progress=False,
         on_step=lambda _, loss: losses.append(loss),
+        optimization=Optimization(global_batch_size=64, table_learning_rate=0.1, learning_rate=0.01),
     )
     assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
     assert all(not torch.equal(value, before[key]) for key, value in inner.named_parameters())

@@ -10,8 +10,9 @@ import torch
 from tests.worlds import small_world
 from torchrec_ext import models, plugins
 from torchrec_ext.data import leave_last_out
+from torchrec_ext.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower, rankers, retrievers
-from torchrec_ext.training import fit
+from torchrec_ext.training import Optimization, fit
 
 
 def functions(module) -> list[str]:
@@ -43,12 +44,20 @@ def test_it_learns_and_can_be_written_down(parts, name):
     }
     losses: list[float] = []
     fit(
-        model, train, valid, epochs=4, global_batch_size=16 if name in RETRIEVERS else 128,
-        positive=(4, 5) if name == "mmoe" else 4, weigh_by_rating=name == "youtube_ranker",
-        candidates="catalogue" if name in RETRIEVERS else None,
-        learning_rate=0.005, table_learning_rate=0.1, progress=False,
+        model,
+        train,
+        valid,
+        epochs=4,
+        positive=(4, 5) if name == "mmoe" else 4,
+        progress=False,
         on_step=lambda step, loss: losses.append(loss),
-    )  # fmt: skip
+        optimization=Optimization(
+            global_batch_size=16 if name in RETRIEVERS else 128, learning_rate=0.005, table_learning_rate=0.1
+        ),
+        loss=SoftmaxCrossEntropy("catalogue")
+        if name in RETRIEVERS
+        else BinaryCrossEntropy(weigh_by_rating=name == "youtube_ranker"),
+    )
     assert all(map(math.isfinite, losses))
     third = len(losses) // 3
     assert sum(losses[-third:]) < 0.98 * sum(losses[:third])

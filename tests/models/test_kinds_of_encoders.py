@@ -18,7 +18,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.models import RetrievalTask, TwoTower
 from torchrec_ext.padding import real_events
 from torchrec_ext.retrieval.score_pairs import score_pairs
-from torchrec_ext.training import fit
+from torchrec_ext.training import Optimization, fit
 
 
 class Around(MaskedEncoder):
@@ -76,7 +76,7 @@ def test_training_hides_the_events_with_a_label_and_learns_them_alone(train):
     assert hidden.sum() == (batch.labels >= 0).sum() == batch.total
     assert torch.equal(hidden[real_events(hidden, lengths)], batch.labels >= 0)
     fields, sequences = model.embeddings(batch)
-    queries = model.query_tower(fields, sequences, batch, an_event=True)
+    queries = model.query_tower(fields, sequences, batch, per_event_labels=True)
     assert queries.shape == (int(batch.total), 8)
     logits = queries @ model.item_tower(sequences, batch).T
     wanted = nn.functional.cross_entropy(logits, batch.labels[batch.labels >= 0])
@@ -105,7 +105,7 @@ def test_the_context_of_one_target_does_not_fit_several_hidden_events(train):
 
 def test_the_interest_nearest_to_the_target_learns_it(train):
     model = ready(TwoTower(train.schema, 8, FirstAndLast(8)))
-    assert not model.inputs.label_an_event
+    assert not model.inputs.per_event_labels
     examples = LastEvents(train, model.inputs, Candidates("catalogue", np.ones(30)))
     chosen = np.flatnonzero(examples.sizes() > 1)[:40]
     batch = examples.batch(chosen, 40.0, np.random.default_rng(0))
@@ -137,7 +137,13 @@ def test_fields_stand_beside_every_kind(train, encoder):
     model = TwoTower(train.schema, 8, encoder, ("user", "user_age"), query_hidden=(16,))
     losses: list[float] = []
     fit(
-        model, train, epochs=8, global_batch_size=16 if model.inputs.masked else 128, table_learning_rate=0.2,
-        learning_rate=0.01, progress=False, on_step=lambda step, loss: losses.append(loss),
-    )  # fmt: skip
+        model,
+        train,
+        epochs=8,
+        progress=False,
+        on_step=lambda step, loss: losses.append(loss),
+        optimization=Optimization(
+            global_batch_size=16 if model.inputs.masked else 128, table_learning_rate=0.2, learning_rate=0.01
+        ),
+    )
     assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])

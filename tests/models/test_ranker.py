@@ -15,7 +15,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import evaluate
 from torchrec_ext.interactions import ConcatInteraction, ConvolutionInteraction, DotInteraction
 from torchrec_ext.models import Ranker
-from torchrec_ext.training import fit
+from torchrec_ext.training import Optimization, fit
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +136,14 @@ def test_it_learns(parts, arguments):
     train, valid, test = parts
     torch.manual_seed(0)
     model = Ranker(train.schema, 8, ("user_gender", "item_genres"), **arguments)
-    fit(
-        model, train, epochs=8, global_batch_size=64, table_learning_rate=0.1, learning_rate=0.01,
+    trained = fit(
+        model,
+        train,
+        epochs=8,
         progress=False,
-    )  # fmt: skip
-    report = evaluate(model, train + valid, test)
+        optimization=Optimization(global_batch_size=64, table_learning_rate=0.1, learning_rate=0.01),
+    )
+    report = evaluate(trained, train + valid, test)
     assert report["auc"] > 0.85
     assert report["log_loss"] < 0.45
 
@@ -152,7 +155,7 @@ def test_it_learns(parts, arguments):
         ({"fields": ()}, "fields is empty; name at least one feature"),
         ({"interaction": DotInteraction(2, 8)}, "was built with num_fields=2, .* needs num_fields=6"),
         ({"interaction": "dott"}, "no interactions named 'dott', did you mean 'dot'"),
-        ({"interaction": nn.Linear(8, 8)}, r"Linear is no contracts\.Interaction"),
+        ({"interaction": nn.Linear(8, 8)}, r"Linear is not a contracts\.Interaction"),
         ({"target_attention": SoftAttention(4)}, "SoftAttention was built with dim=4, but the model"),
         ({"over_arch": None}, r"must be the 1 logit\(s\), but it is 15 wide; give over_arch=\(\)"),
         ({"over_arch": nn.Linear(15, 4)}, "over_arch Linear lacks out_dim"),

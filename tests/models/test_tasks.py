@@ -31,7 +31,9 @@ def losses_and_gradients(kind: str) -> tuple[float, dict[str, torch.Tensor], int
     else:
         model = TwoTower(train.schema, 8, GRU(8, dropout=0.0), ("user",))
         examples = NextEvents(train, model.inputs, Candidates("catalogue", np.ones(30)))
-    dmp = shard(task_for(model, group.world_size), learning_rate=0.5, sharding={"user": "row_wise"})
+    dmp = shard(
+        task_for(model, world_size=group.world_size), learning_rate=0.5, sharding={"user": "row_wise"}
+    )
     initialise_tables(model, 0)
     # user 1, who has 37 targets, and the others, who have some ten each
     whole = np.arange(7)
@@ -142,5 +144,5 @@ def test_ranking_hands_on_its_logits():
 
 
 def test_other_models_have_no_task():
-    with pytest.raises(InputError, match="model must be a TwoTower or a Ranker, received a Linear"):
+    with pytest.raises(InputError, match="model must be a contracts.Retriever .* received a Linear"):
         task_for(nn.Linear(2, 1))

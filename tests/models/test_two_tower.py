@@ -19,7 +19,7 @@ from torchrec_ext.evaluation import evaluate
 from torchrec_ext.interactions import DotInteraction
 from torchrec_ext.models import TwoTower
 from torchrec_ext.scorers import CosineScorer
-from torchrec_ext.training import fit
+from torchrec_ext.training import Optimization, fit
 
 
 class Newest(SequenceEncoder):
@@ -151,7 +151,7 @@ def test_every_position_is_the_newest_state_of_its_prefix(train, encoder):
     rng = np.random.default_rng(0)
     at_once = NextEvents(train, model.inputs, drawn).batch(np.arange(60), 1.0, rng)
     fields_BFD, sequences = model.embeddings(at_once)
-    queries_ND = model.query_tower(fields_BFD, sequences, at_once, an_event=True)
+    queries_ND = model.query_tower(fields_BFD, sequences, at_once, per_event_labels=True)
     prefixes = LastEvents(train, model.inputs, drawn)
     has_history = prefixes.sizes() > 0
     one_each = prefixes.batch(np.flatnonzero(has_history), 1.0, rng)
@@ -176,10 +176,17 @@ def test_it_learns(train, encoder, query_fields, item_fields, scorer):
     model = TwoTower(train.schema, 16, encoder, query_fields, item_fields, scorer=scorer)
     losses: list[float] = []
     fit(
-        model, train, epochs=8, global_batch_size=32 if model.inputs.every_position else 128,
-        table_learning_rate=0.2, learning_rate=0.01, progress=False,
+        model,
+        train,
+        epochs=8,
+        progress=False,
         on_step=lambda step, loss: losses.append(loss),
-    )  # fmt: skip
+        optimization=Optimization(
+            global_batch_size=32 if model.inputs.every_position else 128,
+            table_learning_rate=0.2,
+            learning_rate=0.01,
+        ),
+    )
     assert losses[0] > 0.8 * np.log(30)
     assert np.mean(losses[-3:]) < 0.85 * np.mean(losses[:3])
 
@@ -187,15 +194,15 @@ def test_it_learns(train, encoder, query_fields, item_fields, scorer):
 def test_a_model_that_reads_the_context_is_evaluated_with_that_of_the_target():
     train, valid, _ = leave_last_out(small_world())
     model = TwoTower(train.schema, 8, GRU(8), ("context_device",))
-    fit(model, train, epochs=1, progress=False)
-    report = evaluate(model, train, valid, k=(30,))
+    trained = fit(model, train, epochs=1, progress=False)
+    report = evaluate(trained, train, valid, k=(30,))
     before = report["mrr"]
     tower = model.query_tower.project
     with torch.no_grad():  # let the device alone decide: two orders of the items
         tower.weight[:, : model.encoder.out_dim] = 0.0
     devices = valid.events.context["context_device"]
     assert set(devices) == {1, 2}
-    assert evaluate(model, train, valid, k=(30,))["mrr"] != before
+    assert evaluate(trained, train, valid, k=(30,))["mrr"] != before
     first = Batcher(train.preparation, train.events, model.inputs)
     queries = model.encode_queries(
         first.queries(np.arange(60), train.events.offsets[1:], {"context_device": devices})
@@ -211,7 +218,7 @@ def test_a_model_that_reads_the_context_is_evaluated_with_that_of_the_target():
         ({"item_fields": ("user_age",)}, "'user_age', .* there are item, item_genres, item_price"),
         ({"encoder": GRU(16)}, "the GRU was built with dim=16, but the model needs dim=8"),
         ({"encoder": "grus"}, "no encoders named 'grus', did you mean 'gru'"),
-        ({"encoder": nn.Linear(8, 8)}, r"Linear is no contracts\.SequenceEncoder"),
+        ({"encoder": nn.Linear(8, 8)}, r"Linear is not a contracts\.SequenceEncoder"),
         ({"encoder": DotInteraction}, "DotInteraction needs num_fields"),
         ({"scorer": "dott"}, "no scorers named 'dott', did you mean 'dot'"),
         ({"dim": 0}, "dim should be at least 1, received 0"),

@@ -135,7 +135,7 @@ def test_make_takes_an_instance_a_class_or_a_name():
 def test_make_refuses_an_instance_of_other_sizes_or_of_another_contract():
     with pytest.raises(InputError, match="DotInteraction was built with num_fields=2.*needs num_fields=3"):
         plugins.make("interactions", DotInteraction(num_fields=2, dim=8), num_fields=3, dim=8)
-    with pytest.raises(InputError, match=r"DotInteraction is no contracts\.SequenceEncoder"):
+    with pytest.raises(InputError, match=r"DotInteraction is not a contracts\.SequenceEncoder"):
         plugins.make("encoders", DotInteraction(num_fields=2, dim=8), dim=8)
 
 
@@ -193,7 +193,7 @@ def test_what_cannot_be_described_is_none():
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        ({"class": "json:loads", "arguments": {}}, "'json:loads' is no nn.Module class"),
+        ({"class": "json:loads", "arguments": {}}, "'json:loads' is not an nn.Module class"),
         ({"class": "no_such_package:X", "arguments": {}}, "cannot import 'no_such_package:X'"),
         ({"class": "torchrec_ext.encoders.gru:GRU", "arguments": {"dim": 4, "depth": 2}}, "takes no 'depth'"),
     ],

@@ -26,11 +26,13 @@ def call(monkeypatch, capsys):
 
 
 def settings_of(recipe: str) -> list[str]:
-    """The names of all settings of a recipe, those of its data too."""
+    """The flags of all settings of a recipe, those of its groups too; ``checkpoints`` keeps its prefix."""
     names = []
     for field in dataclasses.fields(import_module(f"recipes.{recipe}").Settings):
-        if field.name == "source":
-            names += [inner.name for inner in dataclasses.fields(field.default_factory())]
+        made = field.default_factory() if field.default_factory is not dataclasses.MISSING else None
+        if dataclasses.is_dataclass(made):
+            prefix = "checkpoints." if field.name == "checkpoints" else ""
+            names += [prefix + inner.name for inner in dataclasses.fields(made)]
         else:
             names.append(field.name)
     return names
@@ -45,7 +47,18 @@ def test_help_names_every_setting(call, recipe):
 
 
 def test_recipes_that_train_share_their_names():
-    shared = {"global_batch_size", "seed", "data_dir", "output", "resume", "overwrite", "device", "timeout"}
+    shared = {
+        "global_batch_size",
+        "patience",
+        "checkpoints.every",
+        "seed",
+        "data_dir",
+        "output",
+        "resume",
+        "overwrite",
+        "device",
+        "timeout",
+    }
     for recipe in ("train_retrieval", "train_ranking"):
         assert shared <= set(settings_of(recipe))
 

@@ -10,8 +10,8 @@ from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
 from torchrec_ext.models import Ranker, TwoTower
-from torchrec_ext.retrieval import predict
-from torchrec_ext.training import fit
+from torchrec_ext.retrieval import TrainedModel, predict
+from torchrec_ext.training import Optimization, fit
 
 EVENTS = small_world()
 TRAIN, VALID, TEST = leave_last_out(EVENTS)
@@ -21,12 +21,12 @@ PAIRS = pd.DataFrame(
 )
 
 
-def ready(model: TwoTower | Ranker) -> TwoTower | Ranker:
-    return fit(model, TRAIN, epochs=1, global_batch_size=64, progress=False)
+def ready(model: TwoTower | Ranker) -> TrainedModel:
+    return fit(model, TRAIN, epochs=1, progress=False, optimization=Optimization(global_batch_size=64))
 
 
 @pytest.fixture(scope="module")
-def ranker() -> Ranker:
+def ranker() -> TrainedModel:
     return ready(Ranker(TRAIN.schema, 8, target_attention=SoftAttention, max_length=10))
 
 
@@ -54,7 +54,7 @@ def test_a_rankers_score_is_the_probability_of_its_first_task(ranker):
         {f.name: TRAIN.preparation.context(f, PAIRS[f.column].iloc[:1]) for f in context},
     )
     with torch.no_grad():
-        wanted = ranker(pairs).sigmoid().item()
+        wanted = ranker.module(pairs).sigmoid().item()
     assert predict(ranker, EVENTS, PAIRS)["score"].iloc[0] == pytest.approx(wanted, abs=1e-6)
 
 
@@ -65,8 +65,10 @@ def test_a_retrievers_score_is_its_scorers():
     batcher = Batcher(TRAIN.preparation, log, model.inputs)
     users = np.array([log.user_ids.get_loc(user) for user in PAIRS["user"]])
     with torch.no_grad():
-        queries = model.encode_queries(batcher.queries(users, log.offsets[users + 1]))
-        items = model.encode_items(batcher.items(TRAIN.preparation.vocabularies["item"].rows(PAIRS["item"])))
+        queries = model.module.encode_queries(batcher.queries(users, log.offsets[users + 1]))
+        items = model.module.encode_items(
+            batcher.items(TRAIN.preparation.vocabularies["item"].rows(PAIRS["item"]))
+        )
     wanted = torch.cosine_similarity(queries, items) / 0.1
     np.testing.assert_allclose(scored["score"], wanted, atol=1e-5)
 

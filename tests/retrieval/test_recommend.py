@@ -10,9 +10,10 @@ from torchrec_ext.data import Events, leave_last_out, read_events
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
+from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower
-from torchrec_ext.retrieval import predict, recommend
-from torchrec_ext.training import fit
+from torchrec_ext.retrieval import TrainedModel, predict, recommend
+from torchrec_ext.training import Optimization, fit
 
 EVENTS = small_world()
 TRAIN, VALID, TEST = leave_last_out(EVENTS)
@@ -20,25 +21,31 @@ USERS, ITEMS = list(range(1, 61)), list(range(101, 131))
 COLUMNS = ["user", "item", "score", "rank", "source"]
 
 
-def trained(model: TwoTower | Ranker, events: Events = EVENTS) -> TwoTower | Ranker:
+def trained(model: TwoTower | Ranker, events: Events = EVENTS) -> TrainedModel:
     train = TRAIN if events is EVENTS else leave_last_out(events)[0]
-    return fit(model, train, epochs=2, global_batch_size=32, learning_rate=0.01, progress=False)
+    return fit(
+        model,
+        train,
+        epochs=2,
+        progress=False,
+        optimization=Optimization(global_batch_size=32, learning_rate=0.01),
+    )
 
 
 @pytest.fixture(scope="module")
-def gru() -> TwoTower:
+def gru() -> TrainedModel:
     """Reads the history alone."""
     return trained(TwoTower(TRAIN.schema, 8, GRU(8), max_length=20))
 
 
 @pytest.fixture(scope="module")
-def factors() -> TwoTower:
+def factors() -> TrainedModel:
     """Reads the user alone."""
     return trained(TwoTower(TRAIN.schema, 8))
 
 
 @pytest.fixture(scope="module")
-def ranker() -> Ranker:
+def ranker() -> TrainedModel:
     """Crosses user and item."""
     return trained(Ranker(TRAIN.schema, 8, ("user", "user_gender", "item", "item_genres")))
 
@@ -64,8 +71,8 @@ def test_scores_are_the_scorers_over_the_whole_catalogue(gru):
     log = TRAIN.preparation.log(EVENTS)
     batcher = Batcher(TRAIN.preparation, log, gru.inputs)
     with torch.no_grad():
-        queries = gru.encode_queries(batcher.queries(np.arange(60), log.offsets[1:]))
-        scores = queries @ gru.encode_items(batcher.items(np.arange(1, 31))).T
+        queries = gru.module.encode_queries(batcher.queries(np.arange(60), log.offsets[1:]))
+        scores = queries @ gru.module.encode_items(batcher.items(np.arange(1, 31))).T
     wanted = []
     for place, user in enumerate(log.user_ids):
         order = sorted(range(30), key=lambda i, place=place: (-scores[place, i].item(), i))
@@ -204,11 +211,11 @@ def test_chunks_change_nothing(gru, ranker, monkeypatch):
 
 
 def test_the_model_keeps_its_mode(gru):
-    gru.train()
+    gru.module.train()
     one, other = (recommend(gru, EVENTS, [1], k=3) for _ in range(2))
     pd.testing.assert_frame_equal(one, other)
-    assert gru.training and gru.query_tower.training
-    gru.eval()
+    assert gru.module.training and gru.module.query_tower.training
+    gru.module.eval()
 
 
 @pytest.mark.parametrize(
@@ -235,16 +242,19 @@ def test_candidates_without_a_column_are_explained(ranker):
 def test_a_model_that_is_not_ready_is_explained():
     model = TwoTower(TRAIN.schema, 8)
     with pytest.raises(
-        InputError, match="TwoTower does not know the ids of its data; train it with training.fit"
+        InputError, match="model should be a TrainedModel, received a TwoTower; .* wrap a mod"
     ):
         recommend(model, EVENTS, [1], k=2)
-    model.preparation = TRAIN.preparation
-    with pytest.raises(InputError, match="tables of the TwoTower are not there yet; train it"):
-        recommend(model, EVENTS, [1], k=2)
-    other = nn.Linear(2, 2)
-    other.preparation = TRAIN.preparation
-    with pytest.raises(InputError, match="model must be a Retriever or a Ranker, received a Linear"):
-        recommend(other, EVENTS, [1], k=2)
+    with pytest.raises(InputError, match="tables of the TwoTower have no weights yet; train it"):
+        recommend(TrainedModel(model, TRAIN.preparation), EVENTS, [1], k=2)
+    with pytest.raises(InputError, match="model must be a contracts.Retriever .* received a Linear"):
+        TrainedModel(nn.Linear(2, 2), TRAIN.preparation)
+
+
+def test_a_part_of_a_split_is_not_events(gru):
+    for call in (lambda: recommend(gru, TRAIN, [1]), lambda: predict(gru, TRAIN, pd.DataFrame())):
+        with pytest.raises(InputError, match="data should be Events, received Dataset; give what data.read"):
+            call()
 
 
 def lists_of_every_kind() -> list[pd.DataFrame]:
@@ -253,15 +263,22 @@ def lists_of_every_kind() -> list[pd.DataFrame]:
     models = [TwoTower(TRAIN.schema, 8, GRU(8, dropout=0.0)), Ranker(TRAIN.schema, 8)]
     frames = []
     for model in models:
-        fit(model, TRAIN, epochs=1, global_batch_size=600, candidates="catalogue", progress=False)
+        trained = fit(
+            model,
+            TRAIN,
+            epochs=1,
+            progress=False,
+            optimization=Optimization(global_batch_size=600),
+            loss=SoftmaxCrossEntropy("catalogue") if isinstance(model, TwoTower) else None,
+        )
         for settings in (
             {"users": [*USERS, "somebody"], "k": 10, "chunk": 13},
             {"users": [2], "k": 1, "candidates": [107]},
             {"users": [5, 6, 7], "k": 30},
         ):
-            frames.append(recommend(model, EVENTS, **settings))
+            frames.append(recommend(trained, EVENTS, **settings))
         pairs = pd.DataFrame({"user": [1, 1, "x"], "item": [101, 5, 102], "device": "desk", "hour": 2.0})
-        frames.append(predict(model, EVENTS, pairs))
+        frames.append(predict(trained, EVENTS, pairs))
     return frames
 
 

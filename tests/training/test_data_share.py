@@ -14,13 +14,14 @@ from torchrec_ext.data import leave_last_out
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.batching.loader import Loader
 from torchrec_ext.errors import InputError
+from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower
-from torchrec_ext.training import fit
+from torchrec_ext.training import Optimization, fit
 from torchrec_ext.training.epoch import _Feed
 from torchrec_ext.training.progress import Progress
 
 TRAIN, VALID, _ = leave_last_out(small_world())
-QUICK = {"global_batch_size": 32, "progress": False}
+QUICK = {"optimization": Optimization(global_batch_size=32), "progress": False}
 
 
 def train(model, **settings):
@@ -36,9 +37,10 @@ def test_losses_are_the_same_however_many_batches_are_made_ahead(kind):
         torch.manual_seed(0)
         if kind == "retriever":
             model: torch.nn.Module = TwoTower(TRAIN.schema, 8, "gru", ("user",))
+            loss = SoftmaxCrossEntropy("sampled", num_sampled=8)
         else:
-            model = Ranker(TRAIN.schema, 8, target_attention="din")
-        losses.append(train(model, prefetch=prefetch, candidates="sampled", sampled=8))
+            model, loss = Ranker(TRAIN.schema, 8, target_attention="din"), None
+        losses.append(train(model, prefetch=prefetch, loss=loss))
     assert losses[0] == losses[1] == losses[2]
     assert len(losses[0]) > 3
 
@@ -52,7 +54,7 @@ def test_a_run_that_is_interrupted_leaves_no_thread(prefetch, error):
             raise error
 
     with pytest.raises(error):
-        fit(TwoTower(TRAIN.schema, 8), TRAIN, prefetch=prefetch, on_step=on_step, **QUICK)
+        fit(TwoTower(TRAIN.schema, 8), TRAIN, prefetch=prefetch, on_step=on_step, epochs=4, **QUICK)
     assert "prefetch" not in [thread.name for thread in threading.enumerate()]
 
 
@@ -105,7 +107,9 @@ def test_the_history_has_the_share(tmp_path, prefetch):
 
 
 def test_the_line_of_an_epoch_tells_it(capsys):
-    with Progress(None, speaks=True, bar=True, name="GRU", history=[]) as told:
-        told.start_epoch(0, 1, 1, 0)
-        told.end_epoch(1, {"epoch": 1, "train_loss": np.float64(0.5), "seconds": 123.4, "data_share": 0.0123})
+    with Progress(None, first=True, bar=True, name="GRU", history=[]) as progress:
+        progress.start_epoch(0, 1, 1, 0)
+        progress.end_epoch(
+            1, {"epoch": 1, "train_loss": np.float64(0.5), "seconds": 123.4, "data_share": 0.0123}
+        )
     assert "GRU epoch 1: train_loss 0.5000  seconds 123  data 1.2%" in capsys.readouterr().out

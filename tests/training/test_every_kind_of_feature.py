@@ -13,8 +13,8 @@ from torchrec_ext.distributed import shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.evaluation import evaluate
 from torchrec_ext.models import Ranker, TwoTower
-from torchrec_ext.retrieval import predict, recommend
-from torchrec_ext.training import fit, load
+from torchrec_ext.retrieval import TrainedModel, predict, recommend
+from torchrec_ext.training import Optimization, fit, load
 
 EVENTS = rich_world()
 TRAIN, VALID, TEST = leave_last_out(EVENTS)
@@ -43,7 +43,13 @@ def test_an_opened_run_predicts_what_the_trained_model_does(make, tmp_path):
     torch.manual_seed(0)
     model: nn.Module = make()
     trained = fit(
-        model, TRAIN, VALID, epochs=2, global_batch_size=64, output=tmp_path / "run", progress=False
+        model,
+        TRAIN,
+        VALID,
+        epochs=2,
+        output=tmp_path / "run",
+        progress=False,
+        optimization=Optimization(global_batch_size=64),
     )
     opened = load(tmp_path / "run")
     mine, its = (predict(m, EVENTS, pairs(EVENTS)) for m in (trained, opened))
@@ -64,7 +70,7 @@ def test_each_feature_of_the_context_changes_a_rankers_scores(name):
     shard(model)
     initialise_tables(model, 0)
     model.eval()
-    model.preparation = TRAIN.preparation
+    trained = TrainedModel(model, TRAIN.preparation)
     given = pairs(EVENTS, 20)
     column = next(f.column for f in TRAIN.schema.of("context") if f.name == name)
     other = given.copy()
@@ -77,7 +83,7 @@ def test_each_feature_of_the_context_changes_a_rankers_scores(name):
         other[column] = given[column].iloc[::-1].to_numpy()
         if name.startswith("context_timestamp"):
             other[column] = given[column] + 86_400 + 3600
-    scores = predict(model, events, given)["score"], predict(model, changed, other)["score"]
+    scores = predict(trained, events, given)["score"], predict(trained, changed, other)["score"]
     assert not np.allclose(*scores, atol=1e-7)
 
 
@@ -122,6 +128,12 @@ def test_a_ranker_learns_from_a_vector():
     columns = {**EVENTS.columns, "rating": rated["rating"].to_numpy()}
     train, _, _ = leave_last_out(Events(**{**vars_of(EVENTS), "columns": columns}))
     losses: list[float] = []
-    fit(Ranker(train.schema, 8, ("user", "context_mood")), train, epochs=12, global_batch_size=64,
-        learning_rate=0.02, progress=False, on_step=lambda _, loss: losses.append(loss))  # fmt: skip
+    fit(
+        Ranker(train.schema, 8, ("user", "context_mood")),
+        train,
+        epochs=12,
+        progress=False,
+        on_step=lambda _, loss: losses.append(loss),
+        optimization=Optimization(global_batch_size=64, learning_rate=0.02),
+    )
     assert losses[0] > 0.6 and np.mean(losses[-5:]) < 0.2

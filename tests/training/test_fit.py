@@ -1,3 +1,4 @@
+import sys
 from unittest import mock
 
 import numpy as np
@@ -13,12 +14,13 @@ from torchrec_ext.distributed import shard
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import evaluate
+from torchrec_ext.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower
-from torchrec_ext.training import fit, load
-from torchrec_ext.training.watch import Watch
+from torchrec_ext.training import Checkpoints, EarlyStopping, Optimization, find_checkpoint, fit, load
+from torchrec_ext.training.validation_monitor import ValidationMonitor
 
 TRAIN, VALID, TEST = leave_last_out(small_world())
-QUICK = {"global_batch_size": 32, "progress": False}
+QUICK = {"optimization": Optimization(global_batch_size=32), "progress": False}
 
 
 @pytest.mark.parametrize("kept", ["in memory", "in checkpoints"])
@@ -26,26 +28,30 @@ def test_early_stopping_brings_the_best_epoch_back(tmp_path, kept):
     figures = iter([0.1, 0.5, 0.4, 0.5, 0.3, 0.9])
     weights: list[dict[str, torch.Tensor]] = []
 
-    def validate(watch: Watch) -> dict[str, float]:
-        weights.append(held(watch.model.state_dict()))
-        return {watch.column: next(figures)}
+    def validate(monitor: ValidationMonitor) -> dict[str, float]:
+        weights.append(held(monitor.trained.module.state_dict()))
+        return {monitor.column: next(figures)}
 
     model = TwoTower(TRAIN.schema, 8, "gru", ("user",))
     output = None if kept == "in memory" else tmp_path
-    with mock.patch.object(Watch, "validate", validate):
-        fit(model, TRAIN, VALID, epochs=9, patience=3, output=output, **QUICK)
+    with mock.patch.object(ValidationMonitor, "validate", validate):
+        trained = fit(
+            model, TRAIN, VALID, epochs=9, output=output, early_stopping=EarlyStopping(patience=3), **QUICK
+        )
     assert len(weights) == 5, "three epochs without a better one end the run"
-    assert model.epochs_trained == 5
+    assert trained.epochs == 5 and trained.module is model
     assert_equal(held(model.state_dict()), weights[1])
-    assert not torch.equal(weights[1]["query_tower.project.weight"], weights[4]["query_tower.project.weight"])
+    assert not torch.equal(
+        weights[1]["towers.query_tower.project.weight"], weights[4]["towers.query_tower.project.weight"]
+    )
     assert list(tmp_path.iterdir()) == [] if output is None else (tmp_path / "history.csv").is_file()
     if output is not None:
-        assert_equal(held(load(tmp_path).state_dict()), weights[1])
+        assert_equal(held(load(tmp_path).module.state_dict()), weights[1])
 
 
 def test_what_a_run_writes(tmp_path):
     steps: list[int] = []
-    model = fit(
+    trained = fit(
         TwoTower(TRAIN.schema, 8, "gru"), TRAIN, VALID, epochs=2, output=tmp_path / "runs" / "one",
         on_step=lambda step, loss: steps.append(step), **QUICK,
     )  # fmt: skip
@@ -59,9 +65,15 @@ def test_what_a_run_writes(tmp_path):
     assert list((run / "tensorboard").glob("events*"))
     assert {p.name for p in (run / "checkpoints").iterdir()} >= {"latest", "best"}
     assert steps == list(range(4))
-    assert not model.training
-    assert model.preparation is TRAIN.preparation and model.training_seconds > 0
-    assert model.examples_per_second == pytest.approx(history["samples_per_second"].mean())
+    assert not trained.module.training and trained.preparation is TRAIN.preparation
+    assert trained.run == run and trained.checkpoint == find_checkpoint(run, "best") and trained.seconds > 0
+    pd.testing.assert_frame_equal(trained.history, history)
+    assert trained.examples_per_second == pytest.approx(history["samples_per_second"].mean())
+    assert trained.settings["optimization"]["global_batch_size"] == 32
+    again = load(run)
+    assert (again.run, again.checkpoint) == (trained.run, trained.checkpoint)
+    assert again.settings == trained.settings
+    pd.testing.assert_frame_equal(again.history, trained.history.iloc[: again.epochs])
 
 
 def test_a_rankers_history_has_the_figures_of_both_parts(tmp_path):
@@ -76,11 +88,11 @@ def test_a_rankers_history_has_the_figures_of_both_parts(tmp_path):
 def test_the_last_validation_is_what_evaluate_finds():
     model = TwoTower(TRAIN.schema, 8, GRU(8))
     rows: list[dict[str, float]] = []
-    of_watch = Watch.validate
-    with mock.patch.object(Watch, "validate", lambda watch: rows.append(of_watch(watch)) or rows[-1]):
-        fit(model, TRAIN, VALID, epochs=2, monitor="hr@3", **QUICK)
+    validate = ValidationMonitor.validate
+    with mock.patch.object(ValidationMonitor, "validate", lambda m: rows.append(validate(m)) or rows[-1]):
+        trained = fit(model, TRAIN, VALID, epochs=2, early_stopping=EarlyStopping(monitor="hr@3"), **QUICK)
     best = max(rows, key=lambda row: row["valid_hr@3"])
-    found = evaluate(model, TRAIN, VALID, k=(3,))
+    found = evaluate(trained, TRAIN, VALID, k=(3,))
     assert best == {f"valid_{name}": found[name] for name in found if name not in ("users", "items")}
 
 
@@ -88,14 +100,14 @@ def test_the_seed_decides_and_bfloat16_is_close():
     losses: dict[str, list[float]] = {}
     for name, settings in {
         "one": {"seed": 1}, "again": {"seed": 1}, "other": {"seed": 2},
-        "narrow": {"seed": 1, "precision": "bfloat16"},
+        "narrow": {"seed": 1, "optimization": Optimization(32, precision="bfloat16")},
     }.items():  # fmt: skip
         torch.manual_seed(0)
         model = TwoTower(TRAIN.schema, 8, "gru")
         losses[name] = []
         fit(
-            model, TRAIN, epochs=2, on_step=lambda _, loss, own=losses[name]: own.append(loss), **QUICK,
-            **settings,
+            model, TRAIN, epochs=2, on_step=lambda _, loss, own=losses[name]: own.append(loss),
+            **{**QUICK, **settings},
         )  # fmt: skip
     assert losses["one"] == losses["again"] != losses["other"]
     assert losses["narrow"] != losses["one"]
@@ -106,11 +118,15 @@ def test_the_seed_decides_and_bfloat16_is_close():
 def test_every_kind_of_candidates_learns(candidates):
     torch.manual_seed(0)
     model = TwoTower(TRAIN.schema, 16, GRU(16, dropout=0.0))
-    fit(
-        model, TRAIN, epochs=6, candidates=candidates, sampled=20, learning_rate=0.01,
-        table_learning_rate=0.1, global_batch_size=16, progress=False,
-    )  # fmt: skip
-    assert evaluate(model, TRAIN + VALID, TEST, k=(10,))["ndcg@10"] > 0.5, "a guess has .15"
+    trained = fit(
+        model,
+        TRAIN,
+        epochs=6,
+        progress=False,
+        optimization=Optimization(learning_rate=0.01, table_learning_rate=0.1, global_batch_size=16),
+        loss=SoftmaxCrossEntropy(candidates=candidates, num_sampled=20),
+    )
+    assert evaluate(trained, TRAIN + VALID, TEST, k=(10,))["ndcg@10"] > 0.5, "a guess has .15"
 
 
 def test_replicated_tables_train_for_more_than_one_epoch():
@@ -148,7 +164,7 @@ def test_a_model_that_was_trained_is_refused(sharding):
     model = TwoTower(TRAIN.schema, 8)
     fit(model, TRAIN, epochs=1, sharding=sharding, **QUICK)
     with pytest.raises(
-        InputError, match="the model was trained already; build a new one, or go on with resume"
+        InputError, match="the model was trained or sharded already; build a new one, or go on with resume"
     ):
         fit(model, TRAIN, epochs=1, **QUICK)
 
@@ -156,7 +172,7 @@ def test_a_model_that_was_trained_is_refused(sharding):
 def test_a_model_that_is_sharded_is_refused():
     model = TwoTower(TRAIN.schema, 8)
     shard(model)
-    with pytest.raises(InputError, match="the model is sharded already"):
+    with pytest.raises(InputError, match="the model was trained or sharded already"):
         fit(model, TRAIN, epochs=1, **QUICK)
 
 
@@ -164,15 +180,15 @@ def test_a_model_that_is_sharded_is_refused():
     ("settings", "message"),
     [
         ({"epochs": 0}, "epochs should be at least 1, received 0"),
-        ({"patience": 0}, "patience should be at least 1, received 0"),
-        ({"keep": 0}, "keep should be at least 1, received 0"),
-        ({"checkpoint_every": 0, "output": "x"}, "checkpoint_every should be at least 1, received 0"),
-        ({"checkpoint_every": 5}, "resume and checkpoint_every need output"),
-        ({"resume": True}, "resume and checkpoint_every need output"),
-        ({"global_batch_size": 0}, "global_batch_size must be at least the number of ranks, 1; received 0"),
-        ({"precision": "float16"}, "precision must be one of float32, bfloat16; received 'float16'"),
-        ({"candidates": "some"}, "candidates must be one of catalogue, sampled, in_batch; received 'some'"),
-        ({"monitor": "auc"}, "monitor names 'auc'"),
+        ({"checkpoints": Checkpoints(every=5)}, "resume and checkpoints need output"),
+        ({"resume": True}, "resume and checkpoints need output"),
+        ({"early_stopping": EarlyStopping(monitor="auc")}, "monitor is 'auc'; there are mrr"),
+        ({"loss": "softmax_cross_entropi"}, "no losses named .* did you mean 'softmax_cross_entropy'"),
+        ({"loss": BinaryCrossEntropy}, "loss is a BinaryCrossEntropy, but a TwoTower needs a contracts.Retr"),
+        ({"loss": nn.CrossEntropyLoss()}, "CrossEntropyLoss is not a contracts.RetrievalLoss or Rank"),
+        ({"loss": 3}, "loss should be a name, a class, a module or a function; received int"),
+        ({"train": small_world()}, r"train should be a part of a split .* received Events"),
+        ({"valid": small_world()}, r"valid should be a part of a split .* received Events"),
         ({"sharding": {"itme": "row_wise"}}, "table 'itme', which the model does not have; it has item"),
         ({"device": "gpu"}, "device must be cpu or cuda, received 'gpu'"),
     ],
@@ -180,11 +196,38 @@ def test_a_model_that_is_sharded_is_refused():
 )
 def test_settings_that_cannot_be_used(settings, message):
     with pytest.raises(InputError, match=message):
-        fit(TwoTower(TRAIN.schema, 8, "gru"), TRAIN, VALID, **{**QUICK, **settings})
+        fit(TwoTower(TRAIN.schema, 8, "gru"), **{"train": TRAIN, "valid": VALID, **QUICK, **settings})
+
+
+@pytest.mark.parametrize(
+    ("group", "settings", "message"),
+    [
+        (EarlyStopping, {"patience": 0}, "patience should be at least 1, received 0"),
+        (Checkpoints, {"keep": 0}, "keep should be at least 1, received 0"),
+        (Checkpoints, {"every": 0}, "every should be at least 1, received 0"),
+        (Optimization, {"global_batch_size": 0}, "global_batch_size should be at least 1, received 0"),
+        (Optimization, {"precision": "float16"}, "precision should be 'float32' or 'bfloat16', received 'f"),
+        (Optimization, {"learning_rate": float("nan")}, "learning_rate should be a finite number"),
+        (
+            Optimization,
+            {"table_learning_rate": -1.0},
+            "table_learning_rate should be at least 0, received -1",
+        ),
+        (
+            SoftmaxCrossEntropy,
+            {"candidates": "some"},
+            "candidates should be 'catalogue' or .* received 'some",
+        ),
+        (SoftmaxCrossEntropy, {"num_sampled": 0}, "num_sampled should be at least 1, received 0"),
+    ],
+)
+def test_groups_of_settings_check_themselves(group, settings, message):
+    with pytest.raises(InputError, match=message):
+        group(**settings)
 
 
 def test_data_and_models_that_cannot_be_used():
-    with pytest.raises(InputError, match="model must be a TwoTower or a Ranker, received a Linear"):
+    with pytest.raises(InputError, match="model must be a contracts.Retriever .* received a Linear"):
         fit(nn.Linear(2, 1), TRAIN, **QUICK)
     with pytest.raises(InputError, match="train and valid come from two splits"):
         fit(TwoTower(TRAIN.schema, 8), TRAIN, leave_last_out(small_world())[1], **QUICK)
@@ -195,9 +238,10 @@ def test_data_and_models_that_cannot_be_used():
 def test_several_thresholds_are_several_tasks():
     losses: list[float] = []
     model = Ranker(TRAIN.schema, 8, tasks=2)
-    fit(model, TRAIN, VALID, positive=(4, 5), on_step=lambda _, loss: losses.append(loss), **QUICK)
+    trained = fit(model, TRAIN, VALID, positive=(4, 5), on_step=lambda _, loss: losses.append(loss), **QUICK)
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
-    assert evaluate(model, TRAIN, VALID, positive=(4, 5)) == evaluate(model, TRAIN, VALID, positive=4)
+    assert evaluate(trained, TRAIN, VALID) == evaluate(trained, TRAIN, VALID, positive=(4, 5))
+    assert evaluate(trained, TRAIN, VALID) == evaluate(trained, TRAIN, VALID, positive=4)
     with pytest.raises(InputError, match=r"the model has 2 task\(s\), but positive gives 1 threshold"):
         fit(Ranker(TRAIN.schema, 8, tasks=2), TRAIN, **QUICK)
 
@@ -209,8 +253,8 @@ def test_first_weights_of_the_tables_are_those_of_the_seed():
         torch.manual_seed(3)
         model = TwoTower(TRAIN.schema, 8)
         torch.rand(drawn)
-        untrained = mock.patch(
-            "torchrec_ext.training.loop.train_epoch", return_value={"samples_per_second": 0}
+        untrained = mock.patch.object(
+            sys.modules["torchrec_ext.training.fit"], "train_epoch", return_value={"samples_per_second": 0}
         )
         with untrained:
             fit(model, TRAIN, epochs=1, seed=5, **QUICK)

@@ -14,7 +14,7 @@ from torchrec_ext.distributed import shard
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
 from torchrec_ext.models import Ranker, TwoTower
-from torchrec_ext.training import fit
+from torchrec_ext.training import Optimization, fit
 
 KINDS = 4
 CHANCE = math.log(KINDS)
@@ -40,12 +40,15 @@ def planted(kind: str) -> Dataset:
     return leave_last_out(events)[0]
 
 
-def last_loss(model: torch.nn.Module, train: Dataset, **settings) -> float:
+def last_loss(model: torch.nn.Module, train: Dataset, size: int, learning_rate: float = 0.02) -> float:
     """The mean loss of the last epoch."""
     losses: list[float] = []
-    more = {"progress": False, "epochs": 8, "learning_rate": 0.02, "warmup_steps": 0, **settings}
-    fit(model, train, on_step=lambda _, loss: losses.append(loss), **more)
-    return float(np.mean(losses[-len(losses) // more["epochs"] :]))
+    optimization = Optimization(size, learning_rate=learning_rate, warmup_steps=0)
+    fit(
+        model, train, epochs=8, optimization=optimization, progress=False,
+        on_step=lambda _, loss: losses.append(loss),
+    )  # fmt: skip
+    return float(np.mean(losses[-len(losses) // 8 :]))
 
 
 @pytest.mark.parametrize("encoder", ["gru", "comirec"])
@@ -58,7 +61,7 @@ def test_a_retriever_learns_from_what_its_history_did(kind, encoder):
         model = TwoTower(train.schema, 8, encoder, max_length=1 if encoder != "gru" else 20,
                          history_fields=fields)  # fmt: skip
         size = 16 if encoder == "gru" else 64
-        outcomes.append(last_loss(model, train, global_batch_size=size))
+        outcomes.append(last_loss(model, train, size=size))
     without, told = outcomes
     assert CHANCE - 0.1 < without < CHANCE + 0.1
     assert told < CHANCE / 3
@@ -86,7 +89,7 @@ def test_a_ranker_learns_from_what_its_history_did(attention):
     for fields in ((), ("context_type",)):
         torch.manual_seed(0)
         model = Ranker(train.schema, 8, (), target_attention=attention, max_length=1, history_fields=fields)
-        outcomes.append(last_loss(model, train, global_batch_size=64, learning_rate=0.01))
+        outcomes.append(last_loss(model, train, size=64, learning_rate=0.01))
     without, told = outcomes
     assert without > 0.6
     assert told < 0.35  # of a tenth of the pairs, a user's first, nothing is known

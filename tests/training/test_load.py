@@ -16,8 +16,8 @@ from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import evaluate
 from torchrec_ext.models import Ranker, TwoTower
-from torchrec_ext.retrieval import predict, recommend
-from torchrec_ext.training import fit, load
+from torchrec_ext.retrieval import TrainedModel, predict, recommend
+from torchrec_ext.training import Optimization, fit, load
 
 EVENTS = small_world()
 TRAIN, VALID, TEST = leave_last_out(EVENTS)
@@ -38,9 +38,17 @@ class Undescribed(SequenceEncoder):
         return events_BTD + self.shift
 
 
-def trained(run: Path, model: TwoTower | Ranker) -> TwoTower | Ranker:
+def trained(run: Path, model: TwoTower | Ranker) -> TrainedModel:
     with mock.patch("torchrec_ext.training.progress.draw_curves"):
-        return fit(model, TRAIN, VALID, epochs=1, global_batch_size=32, output=run, progress=False)
+        return fit(
+            model,
+            TRAIN,
+            VALID,
+            epochs=1,
+            output=run,
+            progress=False,
+            optimization=Optimization(global_batch_size=32),
+        )
 
 
 def open_without_a_group(run: Path) -> tuple[pd.DataFrame, dict[str, float], pd.DataFrame]:
@@ -66,16 +74,16 @@ def test_any_of_a_runs_checkpoints_opens(tmp_path):
     model = trained(tmp_path, TwoTower(TRAIN.schema, 8, "gru"))
     for path in (tmp_path, str(tmp_path), next(tmp_path.glob("checkpoints/step-*"))):
         again = load(path, sharding={"item": "table_wise"})
-        assert not again.training and again.preparation.schema == TRAIN.schema
-        assert_equal(held(again.state_dict()), held(model.state_dict()))
+        assert not again.module.training and again.preparation.schema == TRAIN.schema
+        assert_equal(held(again.module.state_dict()), held(model.module.state_dict()))
 
 
 def test_a_model_that_cannot_be_described_is_handed_in(tmp_path):
     model = trained(tmp_path, TwoTower(TRAIN.schema, 8, Undescribed(8)))
-    with pytest.raises(InputError, match="has parts that cannot be built from JSON; hand it in as model="):
+    with pytest.raises(InputError, match="has parts that cannot be built from JSON; pass it as model="):
         load(tmp_path)
     again = load(tmp_path, model=TwoTower(TRAIN.schema, 8, Undescribed(8)))
-    assert_equal(held(again.state_dict()), held(model.state_dict()))
+    assert_equal(held(again.module.state_dict()), held(model.module.state_dict()))
 
 
 def test_a_sharded_model_is_refused(tmp_path):

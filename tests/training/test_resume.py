@@ -13,8 +13,9 @@ from tests.worlds import small_world
 from torchrec_ext.data import leave_last_out
 from torchrec_ext.distributed import join_group
 from torchrec_ext.errors import InputError
+from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower
-from torchrec_ext.training import fit
+from torchrec_ext.training import Checkpoints, Optimization, fit
 
 KINDS: dict[str, dict[str, str]] = {
     "retriever": {},
@@ -29,7 +30,15 @@ class Interrupted(Exception):
     pass
 
 
-def train(run: Path | None, kind: str, *, stop_after: int | None = None, **settings: object) -> list[float]:
+def train(
+    run: Path | None,
+    kind: str,
+    *,
+    stop_after: int | None = None,
+    checkpoint_every: int | None = None,
+    warmup_steps: int | None = None,
+    **settings: object,
+) -> list[float]:
     """Losses by step, with dropout on; ends as if killed after step ``stop_after``."""
     parts = leave_last_out(small_world())
     torch.manual_seed(0)
@@ -46,13 +55,23 @@ def train(run: Path | None, kind: str, *, stop_after: int | None = None, **setti
             raise Interrupted
 
     settings = {"sharding": KINDS[kind], **settings}
+    if run is not None:
+        settings["checkpoints"] = Checkpoints(every=checkpoint_every)
     try:
         with mock.patch("torchrec_ext.training.progress.draw_curves"):
             fit(
-                model, parts[0], parts[1], global_batch_size=129 if kind == "ranker" else 13,
-                candidates="sampled", sampled=8, table_learning_rate=0.1, output=run, progress=False,
-                on_step=on_step, **settings,
-            )  # fmt: skip
+                model,
+                parts[0],
+                parts[1],
+                output=run,
+                progress=False,
+                on_step=on_step,
+                optimization=Optimization(
+                    global_batch_size=129 if kind == "ranker" else 13, warmup_steps=warmup_steps
+                ),
+                loss=None if kind == "ranker" else SoftmaxCrossEntropy("sampled", num_sampled=8),
+                **settings,
+            )
     except Interrupted:
         pass
     return losses
@@ -175,13 +194,19 @@ def test_what_cannot_go_on_is_explained(finished, settings, message):
         model = Ranker(parts[0].schema, 8)
     with pytest.raises(InputError, match=message):
         fit(
-            model, parts[0], parts[1], epochs=2, global_batch_size=settings.pop("size", 13), output=finished,
-            progress=False, **{"resume": True, **settings},
-        )  # fmt: skip
+            model,
+            parts[0],
+            parts[1],
+            epochs=2,
+            output=finished,
+            progress=False,
+            optimization=Optimization(global_batch_size=settings.pop("size", 13)),
+            **{"resume": True, **settings},
+        )
 
 
 def test_the_position_is_plain_json(finished):
     (position,) = finished.glob("checkpoints/step-*/position.json")
     state = json.loads(position.read_text())
-    assert (state["epoch"], state["step"], state["bad"]) == (1, 0, 0)
+    assert (state["epoch"], state["step"], state["epochs_without_improvement"]) == (1, 0, 0)
     assert state["best"] == state["history"][0]["valid_ndcg@10"]

@@ -12,9 +12,10 @@ from tests.worlds import rich_world, small_world
 from torchrec_ext.data import leave_last_out
 from torchrec_ext.encoders import GRU
 from torchrec_ext.evaluation import evaluate
+from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower
 from torchrec_ext.retrieval import recommend
-from torchrec_ext.training import fit
+from torchrec_ext.training import Optimization, fit
 
 STEPS = 20
 CASES: dict[str, tuple[str, Mapping[str, str]]] = {
@@ -61,13 +62,22 @@ def train_and_recommend() -> dict[str, Outcome]:
         else:
             model = TwoTower(train.schema, dim=16, encoder=gru)
         losses: list[float] = []
-        fit(
-            model, train, epochs=5, global_batch_size=65 if kind.endswith("ranker") else 15,
-            candidates="catalogue", sharding=sharding, learning_rate=0.01, table_learning_rate=0.1,
-            progress=False, on_step=lambda step, loss, losses=losses: losses.append(loss),
-        )  # fmt: skip
-        lists = recommend(model, events, [*range(1, 61), "nobody"], k=10)
-        outcomes[name] = losses, lists, dict(evaluate(model, train + valid, test, k=(3, 10)))
+        trained = fit(
+            model,
+            train,
+            epochs=5,
+            sharding=sharding,
+            progress=False,
+            on_step=lambda step, loss, losses=losses: losses.append(loss),
+            optimization=Optimization(
+                global_batch_size=65 if kind.endswith("ranker") else 15,
+                learning_rate=0.01,
+                table_learning_rate=0.1,
+            ),
+            loss=None if kind.endswith("ranker") else SoftmaxCrossEntropy("catalogue"),
+        )
+        lists = recommend(trained, events, [*range(1, 61), "nobody"], k=10)
+        outcomes[name] = losses, lists, dict(evaluate(trained, train + valid, test, k=(3, 10)))
     return outcomes
 
 

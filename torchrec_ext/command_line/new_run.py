@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from torch import nn
 
 from torchrec_ext.command_line.run_settings import (
     data_record,
@@ -20,7 +19,7 @@ from torchrec_ext.data import Events
 from torchrec_ext.distributed import barrier, world
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import Report
-from torchrec_ext.training import open_run, write_json
+from torchrec_ext.training import TrainedModel, open_run, write_json
 
 
 def tell_popular(popular: Report) -> str:
@@ -124,21 +123,20 @@ class NewRun:
             write_json(path, {**record, "recipe": recipe, "world_size": world()[1]})
         barrier()
 
-    def write_metrics(self, model: nn.Module, report: Report, popular: Report, **more: Any) -> None:
-        """Writes metrics.json and tells the figures; every rank calls it.
+    def write_metrics(self, trained: TrainedModel, report: Report, popular: Report, **more: Any) -> None:
+        """Writes metrics.json and prints the figures; every rank calls it.
 
         Args:
-            model: as fit gave it back.
+            trained: what ``fit`` returned.
             report: its figures on the test part.
             popular: those of popularity there.
             more: what else belongs to the figures.
         """
-        trained: Any = model
         figures = report.as_json(
             world_size=world()[1],
-            seconds=trained.training_seconds,
+            seconds=trained.seconds,
             examples_per_second=trained.examples_per_second,
-            epochs=trained.epochs_trained,
+            epochs=trained.epochs,
             popularity=popular.figures,
             **more,
         )
@@ -147,8 +145,7 @@ class NewRun:
             print(report)
             print(tell_popular(popular))
             print(
-                f"trained {trained.epochs_trained} epochs in {trained.training_seconds:,.0f} s; "
-                f"everything is in {self.path}"
+                f"trained {trained.epochs} epochs in {trained.seconds:,.0f} s; everything is in {self.path}"
             )
 
     def undo(self, made: list[Path]) -> None:

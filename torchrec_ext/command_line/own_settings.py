@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from torchrec_ext import plugins
 
-_NEEDED = ("interactions", "heads")  # no model goes without one
+_NEEDED = ("interactions", "heads", "losses")  # no model is trained without one
 _SIZES = ("num_fields", "dim", "in_dim", "tasks")  # a model tells these
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PLAIN = (int, float, bool, str, type(None))

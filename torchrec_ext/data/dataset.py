@@ -109,3 +109,22 @@ class Dataset:
             return self.events, np.searchsorted(self.rows, targets.rows)
         known = np.union1d(self.rows, targets.given)
         return self.log.select(known), np.searchsorted(known, targets.rows)
+
+
+def expect_part(name: str, part: object) -> None:
+    """Refuses what is not a part of a split.
+
+    Args:
+        name: of the argument.
+        part: the value received.
+
+    Raises:
+        InputError: with the remedy.
+    """
+    if isinstance(part, Dataset):
+        return
+    remedy = ", which splits events into train, valid and test" if isinstance(part, Events) else ""
+    raise InputError(
+        f"{name} should be a part of a split (a Dataset), received {type(part).__name__}; "
+        f"make one with data.leave_last_out or another split{remedy}"
+    )

@@ -234,3 +234,15 @@ def _check(
                 )
             more = f"; hand in a table of {kind}s" if table is None else ""
             raise InputError(f"no {kind} feature {name!r}; there are {', '.join(there) or 'none'}{more}")
+
+
+def expect_events(data: object) -> None:
+    """Refuses what is not :class:`Events`.
+
+    Raises:
+        InputError: with the remedy.
+    """
+    if not isinstance(data, Events):
+        raise InputError(
+            f"data should be Events, received {type(data).__name__}; give what data.read_events returned"
+        )

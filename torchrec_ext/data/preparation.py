@@ -163,6 +163,26 @@ class Preparation:
                     kept &= rows if entity == "context" else of_events(events, entity, rows)
         return kept
 
+    def expect_same_rows(self, other: "Preparation", name: str) -> None:
+        """Refuses data whose ids have other rows than here.
+
+        Args:
+            other: preparation of the data.
+            name: the data, for the message.
+
+        Raises:
+            InputError: for the first table that differs.
+        """
+        if other is self:
+            return
+        for table, vocabulary in self.vocabularies.items():
+            found = other.vocabularies.get(table)
+            if found is None or not vocabulary.index.equals(found.index):
+                raise InputError(
+                    f"{name} gives the ids of table {table!r} other rows than the model was trained with; "
+                    "split the same events in the same way, or train again"
+                )
+
     def save(self, folder: Path) -> None:
         """Writes schema and what was fitted (JSON), vocabularies and side features (Parquet)."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
 
 from torchrec_ext import contracts
 from torchrec_ext.batch import Inputs
@@ -14,16 +13,17 @@ from torchrec_ext.evaluation.full_ranking import full_ranking
 from torchrec_ext.evaluation.popularity import item_mean_label
 from torchrec_ext.evaluation.report import Report
 from torchrec_ext.metrics import BinaryReport
+from torchrec_ext.retrieval.trained_model import TrainedModel, expect_trained
 
 
 def baseline(
-    model: nn.Module,
+    model: TrainedModel,
     known: Dataset,
     targets: Dataset,
     k: Sequence[int] = (10, 50),
     *,
     exclude_seen: bool = True,
-    positive: float | Sequence[float] = 4.0,
+    positive: float | Sequence[float] | None = None,
 ) -> Report:
     """The figures of popularity under the protocol of :func:`evaluate`; every rank must call it.
 
@@ -32,7 +32,7 @@ def baseline(
     itself where the data has no items, whose AUC is a half.
 
     Args:
-        model: what is measured beside it, of which only the kind counts.
+        model: the model it is compared with; only its kind and ``positive`` count.
         known: see :func:`evaluate`, as all that follows.
         targets: the events to predict.
         k: list lengths.
@@ -42,9 +42,10 @@ def baseline(
     Raises:
         InputError: see :func:`evaluate`.
     """
-    if not isinstance(model, contracts.Ranker):
+    expect_trained(model)
+    if not isinstance(model.module, contracts.Ranker):
         return full_ranking(None, known, targets, tuple(k), exclude_seen=exclude_seen)
-    first = float(np.atleast_1d(positive)[0])
+    first = model.positive[0] if positive is None else float(np.atleast_1d(positive)[0])
     seen, wanted = (LabelledEvents(part, part, Inputs(), first) for part in (known, targets))
     items = targets.schema.table("item").rows
     scores = item_mean_label(seen.log.items, seen.labels[:, 0], wanted.log.items, items)

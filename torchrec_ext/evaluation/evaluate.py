@@ -4,27 +4,26 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
 
 from torchrec_ext import contracts
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
-from torchrec_ext.data.dataset import Dataset
-from torchrec_ext.errors import InputError
+from torchrec_ext.data.dataset import Dataset, expect_part
 from torchrec_ext.evaluation.full_ranking import full_ranking
 from torchrec_ext.evaluation.report import Report
 from torchrec_ext.metrics import BinaryReport
-from torchrec_ext.retrieval.encode import check_ids, inference, preparation_of
+from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.score_pairs import score_pairs
+from torchrec_ext.retrieval.trained_model import TrainedModel, expect_trained
 
 
 def evaluate(
-    model: nn.Module,
+    model: TrainedModel,
     known: Dataset,
     targets: Dataset,
     k: Sequence[int] = (10, 50),
     *,
     exclude_seen: bool = True,
-    positive: float | Sequence[float] = 4.0,
+    positive: float | Sequence[float] | None = None,
     chunk: int = 1024,
     progress: bool = False,
 ) -> Report:
@@ -39,14 +38,14 @@ def evaluate(
     Ranking: a pair's history is what its user has in ``known`` before it.
 
     Args:
-        model: sharded: trained by fit or opened by load.
+        model: trained by fit, opened by load, or a :class:`~torchrec_ext.retrieval.TrainedModel` of your own.
         known: the events that histories and seen items are taken from, such as ``train``, or
             ``train + valid`` before the test.
         targets: the events to predict; of a model that reads the context, a user's first one gives it.
         k: list lengths, for a retriever.
         exclude_seen: see above; False where items are taken again and again.
         positive: least rating of an interested user, for a ranker; of several, one for each task, the
-            first counts.
+            first counts. None takes that of the training.
         chunk: users at a time.
         progress: shows a bar on rank 0.
 
@@ -60,26 +59,28 @@ def evaluate(
     Sources:
         Definitions: :class:`torchrec_ext.metrics.RetrievalReport` and ``BinaryReport``.
     """
-    if getattr(model, "preparation", None) is not None:
-        check_ids(preparation_of(model), targets.preparation, f"the split of {targets.name}")
-    with inference(model):
-        if isinstance(model, contracts.Ranker):
-            return _evaluate_ranker(model, known, targets, positive, progress)
-        if isinstance(model, contracts.Retriever):
-            return full_ranking(
-                model, known, targets, tuple(k), exclude_seen=exclude_seen, chunk=chunk, progress=progress
-            )
-    raise InputError(f"model must be a Ranker or a Retriever, received a {type(model).__name__}")
+    expect_trained(model)
+    for name, part in (("known", known), ("targets", targets)):
+        expect_part(name, part)
+    model.preparation.expect_same_rows(targets.preparation, f"the split of {targets.name}")
+    module = model.module
+    with inference(module):
+        if isinstance(module, contracts.Ranker):
+            threshold = model.positive[0] if positive is None else float(np.atleast_1d(positive)[0])
+            return _evaluate_ranker(module, known, targets, threshold, progress)
+        assert isinstance(module, contracts.Retriever)
+        return full_ranking(
+            module, known, targets, tuple(k), exclude_seen=exclude_seen, chunk=chunk, progress=progress
+        )
 
 
 def _evaluate_ranker(
     model: contracts.Ranker,
     known: Dataset,
     targets: Dataset,
-    positive: float | Sequence[float],
+    positive: float,
     progress: bool,
 ) -> Report:
-    positive = float(np.atleast_1d(positive)[0])
     examples = LabelledEvents(targets, known, model.inputs, positive)
     log = targets.events
     scores = score_pairs(

@@ -1,6 +1,6 @@
-"""Plain functions of logits and labels."""
+"""Losses: plain functions of logits and labels, and the modules that training takes."""
 
-from torchrec_ext.losses.binary_cross_entropy import binary_cross_entropy
-from torchrec_ext.losses.softmax_cross_entropy import softmax_cross_entropy
+from torchrec_ext.losses.binary_cross_entropy import BinaryCrossEntropy, binary_cross_entropy
+from torchrec_ext.losses.softmax_cross_entropy import SoftmaxCrossEntropy, softmax_cross_entropy
 
-__all__ = ["binary_cross_entropy", "softmax_cross_entropy"]
+__all__ = ["BinaryCrossEntropy", "SoftmaxCrossEntropy", "binary_cross_entropy", "softmax_cross_entropy"]

@@ -1,4 +1,4 @@
-"""Binary cross-entropy of logits."""
+"""Binary cross-entropy of logits: a function, and the loss that training takes."""
 
 from typing import Literal
 
@@ -7,6 +7,30 @@ from torch import Tensor
 from torch.nn import functional
 
 from torchrec_ext.checks import expect_one_of, expect_shape
+from torchrec_ext.contracts import RankingLoss
+
+
+class BinaryCrossEntropy(RankingLoss):
+    """The negative log-likelihood of each label under the logit's sigmoid.
+
+    With ``weigh_by_rating`` it is the weighted logistic regression of watch time. From "Deep Neural
+    Networks for YouTube Recommendations" (Covington, Adams, Sargin 2016).
+
+    Args:
+        weigh_by_rating: positives weigh as much as their rating, such as the seconds watched.
+
+    Example:
+        >>> import torch
+        >>> BinaryCrossEntropy()(torch.tensor([[0.0]]), torch.tensor([[1.0]]))
+        tensor([[0.6931]])
+    """
+
+    def __init__(self, weigh_by_rating: bool = False) -> None:
+        super().__init__()
+        self.weigh_by_rating = weigh_by_rating
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return binary_cross_entropy(logits, labels, reduction="none")
 
 
 def binary_cross_entropy(
@@ -14,7 +38,7 @@ def binary_cross_entropy(
     labels: Tensor,
     weights: Tensor | None = None,
     *,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "none"] = "mean",
 ) -> Tensor:
     """The negative log-likelihood of labels of 0 and 1, or of probabilities in between.
 
@@ -24,10 +48,11 @@ def binary_cross_entropy(
         logits: float logits of any shape.
         labels: as many labels, from 0 to 1, float, integer or bool.
         weights: as many weights, or None for ones.
-        reduction: ``"sum"``, or ``"mean"`` for the sum over the sum of the weights.
+        reduction: ``"sum"``, ``"mean"`` for the sum over the sum of the weights, or ``"none"``.
 
     Returns:
-        A float32 scalar; zero, with a gradient of zero, where no weight is left.
+        A float32 scalar; zero, with a gradient of zero, where no weight is left. For ``"none"`` the
+        weighted losses in the shape of the logits.
 
     Raises:
         InputError: if a shape differs from the logits'.
@@ -43,15 +68,15 @@ def binary_cross_entropy(
 # torch.fx patches a wrapped function in the module that defines it, not where a user imports it to.
 @torch.fx.wrap
 def _binary_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None, reduction: str) -> Tensor:
-    expect_one_of("reduction", reduction, ("mean", "sum"))
+    expect_one_of("reduction", reduction, ("mean", "sum", "none"))
     expect_shape("labels", labels, tuple(logits.shape))
     if weights is not None:
         expect_shape("weights", weights, tuple(logits.shape))
         weights = weights.float()
     total = functional.binary_cross_entropy_with_logits(
-        logits.float(), labels.float(), weights, reduction="sum"
+        logits.float(), labels.float(), weights, reduction="none" if reduction == "none" else "sum"
     )
-    if reduction == "sum":
+    if reduction != "mean":
         return total
     if weights is None:
         return total / max(labels.numel(), 1)

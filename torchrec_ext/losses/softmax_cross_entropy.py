@@ -1,12 +1,47 @@
-"""Softmax cross-entropy over candidates."""
+"""Softmax cross-entropy over candidates: a function, and the loss that training takes."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from torchrec_ext.checks import expect_one_of, expect_shape
+from torchrec_ext.checks import expect_at_least, expect_one_of, expect_shape
+from torchrec_ext.contracts import RetrievalLoss
+
+CandidateKind = Literal["catalogue", "sampled", "in_batch"]
+
+
+class SoftmaxCrossEntropy(RetrievalLoss):
+    """The negative log-likelihood of each target among the candidates, with logQ correction.
+
+    From "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations" (Yi et al. 2019).
+
+    Args:
+        candidates: what competes: ``"catalogue"``, ``"sampled"`` (the targets of the batch and a sample)
+            or ``"in_batch"`` (the targets of the batch); None takes the catalogue up to 50,000 items and
+            a sample beyond, or where the scorer is not indexable.
+        num_sampled: draws a step, for ``"sampled"``.
+
+    Raises:
+        InputError: for another kind of candidates, or fewer than one draw.
+
+    Example:
+        >>> import torch
+        >>> SoftmaxCrossEntropy()(torch.zeros(2, 4), torch.tensor([3, -1]))
+        tensor([1.3863, 0.0000])
+    """
+
+    def __init__(self, candidates: CandidateKind | None = None, num_sampled: int = 512) -> None:
+        super().__init__()
+        if candidates is not None:
+            expect_one_of("candidates", candidates, get_args(CandidateKind))
+        expect_at_least(1, num_sampled=num_sampled)
+        self.candidates = candidates
+        self.num_sampled = num_sampled
+
+    def forward(self, logits_NC: Tensor, labels_N: Tensor, log_q_C: Tensor | None = None) -> Tensor:
+        return softmax_cross_entropy(logits_NC, labels_N, log_q_C=log_q_C, reduction="none")
 
 
 def softmax_cross_entropy(
@@ -15,7 +50,7 @@ def softmax_cross_entropy(
     weights_N: Tensor | None = None,
     *,
     log_q_C: Tensor | None = None,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "none"] = "mean",
 ) -> Tensor:
     """The negative log-likelihood of each row's target among the candidates.
 
@@ -33,10 +68,11 @@ def softmax_cross_entropy(
         weights_N: ``(N,)`` weight of each row, or None for ones.
         log_q_C: ``(C,)`` log-probability that a candidate is among the candidates, or None for
             zeros, which is right for the whole catalogue.
-        reduction: ``"sum"``, or ``"mean"`` for the sum over the sum of the weights.
+        reduction: ``"sum"``, ``"mean"`` for the sum over the sum of the weights, or ``"none"``.
 
     Returns:
-        A float32 scalar; zero, with a gradient of zero, where no row or weight is left.
+        A float32 scalar; zero, with a gradient of zero, where no row or weight is left. For ``"none"``
+        the ``(N,)`` weighted losses.
 
     Raises:
         InputError: if a shape does not fit the logits'.
@@ -54,7 +90,7 @@ def softmax_cross_entropy(
 def _softmax_cross_entropy(
     logits_NC: Tensor, labels_N: Tensor, weights_N: Tensor | None, log_q_C: Tensor | None, reduction: str
 ) -> Tensor:
-    expect_one_of("reduction", reduction, ("mean", "sum"))
+    expect_one_of("reduction", reduction, ("mean", "sum", "none"))
     expect_shape("logits_NC", logits_NC, ("targets", "candidates"))
     rows, candidates = logits_NC.shape
     expect_shape("labels_N", labels_N, (rows,))
@@ -62,16 +98,17 @@ def _softmax_cross_entropy(
     if log_q_C is not None:
         expect_shape("log_q_C", log_q_C, (candidates,))
         logits_NC = logits_NC - log_q_C
-    if weights_N is None:
-        total = functional.cross_entropy(logits_NC, labels_N, ignore_index=-1, reduction="sum")
-        divisor = (labels_N >= 0).sum().clamp(min=1)
-    else:
+    losses_N = functional.cross_entropy(logits_NC, labels_N, ignore_index=-1, reduction="none")
+    if weights_N is not None:
         expect_shape("weights_N", weights_N, (rows,))
         # Not torch's own weight argument, which is a weight of each class.
-        losses_N = functional.cross_entropy(logits_NC, labels_N, ignore_index=-1, reduction="none")
-        total = (losses_N * weights_N.float()).sum()
-        divisor = (weights_N.float() * (labels_N >= 0)).sum().clamp(min=_SMALLEST)
-    return total if reduction == "sum" else total / divisor
+        losses_N = losses_N * weights_N.float()
+    if reduction == "none":
+        return losses_N
+    if reduction == "sum":
+        return losses_N.sum()
+    counted_N = (labels_N >= 0).float() if weights_N is None else weights_N.float() * (labels_N >= 0)
+    return losses_N.sum() / counted_N.sum().clamp(min=_SMALLEST)
 
 
 _SMALLEST = 1e-12

@@ -6,90 +6,99 @@ from torch import Tensor, nn
 from torchrec_ext import contracts
 from torchrec_ext.batch import Batch
 from torchrec_ext.errors import InputError
-from torchrec_ext.losses import binary_cross_entropy, softmax_cross_entropy
+from torchrec_ext.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from torchrec_ext.models.ranker import Arch, Ranker
-from torchrec_ext.models.two_tower import TwoTower
 
 
 class RetrievalTask(nn.Module):
-    """Softmax cross-entropy of each target against the batch's candidates.
+    """The loss of each target against the batch's candidates.
 
     The loss is the sum over the rank's targets times ``world_size / total``, so that the mean over
     ranks, which is what data-parallel and sharded gradients are divided by, is the mean over the
     targets of the global batch: a rank with fewer targets weighs less.
 
     Args:
-        model: the two towers.
+        model: the retriever.
+        loss: of a target among its candidates; None takes softmax cross-entropy.
         world_size: number of ranks.
-        precision: dtype of the dense part; the loss is float32.
+        precision: dtype of the model; the loss is float32.
+        device: where the model computes, ``"cpu"`` or ``"cuda"``.
     """
 
-    def __init__(self, model: TwoTower, world_size: int = 1, precision: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        model: contracts.Retriever,
+        loss: contracts.RetrievalLoss | None = None,
+        world_size: int = 1,
+        precision: torch.dtype = torch.float32,
+        device: str = "cpu",
+    ) -> None:
         super().__init__()
         self.model = model
-        self.softmax = _Softmax(model, world_size, precision)
+        self.loss = _CandidateLoss(model, SoftmaxCrossEntropy() if loss is None else loss, world_size)
+        self.precision = precision
+        self.device = device
 
     def forward(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """A batch to its loss, and (the same loss, no predictions), detached."""
-        fields_BFD, sequences = self.model.embeddings(batch)
-        return self.softmax(fields_BFD, sequences, batch)
+        with torch.autocast(self.device, self.precision, enabled=self.precision != torch.float32):
+            queries, items_CD = self.model(batch)
+            return self.loss(queries, items_CD, batch)
 
 
-class _Softmax(nn.Module):
-    """Both towers and the loss, which TorchRec's tracing takes as one step."""
+class _CandidateLoss(nn.Module):
+    """Scores and their loss, which TorchRec's tracing takes as one step."""
 
-    def __init__(self, model: TwoTower, world_size: int, precision: torch.dtype) -> None:
+    def __init__(self, model: contracts.Retriever, loss: contracts.RetrievalLoss, world_size: int) -> None:
         super().__init__()
-        self.query_tower = model.query_tower
-        self.item_tower = model.item_tower
         self.scorer = model.scorer
-        self.an_event = model.inputs.label_an_event
+        self.per_event_labels = model.inputs.per_event_labels
+        self.loss = loss
         self.world_size = world_size
-        self.precision = precision
 
     def forward(
-        self, fields_BFD: Tensor | None, sequences: dict, batch: Batch
+        self, queries: Tensor, items_CD: Tensor, batch: Batch
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         assert batch.labels is not None and batch.total is not None
         labels_N, weights_N = batch.labels, batch.weights
-        if self.an_event:
+        if self.per_event_labels:
             weights_N = None if weights_N is None else weights_N[labels_N >= 0]
             labels_N = labels_N[labels_N >= 0]
-        device = batch.dense.device.type
-        with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
-            queries = self.query_tower(fields_BFD, sequences, batch, self.an_event)
-            items_CD = self.item_tower(sequences, batch)
-            if queries.dim() == 3:
-                queries = _interest_in(queries, items_CD[labels_N.clamp(min=0)], self.scorer)
-            logits_NC = self.scorer(queries, items_CD)
-        loss = softmax_cross_entropy(logits_NC, labels_N, weights_N, log_q_C=batch.log_q, reduction="sum")
-        loss = loss * _share(batch.total, self.world_size)
+        if queries.dim() == 3:
+            queries = _nearest_interest(queries, items_CD[labels_N.clamp(min=0)], self.scorer)
+        logits_NC = self.scorer(queries, items_CD)
+        with torch.autocast(logits_NC.device.type, enabled=False):
+            losses_N = self.loss(logits_NC.float(), labels_N, batch.log_q)
+            loss = _weighted_sum(losses_N, weights_N) * _share(batch.total, self.world_size)
         return loss, (loss.detach(), logits_NC.new_zeros(0))
 
 
-def _interest_in(queries_NKD: Tensor, targets_ND: Tensor, scorer: contracts.Scorer) -> Tensor:
+def _nearest_interest(queries_NKD: Tensor, targets_ND: Tensor, scorer: contracts.Scorer) -> Tensor:
     """``(N, D)`` interest that scores each target best: the one that learns it (ComiRec, Cen et al. 2020)."""
     rows, interests, dim = queries_NKD.shape
     with torch.no_grad():
-        own = targets_ND.repeat_interleave(interests, 0).unsqueeze(1)
-        best_N = scorer(queries_NKD.reshape(-1, dim), own).view(rows, interests).argmax(1)
+        repeated = targets_ND.repeat_interleave(interests, 0).unsqueeze(1)
+        best_N = scorer(queries_NKD.reshape(-1, dim), repeated).view(rows, interests).argmax(1)
     return queries_NKD[torch.arange(rows, device=best_N.device), best_N]
 
 
 class RankingTask(nn.Module):
-    """Binary cross-entropy with logits of each pair; the loss is scaled as :class:`RetrievalTask` does.
+    """The loss of each pair's logits; it is scaled as :class:`RetrievalTask` does.
 
     The mean over the ranks of a target attention's own loss is added to it.
 
     Args:
         model: the ranker.
+        loss: of logits and labels; None takes binary cross-entropy.
         world_size: number of ranks.
     """
 
-    def __init__(self, model: contracts.Ranker, world_size: int = 1) -> None:
+    def __init__(
+        self, model: contracts.Ranker, loss: contracts.RankingLoss | None = None, world_size: int = 1
+    ) -> None:
         super().__init__()
         self.model = model
-        self.loss = _Binary(world_size)
+        self.loss = _PairLoss(BinaryCrossEntropy() if loss is None else loss, world_size)
         self.arch = None
         if isinstance(model, Ranker) and isinstance(
             model.target_attention, contracts.SupervisedTargetAttention
@@ -102,8 +111,8 @@ class RankingTask(nn.Module):
             return self.loss(self.model(batch), batch)
         assert isinstance(self.model, Ranker)
         fields_BFD, sequences = self.model.embeddings(batch)
-        logits, own = self.arch(fields_BFD, sequences, batch)
-        return self.loss(logits, batch, own)
+        logits, auxiliary_loss = self.arch(fields_BFD, sequences, batch)
+        return self.loss(logits, batch, auxiliary_loss)
 
 
 class _SupervisedArch(nn.Module):
@@ -117,20 +126,27 @@ class _SupervisedArch(nn.Module):
         return self.arch.forward_and_loss(fields_BFD, sequences, batch)
 
 
-class _Binary(nn.Module):
-    def __init__(self, world_size: int) -> None:
+class _PairLoss(nn.Module):
+    """The loss of a ranker's logits, which TorchRec's tracing takes as one step."""
+
+    def __init__(self, loss: contracts.RankingLoss, world_size: int) -> None:
         super().__init__()
+        self.loss = loss
         self.world_size = world_size
 
     def forward(
-        self, logits: Tensor, batch: Batch, own: Tensor | None = None
+        self, logits: Tensor, batch: Batch, auxiliary_loss: Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         assert batch.labels is not None and batch.total is not None
-        loss = binary_cross_entropy(logits, batch.labels, batch.weights, reduction="sum")
-        loss = loss * _share(batch.total, self.world_size)
-        if own is not None:
-            loss = loss + own
+        losses = self.loss(logits.float(), batch.labels)
+        loss = _weighted_sum(losses, batch.weights) * _share(batch.total, self.world_size)
+        if auxiliary_loss is not None:
+            loss = loss + auxiliary_loss
         return loss, (loss.detach(), logits.detach())
+
+
+def _weighted_sum(losses: Tensor, weights: Tensor | None) -> Tensor:
+    return losses.sum() if weights is None else (losses * weights.float()).sum()
 
 
 def _share(total: Tensor, world_size: int) -> Tensor:
@@ -138,19 +154,42 @@ def _share(total: Tensor, world_size: int) -> Tensor:
     return (world_size / total.clamp(min=1e-12)).float()
 
 
-def task_for(model: nn.Module, world_size: int = 1, precision: torch.dtype = torch.float32) -> nn.Module:
-    """The task that trains a model: a softmax for a retriever, binary for a ranker.
+def task_for(
+    model: nn.Module,
+    loss: nn.Module | None = None,
+    world_size: int = 1,
+    precision: torch.dtype = torch.float32,
+    device: str = "cpu",
+) -> RetrievalTask | RankingTask:
+    """The task that trains a model.
 
     Args:
-        model: not sharded yet.
+        model: a retriever or a ranker, not sharded yet.
+        loss: a :class:`~torchrec_ext.contracts.RetrievalLoss` for a retriever, a
+            :class:`~torchrec_ext.contracts.RankingLoss` for a ranker; None takes softmax or binary
+            cross-entropy.
         world_size: number of ranks.
-        precision: of a retriever's dense part.
+        precision: of a retriever.
+        device: where the model computes, ``"cpu"`` or ``"cuda"``.
 
     Raises:
-        InputError: for a model that is neither.
+        InputError: for a model that is neither, or a loss of the other kind.
     """
-    if isinstance(model, TwoTower):
-        return RetrievalTask(model, world_size, precision)
+    if isinstance(model, contracts.Retriever):
+        if loss is None or isinstance(loss, contracts.RetrievalLoss):
+            return RetrievalTask(model, loss, world_size, precision, device)
+        raise _wrong_loss(loss, "RetrievalLoss", model)
     if isinstance(model, contracts.Ranker):
-        return RankingTask(model, world_size)
-    raise InputError(f"model must be a TwoTower or a Ranker, received a {type(model).__name__}")
+        if loss is None or isinstance(loss, contracts.RankingLoss):
+            return RankingTask(model, loss, world_size)
+        raise _wrong_loss(loss, "RankingLoss", model)
+    raise InputError(
+        "model must be a contracts.Retriever (such as TwoTower) or a contracts.Ranker (such as Ranker), "
+        f"received a {type(model).__name__}"
+    )
+
+
+def _wrong_loss(loss: nn.Module, wanted: str, model: nn.Module) -> InputError:
+    return InputError(
+        f"loss is a {type(loss).__name__}, but a {type(model).__name__} needs a contracts.{wanted}"
+    )

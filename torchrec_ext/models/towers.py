@@ -51,7 +51,7 @@ class QueryTower(nn.Module):
         fields_BFD: Tensor | None,
         sequences: dict[str, JaggedTensor],
         batch: Batch,
-        an_event: bool = False,
+        per_event_labels: bool = False,
     ) -> Tensor:
         """Looked-up vectors to queries.
 
@@ -59,17 +59,18 @@ class QueryTower(nn.Module):
             fields_BFD: pooled fields, or None.
             sequences: vectors of each key.
             batch: that they were looked up for.
-            an_event: gives a query for each event of the histories that has a label, to learn it from.
+            per_event_labels: gives a query for each event of the histories that has a label.
 
         Returns:
-            ``(B, D)``, ``(B, K, D)`` of K interests, or if ``an_event`` ``(N, D)`` for the N labelled events.
+            ``(B, D)``, ``(B, K, D)`` of K interests, or ``(N, D)`` for the N labelled events if
+            ``per_event_labels``.
         """
         beside = [batch.dense] if batch.dense.shape[1] else []
         if fields_BFD is not None:
             beside.insert(0, fields_BFD.flatten(1))
         if self.encoder is None:
             return self.project(torch.cat(beside, 1))
-        if not an_event:
+        if not per_event_labels:
             states = self._newest(event_vectors(sequences, self.inputs.history_fields, batch), batch)
             spread = (
                 [b[:, None].expand(-1, states.shape[1], -1) for b in beside] if states.dim() == 3 else beside
@@ -123,6 +124,31 @@ class ItemTower(nn.Module):
         if batch.candidate_dense is not None:
             parts.append(batch.candidate_dense)
         return self.mix(torch.cat(parts, 1) if len(parts) > 1 else parts[0])
+
+
+class Towers(nn.Module):
+    """Both towers, which TorchRec's tracing takes as one step.
+
+    Args:
+        query_tower: from looked-up vectors to queries.
+        item_tower: from looked-up vectors to candidates.
+    """
+
+    def __init__(self, query_tower: QueryTower, item_tower: ItemTower) -> None:
+        super().__init__()
+        self.query_tower = query_tower
+        self.item_tower = item_tower
+
+    def forward(
+        self,
+        fields_BFD: Tensor | None,
+        sequences: dict[str, JaggedTensor],
+        batch: Batch,
+        per_event_labels: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """The queries of :meth:`QueryTower.forward` and the ``(C, D)`` candidates of a training batch."""
+        queries = self.query_tower(fields_BFD, sequences, batch, per_event_labels)
+        return queries, self.item_tower(sequences, batch)
 
 
 def _times(batch: Batch, real_BT: Tensor) -> Tensor | None:

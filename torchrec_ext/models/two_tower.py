@@ -11,7 +11,7 @@ from torchrec_ext.contracts import MaskedEncoder, MultiInterestEncoder, Scorer, 
 from torchrec_ext.embeddings import Embeddings
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.event_vectors import history_fields_of
-from torchrec_ext.models.towers import ItemTower, QueryTower
+from torchrec_ext.models.towers import ItemTower, QueryTower, Towers
 from torchrec_ext.schema import Entity, Schema
 
 Encoder = SequenceEncoder | MultiInterestEncoder
@@ -100,13 +100,30 @@ class TwoTower(contracts.Retriever):
                 f"target, but {type(made).__name__} learns several hidden events at once; leave it out"
             )
         self.embeddings = Embeddings(schema, dim, self.inputs)
-        self.query_tower = QueryTower(dim, self.inputs, made, self.query_hidden, schema.dense_width(dense))
-        self.item_tower = ItemTower(dim, self.inputs, schema.dense_width(candidate_dense))
+        self.towers = Towers(
+            QueryTower(dim, self.inputs, made, self.query_hidden, schema.dense_width(dense)),
+            ItemTower(dim, self.inputs, schema.dense_width(candidate_dense)),
+        )
+
+    @property
+    def query_tower(self) -> QueryTower:
+        """From looked-up vectors to queries."""
+        return self.towers.query_tower
+
+    @property
+    def item_tower(self) -> ItemTower:
+        """From looked-up vectors to candidates."""
+        return self.towers.item_tower
 
     @property
     def encoder(self) -> Encoder | None:
         """The encoder of the history, which the query tower holds."""
         return self.query_tower.encoder
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The queries of a training batch's labels and its ``(C, D)`` candidates; a collective call."""
+        fields_BFD, sequences = self.embeddings(batch)
+        return self.towers(fields_BFD, sequences, batch, self.inputs.per_event_labels)
 
     def encode_queries(self, batch: Batch) -> Tensor:
         """Users of a batch to ``(B, D)`` query vectors; a collective call."""

@@ -4,5 +4,6 @@ from torchrec_ext.retrieval.exact_index import ExactIndex
 from torchrec_ext.retrieval.predict import context_features, predict
 from torchrec_ext.retrieval.recommend import recommend
 from torchrec_ext.retrieval.top_k import exact_top_k
+from torchrec_ext.retrieval.trained_model import TrainedModel
 
-__all__ = ["ExactIndex", "context_features", "exact_top_k", "predict", "recommend"]
+__all__ = ["ExactIndex", "TrainedModel", "context_features", "exact_top_k", "predict", "recommend"]

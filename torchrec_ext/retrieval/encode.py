@@ -1,19 +1,14 @@
 """Vectors of a retriever's queries and items, each rank encoding its share."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchrec_ext import contracts
-from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.batches import Batcher, Context
-from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.distributed import world
-from torchrec_ext.errors import InputError
+from torchrec_ext.models.inference import on_device
 from torchrec_ext.retrieval.exact_index import ExactIndex
 
 
@@ -71,74 +66,3 @@ def encode_users(
     gathered = queries.new_empty(share * world_size, *queries.shape[1:])
     dist.all_gather_into_tensor(gathered, queries.contiguous())
     return gathered[: len(users)]
-
-
-def inputs_of(model: nn.Module) -> Inputs:
-    """What a model reads.
-
-    Raises:
-        InputError: if it is neither a retriever nor a ranker.
-    """
-    if isinstance(model, contracts.Retriever | contracts.Ranker):
-        return model.inputs
-    raise InputError(f"model must be a Retriever or a Ranker, received a {type(model).__name__}")
-
-
-def preparation_of(model: nn.Module) -> Preparation:
-    """How the model's ids became rows.
-
-    Raises:
-        InputError: if the model was neither trained by fit nor opened by load.
-    """
-    found = getattr(model, "preparation", None)
-    if found is None:
-        raise InputError(
-            f"the {type(model).__name__} does not know the ids of its data; train it with training.fit, "
-            "open it with training.load, or shard it and set model.preparation = train.preparation"
-        )
-    return found
-
-
-def check_ids(own: Preparation, other: Preparation, what: str) -> None:
-    """Refuses data whose ids have other rows than those of the model.
-
-    Args:
-        own: of the model.
-        other: of the data.
-        what: the data, in words.
-
-    Raises:
-        InputError: for the first table that differs.
-    """
-    if own is other:
-        return
-    for table, vocabulary in own.vocabularies.items():
-        found = other.vocabularies.get(table)
-        if found is None or not vocabulary.index.equals(found.index):
-            raise InputError(
-                f"{what} gives the ids of table {table!r} other rows than the model was trained with; "
-                "split the same events in the same way, or train again"
-            )
-
-
-def on_device(batch: Batch, model: nn.Module) -> Batch:
-    """The batch where the model computes."""
-    devices = {p.device.type: p.device for p in model.parameters()}
-    if "meta" in devices:
-        raise InputError(
-            f"the tables of the {type(model).__name__} are not there yet; train it with training.fit, "
-            "or give each rank its part with distributed.shard"
-        )
-    return batch.to(next(iter(devices.values()), torch.device("cpu")))
-
-
-@contextmanager
-def inference(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, and the mode it had afterwards."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)

@@ -2,22 +2,24 @@
 
 import numpy as np
 import pandas as pd
-from torch import nn
 
 from torchrec_ext.data.batching.batches import Batcher
-from torchrec_ext.data.events import Events
+from torchrec_ext.data.events import Events, expect_events
 from torchrec_ext.errors import InputError
-from torchrec_ext.retrieval.encode import inference, inputs_of, preparation_of
+from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.known_users import KnownUsers
 from torchrec_ext.retrieval.score_pairs import score_pairs
+from torchrec_ext.retrieval.trained_model import TrainedModel, expect_trained
 from torchrec_ext.schema import DenseFeature, Feature
 
 
-def predict(model: nn.Module, data: Events, pairs: pd.DataFrame, *, progress: bool = False) -> pd.DataFrame:
+def predict(
+    model: TrainedModel, data: Events, pairs: pd.DataFrame, *, progress: bool = False
+) -> pd.DataFrame:
     """Scores pairs of user and item; every rank must call it with the same ones.
 
     Args:
-        model: trained by fit or opened by load.
+        model: trained by fit, opened by load, or a :class:`TrainedModel` of your own.
         data: the events known now, which histories are read from.
         pairs: columns ``user`` and ``item``, ids as in the data, unless the data has none, and the context
             columns the model reads.
@@ -29,9 +31,11 @@ def predict(model: nn.Module, data: Events, pairs: pd.DataFrame, *, progress: bo
         is scored with the vector of unknown ids.
 
     Raises:
-        InputError: if a column is missing, or the model has no data.
+        InputError: if a column is missing, or an argument is of another kind.
     """
-    preparation, inputs = preparation_of(model), inputs_of(model)
+    expect_trained(model)
+    expect_events(data)
+    preparation = model.preparation
     context = context_features(model)
     own = preparation.schema.features_of("user", "item")
     ids = [entity for entity in ("user", "item") if entity in own]
@@ -49,10 +53,10 @@ def predict(model: nn.Module, data: Events, pairs: pd.DataFrame, *, progress: bo
     if "item" in ids:
         items = preparation.vocabularies["item"].rows(pairs["item"])
         all_known &= items > 0
-    with inference(model):
+    with inference(model.module):
         scores = score_pairs(
-            model,
-            Batcher(preparation, known.log, inputs),
+            model.module,
+            Batcher(preparation, known.log, model.inputs),
             users,
             known.log.offsets[users + 1],
             items,
@@ -62,8 +66,7 @@ def predict(model: nn.Module, data: Events, pairs: pd.DataFrame, *, progress: bo
     return pairs.assign(score=scores.numpy(), known=all_known)
 
 
-def context_features(model: nn.Module) -> list[Feature | DenseFeature]:
-    """The features of the context that a model reads of each pair; InputError if it has no data."""
-    inputs = inputs_of(model)
-    read = {*inputs.fields, *inputs.dense}
-    return [f for f in preparation_of(model).schema.of("context") if f.name in read]
+def context_features(model: TrainedModel) -> list[Feature | DenseFeature]:
+    """The features of the context that a model reads of each pair."""
+    read = {*model.inputs.fields, *model.inputs.dense}
+    return [f for f in model.preparation.schema.of("context") if f.name in read]

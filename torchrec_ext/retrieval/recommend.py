@@ -11,17 +11,19 @@ from tqdm import tqdm
 
 from torchrec_ext import contracts
 from torchrec_ext.data.batching.batches import Batcher
-from torchrec_ext.data.events import Events
+from torchrec_ext.data.events import Events, expect_events
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import slice_positions
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
-from torchrec_ext.retrieval.encode import build_index, encode_users, inference, inputs_of, preparation_of
+from torchrec_ext.models.inference import inference
+from torchrec_ext.retrieval.encode import build_index, encode_users
 from torchrec_ext.retrieval.exact_index import ExactIndex
 from torchrec_ext.retrieval.known_users import KnownUsers
 from torchrec_ext.retrieval.popular import nothing_known, popular_index
 from torchrec_ext.retrieval.rank_candidates import CandidateRanker
+from torchrec_ext.retrieval.trained_model import TrainedModel, expect_trained
 
 Seen: TypeAlias = tuple[np.ndarray, np.ndarray] | None
 """Flat int64 item rows to leave out and the (B + 1,) offsets of each user's."""
@@ -34,7 +36,7 @@ Search: TypeAlias = Callable[[np.ndarray, int, Seen], Lists]
 
 
 def recommend(
-    model: nn.Module,
+    model: TrainedModel,
     data: Events,
     users: Sequence | np.ndarray | pd.Series,
     k: int = 10,
@@ -51,7 +53,7 @@ def recommend(
     the context count as unknown.
 
     Args:
-        model: trained by fit or opened by load.
+        model: trained by fit, opened by load, or a :class:`TrainedModel` of your own.
         data: every event known now: histories are read from it, and the items in it count as seen.
         users: ids as in the data; strings that spell integers find integer ids. One that is named twice
             gets one list.
@@ -69,11 +71,13 @@ def recommend(
         ``data`` with their number as score. The same frame on every rank, users in the order given.
 
     Raises:
-        InputError: if k is not from 1 to the number of candidates, there is no user, or the model has
-            no data.
+        InputError: if k is not from 1 to the number of candidates, there is no user, or an argument is of
+            another kind.
     """
-    preparation, inputs = preparation_of(model), inputs_of(model)
-    rows = _candidate_rows(model, preparation.vocabularies["item"], candidates, k)
+    expect_trained(model)
+    expect_events(data)
+    module, preparation, inputs = model.module, model.preparation, model.inputs
+    rows = _candidate_rows(module, preparation.vocabularies["item"], candidates, k)
     known = KnownUsers(preparation, data)
     ids, found = _distinct_users(known, users)
     unknown = nothing_known(inputs, preparation.schema, known.log, found)
@@ -83,12 +87,12 @@ def recommend(
         disable=None if progress and world()[0] == 0 else True,
     )  # fmt: skip
     frames = []
-    with inference(model), bar:
+    with inference(module), bar:
         for source, places in (("model", np.flatnonzero(~unknown)), ("popular", np.flatnonzero(unknown))):
             if not len(places):
                 continue
             if source == "model":
-                search = _personal(model, batcher, known, candidates, rows)
+                search = _personal(module, batcher, known, candidates, rows)
             else:
                 search = _popular(known, rows)
             for start in range(0, len(places), chunk):

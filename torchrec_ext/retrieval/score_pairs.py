@@ -9,7 +9,7 @@ from tqdm import tqdm
 from torchrec_ext import contracts
 from torchrec_ext.data.batching.batches import Batcher, Context
 from torchrec_ext.distributed import world
-from torchrec_ext.retrieval.encode import on_device
+from torchrec_ext.models.inference import on_device
 
 
 def score_pairs(

@@ -13,6 +13,7 @@ from torchrec_ext.testing.case import Case
 from torchrec_ext.testing.encoder import EncoderContract
 from torchrec_ext.testing.head import HeadContract
 from torchrec_ext.testing.interaction import InteractionContract
+from torchrec_ext.testing.loss import RankingLossContract, RetrievalLossContract
 from torchrec_ext.testing.module import ModuleContract
 from torchrec_ext.testing.multi_interest import MultiInterestContract
 from torchrec_ext.testing.scorer import ScorerContract
@@ -25,6 +26,8 @@ __all__ = [
     "InteractionContract",
     "ModuleContract",
     "MultiInterestContract",
+    "RankingLossContract",
+    "RetrievalLossContract",
     "ScorerContract",
     "TargetAttentionContract",
 ]

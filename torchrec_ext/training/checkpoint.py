@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.plugins import specification
 from torchrec_ext.training.safe_reader import SafeReader
 
-VERSION = 1
+VERSION = 2
 
 
 def save_checkpoint(
@@ -27,6 +28,7 @@ def save_checkpoint(
     optimizer: CombinedOptimizer,
     preparation: Preparation,
     position: dict[str, Any],
+    settings: Mapping[str, Any],
     *,
     keep: int = 2,
     best: bool = False,
@@ -42,7 +44,8 @@ def save_checkpoint(
         model: the model itself, whose tables are sharded.
         optimizer: of :func:`~torchrec_ext.training.optimizers.make_optimizer`.
         preparation: how ids became rows.
-        position: epoch and step within it, and what early stopping knows; plain JSON values.
+        position: epoch and step within it, and the state of early stopping; plain JSON values.
+        settings: what ``fit`` was called with; plain JSON values.
         keep: how many of the newest stay.
         best: whether ``best`` names it too.
 
@@ -71,6 +74,7 @@ def save_checkpoint(
             partial / "model.json", {"version": VERSION, "model": specification(model, without=("schema",))}
         )
         _write(partial / "position.json", position)
+        _write(partial / "training.json", settings)
         sizes = {str(p.relative_to(partial)): p.stat().st_size for p in partial.rglob("*") if p.is_file()}
         _write(partial / "manifest.json", sizes)
         shutil.rmtree(folder, ignore_errors=True)
@@ -96,7 +100,7 @@ def find_checkpoint(path: Path | str, *names: str) -> Path:
 
     Args:
         path: folder of a checkpoint or of a run.
-        names: pointers to try in a run, ``best`` and ``latest`` unless told.
+        names: pointers to try in a run; by default ``best``, then ``latest``.
 
     Raises:
         InputError: if there is none, or one was cut short.

@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torchrec.distributed.train_pipeline import TrainPipelineBase, TrainPipelineSparseDist
 
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.loader import Loader
 from torchrec_ext.data.batching.prefetch import prefetched
 from torchrec_ext.distributed import Group
-from torchrec_ext.errors import InputError
 from torchrec_ext.metrics import BinaryReport
 from torchrec_ext.training.even_batch import even_batch
 from torchrec_ext.training.progress import Progress
+from torchrec_ext.training.recent_steps import RecentSteps
 from torchrec_ext.training.run_state import RunState
 from torchrec_ext.training.warm_up import WarmUp
 
@@ -30,13 +29,13 @@ class Epoch:
     Args:
         pipeline: TorchRec's pipeline around the task.
         loader: of the training examples.
-        inputs: what the model wants.
+        inputs: what the model reads.
         group: this process.
-        told: what the run tells.
+        progress: bar, TensorBoard and history of the run.
         labelled: whether predictions come with labels, whose figures are then kept.
-        on_step: is told each step's number and loss.
+        on_step: takes each step's number and loss, a few steps late.
         checkpoint_every: steps between calls of ``save``, or None.
-        save: saves where the run stands.
+        save: saves the position of the run.
         warm_up: sets the learning rate of each step.
         prefetch: batches that are made ready in the background.
     """
@@ -45,7 +44,7 @@ class Epoch:
     loader: Loader
     inputs: Inputs
     group: Group
-    told: Progress
+    progress: Progress
     labelled: bool
     on_step: Callable[[int, float], None] | None
     checkpoint_every: int | None
@@ -59,7 +58,7 @@ def train_epoch(epoch: Epoch, state: RunState) -> dict[str, Any]:
 
     Args:
         epoch: see :class:`Epoch`.
-        state: where the run stands; its ``step`` moves on.
+        state: position of the run; its ``step`` moves on.
 
     Returns:
         The epoch's row of the history: ``epoch`` from 1, ``train_loss``, figures, speed, seconds and
@@ -67,16 +66,22 @@ def train_epoch(epoch: Epoch, state: RunState) -> dict[str, Any]:
         here.
 
     Raises:
-        InputError: if the loss is no number.
+        InputError: if the loss is not a finite number, at most a few steps later.
     """
     with prefetched(epoch.loader.epoch(state.epoch, state.step), epoch.prefetch) as batches:
         return _train(epoch, state, _Feed(batches, epoch, state))
 
 
 def _train(epoch: Epoch, state: RunState, feed: "_Feed") -> dict[str, Any]:
-    report = BinaryReport()
-    losses: list[float] = []
+    report = BinaryReport() if epoch.labelled else None
     began, seen = time.perf_counter(), 0
+
+    def on_step(step: int, loss: float) -> None:
+        epoch.progress.step(step, loss, seen / (time.perf_counter() - began))
+        if epoch.on_step is not None:
+            epoch.on_step(step, loss)
+
+    recent = RecentSteps(epoch.group.world_size, report, on_step)
     if isinstance(epoch.pipeline, TrainPipelineSparseDist):
         epoch.pipeline.attach()
     else:
@@ -87,26 +92,18 @@ def _train(epoch: Epoch, state: RunState, feed: "_Feed") -> dict[str, Any]:
         epoch.warm_up.at(step)
         loss, predictions = epoch.pipeline.progress(feed)
         labels, count = feed.finish()
-        value = _global(loss, epoch.group.world_size)
-        if not np.isfinite(value):
-            raise InputError(
-                f"the loss is {value} at step {step}; lower learning_rate or table_learning_rate"
-            )
-        if epoch.labelled:
-            report.update(predictions[: len(labels), 0].sigmoid().cpu(), labels[:, 0])
-        losses.append(value)
         seen += count
+        recent.add(step, loss, predictions, labels)
         state.step += 1
-        epoch.told.step(step, value, seen / (time.perf_counter() - began))
-        if epoch.on_step is not None:
-            epoch.on_step(step, value)
         if epoch.checkpoint_every and state.step % epoch.checkpoint_every == 0 and state.step < state.steps:
+            recent.read()  # a checkpoint holds no weights of a loss that is not a number
             epoch.save()
+    recent.read()
     if isinstance(epoch.pipeline, TrainPipelineSparseDist):
         epoch.pipeline.detach()
     seconds = time.perf_counter() - began
-    row: dict[str, Any] = {"epoch": state.epoch + 1, "train_loss": float(np.mean(losses))}
-    if epoch.labelled:
+    row: dict[str, Any] = {"epoch": state.epoch + 1, "train_loss": float(np.mean(recent.losses))}
+    if report is not None:
         figures = report.compute()
         row |= {"train_accuracy": figures["accuracy"], "train_auc": figures["auc"]}
     return row | {
@@ -117,9 +114,9 @@ def _train(epoch: Epoch, state: RunState, feed: "_Feed") -> dict[str, Any]:
 
 
 class _Feed(Iterator[Batch]):
-    """Hands batches to the pipeline, which reads ahead, and remembers what each was until it is done.
+    """Gives batches to the pipeline, which reads ahead, and keeps the labels of each until it is done.
 
-    ``waited`` are the seconds in which there was no batch to hand on.
+    ``waited`` is the number of seconds spent waiting for a batch.
     """
 
     def __init__(self, batches: Iterator[Batch], epoch: Epoch, state: RunState) -> None:
@@ -149,15 +146,6 @@ class _Feed(Iterator[Batch]):
 
 
 def _seed_dropout(seed: int, step: int, rank: int) -> None:
-    """Makes dropout a function of these, so that a run that goes on draws what an unbroken one does."""
+    """Makes dropout a function of these, so that a resumed run draws what an unbroken one does."""
     state = np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0]
     torch.manual_seed(int(state >> np.uint64(1)))
-
-
-def _global(loss: torch.Tensor, world_size: int) -> float:
-    """Mean over ranks, which is the loss of the global batch."""
-    if world_size > 1:
-        loss = loss.clone()
-        dist.all_reduce(loss)
-        loss = loss / world_size
-    return loss.item()

@@ -30,7 +30,7 @@ def even_batch(batch: Batch, slots: int, inputs: Inputs) -> Batch:
     if ranking:  # each pair's item is a candidate: here the unknown one
         own = torch.ones_like(labels) if weights is None else weights
         labels, weights = pad(labels, (0, 0, 0, missing)), pad(own, (0, 0, 0, missing))
-    elif not inputs.label_an_event:  # else an empty history has no target
+    elif not inputs.per_event_labels:  # else an empty history has no target
         labels = pad(labels, (0, missing), value=-1)
         weights = None if weights is None else pad(weights, (0, missing))
     return replace(

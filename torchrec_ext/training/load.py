@@ -1,14 +1,17 @@
 """load(): opens a run in any number of processes."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
 from torch import nn
 
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.distributed import shard
 from torchrec_ext.errors import InputError
 from torchrec_ext.plugins import rebuild
+from torchrec_ext.retrieval.trained_model import TrainedModel
 from torchrec_ext.schema import Schema
 from torchrec_ext.training.checkpoint import find_checkpoint, load_weights, read_model_description
 
@@ -19,7 +22,7 @@ def load(
     model: nn.Module | None = None,
     sharding: Mapping[str, str] | None = None,
     device: str = "cpu",
-) -> nn.Module:
+) -> TrainedModel:
     """Opens the best checkpoint of a run, or the newest where none is best; every rank must call it.
 
     In a notebook it makes a process group of one; under torchrun it shards over all ranks, whatever
@@ -33,7 +36,7 @@ def load(
         device: ``cpu`` or ``cuda``.
 
     Returns:
-        The model in evaluation mode, ready for evaluate, recommend and predict.
+        The trained model, in evaluation mode, as ``fit`` returned it.
 
     Raises:
         InputError: if there is no whole checkpoint, or ``model`` has another schema or form, or is
@@ -45,14 +48,22 @@ def load(
         description = read_model_description(folder)
         if description is None:
             raise InputError(
-                f"the model of {path} has parts that cannot be built from JSON; hand it in as model="
+                f"the model of {path} has parts that cannot be built from JSON; pass it as model="
             )
         model = rebuild(description, schema=preparation.schema)
     check_schema(getattr(model, "schema", preparation.schema), preparation.schema, folder)
     shard(model, sharding=sharding, device=device)
     load_weights(folder, model)
-    model.preparation = preparation  # type: ignore[assignment]
-    return model.eval()
+    position = json.loads((folder / "position.json").read_text())
+    return TrainedModel(
+        model.eval(),
+        preparation,
+        pd.DataFrame(position["history"]),
+        json.loads((folder / "training.json").read_text()),
+        folder.parent.parent,
+        folder,
+        position["seconds"],
+    )
 
 
 def check_schema(own: Schema, saved: Schema, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a training run tells while it runs: a progress bar, TensorBoard, the history and its curves."""
+"""Progress of a training run: a progress bar, TensorBoard, the history and its curves."""
 
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,21 @@ from torchrec_ext.training.curves import draw_curves
 
 
 class Progress:
-    """Rank 0's voice; silent on the others. A context, at whose end, good or bad, the curves are drawn.
+    """Logs on rank 0 only. As a context manager it plots the curves on exit, also after an error.
 
     Args:
         run: folder of the run, or None to write nothing.
-        speaks: whether this is rank 0.
+        first: whether this is rank 0.
         bar: whether to show a progress bar and a line an epoch.
         name: of the model, for the bar and the curves.
-        history: rows of the epochs before, of a run that goes on.
+        history: rows of the earlier epochs of a resumed run.
     """
 
     def __init__(
-        self, run: Path | None, speaks: bool, bar: bool, name: str, history: list[dict[str, Any]]
+        self, run: Path | None, first: bool, bar: bool, name: str, history: list[dict[str, Any]]
     ) -> None:
-        self.run = run if speaks else None
-        self.shows, self.name, self.history = speaks and bar, name, history
+        self.run = run if first else None
+        self.shows, self.name, self.history = first and bar, name, history
         self.writer = SummaryWriter(str(self.run / "tensorboard")) if self.run is not None else None
         self.bar: Any = None
 
@@ -70,20 +70,20 @@ class Progress:
                     self.writer.add_scalar(f"epoch/{name}", value, step)
             self.writer.flush()
         if self.shows:
-            told = "  ".join(_told(name, value) for name, value in row.items() if name.startswith(_TOLD))
-            tqdm.write(f"{self.name} epoch {row['epoch']}: {told}")
+            shown = "  ".join(_text(name, value) for name, value in row.items() if name.startswith(_SHOWN))
+            tqdm.write(f"{self.name} epoch {row['epoch']}: {shown}")
         if self.run is not None:
             pd.DataFrame(self.history).to_csv(self.run / "history.csv", index=False)
 
 
-_TOLD = (
+_SHOWN = (
     "train", "samples", "seconds", "data", "valid_loss", "valid_auc", "valid_accuracy", "valid_hr",
     "valid_ndcg",
 )  # fmt: skip
-"""What the line of an epoch shows; history.csv has everything."""
+"""Figures on the line of an epoch; history.csv has all of them."""
 
 
-def _told(name: str, value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     if name.endswith("_share"):
         return f"{name.removesuffix('_share')} {value:.1%}"
     return f"{name} {value:,.4f}" if isinstance(value, float) and abs(value) < 100 else f"{name} {value:,.0f}"

@@ -1,24 +1,24 @@
-"""RunState: where a run stands, and how it goes on from a checkpoint."""
+"""RunState: the position of a run, and how it is resumed from a checkpoint."""
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from torch import nn
 from torchrec.optim.keyed import CombinedOptimizer
 
 from torchrec_ext import plugins
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
-from torchrec_ext.retrieval.encode import check_ids
 from torchrec_ext.training.checkpoint import find_checkpoint, load_training_state, read_model_description
 from torchrec_ext.training.load import check_schema
 
 
 @dataclass
 class RunState:
-    """What a run that goes on must know beside weights and optimizer; plain JSON values.
+    """What a resumed run needs beside weights and optimizer; plain JSON values.
 
     Args:
         seed: of order, dropout and samples.
@@ -27,7 +27,7 @@ class RunState:
         epoch: epochs that are done.
         step: steps of the next one that are done.
         best: the best validation figure so far.
-        bad: epochs since then.
+        epochs_without_improvement: epochs since then.
         seconds: trained so far.
         history: a row for each epoch that is done.
     """
@@ -38,9 +38,13 @@ class RunState:
     epoch: int = 0
     step: int = 0
     best: float | None = None
-    bad: int = 0
+    epochs_without_improvement: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+
+    def history_frame(self) -> pd.DataFrame:
+        """The history, one row an epoch."""
+        return pd.DataFrame(self.history)
 
 
 def resume_run(
@@ -56,7 +60,7 @@ def resume_run(
         fresh: the state of this run if it began now.
 
     Returns:
-        Where the run stood.
+        The position that was saved.
 
     Raises:
         InputError: if the run trains another model, on other data or in other steps.
@@ -64,11 +68,11 @@ def resume_run(
     folder = find_checkpoint(run, "latest")
     prepared = Preparation.load(folder / "preparation")
     check_schema(preparation.schema, prepared.schema, folder)
-    check_ids(prepared, preparation, "the data")
-    own = json.loads(json.dumps(plugins.specification(model, without=("schema",))))
+    prepared.expect_same_rows(preparation, "the data")
+    description = json.loads(json.dumps(plugins.specification(model, without=("schema",))))
     saved = read_model_description(folder)
-    if own != saved:
-        raise InputError(f"the run {run} trains another model: {saved}; received {own}")
+    if description != saved:
+        raise InputError(f"the run {run} trains another model: {saved}; received {description}")
     state = RunState(**load_training_state(folder, model, optimizer))
     for name in ("seed", "global_batch_size", "steps"):
         was, now = getattr(state, name), getattr(fresh, name)

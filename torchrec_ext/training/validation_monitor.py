@@ -1,44 +1,40 @@
-"""Watch: validates after each epoch, and knows what is better and when to stop."""
+"""ValidationMonitor: validates after each epoch and compares the epochs."""
 
-from collections.abc import Sequence
 from typing import Any
-
-from torch import nn
 
 from torchrec_ext import contracts
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import evaluate
+from torchrec_ext.retrieval.trained_model import TrainedModel
 
 _OF_RANKER = ("loss", "auc", "accuracy", "rmse")
 _OF_RETRIEVER = ("hr", "recall", "precision", "ndcg", "map", "mrr", "coverage")
 _LOWER_IS_BETTER = ("loss", "rmse")
 
 
-class Watch:
+class ValidationMonitor:
     """Validates a model and compares the epochs.
 
     Args:
-        model: that is trained.
-        train: what is known when the validation part is predicted.
+        trained: the model in training.
+        train: the events that are known when the validation part is predicted.
         valid: the validation part; without one the newest epoch is the best.
         monitor: the figure that decides, such as ``ndcg@10`` or ``auc``; None takes these.
-        positive: least rating of an interested user, for a ranker.
 
     Raises:
-        InputError: for a figure there is not, or parts of two splits.
+        InputError: for an unknown figure, or parts of two splits.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        trained: TrainedModel,
         train: Dataset,
         valid: Dataset | None,
-        monitor: str | None,
-        positive: float | Sequence[float],
+        monitor: str | None = None,
     ) -> None:
-        self.model, self.train, self.valid, self.positive = model, train, valid, positive
-        self.ranker = isinstance(model, contracts.Ranker)
+        self.trained, self.train, self.valid = trained, train, valid
+        self.ranker = isinstance(trained.module, contracts.Ranker)
         items = len(train.preparation.vocabularies["item"]) - 1
         self.k = min(10, items)
         figure = monitor or ("auc" if self.ranker else f"ndcg@{self.k}")
@@ -53,7 +49,7 @@ class Watch:
         if not there:
             names = _OF_RANKER if self.ranker else ("mrr", *(f"{n}@{self.k}" for n in _OF_RETRIEVER))
             more = "" if self.ranker else f" (or another number up to the {items:,} items)"
-            raise InputError(f"monitor names {figure!r}; there are {', '.join(names)}{more}")
+            raise InputError(f"monitor is {figure!r}; there are {', '.join(names)}{more}")
         self.column = f"valid_{figure}"
         self.lower = figure in _LOWER_IS_BETTER
         if valid is not None and valid.log is not train.log:
@@ -63,12 +59,12 @@ class Watch:
         """The validation figures, named ``valid_...``; every rank must call it."""
         if self.valid is None:
             return {}
-        figures = evaluate(self.model, self.train, self.valid, k=(self.k,), positive=self.positive)
+        figures = evaluate(self.trained, self.train, self.valid, k=(self.k,))
         names = {"log_loss": "loss"} if self.ranker else {}
         kept = [name for name in figures if name not in ("users", "items")]
         return {f"valid_{names.get(name, name)}": float(figures[name]) for name in kept}
 
-    def better(self, row: dict[str, Any], best: float | None) -> bool:
+    def is_better(self, row: dict[str, Any], best: float | None) -> bool:
         """Whether an epoch with these figures beats the best so far."""
         if self.valid is None or best is None:
             return True

@@ -1,7 +1,9 @@
-"""Keeper: keeps what a run has learnt, in checkpoints or else the best weights in memory."""
+"""CheckpointManager: saves a run in checkpoints, or keeps the best weights in memory."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 from torch.distributed._shard.sharded_tensor import ShardedTensor
@@ -12,7 +14,7 @@ from torchrec_ext.training.checkpoint import find_checkpoint, load_weights, save
 from torchrec_ext.training.run_state import RunState
 
 
-class Keeper:
+class CheckpointManager:
     """Saves after each epoch and brings the best one back; every rank must make the same calls.
 
     Args:
@@ -20,6 +22,7 @@ class Keeper:
         model: sharded.
         optimizer: of the model.
         preparation: how ids became rows.
+        settings: what ``fit`` was called with, as plain values.
         keep: newest checkpoints that stay beside the best.
     """
 
@@ -29,18 +32,19 @@ class Keeper:
         model: nn.Module,
         optimizer: CombinedOptimizer,
         preparation: Preparation,
+        settings: Mapping[str, Any],
         keep: int,
     ) -> None:
         self.run, self.model, self.optimizer = run, model, optimizer
-        self.preparation, self.keep = preparation, keep
+        self.preparation, self.settings, self.keep = preparation, settings, keep
         self.copies: list[Tensor] = []
 
     def save(self, state: RunState, *, best: bool = False) -> None:
-        """Keeps where the run stands; ``best`` if no epoch was better."""
+        """Saves the position of the run; ``best`` if no epoch was better."""
         if self.run is not None:
             step = state.epoch * state.steps + state.step
             save_checkpoint(
-                self.run, step, self.model, self.optimizer, self.preparation, asdict(state),
+                self.run, step, self.model, self.optimizer, self.preparation, asdict(state), self.settings,
                 keep=self.keep, best=best,
             )  # fmt: skip
         elif best:

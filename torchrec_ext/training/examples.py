@@ -1,0 +1,78 @@
+"""Which examples a model learns from."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import nn
+
+from torchrec_ext import contracts
+from torchrec_ext.batch import Inputs
+from torchrec_ext.data.batching.candidates import Candidates
+from torchrec_ext.data.batching.hidden_events import HiddenEvents
+from torchrec_ext.data.batching.labelled_events import LabelledEvents
+from torchrec_ext.data.batching.last_events import LastEvents
+from torchrec_ext.data.batching.loader import Examples
+from torchrec_ext.data.batching.next_events import NextEvents
+from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.errors import InputError
+
+_CATALOGUE = 50_000
+"""The largest catalogue whose items all compete, where the loss leaves the choice to training."""
+
+
+def training_examples(
+    model: nn.Module,
+    train: Dataset,
+    loss: contracts.RetrievalLoss | contracts.RankingLoss,
+    positive: float | Sequence[float],
+) -> Examples:
+    """Labelled pairs for a ranker; windows or events of histories for a retriever.
+
+    Args:
+        model: a retriever or a ranker.
+        train: the training part.
+        loss: says which candidates compete, or how positives weigh.
+        positive: least rating of an interested user, one for each task of a ranker.
+
+    Raises:
+        InputError: if the model has another number of tasks than there are thresholds, or there is
+            nothing to learn from.
+    """
+    if isinstance(model, contracts.Ranker):
+        assert isinstance(loss, contracts.RankingLoss)
+        tasks, thresholds = getattr(model, "tasks", None), np.size(positive)
+        if tasks not in (None, thresholds):
+            raise InputError(
+                f"the model has {tasks} task(s), but positive gives {thresholds} threshold(s): {positive}"
+            )
+        return LabelledEvents(train, train, model.inputs, positive, loss.weigh_by_rating)
+    assert isinstance(model, contracts.Retriever) and isinstance(loss, contracts.RetrievalLoss)
+    items = len(train.preparation.vocabularies["item"]) - 1
+    counts = np.bincount(train.events.items, minlength=items + 1)[1:]
+    small = items <= _CATALOGUE and model.scorer.indexable
+    candidates = Candidates(
+        loss.candidates or ("catalogue" if small else "sampled"), counts, loss.num_sampled
+    )
+    if not model.inputs.per_event_labels:
+        return LastEvents(train, model.inputs, candidates)
+    return (HiddenEvents if model.inputs.masked else NextEvents)(train, model.inputs, candidates)
+
+
+def default_batch_size(inputs: Inputs, examples: int) -> int:
+    """Examples a step over all ranks.
+
+    Args:
+        inputs: what the model reads.
+        examples: number of training examples.
+
+    Returns:
+        32 histories where every event of one is learnt; else a power of two from 32 to 2,048 that gives an
+        epoch 32 steps, where there are as many examples.
+
+    Example:
+        >>> default_batch_size(Inputs(), 1_000_000), default_batch_size(Inputs(), 10_000)
+        (2048, 256)
+    """
+    if inputs.per_event_labels:
+        return 32
+    return 1 << min(max(examples // 32, 32).bit_length() - 1, 11)

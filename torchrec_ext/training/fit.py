@@ -1,0 +1,215 @@
+"""fit(): trains a model on every rank of the process group."""
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from torchrec.distributed.model_parallel import DistributedModelParallel
+from torchrec.distributed.train_pipeline import TrainPipelineBase, TrainPipelineSparseDist
+from torchrec.distributed.types import ShardedModule
+from torchrec.optim.keyed import CombinedOptimizer
+
+from torchrec_ext import contracts
+from torchrec_ext.checks import expect_at_least
+from torchrec_ext.data.batching.loader import Loader
+from torchrec_ext.data.dataset import Dataset, expect_part
+from torchrec_ext.distributed import Group, doctor, join_group, quiet_libraries, shard
+from torchrec_ext.embeddings import Embeddings, initialise_tables
+from torchrec_ext.errors import InputError
+from torchrec_ext.models import task_for
+from torchrec_ext.models.inference import inputs_of
+from torchrec_ext.plugins import specification
+from torchrec_ext.retrieval.trained_model import TrainedModel
+from torchrec_ext.training.checkpoint import find_checkpoint
+from torchrec_ext.training.checkpoint_manager import CheckpointManager
+from torchrec_ext.training.epoch import Epoch, train_epoch
+from torchrec_ext.training.examples import default_batch_size, training_examples
+from torchrec_ext.training.optimizers import make_optimizer
+from torchrec_ext.training.progress import Progress
+from torchrec_ext.training.resolve_loss import resolve_loss
+from torchrec_ext.training.run_state import RunState, resume_run
+from torchrec_ext.training.settings import Checkpoints, EarlyStopping, Optimization
+from torchrec_ext.training.validation_monitor import ValidationMonitor
+from torchrec_ext.training.warm_up import WarmUp
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def fit(
+    model: Model,
+    train: Dataset,
+    valid: Dataset | None = None,
+    *,
+    epochs: int = 5,
+    loss: str | type[nn.Module] | nn.Module | Callable[..., Any] | None = None,
+    positive: float | Sequence[float] = 4.0,
+    optimization: Optimization | None = None,
+    early_stopping: EarlyStopping | None = None,
+    checkpoints: Checkpoints | None = None,
+    output: Path | str | None = None,
+    resume: bool = False,
+    sharding: Mapping[str, str] | None = None,
+    prefetch: int = 2,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: bool = True,
+    on_step: Callable[[int, float], None] | None = None,
+) -> TrainedModel[Model]:
+    """Shards a model over the process group and trains it; every rank must call it.
+
+    After each epoch the model is validated; at the end it has the weights of the best epoch.
+
+    Args:
+        model: a retriever or a ranker, not sharded yet: one of this package or any
+            :class:`~torchrec_ext.contracts.Retriever` or :class:`~torchrec_ext.contracts.Ranker`.
+        train: the events to learn from.
+        valid: the events to validate on; None trains all epochs and keeps the last.
+        epochs: the largest number of epochs.
+        loss: a :class:`~torchrec_ext.contracts.RetrievalLoss` or
+            :class:`~torchrec_ext.contracts.RankingLoss`: an instance, a class, a name of the group
+            ``losses``, or a plain function with the arguments of its ``forward``. None takes softmax
+            cross-entropy for a retriever, binary cross-entropy for a ranker.
+        positive: least rating of an interested user, for a ranker; several for as many tasks, of which the
+            first is validated.
+        optimization: batch size, learning rates and precision.
+        early_stopping: patience, and the validation figure that decides.
+        checkpoints: how often to save, and how many checkpoints stay; needs ``output``.
+        output: folder of the run: checkpoints, ``history.csv``, ``curves.png``, TensorBoard; on a file
+            system that every rank sees. None writes nothing.
+        resume: goes on from the newest checkpoint in ``output`` at the exact next batch; where there is
+            none, the run begins.
+        sharding: table -> sharding type; the planner chooses for the others.
+        prefetch: batches that a thread makes ready while the model computes; 0 makes each when its turn
+            comes. It does not change what is learnt.
+        seed: of the tables' first weights, the order of batches, dropout and samples.
+        device: ``cpu`` or ``cuda``.
+        progress: shows a progress bar and a line an epoch on rank 0.
+        on_step: called with each step's number and its loss over the global batch, on every rank, at
+            most a few steps late.
+
+    Returns:
+        The trained model, which ``evaluate``, ``recommend`` and ``predict`` take.
+
+    Raises:
+        InputError: for settings or data that cannot be used, or a loss that is not a finite number.
+    """
+    expect_part("train", train)
+    if valid is not None:
+        expect_part("valid", valid)
+    optimization = optimization or Optimization()
+    early_stopping = early_stopping or EarlyStopping()
+    expect_at_least(1, epochs=epochs)
+    expect_at_least(0, prefetch=prefetch)
+    if output is None and (resume or checkpoints is not None):
+        raise InputError("resume and checkpoints need output, the folder of the run")
+    checkpoints = checkpoints or Checkpoints()
+    run = None if output is None else Path(output)
+    resuming = run is not None and (run / "checkpoints" / "latest").is_file()
+    if resuming and not resume:
+        raise InputError(f"output {run} holds a run; go on with resume=True, or name another folder")
+
+    inputs_of(model)  # a retriever or a ranker
+    _expect_untrained(model)
+    group = join_group(device)
+    loss = resolve_loss(loss, model)
+    precision = torch.bfloat16 if optimization.precision == "bfloat16" else torch.float32
+    task = task_for(model, loss, group.world_size, precision, group.device.type)
+    examples = training_examples(model, train, loss, positive)
+    size = optimization.global_batch_size or default_batch_size(inputs_of(model), len(examples.sizes()))
+    loader = Loader(examples, size, rank=group.rank, world_size=group.world_size, seed=seed)
+    settings = {
+        "epochs": epochs, "loss": specification(loss), "positive": positive,
+        "optimization": asdict(optimization), "early_stopping": asdict(early_stopping),
+        "checkpoints": asdict(checkpoints), "sharding": dict(sharding or {}), "seed": seed,
+    }  # fmt: skip
+    monitor = ValidationMonitor(
+        TrainedModel(model, train.preparation, settings=settings), train, valid, early_stopping.monitor
+    )
+    log = print if progress and group.first else None
+    if log:
+        share = f"{size // group.world_size:,} each; {len(loader):,} steps an epoch"
+        log(f"global batch of {size:,} over {group.world_size} rank(s): {share}")
+    dmp = shard(
+        task, sharding=sharding, learning_rate=optimization.table_learning_rate, device=device,
+        batch_size=size // group.world_size, say=log,
+    )  # fmt: skip
+    initialise_tables(model, seed)
+    optimizer = make_optimizer(dmp, optimization.learning_rate, optimization.weight_decay)
+    warmup_steps = optimization.warmup_steps
+    if warmup_steps is None:
+        # does not depend on the number of epochs: a run that is resumed with more has learnt the same so far
+        warmup_steps = min(100, len(loader) // 2) if inputs_of(model).per_event_labels else 0
+    state = RunState(seed, size, len(loader))
+    if run is not None and resuming:
+        state = resume_run(run, model, optimizer, train.preparation, state)
+    manager = CheckpointManager(run, model, optimizer, train.preparation, settings, checkpoints.keep)
+    started = time.perf_counter() - state.seconds
+
+    def save(best: bool = False) -> None:
+        state.seconds = time.perf_counter() - started
+        manager.save(state, best=best)
+
+    dmp.train()
+    with Progress(run, group.first, progress, _name(model), state.history) as shown:
+        epoch = Epoch(
+            _pipeline(dmp, optimizer, group), loader, inputs_of(model), group, shown,
+            isinstance(model, contracts.Ranker), on_step, checkpoints.every, save,
+            WarmUp(optimizer, warmup_steps), prefetch,
+        )  # fmt: skip
+        while state.epoch < epochs and state.epochs_without_improvement < early_stopping.patience:
+            shown.start_epoch(state.epoch, epochs, state.steps, state.step)
+            with quiet_libraries():
+                row = train_epoch(epoch, state)
+            row |= monitor.validate()
+            better = monitor.is_better(row, state.best)
+            state.best = row.get(monitor.column) if better else state.best
+            state.epochs_without_improvement = 0 if better else state.epochs_without_improvement + 1
+            state.epoch, state.step = state.epoch + 1, 0
+            shown.end_epoch(state.epoch * state.steps, row)
+            save(best=better)
+    manager.restore_best()
+    return TrainedModel(
+        model.eval(),
+        train.preparation,
+        state.history_frame(),
+        settings,
+        run,
+        None if run is None else find_checkpoint(run),
+        time.perf_counter() - started,
+    )
+
+
+def _expect_untrained(model: nn.Module) -> None:
+    """Refuses a model whose tables have weights: it was trained or sharded before."""
+    sharded = any(isinstance(module, ShardedModule) for module in model.modules())
+    ours = [module for module in model.modules() if isinstance(module, Embeddings)]
+    if sharded or any(not table.is_meta for tables in ours for table in tables.parameters()):
+        raise InputError(
+            "the model was trained or sharded already; build a new one, or go on with resume=True"
+        )
+
+
+def _pipeline(
+    dmp: DistributedModelParallel, optimizer: CombinedOptimizer, group: Group
+) -> TrainPipelineBase | TrainPipelineSparseDist:
+    """TorchRec's pipeline; the one without overlap where a sharded module's ids do not come from the batch."""
+    findings = doctor(dmp)
+    slow = [finding for finding in findings if not finding.overlapped]
+    if slow and group.first:
+        warnings.warn(
+            f"lookups do not overlap with computing: {'; '.join(map(str, slow))}", UserWarning, stacklevel=3
+        )
+    # torchrec 1.8 takes no module for a leaf where none is sharded, and its tracing fails inside plain ones
+    if slow or not findings:
+        return TrainPipelineBase(dmp, optimizer, group.device)
+    return TrainPipelineSparseDist(dmp, optimizer, group.device, execute_all_batches=True)
+
+
+def _name(model: nn.Module) -> str:
+    part = getattr(model, "encoder", None) or getattr(model, "interaction", None) or model
+    return type(part).__name__

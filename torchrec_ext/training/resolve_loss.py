@@ -1,0 +1,72 @@
+"""resolve_loss(): the loss that fit was given, as a module."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from torchrec_ext import contracts, plugins
+from torchrec_ext.errors import InputError
+from torchrec_ext.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+
+
+class RetrievalFunctionLoss(contracts.RetrievalLoss):
+    """A plain function of ``(logits_NC, labels_N, log_q_C)`` as a loss.
+
+    Args:
+        function: gives ``(N,)`` losses.
+    """
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, logits_NC: Tensor, labels_N: Tensor, log_q_C: Tensor | None = None) -> Tensor:
+        return self.function(logits_NC, labels_N, log_q_C)
+
+
+class RankingFunctionLoss(contracts.RankingLoss):
+    """A plain function of ``(logits, labels)`` as a loss.
+
+    Args:
+        function: gives losses in the shape of the logits.
+    """
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return self.function(logits, labels)
+
+
+def resolve_loss(
+    loss: str | type[nn.Module] | nn.Module | Callable[..., Any] | None, model: nn.Module
+) -> contracts.RetrievalLoss | contracts.RankingLoss:
+    """A loss by name, class, instance or function as a module.
+
+    Args:
+        loss: see :func:`~torchrec_ext.training.fit`.
+        model: a retriever or a ranker; it decides what None and a function become.
+
+    Raises:
+        InputError: for an unknown name, or a module that is not a loss.
+
+    Example:
+        >>> from torchrec_ext.schema import Feature, Schema, Table
+        >>> from torchrec_ext.models import TwoTower
+        >>> tables = Table("user", 11), Table("item", 21)
+        >>> features = Feature("user", "user", "user", "user"), Feature("item", "item", "item", "item")
+        >>> resolve_loss(None, TwoTower(Schema(tables, features), 8)).candidates is None
+        True
+    """
+    ranking = isinstance(model, contracts.Ranker)
+    if loss is None:
+        return BinaryCrossEntropy() if ranking else SoftmaxCrossEntropy()
+    if isinstance(loss, (str, type, nn.Module)):
+        return plugins.make("losses", loss)
+    if not callable(loss):
+        raise InputError(
+            f"loss should be a name, a class, a module or a function; received {type(loss).__name__}"
+        )
+    return RankingFunctionLoss(loss) if ranking else RetrievalFunctionLoss(loss)
