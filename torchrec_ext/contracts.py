@@ -233,8 +233,8 @@ class Retriever(nn.Module, ABC):
             batch: a :class:`~torchrec_ext.batch.Batch` with labels.
 
         Returns:
-            ``(N, D)`` or ``(N, K, D)`` queries and ``(C, D)`` candidates. There is a query for each example, or
-            if ``inputs.per_event_labels`` for each event of the histories whose label is not -1.
+            ``(N, D)`` or ``(N, K, D)`` queries and ``(C, D)`` candidates. There is a query for each example,
+            or if ``inputs.per_event_labels`` for each event of the histories whose label is not -1.
         """
 
     @abstractmethod

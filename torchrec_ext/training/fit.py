@@ -197,7 +197,7 @@ def _expect_untrained(model: nn.Module) -> None:
 def _pipeline(
     dmp: DistributedModelParallel, optimizer: CombinedOptimizer, group: Group
 ) -> TrainPipelineBase | TrainPipelineSparseDist:
-    """TorchRec's pipeline; the one without overlap where a sharded module's ids do not come from the batch."""
+    """TorchRec's pipeline, without overlap where a lookup's ids do not come straight from the batch."""
     findings = doctor(dmp)
     slow = [finding for finding in findings if not finding.overlapped]
     if slow and group.first:
