@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def real_events(events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
@@ -22,6 +23,26 @@ def real_events(events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
                 [ True,  True,  True]])
     """
     return _real_events(events_BTD, lengths_B)
+
+
+def at_least_one_event(events_BTD: Tensor) -> Tensor:
+    """``(B, max(T, 1), D)``: the events, or one row of zeros, because torch's recurrent networks refuse none.
+
+    It may be called in a module that torch.fx traces.
+
+    Args:
+        events_BTD: ``(B, T, D)`` events.
+
+    Example:
+        >>> at_least_one_event(torch.ones(2, 0, 8)).shape
+        torch.Size([2, 1, 8])
+    """
+    return _at_least_one_event(events_BTD)
+
+
+@torch.fx.wrap
+def _at_least_one_event(events_BTD: Tensor) -> Tensor:
+    return events_BTD if events_BTD.shape[1] else functional.pad(events_BTD, (0, 0, 0, 1))
 
 
 @torch.fx.wrap  # patched where it is defined, which is why the public function only calls it

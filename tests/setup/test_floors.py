@@ -10,7 +10,10 @@ import pytest
 from tests.setup.project import ROOT, sources
 
 FLOORS = (
-    ("contracts", "schema", "batch", "plugins", "errors", "checks", "padding", "dropout", "compatibility"),
+    (
+        "contracts", "schema", "batch", "plugins", "errors", "checks", "padding", "dropout",
+        "dynamic_length", "float_weights", "compatibility",
+    ),
     (
         "interactions", "encoders", "target_attention", "scorers", "heads", "losses", "metrics", "data",
     ),

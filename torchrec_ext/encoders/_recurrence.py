@@ -31,13 +31,13 @@ def recur(recurrence: nn.GRU, drop: nn.Module, events_BTD: Tensor, lengths_B: Te
     real_TB = at_T1 < lengths_B
     sizes = [size for size in real_TB.sum(1).tolist() if size]
     place_N = (order_B * events + at_T1)[real_TB]  # by step, then by history
-    rows = drop(events_BTD.reshape(batch * events, -1).index_select(0, place_N))
+    rows = drop(events_BTD.flatten(0, 1).index_select(0, place_N))
     for layer, weights in enumerate(recurrence.all_weights):
         if layer:
             rows = functional.dropout(rows, recurrence.dropout, recurrence.training)
         rows = _Layer.apply(rows, sizes, *weights)
     states = rows.new_zeros(batch * events, recurrence.hidden_size).index_copy(0, place_N, drop(rows))
-    return states.view(batch, events, -1)
+    return states.view(batch, events, recurrence.hidden_size)
 
 
 class _Layer(torch.autograd.Function):

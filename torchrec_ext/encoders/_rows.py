@@ -91,7 +91,7 @@ def _to_histories(rows_NH: Tensor, place_N: Tensor, events_BTD: Tensor) -> Tenso
     batch, events, _ = events_BTD.shape
     if rows_NH.shape[0] < batch * events:
         rows_NH = rows_NH.new_zeros(batch * events, rows_NH.shape[1]).index_copy(0, place_N, rows_NH)
-    return rows_NH.view(batch, events, -1)
+    return rows_NH.view(batch, events, rows_NH.shape[1])
 
 
 @torch.fx.wrap

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from torchrec_ext.checks import expect_at_least
 from torchrec_ext.dropout import Dropout
+from torchrec_ext.dynamic_length import is_dynamic
 from torchrec_ext.errors import InputError
 
 
@@ -97,7 +98,7 @@ class TransformerBlock(nn.Module):
 def _windowed_attention(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
     """Attention of ``(B, H, T, E)`` tensors within a window; a plain causal mask where it reaches."""
     events = query.shape[2]
-    if events <= window:
+    if not is_dynamic(events) and events <= window:
         return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
     at = torch.arange(events, device=query.device)
     back_TT = at.unsqueeze(1) - at

@@ -8,6 +8,7 @@ from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
 from torchrec_ext.dropout import Dropout
 from torchrec_ext.encoders._rows import earlier, to_histories, to_rows, windows
+from torchrec_ext.float_weights import float_weights
 
 
 class Caser(StreamingEncoder):
@@ -91,7 +92,7 @@ class Caser(StreamingEncoder):
         filters = self.window * self.horizontal
         seen_NK = windows(rows_ND, since_N, tuple(range(self.window - 1, 0, -1)))
         rows = [functional.pad(row, (self.window * self.dim - row.shape[1], 0)) for row in self.rows]
-        columns = self.mix_columns.weight.unflatten(1, (self.vertical, self.dim))
+        columns = float_weights(self.mix_columns)[0].unflatten(1, (self.vertical, self.dim))
         columns = torch.einsum("vw,ovd->owd", self.columns, columns).flatten(1)
         found_NO = functional.linear(seen_NK, torch.cat([*rows, columns]))
         found, mixed = found_NO.split([filters, self.dim], 1)

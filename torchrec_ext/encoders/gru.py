@@ -6,7 +6,12 @@ from torch import Tensor, nn
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
 from torchrec_ext.dropout import Dropout
+from torchrec_ext.dynamic_length import gru, is_dynamic
 from torchrec_ext.encoders._recurrence import recur, suits
+from torchrec_ext.padding import at_least_one_event
+
+_QUANTIZED = torch.zeros(0)
+"""Stands for the weights of a dynamically quantized network: it has no parameters, and runs on a CPU."""
 
 
 class GRU(StreamingEncoder):
@@ -53,14 +58,18 @@ class GRU(StreamingEncoder):
         """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, hidden)``; states past a length mean nothing."""
         expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
         expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
-        if suits(events_BTD):
+        if isinstance(self.recurrence, nn.GRU) and suits(events_BTD):
             with torch.autocast("cpu", enabled=False):
-                return recur(self.recurrence, self.drop, events_BTD.to(self._dtype), lengths_B)
-        return self.drop(self._recur(self.drop(events_BTD), None)[0])
+                return recur(self.recurrence, self.drop, events_BTD.to(self._weight.dtype), lengths_B)
+        if not self.training and is_dynamic(events_BTD.shape[1]):
+            events_TBD = events_BTD.to(self._weight.dtype).transpose(0, 1)
+            return gru(self.recurrence.all_weights, events_TBD).transpose(0, 1)
+        states_BTH, _ = self._recur(self.drop(at_least_one_event(events_BTD)), None)
+        return self.drop(states_BTH[:, : events_BTD.shape[1]])
 
     def initial_state(self, batch_size: int) -> Tensor:
         """``(B, layers, hidden)`` zeros; a user's state is a row."""
-        return next(self.parameters()).new_zeros(batch_size, self.layers, self.hidden)
+        return self._weight.new_zeros(batch_size, self.layers, self.hidden)
 
     def step(self, state: Tensor, event_BD: Tensor, time_B: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``(B, layers, hidden)`` state and next ``(B, D)`` event to new state and ``(B, hidden)`` output."""
@@ -70,11 +79,12 @@ class GRU(StreamingEncoder):
         return state.transpose(0, 1), self.drop(outputs.squeeze(1))
 
     @property
-    def _dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
+    def _weight(self) -> Tensor:
+        """Any weight: its dtype and device are those of the states."""
+        return next(self.parameters(), _QUANTIZED)
 
     def _recur(self, events_BTD: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         # A CPU without bfloat16 instructions runs the recurrence under autocast 15 times slower. On a
         # GPU this changes nothing, and asking where the events are would end a symbolic trace.
         with torch.autocast("cpu", enabled=False):
-            return self.recurrence(events_BTD.to(self._dtype), state)
+            return self.recurrence(events_BTD.to(self._weight.dtype), state)

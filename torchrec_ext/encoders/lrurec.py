@@ -9,7 +9,9 @@ from torch.nn import functional
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
 from torchrec_ext.dropout import Dropout
+from torchrec_ext.dynamic_length import is_dynamic, scan_states
 from torchrec_ext.errors import InputError
+from torchrec_ext.float_weights import float_weights
 
 
 class LRURec(StreamingEncoder):
@@ -125,9 +127,10 @@ class _Block(nn.Module):
     def forward(self, vectors_BTD: Tensor) -> Tensor:
         """``(B, T, D)`` to ``(B, T, D)``."""
         weight, bias = self._into()
+        out_weight, out_bias = float_weights(self.out)
         decay_H, angle_H = self.log_decay.exp(), self.log_angle.exp()
-        seen_BTD = _recur(vectors_BTD, weight, bias, decay_H, angle_H, self.out.weight)
-        return self._add(vectors_BTD, seen_BTD + self.out.bias)
+        seen_BTD = _recur(vectors_BTD, weight, bias, decay_H, angle_H, out_weight)
+        return self._add(vectors_BTD, seen_BTD + out_bias)
 
     def step(self, state_BH2: Tensor, vector_BD: Tensor) -> tuple[Tensor, Tensor]:
         """The state and the next vector to the new state and ``(B, D)``."""
@@ -139,7 +142,8 @@ class _Block(nn.Module):
 
     def _into(self) -> tuple[Tensor, Tensor]:
         gain_K = self.log_gain.exp().repeat_interleave(2)
-        return self.into.weight * gain_K.unsqueeze(1), self.into.bias * gain_K
+        weight_KD, bias_K = float_weights(self.into)
+        return weight_KD * gain_K.unsqueeze(1), bias_K * gain_K
 
     def _add(self, vectors: Tensor, seen: Tensor) -> Tensor:
         vectors = self.norm(vectors + self.drop(seen))
@@ -157,22 +161,40 @@ def _recur(
     component of the state has matrices of its own, so it comes first; events and rows come last.
     """
     batch, events, dim = vectors_BTD.shape
+    if is_dynamic(events):
+        return _recur_stepwise(vectors_BTD, into_KD, bias_K, decay_H, angle_H) @ out_DK.T
     hidden, block = decay_H.shape[0], 4
     while block * block < events:
         block *= 2
     blocks = -(-events // block)
     padded = functional.pad(vectors_BTD, (0, 0, 0, blocks * block - events))
-    across_DM = padded.view(batch, blocks, block, dim).permute(3, 2, 1, 0).reshape(dim, -1)
+    across_DM = padded.view(batch, blocks, block, dim).permute(3, 2, 1, 0)
+    across_DM = across_DM.reshape(dim, block * blocks * batch)
     entering = torch.addmm(bias_K.unsqueeze(1), into_KD, across_DM).view(hidden, 2 * block, blocks * batch)
     at_C = torch.arange(block, device=padded.device)
     at_N = torch.arange(blocks, device=padded.device)
     within = _powers(decay_H, angle_H, at_C.unsqueeze(1) - at_C) @ entering
-    ends = within.view(hidden, 2, block, -1)[:, :, -1].reshape(hidden, 2 * blocks, batch)
+    ends = within.view(hidden, 2, block, blocks * batch)[:, :, -1].reshape(hidden, 2 * blocks, batch)
     carried = _powers(decay_H, angle_H, block * (at_N.unsqueeze(1) - at_N - 1)) @ ends
     fading = _powers(decay_H, angle_H, at_C.unsqueeze(1) + 1)
-    states = torch.baddbmm(within, fading, carried.view(hidden, 2, -1))
-    seen = (out_DK @ states.view(2 * hidden, -1)).view(-1, block, blocks, batch)
-    return seen.permute(3, 2, 1, 0).reshape(batch, blocks * block, -1)[:, :events]
+    states = torch.baddbmm(within, fading, carried.view(hidden, 2, blocks * batch))
+    seen = (out_DK @ states.view(2 * hidden, block * blocks * batch)).view(dim, block, blocks, batch)
+    return seen.permute(3, 2, 1, 0).reshape(batch, blocks * block, dim)[:, :events]
+
+
+def _recur_stepwise(
+    vectors_BTD: Tensor, into_KD: Tensor, bias_K: Tensor, decay_H: Tensor, angle_H: Tensor
+) -> Tensor:
+    """``(B, T, 2H)`` states; ``torch.export`` cannot cut an open number of events into blocks."""
+    entering_TBK = functional.linear(vectors_BTD.transpose(0, 1), into_KD, bias_K)
+    turned_H22 = _powers(decay_H, angle_H, decay_H.new_ones(1, 1))
+
+    def step(state_BK: Tensor, entering_BK: Tensor) -> tuple[Tensor, Tensor]:
+        kept_BH2 = (turned_H22 * state_BK.unflatten(1, (-1, 1, 2))).sum(3)
+        state_BK = kept_BH2.flatten(1) + entering_BK
+        return state_BK, state_BK.clone()
+
+    return scan_states(step, entering_TBK.new_zeros(entering_TBK.shape[1:]), entering_TBK).transpose(0, 1)
 
 
 def _powers(decay_H: Tensor, angle_H: Tensor, lags_RC: Tensor) -> Tensor:

@@ -6,6 +6,11 @@ from torch import Tensor, nn
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
 from torchrec_ext.dropout import Dropout
+from torchrec_ext.dynamic_length import is_dynamic, lstm
+from torchrec_ext.padding import at_least_one_event
+
+_QUANTIZED = torch.zeros(0)
+"""Stands for the weights of a dynamically quantized network: it has no parameters, and runs on a CPU."""
 
 
 class LSTM(StreamingEncoder):
@@ -50,11 +55,15 @@ class LSTM(StreamingEncoder):
         """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, hidden)``; states past a length mean nothing."""
         expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
         expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
-        return self.drop(self._recur(self.drop(events_BTD), None)[0])
+        if not self.training and is_dynamic(events_BTD.shape[1]):
+            events_TBD = events_BTD.to(self._weight.dtype).transpose(0, 1)
+            return lstm(self.recurrence.all_weights, events_TBD).transpose(0, 1)
+        states_BTH, _ = self._recur(self.drop(at_least_one_event(events_BTD)), None)
+        return self.drop(states_BTH[:, : events_BTD.shape[1]])
 
     def initial_state(self, batch_size: int) -> Tensor:
         """``(B, layers, 2, hidden)`` zeros, the state handed out and the cell; a user's state is a row."""
-        return next(self.parameters()).new_zeros(batch_size, self.layers, 2, self.hidden)
+        return self._weight.new_zeros(batch_size, self.layers, 2, self.hidden)
 
     def step(self, state: Tensor, event_BD: Tensor, time_B: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``(B, layers, 2, hidden)`` state and next ``(B, D)`` event to new state and ``(B, hidden)``."""
@@ -64,9 +73,14 @@ class LSTM(StreamingEncoder):
         outputs, after = self._recur(self.drop(event_BD).unsqueeze(1), (before, cells))
         return torch.stack(after).permute(2, 1, 0, 3), self.drop(outputs.squeeze(1))
 
+    @property
+    def _weight(self) -> Tensor:
+        """Any weight: its dtype and device are those of the states."""
+        return next(self.parameters(), _QUANTIZED)
+
     def _recur(
         self, events_BTD: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         # A CPU without bfloat16 instructions runs the recurrence under autocast 15 times slower.
         with torch.autocast("cpu", enabled=False):
-            return self.recurrence(events_BTD.to(next(self.parameters()).dtype), state)
+            return self.recurrence(events_BTD.to(self._weight.dtype), state)

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
+from torchrec_ext.dynamic_length import is_dynamic
 from torchrec_ext.encoders.gru import GRU
 
 
@@ -73,13 +74,13 @@ class NARM(StreamingEncoder):
         states_BTH = self.gru(events_BTD, lengths_B)
         # States of zeros stand before the first: whatever their weight, they add nothing.
         padded_BRH = functional.pad(states_BTH, (0, 0, self.attention_window - 1, 0))
-        keys_BTWA = self.key(padded_BRH).unfold(1, self.attention_window, 1).transpose(2, 3)
+        keys_BTWA = _windows(self.key(padded_BRH), self.attention_window, events_BTD)
         weights_BTW = self._weights(states_BTH, keys_BTWA)
         return self._mixed(states_BTH, _shifted(weights_BTW) @ padded_BRH)
 
     def initial_state(self, batch_size: int) -> tuple[Tensor, Tensor]:
         """The recurrent state, and ``(B, attention_window - 1, H)`` zeros, where the newest ones go."""
-        recent = self.key.weight.new_zeros(batch_size, self.attention_window - 1, self.hidden)
+        recent = self.norm.weight.new_zeros(batch_size, self.attention_window - 1, self.hidden)
         return self.gru.initial_state(batch_size), recent
 
     def step(
@@ -100,6 +101,18 @@ class NARM(StreamingEncoder):
 
     def _mixed(self, states: Tensor, local: Tensor) -> Tensor:
         return self.mix(torch.cat([states, self.norm(local)], -1))
+
+
+@torch.fx.wrap
+def _windows(rows_BRA: Tensor, window: int, events_BTD: Tensor) -> Tensor:
+    """``(B, T + W - 1, A)`` rows to the W newest at each of the T events, ``(B, T, W, A)``."""
+    events = events_BTD.shape[1]
+    if is_dynamic(events):  # a view whose windows overlap makes torch.export ask which is larger, T or W
+        at_T = torch.arange(events, device=rows_BRA.device).unsqueeze(1)
+        return rows_BRA[:, at_T + torch.arange(window, device=rows_BRA.device)]
+    if not events:
+        return rows_BRA.new_zeros(rows_BRA.shape[0], 0, window, rows_BRA.shape[2])
+    return rows_BRA.unfold(1, window, 1).transpose(2, 3)
 
 
 def _shifted(weights_BTW: Tensor) -> Tensor:

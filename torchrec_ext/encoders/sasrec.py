@@ -107,7 +107,5 @@ class SASRec(StreamingEncoder):
 @torch.fx.wrap
 def _first_rows(positions_MD: Tensor, events_BTD: Tensor) -> Tensor:
     """``(T, D)`` positions of T events, the last one again and again beyond M."""
-    beyond = events_BTD.shape[1] - positions_MD.shape[0]
-    if beyond <= 0:
-        return positions_MD[: events_BTD.shape[1]]
-    return torch.cat([positions_MD, positions_MD[-1:].expand(beyond, -1)])
+    at_T = torch.arange(events_BTD.shape[1], device=events_BTD.device)
+    return positions_MD.index_select(0, at_T.clamp(max=positions_MD.shape[0] - 1))

@@ -9,6 +9,7 @@ from torch.nn import functional
 from torchrec_ext.checks import expect_at_least, expect_shape
 from torchrec_ext.contracts import Scorer
 from torchrec_ext.errors import InputError
+from torchrec_ext.float_weights import float_weights
 from torchrec_ext.scorers._blocks import in_blocks
 
 
@@ -87,7 +88,7 @@ class MixtureOfLogits(Scorer):
             ],
             -1,
         )
-        gate = [*self.gate_of_logits.parameters()]
+        gate = float_weights(self.gate_of_logits)
         return _mixtures(queries_BX, candidates_Y, self.query_parts, self.candidate_parts, self.width, gate)
 
 

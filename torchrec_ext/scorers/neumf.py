@@ -9,6 +9,7 @@ from torch.nn import functional
 from torchrec_ext.checks import expect_at_least, expect_shape
 from torchrec_ext.contracts import Scorer
 from torchrec_ext.errors import InputError
+from torchrec_ext.float_weights import float_weights
 from torchrec_ext.scorers._blocks import in_blocks
 from torchrec_ext.scorers.dot import DotScorer
 
@@ -59,9 +60,9 @@ class NeuMF(Scorer):
         """``(B, D)`` queries and ``(C, D)`` shared or ``(B, C, D)`` own candidates to ``(B, C)`` scores."""
         expect_shape("queries_BD", queries_BD, ("batch", self.dim))
         products_BC = self.dot(queries_BD * self.product_weights, candidates)
-        deeper = [*self.deeper.parameters()]
+        deeper = float_weights(self.deeper)
         query_BH, theirs = self.of_query(queries_BD), self.of_candidate(candidates)
-        return products_BC + _network(query_BH, theirs, deeper, self.last.weight)
+        return products_BC + _network(query_BH, theirs, deeper, *float_weights(self.last))
 
 
 @torch.fx.wrap

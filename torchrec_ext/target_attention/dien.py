@@ -6,7 +6,9 @@ from torch.nn import functional
 
 from torchrec_ext.checks import expect_at_least, expect_shape
 from torchrec_ext.contracts import SupervisedTargetAttention
-from torchrec_ext.padding import real_events
+from torchrec_ext.dynamic_length import gru, is_dynamic, scan
+from torchrec_ext.float_weights import float_weights
+from torchrec_ext.padding import at_least_one_event, real_events
 
 
 class DIEN(SupervisedTargetAttention):
@@ -65,18 +67,20 @@ class DIEN(SupervisedTargetAttention):
     ) -> tuple[Tensor, Tensor]:
         """What ``forward`` gives, and the weighted auxiliary loss, a float scalar."""
         evolved_BH, states_TBD = self._evolved(target_BD, events_BTD, lengths_B)
+        events_BTD = at_least_one_event(events_BTD)
         return evolved_BH, _next_event_loss(states_TBD, events_BTD, lengths_B) * self.auxiliary_weight
 
     def _evolved(self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
         expect_shape("target_BD", target_BD, ("batch", self.dim))
         expect_shape("events_BTD", events_BTD, (target_BD.shape[0], "events", self.dim))
         expect_shape("lengths_B", lengths_B, (target_BD.shape[0],))
+        events_BTD = at_least_one_event(events_BTD)
         return _evolve(
             self.bilinear(target_BD),
             events_BTD,
             lengths_B,
-            [*self.extractor.parameters()],
-            [self.input_gates.weight, self.input_gates.bias, self.state_gates.weight],
+            float_weights(self.extractor),
+            [*float_weights(self.input_gates), *float_weights(self.state_gates)],
         )
 
 
@@ -99,8 +103,11 @@ def _evolve_stepwise(
     with torch.autocast(events_BTD.device.type, enabled=False):
         dtype = extractor[0].dtype
         events_TBD = events_BTD.to(dtype).transpose(0, 1)
-        start = events_TBD.new_zeros(1, *query_BD.shape)
-        states_TBD, _ = torch.gru(events_TBD, start, extractor, True, 1, 0.0, False, False, False)
+        if is_dynamic(events_BTD.shape[1]):
+            states_TBD = gru([extractor], events_TBD)
+        else:
+            start = events_TBD.new_zeros(1, *query_BD.shape)
+            states_TBD, _ = torch.gru(events_TBD, start, extractor, True, 1, 0.0, False, False, False)
         logits_BT = (states_TBD.transpose(0, 1) @ query_BD.to(dtype).unsqueeze(2)).squeeze(2)
         # A finite number: a history without an event would give a softmax over -inf alone, NaN.
         padding_BT = ~real_events(events_BTD, lengths_B)
@@ -110,15 +117,24 @@ def _evolve_stepwise(
 
 
 def _augru(inputs_TBG: Tensor, weights_BT: Tensor, state_gates_GH: Tensor) -> Tensor:
-    """The last state; all that does not hang on a state is in ``inputs_TBG`` already."""
+    """The last state; all that does not depend on a state is in ``inputs_TBG`` already."""
     width = state_gates_GH.shape[1]
     gates_HG = state_gates_GH.t()
-    state_BH = inputs_TBG.new_zeros(inputs_TBG.shape[1], width)
-    for inputs_BG, weight_B1 in zip(inputs_TBG.unbind(0), weights_BT.unsqueeze(2).unbind(1), strict=True):
+
+    def step(state_BH: Tensor, inputs_BG: Tensor, weight_B1: Tensor) -> Tensor:
         from_inputs, new = inputs_BG.split((2 * width, width), 1)
         from_state, back = (state_BH @ gates_HG).split((2 * width, width), 1)
         reset, update = torch.sigmoid(from_inputs + from_state).chunk(2, 1)
-        state_BH = torch.lerp(state_BH, torch.tanh(torch.addcmul(new, reset, back)), update * weight_B1)
+        return torch.lerp(state_BH, torch.tanh(torch.addcmul(new, reset, back)), update * weight_B1)
+
+    state_BH = inputs_TBG.new_zeros(inputs_TBG.shape[1], width)
+    weights_TB1 = weights_BT.t().unsqueeze(2)
+    if is_dynamic(inputs_TBG.shape[0]):
+        both = (inputs_TBG, weights_TB1)
+        # A scan wants an output of each step, which may not be the state itself.
+        return scan(lambda state, given: (step(state, *given), given[1].clone()), state_BH, both)[0]
+    for inputs_BG, weight_B1 in zip(inputs_TBG.unbind(0), weights_TB1.unbind(0), strict=True):
+        state_BH = step(state_BH, inputs_BG, weight_B1)
     return state_BH
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchrec_ext.checks import expect_at_least, expect_one_of, expect_shape
 from torchrec_ext.contracts import TargetAttention
 from torchrec_ext.errors import InputError
+from torchrec_ext.float_weights import float_weights
 from torchrec_ext.padding import real_events
 
 
@@ -66,9 +67,10 @@ class DIN(TargetAttention):
         expect_shape("lengths_B", lengths_B, (target_BD.shape[0],))
         real_BT = real_events(events_BTD, lengths_B)
         # W_e e + W_t t + W_p (e * t) = (W_e + W_p * t) e + W_t t: one product, no (B, T, 3D) tensor.
-        of_event, of_target, of_product = self.first.weight.split(self.dim, 1)
+        weight, bias = float_weights(self.first)
+        of_event, of_target, of_product = weight.split(self.dim, 1)
         weight_BHD = torch.addcmul(of_event, of_product, target_BD.unsqueeze(1))
-        bias_BH = nn.functional.linear(target_BD, of_target, self.first.bias)
+        bias_BH = nn.functional.linear(target_BD, of_target, bias)
         hidden_BTH = torch.baddbmm(bias_BH.unsqueeze(1), events_BTD, weight_BHD.transpose(1, 2))
         hidden_BTH = self._activate(0, hidden_BTH, real_BT)
         for number, layer in enumerate(self.deeper, 1):
