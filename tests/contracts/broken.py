@@ -46,6 +46,31 @@ class LooksAtOtherRows(Mean):
         return output - output.mean(0)
 
 
+class RefusesZeroRows(Mean):
+    def forward(self, fields_BFD):
+        flat = fields_BFD.reshape(len(fields_BFD), -1).view(fields_BFD.shape)  # -1 of no element is ambiguous
+        return super().forward(flat)
+
+
+class ForgetsZeroRows(Mean):
+    def forward(self, fields_BFD):
+        return super().forward(fields_BFD) if len(fields_BFD) else torch.zeros(1, self.dim)
+
+
+class AveragesZeroRows(Mean):
+    def forward(self, fields_BFD):
+        return super().forward(fields_BFD) + self.weight.mean() * fields_BFD.mean().detach() * 0
+
+
+class ReadsWeights(Mean):
+    def __init__(self, num_fields: int, dim: int):
+        super().__init__(num_fields, dim)
+        self.linear = nn.Linear(dim, dim)
+
+    def forward(self, fields_BFD):
+        return super().forward(fields_BFD) @ self.linear.weight.T + self.linear.bias
+
+
 class ChangesItsInput(Mean):
     def forward(self, fields_BFD):
         return super().forward(fields_BFD.mul_(2))
@@ -165,6 +190,11 @@ class DividesByTheLength(Sum):
         return super().forward(events_BTD, lengths_B) / lengths_B.view(-1, 1, 1)
 
 
+class StacksEvents(Sum):
+    def forward(self, events_BTD, lengths_B, times_BT=None):
+        return super().forward(torch.stack(events_BTD.unbind(1), 1), lengths_B)
+
+
 class OneKindOfLengths(Sum):
     def forward(self, events_BTD, lengths_B, times_BT=None):
         newest = nn.functional.one_hot(lengths_B, events_BTD.shape[1] + 1)  # takes int64 alone
@@ -187,6 +217,24 @@ class StreamingSum(StreamingEncoder, Sum):
 class ForgetsTheFirst(StreamingSum):
     def step(self, state, event_BD, time_B=None):
         return state + event_BD, event_BD
+
+
+class StepsOneRowAtLeast(StreamingSum):
+    def initial_state(self, batch_size):
+        return torch.zeros(max(batch_size, 1), self.dim)
+
+    def step(self, state, event_BD, time_B=None):
+        total = state + torch.cat([event_BD, torch.zeros_like(state[len(event_BD) :])])
+        return total, total
+
+
+class StartsFromAWeight(StreamingSum):
+    def __init__(self, dim: int):
+        super().__init__(dim)
+        self.linear = nn.Linear(dim, dim)
+
+    def initial_state(self, batch_size):
+        return self.linear.weight.new_zeros(batch_size, self.dim)
 
 
 class OverwritesItsState(StreamingSum):
@@ -326,7 +374,7 @@ class Supervised(MeanTimesTarget, SupervisedTargetAttention):
 
     def forward_and_loss(self, target_BD, events_BTD, lengths_B):
         real_BT1 = real_events(events_BTD, lengths_B).unsqueeze(2)
-        loss = self.linear(events_BTD).masked_fill(~real_BT1, 0).square().mean()
+        loss = self.linear(events_BTD).masked_fill(~real_BT1, 0).square().sum()
         return self(target_BD, events_BTD, lengths_B), loss
 
 
@@ -362,6 +410,19 @@ class Product(Scorer):
 class SharedScoresDiffer(Product):
     def forward(self, queries_BD, candidates):
         return super().forward(queries_BD, candidates) * candidates.dim()
+
+
+class RefusesZeroCandidates(Product):
+    def forward(self, queries_BD, candidates):
+        scores = super().forward(queries_BD, candidates)
+        return scores - scores.detach().amax(1, keepdim=True) * 0
+
+
+class UnrollsCandidates(Product):
+    def forward(self, queries_BD, candidates):
+        return torch.cat(
+            [super(UnrollsCandidates, self).forward(queries_BD, c) for c in candidates.split(1, -2)], 1
+        )
 
 
 class OverAllCandidates(Product):

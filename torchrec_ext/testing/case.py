@@ -1,4 +1,4 @@
-"""One way to build a module, which a contract is tried on."""
+"""One way to build a module that a contract is tried on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,11 +29,11 @@ class Case:
 
     @property
     def cannot(self) -> Mapping[str, str]:
-        """The promises that the class says it does not keep: the test's name without ``test_``, and why."""
+        """The promises that the class does not keep, by the test's name without ``test_``, and why."""
         return getattr(self.cls, "cannot", {})
 
     def build(self, seed: int = 0, **changed: Any) -> Any:
-        """A module in training mode, its weights drawn from ``seed``; ``changed`` arguments go first."""
+        """A module in training mode with weights drawn from ``seed``; ``changed`` replaces arguments."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.cls(**{**self.arguments, **changed})

@@ -11,16 +11,16 @@ from torchrec_ext.testing.module import ModuleContract
 
 
 class InteractionContract(ModuleContract):
-    """Subclass it as ``Test...`` and set ``cases``; each needs ``num_fields`` and ``dim``."""
+    """Subclass it as ``Test...`` and set ``cases``; each case needs ``num_fields`` and ``dim``."""
 
     def draw(self, case: Case, rows: int = ROWS, seed: int = 1) -> tuple[Tensor, ...]:
         fields, dim = case.arguments["num_fields"], case.arguments["dim"]
         return (torch.randn(rows, fields, dim, generator=torch.Generator().manual_seed(seed)),)
 
-    def size(self, module: Any, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
+    def output_shape(self, module: Any, inputs: tuple[Tensor, ...]) -> tuple[int, ...]:
         return (len(inputs[0]), module.out_dim)
 
-    def wrong(self, case: Case) -> list[tuple[str, tuple[Tensor, ...]]]:
+    def wrong_shapes(self, case: Case) -> list[tuple[str, tuple[Tensor, ...]]]:
         fields, dim = case.arguments["num_fields"], case.arguments["dim"]
         shapes = [(ROWS, fields + 1, dim), (ROWS, fields, dim + 1), (ROWS, fields * dim)]
         return [("fields_BFD", (torch.zeros(shape),)) for shape in shapes]

@@ -11,7 +11,10 @@ class DecayingMean(StreamingEncoder):
     """Each state keeps a share of the one before it and adds the new event's."""
 
     causal = True
-    cannot = {"fx_trace_gives_the_same": "its loop over the events cannot be traced by symbols"}
+    cannot = {
+        "fx_trace_gives_the_same": "its loop over the events cannot be traced by symbols",
+        "export_leaves_the_number_of_events_open": "its loop over the events is unrolled",
+    }
 
     def __init__(self, dim: int, keep: float = 0.5) -> None:
         super().__init__()
@@ -28,7 +31,7 @@ class DecayingMean(StreamingEncoder):
         for event_BD in events_BTD.unbind(1):
             state, output = self.step(state, event_BD)
             states.append(output)
-        return torch.stack(states, dim=1)
+        return torch.stack(states, dim=1) if states else torch.zeros_like(events_BTD)
 
     def initial_state(self, batch_size: int) -> Tensor:
         """``(B, D)`` zeros."""
