@@ -84,20 +84,29 @@ def _marked(contract, promise, cls):
     return pytest.param(contract, promise, cls, id=f"{promise}-{cls.__name__}", marks=marks)
 
 
-@pytest.mark.parametrize(("contract", "promise", "cls"), [_marked(*each) for each in BREAKS])
-def test_a_broken_promise_is_found(contract, promise, cls):
-    case = Case(cls, **SIZES.get(contract, {"dim": 8}))
+def failure_of(contract, promise, cls) -> str:
+    """What the promise's test says of a module that breaks it."""
     skipped = None
     with pytest.raises(BrokenPromise) as failure:
         try:
-            getattr(contract(), f"test_{promise}")(case)
+            getattr(contract(), f"test_{promise}")(case_of(contract, cls))
         except pytest.skip.Exception as reason:
             skipped = reason
             raise BrokenPromise from reason
     assert skipped is None, f"{cls.__name__} should break the promise, but its test is skipped: {skipped}"
-    said = str(failure.value)
+    return str(failure.value)
+
+
+def case_of(contract, cls) -> Case:
+    return Case(cls, **SIZES.get(contract, {"dim": 8}))
+
+
+@pytest.mark.parametrize(("contract", "promise", "cls"), [_marked(*each) for each in BREAKS])
+def test_a_broken_promise_is_found(contract, promise, cls):
+    said = failure_of(contract, promise, cls)
+    case = case_of(contract, cls)
     assert said.startswith(f"{case} breaks the promise {promise!r}. {promises(contract)[promise]}")
-    assert re.search(r"should .*(received|accepted|lacks|are given|the same)|it raised \w+", said), said
+    assert re.search(r"should .*(received|accepted|lacks|the same)|it raised \w+", said), said
 
 
 def test_every_promise_has_a_breaker():

@@ -31,7 +31,7 @@ def expect_close(received: Tensor, expected: Tensor, what: str, tolerance: float
         index = _index(worst, wrong)
         by = f"differ by more than {tolerance:g}" if tolerance else "differ"
         raise AssertionError(
-            f"{what} should be {expected[index]:g} at index {index}, received {received[index]:g}; "
+            f"{what} should be {expected[index]:g}{_at(index)}, received {received[index]:g}; "
             f"{int(wrong.sum())} of {wrong.numel()} values {by}"
         )
 
@@ -49,7 +49,7 @@ def expect_finite(tensor: Tensor, what: str) -> None:
     if wrong.any():
         index = _index(wrong.flatten().int().argmax(), wrong)
         raise AssertionError(
-            f"{what} should be finite, received {tensor[index]:g} at index {index}; "
+            f"{what} should be finite, received {tensor[index]:g}{_at(index)}; "
             f"{int(wrong.sum())} of {wrong.numel()} values are not finite"
         )
 
@@ -60,7 +60,7 @@ def expect_zero(tensor: Tensor, what: str) -> None:
         worst = tensor.abs().nan_to_num(nan=torch.inf).argmax()
         index = _index(worst, tensor)
         raise AssertionError(
-            f"{what} should be 0, received {tensor[index]:g} at index {index}; "
+            f"{what} should be 0, received {tensor[index]:g}{_at(index)}; "
             f"{int((tensor != 0).sum())} of {tensor.numel()} values are not 0"
         )
 
@@ -88,3 +88,7 @@ def expect_refusal(call: Callable[[], Any], name: str, value: str) -> None:
 
 def _index(flat: Tensor, like: Tensor) -> tuple[int, ...]:
     return tuple(int(axis) for axis in torch.unravel_index(flat, like.shape))
+
+
+def _at(index: tuple[int, ...]) -> str:
+    return f" at index {index}" if index else ""
