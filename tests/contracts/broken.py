@@ -10,6 +10,8 @@ from torchrec_ext.contracts import (
     Interaction,
     MaskedEncoder,
     MultiInterestEncoder,
+    RankingLoss,
+    RetrievalLoss,
     Scorer,
     SequenceEncoder,
     StreamingEncoder,
@@ -469,3 +471,31 @@ class ReadsTimesUnsaid(TakesAnyTimes):
 
 class SaysItReadsTimes(Sum):
     reads_times = True
+
+
+class SquaredDistance(RetrievalLoss):
+    """Each score should be 1 for the target and 0 for the others; a row without a target costs too."""
+
+    def forward(self, logits_NC, labels_N, log_q_C=None):
+        wanted_NC = torch.zeros_like(logits_NC).scatter(1, labels_N.clamp(min=0)[:, None], 1.0)
+        return (logits_NC.float() - wanted_NC.float()).square().mean(1)
+
+
+class RewardsOthers(RetrievalLoss):
+    def forward(self, logits_NC, labels_N, log_q_C=None):
+        return logits_NC.float().log_softmax(1).gather(1, labels_N.clamp(min=0)[:, None])[:, 0]
+
+
+class HalfPrecision(RetrievalLoss):
+    def forward(self, logits_NC, labels_N, log_q_C=None):
+        return -logits_NC.log_softmax(1).gather(1, labels_N.clamp(min=0)[:, None])[:, 0]
+
+
+class RewardsMistakes(RankingLoss):
+    def forward(self, logits, labels):
+        return (logits * labels).float()
+
+
+class HalfPrecisionPairs(RankingLoss):
+    def forward(self, logits, labels):
+        return -logits * (2 * labels - 1)

@@ -11,13 +11,20 @@ from torchrec_ext.testing import (
     EncoderContract,
     InteractionContract,
     MultiInterestContract,
+    RankingLossContract,
+    RetrievalLossContract,
     ScorerContract,
     TargetAttentionContract,
 )
 from torchrec_ext.testing.contract import cases_tried
 from torchrec_ext.testing.promise import is_slow, promises
 
-SIZES = {InteractionContract: {"num_fields": 3, "dim": 8}, ScorerContract: {}}
+SIZES = {
+    InteractionContract: {"num_fields": 3, "dim": 8},
+    ScorerContract: {},
+    RetrievalLossContract: {},
+    RankingLossContract: {},
+}
 BREAKS = [
     (InteractionContract, "every_exception_names_a_promise", broken.MisspeltExcuse),
     (InteractionContract, "output_has_the_promised_shape", broken.WrongOutDim),
@@ -76,6 +83,11 @@ BREAKS = [
     (ScorerContract, "export_leaves_the_number_of_candidates_open", broken.UnrollsCandidates),
     (ScorerContract, "other_candidates_do_not_change_a_score", broken.OverAllCandidates),
     (ScorerContract, "an_index_gives_the_same_scores", broken.WrongIndexVectors),
+    (RetrievalLossContract, "a_row_without_a_target_has_no_loss", broken.SquaredDistance),
+    (RetrievalLossContract, "a_higher_score_of_the_target_costs_no_more", broken.RewardsOthers),
+    (RetrievalLossContract, "losses_are_float32", broken.HalfPrecision),
+    (RankingLossContract, "a_logit_nearer_to_its_label_costs_no_more", broken.RewardsMistakes),
+    (RankingLossContract, "losses_are_float32", broken.HalfPrecisionPairs),
 ]
 
 

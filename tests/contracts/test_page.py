@@ -10,6 +10,8 @@ from torchrec_ext.testing import (
     EncoderContract,
     ModuleContract,
     MultiInterestContract,
+    RankingLossContract,
+    RetrievalLossContract,
     ScorerContract,
     TargetAttentionContract,
     promises,
@@ -25,6 +27,8 @@ SECTIONS = {
     "Several interests": (MultiInterestContract, HistoryContract),
     "Target attention": (TargetAttentionContract, ModuleContract),
     "Scorers": (ScorerContract, ModuleContract),
+    "Losses of retrievers": (RetrievalLossContract, ModuleContract),
+    "Losses of rankers": (RankingLossContract, ModuleContract),
 }
 ROW = re.compile(r"^\| `(\w+)`( \(slow\))? \| (.+) \| `(.+)` \|$", re.M)
 
