@@ -33,7 +33,7 @@ readme: setup
 
 # For maintainers, with uv on the PATH: the pins of everything but torch and fbgemm, for every Python.
 lock:
-	uv pip compile pyproject.toml --universal --python-version 3.10 --extra cuda --extra dev \
+	uv pip compile pyproject.toml --universal --python-version 3.10 --extra cuda --extra dev --extra docs \
 		--no-emit-package torch --no-emit-package fbgemm-gpu --upgrade \
 		--custom-compile-command "make lock" --output-file requirements/lock.txt
 

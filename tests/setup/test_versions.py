@@ -71,7 +71,8 @@ def test_lock_maker_knows_the_installed_versions():
 def test_lock_answers_every_requirement(python):
     project, pins = pyproject()["project"], locked(python)
     assert pins["torchrec"] == INSTALLED.torchrec[-1]
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"] + list(TORCHREC_NEEDS)
+    extras = project["optional-dependencies"]
+    wanted = project["dependencies"] + extras["dev"] + extras["docs"] + list(TORCHREC_NEEDS)
     for requirement in map(Requirement, wanted):
         if requirement.marker and not requirement.marker.evaluate({"python_version": python}):
             continue

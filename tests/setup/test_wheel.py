@@ -60,7 +60,7 @@ def test_wheel_holds_the_package_alone(wheel):
 def test_metadata(metadata):
     assert metadata["Name"] == "torchrec-ext"
     assert metadata["Version"] == __version__
-    assert set(metadata.get_all("Provides-Extra")) == {"cpu", "cuda", "dev"}
+    assert set(metadata.get_all("Provides-Extra")) == {"cpu", "cuda", "dev", "docs"}
 
 
 def test_core_requirements_never_reach_torch(metadata):
