@@ -1,13 +1,14 @@
 # make setup     makes the environment (.venv; BACKEND=cuda: .venv-cuda; PYTHON=python3.12 chooses the interpreter)
 # make demo      trains and recommends on generated data
 # make test      runs the tests; make test-slow the slow ones; make lint the linter and the type checker
+# make docs      builds the documentation into site/
 BACKEND ?= cpu
 ENV := $(if $(filter cpu,$(BACKEND)),.venv,.venv-$(BACKEND))
 # An environment that stands keeps its own interpreter until PYTHON names another.
 RUNNER = $(or $(PYTHON),$(shell test -x $(ENV)/bin/python && echo $(ENV)/bin/python),python3)
 PYTEST := OMP_NUM_THREADS=1 $(ENV)/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: setup demo test test-slow lint readme lock clean
+.PHONY: setup demo test test-slow lint docs modules lock clean
 
 setup:
 	@$(RUNNER) requirements/install.py --backend "$(BACKEND)"
@@ -27,9 +28,13 @@ lint: setup
 	$(ENV)/bin/python -m ruff format --check
 	$(ENV)/bin/python -m mypy torchrec_ext $(wildcard recipes benchmarks)
 
-# The table of modules, from the code.
-readme: setup
-	$(ENV)/bin/python -m torchrec_ext list --built-in --into README.md
+# The documentation, into site/; it needs no network.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(ENV)/bin/python -m mkdocs build --strict --quiet
+
+# The table of modules in the documentation, from the code.
+modules: setup
+	$(ENV)/bin/python -m torchrec_ext list --built-in --into docs/modules.md
 
 # For maintainers, with uv on the PATH: the pins of everything but torch and fbgemm, for every Python.
 lock:
@@ -38,4 +43,4 @@ lock:
 		--custom-compile-command "make lock" --output-file requirements/lock.txt
 
 clean:
-	rm -rf .venv .venv-cuda .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .venv-cuda .pytest_cache .mypy_cache .ruff_cache .hypothesis dist site

@@ -95,7 +95,7 @@ def test_pythons_agree():
     assert named == list(PYTHONS)
 
 
-@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "pyproject.toml", "Makefile"])
+@pytest.mark.parametrize("file", ["docs/set-up.md", "CONTRIBUTING.md", "pyproject.toml", "Makefile"])
 def test_commands_in_texts_name_the_installed_versions(file):
     if not (ROOT / file).exists():
         return
@@ -105,10 +105,12 @@ def test_commands_in_texts_name_the_installed_versions(file):
         assert version == WANTED[name], f"{file} says {name}=={version}"
 
 
-def test_readme_table_is_the_table_of_good_triples():
+def test_set_up_table_is_the_table_of_good_triples():
     """Rows such as ``| 2.13.0 | 1.8.0 | 1.7.0, 1.8.0 |``."""
     rows = re.findall(
-        r"^\| *(2\.\d+\.\d+) *\| *(1\.\d+\.\d+) *\| *([\d., ]+?) *\|$", (ROOT / "README.md").read_text(), re.M
+        r"^\| *(2\.\d+\.\d+) *\| *(1\.\d+\.\d+) *\| *([\d., ]+?) *\|$",
+        (ROOT / "docs/set-up.md").read_text(),
+        re.M,
     )
     table = {(torch, fbgemm, tuple(re.split(r"[, ]+", torchrec))) for torch, fbgemm, torchrec in rows}
     assert table == set(GOOD)

@@ -13,7 +13,7 @@ from torchrec_ext.command_line.find_modules import ListedModule, find_modules
 from torchrec_ext.contracts import GROUPS
 from torchrec_ext.errors import InputError
 
-BEGIN = "<!-- modules: made by `python -m torchrec_ext list`, see `make readme` -->"
+BEGIN = "<!-- modules: made by `python -m torchrec_ext list`, see `make modules` -->"
 END = "<!-- end of the modules -->"
 
 
