@@ -35,14 +35,14 @@ def public_names(package: str) -> dict[str, str]:
     and function of each public file, which it imports on first use.
     """
     folder = ROOT / PACKAGE / package
-    initial = ast.parse((folder / "__init__.py").read_text())
+    source = (folder / "__init__.py").read_text()
     names = {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
-        for node in ast.walk(initial)
+        for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{PACKAGE}.{package}.")
         for alias in node.names
     }
-    if any(isinstance(node, ast.Name) and node.id == "__getattr__" for node in ast.walk(initial)):
+    if "__getattr__" in source:
         for path in sorted(folder.glob("[!_]*.py")):
             for node in ast.parse(path.read_text()).body:
                 if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
