@@ -31,11 +31,11 @@ def on_page_content(html: str, **_: Any) -> str:
 def public_names(package: str) -> dict[str, str]:
     """Public name -> dotted path of its definition, for the package itself and for those found by file.
 
-    The package's ``__init__`` imports its public names. A package of plug-ins has besides each public class
-    and function of each public file, which it imports on first use.
+    The package's ``__init__``, or the stub beside it, imports its public names. A package of plug-ins has
+    besides each public class and function of each public file, which it imports on first use.
     """
     folder = ROOT / PACKAGE / package
-    source = (folder / "__init__.py").read_text()
+    source = "".join(path.read_text() for path in sorted(folder.glob("__init__.py*")))
     names = {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
         for node in ast.walk(ast.parse(source))
