@@ -1,15 +1,15 @@
 """Plug-ins by name: built in, by entry point, or as ``package.module:Class``; and back to a description."""
 
 import inspect
-import pkgutil
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from torch import nn
 
+from torchrec_ext import plugin_names
 from torchrec_ext.contracts import GROUPS
 from torchrec_ext.errors import InputError, nearest
 
@@ -17,12 +17,16 @@ from torchrec_ext.errors import InputError, nearest
 def names(group: str) -> list[str]:
     """Names of the plug-ins of a group: built-in ones (the file's name), then those of entry points.
 
-    A built-in name goes first: an entry point cannot take its place.
+    A built-in name takes precedence: an entry point cannot replace it.
 
     Args:
         group: a key of :data:`~torchrec_ext.contracts.GROUPS`, such as ``encoders``.
+
+    Raises:
+        InputError: if there is no such group.
     """
-    return [*_built_in(group), *sorted(_entry_points(group).keys() - _built_in(group))]
+    _expect_group(group)
+    return plugin_names.names(group)
 
 
 def find(group: str, name: str) -> type:
@@ -39,12 +43,13 @@ def find(group: str, name: str) -> type:
         >>> find("interactions", "dot").__name__
         'DotInteraction'
     """
+    _expect_group(group)
     if ":" in name:
         found = _imported(name)
-    elif name in _built_in(group):
+    elif name in plugin_names.built_in(group):
         found = _class_of_file(group, name)
-    elif name in _entry_points(group):
-        found = _load(group, name, _entry_points(group)[name])
+    elif points := plugin_names.entry_points_of(group).get(name):
+        found = _load(group, name, points)
     else:
         hint = nearest(name, names(group))
         raise InputError(
@@ -171,26 +176,6 @@ def rebuild(spec: dict[str, Any], **more: Any) -> nn.Module:
     return _construct(built, spec["class"], arguments)
 
 
-def hand_on(package: str) -> tuple[Callable[[str], type], Callable[[], list[str]]]:
-    """``__getattr__`` and ``__dir__`` of a plug-in folder: hands on the class of each of its files.
-
-    A new module then needs no second file touched.
-    """
-    group = package.rpartition(".")[2]
-
-    def get(name: str) -> type:
-        for stem in _built_in(group):
-            found = _class_of_file(group, stem)
-            if found.__name__ == name:
-                return found
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
-
-    def listing() -> list[str]:
-        return sorted(_class_of_file(group, stem).__name__ for stem in _built_in(group))
-
-    return get, listing
-
-
 _missing = object()
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -244,13 +229,6 @@ def _contracts(group: str) -> str:
     return " or ".join(contract.__name__ for contract in GROUPS[group])
 
 
-def _built_in(group: str) -> list[str]:
-    if group not in GROUPS:
-        raise InputError(f"no plug-in group {group!r}; groups are {', '.join(GROUPS)}")
-    folder = import_module(f"torchrec_ext.{group}")
-    return sorted(m.name for m in pkgutil.iter_modules(folder.__path__) if not m.name.startswith("_"))
-
-
 def _class_of_file(group: str, stem: str) -> type:
     module = import_module(f"torchrec_ext.{group}.{stem}")
     kept = [
@@ -263,12 +241,9 @@ def _class_of_file(group: str, stem: str) -> type:
     return kept[0]
 
 
-def _entry_points(group: str) -> dict[str, list[EntryPoint]]:
-    """Those of each name: there are several where two packages chose the same."""
-    found: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=f"torchrec_ext.{group}"):
-        found.setdefault(point.name, []).append(point)
-    return found
+def _expect_group(group: str) -> None:
+    if group not in GROUPS:
+        raise InputError(f"{group!r} is not a plug-in group; groups are {', '.join(GROUPS)}")
 
 
 def _load(group: str, name: str, points: list[EntryPoint]) -> Any:

@@ -84,7 +84,7 @@ def test_by_the_place_of_the_class():
         ("interactions", "convoluton", r"no interactions named 'convoluton', did you mean 'convolution'\?"),
         ("interactions", "convoluton", r"there are .*concat, convolution, .*dot"),
         ("encoders", "xyzzy", r"no encoders named 'xyzzy'; there are .*gru.*'package.module:Class'"),
-        ("encoder", "gru", "no plug-in group 'encoder'; groups are interactions, encoders"),
+        ("encoder", "gru", "'encoder' is not a plug-in group; groups are interactions, encoders"),
         ("encoders", "dot", "no encoders named 'dot'"),
         ("encoders", "no_such_package:Encoder", "cannot import 'no_such_package:Encoder': No module named"),
         ("encoders", f"{HERE}:Missing", "cannot import .* has no attribute 'Missing'"),

@@ -1,10 +1,16 @@
+import pkgutil
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
+from torchrec_ext import encoders, plugin_names, plugins
+from torchrec_ext.contracts import GROUPS
+
 TORCH_ALONE = (
-    "contracts", "errors", "checks", "schema", "batch", "plugins",
+    "contracts", "errors", "checks", "schema", "batch", "plugins", "plugin_names", "lazy_exports",
     "interactions", "encoders", "target_attention", "scorers", "heads", "losses",
 )  # fmt: skip
 
@@ -57,6 +63,55 @@ def test_unknown_part_is_an_attribute_error():
 
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         torchrec_ext.nonsense  # noqa: B018
+
+
+def test_dir_is_complete_and_imports_nothing():
+    code = """
+import sys
+import torchrec_ext as tx
+print({"data", "training", "encoders", "__version__"} <= {*dir(tx)}, "torch" in sys.modules)
+print({"GRU", "ModuleEncoder"} <= {*dir(tx.encoders)}, "torch" in sys.modules)
+tx.encoders.GRU
+print("torchrec_ext.encoders.gru" in sys.modules, "torchrec_ext.encoders.bert4rec" in sys.modules)
+"""
+    assert python(code) == "True False\nTrue False\nTrue False"
+
+
+def test_every_part_of_the_package_is_an_attribute_of_it():
+    import torchrec_ext
+
+    private = {
+        "checks",
+        "command_line",
+        "compatibility",
+        "dropout",
+        "lazy_exports",
+        "padding",
+        "plugin_names",
+    }
+    parts = {module.name for module in pkgutil.iter_modules(torchrec_ext.__path__)}
+    assert parts - private - {"__main__"} == {*torchrec_ext.__all__}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_plug_in_is_exported_from_its_folder(group):
+    folder = import_module(f"torchrec_ext.{group}")
+    for name in plugin_names.built_in(group):
+        found = plugins.find(group, name)
+        line = f"from {found.__module__} import {found.__name__} as {found.__name__}"
+        assert found.__name__ in dir(folder), f"add to {group}/__init__.pyi: {line}"
+        assert getattr(folder, found.__name__) is found
+
+
+def test_an_export_with_the_name_of_a_module_is_refused(tmp_path, monkeypatch):
+    """Importing the module would put it in the place of the class."""
+    package = tmp_path / "clashing"
+    package.mkdir()
+    (package / "__init__.py").write_text(Path(encoders.__file__).read_text())
+    (package / "__init__.pyi").write_text("from clashing.gru import gru as gru\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="clashing.gru is an export and a module"):
+        import_module("clashing")
 
 
 def test_floors_without_torchrec_import_with_torch_alone():

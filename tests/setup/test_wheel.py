@@ -53,8 +53,9 @@ def test_wheel_holds_the_package_alone(wheel):
         f"torchrec_ext-{__version__}.dist-info",
     }
     assert "torchrec_ext/py.typed" in names
-    shipped = {n for n in names if n.startswith("torchrec_ext/") and n.endswith(".py")}
-    assert shipped == {p.relative_to(ROOT).as_posix() for p in (ROOT / "torchrec_ext").rglob("*.py")}
+    shipped = {n for n in names if n.startswith("torchrec_ext/") and n.endswith((".py", ".pyi"))}
+    written = [path for kind in ("*.py", "*.pyi") for path in (ROOT / "torchrec_ext").rglob(kind)]
+    assert shipped == {path.relative_to(ROOT).as_posix() for path in written}
 
 
 def test_metadata(metadata):

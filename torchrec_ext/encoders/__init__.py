@@ -1,7 +1,5 @@
 """A history to one state per event."""
 
-# In a private file, which is no plug-in: a name cannot hand over the module that it needs.
-from torchrec_ext.encoders._module import ModuleEncoder as ModuleEncoder
-from torchrec_ext.plugins import hand_on
+from torchrec_ext.lazy_exports import lazy_exports
 
-__getattr__, __dir__ = hand_on(__name__)
+__getattr__, __dir__, __all__ = lazy_exports(__name__)

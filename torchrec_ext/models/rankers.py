@@ -133,5 +133,5 @@ def mmoe(
 
 
 def _deep_fm(num_fields: int, dim: int, hidden: tuple[int, ...]) -> Parallel:
-    sizes = {"num_fields": num_fields, "dim": dim}
-    return Parallel.of(FactorizationMachine(**sizes), MLPInteraction(**sizes, hidden=hidden))
+    machine = FactorizationMachine(num_fields, dim)
+    return Parallel.of(machine, MLPInteraction(num_fields, dim, hidden=hidden))

@@ -1,0 +1,3 @@
+from torchrec_ext.heads.mmoe import MMoEHead as MMoEHead
+from torchrec_ext.heads.shared_bottom import SharedBottomHead as SharedBottomHead
+from torchrec_ext.heads.single import SingleHead as SingleHead

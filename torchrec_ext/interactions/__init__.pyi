@@ -1,0 +1,13 @@
+from torchrec_ext.interactions._module import ModuleInteraction as ModuleInteraction
+from torchrec_ext.interactions.autoint import AutoInt as AutoInt
+from torchrec_ext.interactions.concat import ConcatInteraction as ConcatInteraction
+from torchrec_ext.interactions.convolution import ConvolutionInteraction as ConvolutionInteraction
+from torchrec_ext.interactions.cross_network import CrossNetwork as CrossNetwork
+from torchrec_ext.interactions.dot import DotInteraction as DotInteraction
+from torchrec_ext.interactions.factorization_machine import FactorizationMachine as FactorizationMachine
+from torchrec_ext.interactions.fgcnn import FGCNN as FGCNN
+from torchrec_ext.interactions.mlp import MLPInteraction as MLPInteraction
+from torchrec_ext.interactions.outer_product_convolution import (
+    OuterProductConvolution as OuterProductConvolution,
+)
+from torchrec_ext.interactions.parallel import Parallel as Parallel

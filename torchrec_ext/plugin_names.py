@@ -1,0 +1,34 @@
+"""Names of plug-ins, built in and by entry point, found without importing them or torch."""
+
+import pkgutil
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+
+def names(group: str) -> list[str]:
+    """Built-in names first, then those of entry points; :func:`torchrec_ext.plugins.names` explains them.
+
+    Args:
+        group: such as ``encoders``.
+    """
+    own = built_in(group)
+    return [*own, *sorted(entry_points_of(group).keys() - own)]
+
+
+def built_in(group: str) -> list[str]:
+    """Names of the group's files in this package, sorted; a file whose name begins with ``_`` has none.
+
+    Example:
+        >>> built_in("heads")
+        ['mmoe', 'shared_bottom', 'single']
+    """
+    folder = Path(__file__).parent / group
+    return sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_"))
+
+
+def entry_points_of(group: str) -> dict[str, list[EntryPoint]]:
+    """Entry points of a group by name; a name has several where several packages chose it."""
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=f"torchrec_ext.{group}"):
+        found.setdefault(point.name, []).append(point)
+    return found
