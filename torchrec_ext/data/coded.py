@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from torchrec_ext.data.as_written import series_as_written
 from torchrec_ext.data.slices import offsets_of, slice_positions
 from torchrec_ext.errors import InputError
 
@@ -142,7 +143,7 @@ def column_of(values: pd.Series) -> Column:
         InputError: as :meth:`CodedLists.of`.
     """
     if pd.api.types.is_float_dtype(values.dtype):
-        return values.to_numpy(np.float64, na_value=np.nan)
+        return series_as_written(values)
     vectors = _vectors(values)
     if vectors is not None:
         return vectors

@@ -33,7 +33,7 @@ class EventLog:
         items: (N,) int32 rows of the item table, 0 for an unknown item.
         source_rows: (N,) int32 row of the event in the table that was read.
         times: (N,) float64 seconds, or None where the data has no time.
-        ratings: (N,) float32, or None.
+        ratings: (N,) float64, or None.
         weights: (N,) float32, how much each event counts by its type, or None where all count alike.
         context: of each context feature (N,) int32 rows or lists of them (categorical), or (N,) or
             (N, width) float32 numbers.

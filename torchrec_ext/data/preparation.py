@@ -132,11 +132,11 @@ class Preparation:
             yield "times", times.astype(np.float64)
         weights = _weights(types, events.weights) if isinstance(types, Coded) else None
         if weights is not None:
-            yield "weights", weights
+            yield "weights", weights.astype(np.float32)
             # what an event without a rating says of the user's interest
             ratings = weights if ratings is None else np.where(np.isnan(ratings), weights, ratings)
         if ratings is not None:
-            yield "ratings", ratings.astype(np.float32)
+            yield "ratings", ratings  # as float64, or thresholds would not compare as they are written
         for feature in self.schema.of("context"):
             column = self._context_column(feature, events)
             yield feature.name, self.context(feature, column)
@@ -242,6 +242,6 @@ class Preparation:
 
 
 def _weights(types: Coded, weights: Mapping[str, float]) -> np.ndarray:
-    """(N,) float32, how much each event counts by its type; 1 for a type that is not named, or none."""
+    """(N,) float64, how much each event counts by its type; 1 for a type that is not named, or none."""
     of_types = [weights.get(str(word), 1.0) for word in types.words]
-    return np.array([*of_types, 1.0], np.float32)[types.codes]
+    return np.array([*of_types, 1.0])[types.codes]

@@ -22,7 +22,7 @@ from torchrec_ext.data.splits.parts import Parts
 from torchrec_ext.data.splits.report import PART_NAMES, PartReport, SplitReport
 from torchrec_ext.errors import InputError
 
-VERSION = 1
+VERSION = 2
 REJECTED = "rejected.parquet"
 """The file of the rows that were set aside."""
 

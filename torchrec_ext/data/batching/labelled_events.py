@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.errors import InputError
@@ -54,7 +55,7 @@ class LabelledEvents:
         self.batcher = Batcher(targets.preparation, log, inputs)
         self.users = self.log.users
         ratings = self.log.ratings[:, None]
-        thresholds = np.atleast_1d(np.asarray(positive, np.float64))
+        thresholds = np.atleast_1d(as_written(positive))
         self.labels = (ratings >= thresholds).astype(np.float32)
         for threshold, labels in zip(thresholds, self.labels.T, strict=True):
             if labels.min() == labels.max():

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from torchrec_ext.checks import expect_at_least, expect_one_of
+from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.cleaning.duplicates import repeated
 from torchrec_ext.data.cleaning.k_core import k_core as in_k_core
 from torchrec_ext.data.cleaning.step import remove
@@ -68,7 +69,7 @@ def clean(
         if ratings is None:
             raise InputError(f"min_rating={min_rating:g} needs ratings; {events.source.name} has none")
         hint = f"the highest rating is {np.nanmax(ratings):g}, lower it"
-        events = remove(events, ratings >= min_rating, f"min_rating={min_rating:g}", hint)
+        events = remove(events, ratings >= as_written(min_rating), f"min_rating={min_rating:g}", hint)
     for name, wanted in (where or {}).items():
         events = remove(events, matches(events, name, wanted), written(name, wanted), _there(events, name))
     if duplicates != "all":

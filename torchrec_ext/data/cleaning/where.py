@@ -1,11 +1,13 @@
 """Filters by value: bounds of numbers and times, allowed words."""
 
+import math
 from collections.abc import Collection
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.coded import Coded, CodedLists, Column, column_of
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.reading.ids import shown
@@ -79,7 +81,7 @@ def _fit(column: Column, name: str, wanted: Wanted) -> np.ndarray:
                 )
             fit = _between(column.words.to_numpy(), name, wanted)
         else:
-            fit = column.words.astype(str).isin([str(value) for value in wanted])
+            fit = column.words.astype(str).isin([_word(value) for value in wanted])
         return np.append(fit, False)[column.codes]
     if column.ndim > 1:
         raise InputError(f"where {name!r}: the column holds vectors, which cannot be compared")
@@ -92,6 +94,8 @@ def _between(numbers: np.ndarray, name: str, bounds: tuple[Any, ...]) -> np.ndar
     low, high = (None if bound is None else _number(bound, name) for bound in bounds)
     if low is not None and high is not None and low > high:
         raise InputError(f"where {name!r} has bounds in the wrong order, received {bounds!r}")
+    if numbers.dtype.kind == "i":  # a float bound would make floats of them, which end at 53 bits
+        low, high = _whole(low, up=True), _whole(high, up=False)
     fit = ~np.isnan(numbers) if numbers.dtype.kind == "f" else np.ones(len(numbers), bool)
     if low is not None:
         fit &= numbers >= low
@@ -100,8 +104,27 @@ def _between(numbers: np.ndarray, name: str, bounds: tuple[Any, ...]) -> np.ndar
     return fit
 
 
+def _whole(bound: float | None, up: bool) -> float | None:
+    """The nearest integer at or above a bound, or at or below it."""
+    if bound is None or isinstance(bound, int) or not math.isfinite(bound):
+        return bound
+    return math.ceil(bound) if up else math.floor(bound)
+
+
+def _word(value: Any) -> str:
+    """An allowed value as it is written in a column of words, where integers have no point."""
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
+    whole = isinstance(value, float | np.floating) and float(value).is_integer() and abs(float(value)) < 2**53
+    return str(int(value)) if whole else str(value)
+
+
 def _number(value: Any, name: str) -> float:
-    """A bound as a number; that of a timestamp may be a date."""
+    """A bound as a number, an integer as such; that of a timestamp may be a date."""
+    try:
+        return int(value) if isinstance(value, int | np.integer | str) else float(as_written(value))
+    except (TypeError, ValueError):
+        pass
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from torchrec_ext.data.as_written import series_as_written
 from torchrec_ext.errors import InputError
 
 Values: TypeAlias = pd.Series | np.ndarray | Sequence
@@ -35,7 +36,10 @@ def as_numbers(values: Values) -> np.ndarray:
     try:
         if getattr(column.dtype, "kind", "O") in "mMc":  # dates, spans and complex ones would be cut down
             raise TypeError
-        numbers = column.to_numpy(np.float64, na_value=np.nan)
+        if pd.api.types.is_float_dtype(column.dtype):
+            numbers = series_as_written(column)
+        else:
+            numbers = column.to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError, OverflowError):
         raise InputError(
             f"{called(column)} should hold numbers, received {column.dtype} such as {an_example(column)}; "

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from torchrec_ext.data.as_written import floats_as_written
 from torchrec_ext.data.reading.parse_word import decode
 from torchrec_ext.data.reading.parsed import Parsed, bad_rows, emptied, flags
 from torchrec_ext.data.reading.rejects import INFINITE_NUMBER, UNPARSABLE_NUMBER
@@ -11,7 +12,7 @@ from torchrec_ext.errors import InputError
 
 
 def parse_number(values: pa.Array, where: str) -> Parsed:
-    """Numbers as float64; NaN is missing.
+    """Numbers as float64, those of fewer bits as they are written; NaN is missing.
 
     Args:
         values: (rows,) numbers, booleans (1 and 0), or words that write numbers as Python's ``float`` reads
@@ -32,7 +33,7 @@ def parse_number(values: pa.Array, where: str) -> Parsed:
     if pa.types.is_string(values.type):
         numbers, unparsable = numbers_of(values)
     elif is_numeric(values.type):
-        numbers, unparsable = values.cast(pa.float64(), safe=False), np.zeros(len(values), dtype=bool)
+        numbers, unparsable = floats_as_written(values), np.zeros(len(values), dtype=bool)
     else:
         raise InputError(f"{where} holds values of type {values.type}; expected numbers")
     if pc.all(pc.is_finite(numbers)).as_py() is not False and not unparsable.any():

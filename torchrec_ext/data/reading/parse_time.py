@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from torchrec_ext.data.as_written import floats_as_written
 from torchrec_ext.data.reading.column import Unit
 from torchrec_ext.data.reading.parse_number import is_numeric, numbers_of
 from torchrec_ext.data.reading.parse_word import decode
@@ -64,7 +65,7 @@ class TimeParser:
                 dates, unparsable = _from_words(values, unparsable)
                 seconds = np.where(np.isnan(dates), seconds, dates)
         elif is_numeric(kind) and not pa.types.is_boolean(kind):
-            seconds = self._from_numbers(values.cast(pa.float64(), safe=False))
+            seconds = self._from_numbers(floats_as_written(values))
         else:
             raise InputError(f"{self.where} holds values of type {kind}; expected seconds or dates")
         infinite = np.isinf(seconds)

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from torchrec_ext.data.as_written import floats_as_written
 from torchrec_ext.data.reading.parsed import Parsed, bad_rows, emptied, flags
 from torchrec_ext.data.reading.rejects import BROKEN_ENCODING, UNKNOWN_TYPE
 from torchrec_ext.errors import InputError
@@ -67,7 +68,7 @@ def parse_category(values: pa.Array, where: str) -> Parsed:
     if pa.types.is_integer(kind) and kind != pa.uint64():
         return Parsed(values.cast(pa.int64()))
     if pa.types.is_floating(kind):
-        values = values.cast(pa.float64())
+        values = floats_as_written(values)
         return Parsed(values_in_words(emptied(values, flags(pc.is_nan(values)))))
     if pa.types.is_nested(kind):
         raise InputError(
@@ -105,7 +106,7 @@ def parse_auto(values: pa.Array) -> Parsed:
         return decode(values)
     if pa.types.is_integer(kind):  # half of the largest unsigned ones are beyond int64
         return Parsed(values.cast(pa.int64() if kind != pa.uint64() else pa.string()))
-    return Parsed(values.cast(pa.float64()) if pa.types.is_floating(kind) else values)
+    return Parsed(floats_as_written(values) if pa.types.is_floating(kind) else values)
 
 
 def decode(values: pa.Array) -> Parsed:

@@ -1,0 +1,49 @@
+"""as_written: floats of few bits as the numbers they were written as."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+
+def as_written(values: npt.ArrayLike) -> np.ndarray:
+    """Floats as float64, each the one that is written alike: the float32 .7 becomes .7, not .699999988.
+
+    A column of float32 and a threshold that a user wrote meet in float64, where a plain cast would leave the
+    stored .7 below the .7 of the user. Every column of numbers and every threshold goes through here, so
+    they compare as they read, whatever table the column came from. The cast back to the given type gives the
+    same values.
+
+    Args:
+        values: numbers of any shape; those of 8 bytes and integers are only cast.
+
+    Returns:
+        float64 of the same shape; NaN and infinite ones stay.
+
+    Example:
+        >>> as_written(np.array([0.7, 2.2], np.float32))
+        array([0.7, 2.2])
+        >>> np.array([0.7, 2.2], np.float32).astype(np.float64) >= [0.7, 2.2]
+        array([False,  True])
+    """
+    array = np.asarray(values)
+    if array.dtype == np.float16:  # Arrow writes its values out as those of float32
+        distinct, places = np.unique(array, return_inverse=True)
+        return distinct.astype(str).astype(np.float64)[places].reshape(array.shape)
+    if array.dtype != np.float32:
+        return array.astype(np.float64, copy=False)
+    words = pa.array(array.ravel()).cast(pa.string())
+    return words.cast(pa.float64()).to_numpy(zero_copy_only=False).reshape(array.shape)
+
+
+def floats_as_written(values: pa.Array) -> pa.Array:
+    """The same of an Arrow array of numbers; null stays null."""
+    if pa.types.is_float32(values.type) or pa.types.is_float16(values.type):
+        missing = values.is_null().to_numpy(zero_copy_only=False)
+        return pa.array(as_written(values.to_numpy(zero_copy_only=False)), pa.float64(), mask=missing)
+    return values.cast(pa.float64(), safe=False)
+
+
+def series_as_written(values: pd.Series) -> np.ndarray:
+    """The same of a pandas series of floats; what is missing becomes NaN."""
+    return as_written(values.to_numpy(f"f{values.dtype.itemsize}", na_value=np.nan))
