@@ -133,3 +133,43 @@ def test_saved_and_loaded(ids, tmp_path):
     assert again.integers == vocabulary.integers
     assert again.index.tolist() == ids
     assert again.rows(ids).tolist() == list(range(1, len(ids) + 1))
+
+
+BEYOND = 2**53 + 1
+"""The first integer that float64 does not hold: it takes it for 2**53."""
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        [BEYOND, None, 2**53],
+        [BEYOND, np.nan, 2**53],
+        [str(BEYOND), None, str(2**53)],
+        pd.Series([BEYOND, None, 2**53], dtype=object),
+        pd.Series([BEYOND, None, 2**53], dtype="Int64"),
+    ],
+)
+def test_ids_beyond_53_bits_beside_missing_ones(wanted):
+    assert Vocabulary([2**53, BEYOND]).rows(wanted).tolist() == [2, 0, 1]
+
+
+def test_a_float_that_may_be_several_ids_is_none():
+    assert Vocabulary([2**53, BEYOND, 7]).rows([float(2**53), 7.0, np.nan, 7.5]).tolist() == [0, 3, 0, 0]
+
+
+def test_integers_beside_missing_ones_find_words():
+    assert Vocabulary(["7", "8"]).rows([8, None]).tolist() == [2, 0]
+    assert Vocabulary(["7", "8"]).rows(pd.Series([8.0, np.nan])).tolist() == [2, 0]
+
+
+def test_fit_keeps_every_digit_beside_missing_ones():
+    assert Vocabulary.fit([BEYOND, None, 2**53, BEYOND]).ids(np.array([1, 2])).tolist() == [BEYOND, 2**53]
+    grown = Vocabulary([2**53]).grow([BEYOND, None])
+    assert grown.ids(np.array([1, 2])).tolist() == [2**53, BEYOND]
+    assert Vocabulary.fit(pd.Series([7.0, np.nan, 8.0])).ids(np.array([1, 2])).tolist() == [7, 8]
+
+
+@pytest.mark.parametrize("ids", [[7.5], [2.0**53], [7.0, np.nan]])
+def test_floats_that_stand_for_no_integer_are_refused(ids):
+    with pytest.raises(InputError, match="ids must be integers or strings, received the float"):
+        Vocabulary(ids)

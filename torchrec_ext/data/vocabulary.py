@@ -48,8 +48,7 @@ class Vocabulary:
             min_count: an id that stands fewer times gets no row of its own.
         """
         expect_at_least(1, min_count=min_count)
-        series = pd.Series(ids if hasattr(ids, "dtype") else list(ids)).dropna()
-        codes, distinct = pd.factorize(series)
+        codes, distinct = pd.factorize(_index(ids).dropna())
         if min_count > 1:
             distinct = distinct[np.bincount(codes, minlength=len(distinct)) >= min_count]
         return cls(distinct)
@@ -73,16 +72,18 @@ class Vocabulary:
         Returns:
             (n,) int64 rows, 0 for an unknown id or a missing value.
         """
-        wanted = pd.Index(ids if hasattr(ids, "dtype") else list(ids))
-        if wanted.dtype == object:
-            wanted = wanted.infer_objects()
+        wanted = _index(ids)
+        missing = np.zeros(len(wanted), bool)
+        if pd.api.types.is_float_dtype(wanted.dtype):  # missing values made floats of integers
+            missing = ~_are_whole(wanted)
+            wanted = wanted.where(~missing, 0).astype(np.int64)
         if self.integers and not pd.api.types.is_integer_dtype(wanted.dtype):
             places = self._places_of_integers(wanted)
         elif not self.integers and pd.api.types.is_integer_dtype(wanted.dtype):
             places = self.index.get_indexer(wanted.astype(str))
         else:
             places = self.index.get_indexer(wanted)
-        return places.astype(np.int64) + 1
+        return np.where(missing, 0, places.astype(np.int64) + 1)
 
     def ids(self, rows: np.ndarray) -> np.ndarray:
         """The ids of (n,) rows as they were given, (n,) int64 or objects.
@@ -127,9 +128,7 @@ class Vocabulary:
         return self.index.to_numpy() if self.integers else self.index.to_numpy(dtype=object)
 
     def _places_of_integers(self, wanted: pd.Index) -> np.ndarray:
-        """Where integers stand that are written as strings, or as floats because some are missing."""
-        if pd.api.types.is_float_dtype(wanted.dtype):
-            return self.index.get_indexer(wanted)  # 7.5 and NaN are not there
+        """Where integers stand that are written as strings."""
         words = pd.Series(wanted).astype(str)
         spelt = words.str.fullmatch(r"0|-?[1-9]\d{0,18}", na=False)
         digits = words.where(spelt, "0")
@@ -138,12 +137,36 @@ class Vocabulary:
         return np.where(spelt & small, self.index.get_indexer(pd.Index(numbers)), -1)
 
 
+def _index(ids: Iterable | pd.Series | np.ndarray) -> pd.Index:
+    """Ids as an index, integers beside missing ones as ``Int64``: pandas makes floats of them, of 53 bits."""
+    if hasattr(ids, "dtype") and ids.dtype != object:
+        return pd.Index(ids)
+    objects = pd.Index(list(ids), dtype=object)
+    if pd.api.types.infer_dtype(objects, skipna=True) == "integer" and objects.hasnans:
+        return objects.astype("Int64")
+    return objects.infer_objects()
+
+
+def _are_whole(floats: pd.Index) -> np.ndarray:
+    """(n,) bool, which floats stand for one integer alone."""
+    numbers = floats.to_numpy(np.float64, na_value=np.nan)
+    return (np.floor(numbers) == numbers) & (np.abs(numbers) < 2.0**53)
+
+
 def _plain(ids: pd.Index) -> pd.Index:
     """Ids as int64 or strings, whatever table they come from."""
     if isinstance(ids, pd.CategoricalIndex):
         ids = ids.astype(ids.categories.dtype)
     if ids.dtype == object:
         ids = ids.infer_objects()
+    if pd.api.types.is_float_dtype(ids.dtype) and len(ids):
+        whole = _are_whole(ids)
+        if not whole.all():
+            raise InputError(
+                f"ids must be integers or strings, received the float {ids[int(np.argmin(whole))]}; missing "
+                "values turn integers into floats: drop them and use astype('int64')"
+            )
+        return ids.astype(np.int64)
     if pd.api.types.is_integer_dtype(ids.dtype):
         return ids.astype(np.int64)
     if ids.dtype == object and pd.api.types.infer_dtype(ids).startswith("mixed"):

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 from torchrec_ext.data.array_file import GrowingArray
 from torchrec_ext.data.coded import Coded, CodedLists, Column
 from torchrec_ext.data.reading.column import Column as Declared
+from torchrec_ext.data.reading.fine_times import PER_SECOND, seconds_in_order, seconds_of
 from torchrec_ext.data.reading.parse_number import numbers_of
+from torchrec_ext.data.reading.parsed import flags
 from torchrec_ext.data.reading.words import Words
 from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.errors import InputError
@@ -42,7 +44,7 @@ def accumulator(column: Declared, where: str, path: Path | None) -> Accumulator:
         case "number":
             return _Numbers(path)
         case "time":
-            return _Numbers(path, times=True)
+            return _Times(path)
         case "vector":
             return _Vectors(column.width or 1, path)
         case "categories":
@@ -75,11 +77,10 @@ class WordsColumn:
 
 
 class _Numbers:
-    """Numbers, NaN where there is none; times that are all whole become integers."""
+    """Numbers, NaN where there is none."""
 
-    def __init__(self, path: Path | None, times: bool = False) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._values = GrowingArray(np.float64, path=path)
-        self._times = times
 
     def add(self, values: pa.Array, text: bool) -> None:
         self._values.add(pc.fill_null(values.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False))
@@ -88,9 +89,33 @@ class _Numbers:
         self._values.add(np.full(rows, np.nan))
 
     def finish(self) -> np.ndarray:
+        return self._values.finish()
+
+
+class _Times:
+    """Seconds, NaN where there is none; those that are all whole become integers."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._values = GrowingArray(np.float64, path=path)
+        self._fine: list[tuple[int, np.ndarray]] = []
+
+    def add(self, values: pa.Array, text: bool) -> None:
+        if pa.types.is_timestamp(values.type):
+            there = flags(values.is_valid())
+            ticks = pc.fill_null(values.cast(pa.int64()), 0).to_numpy()
+            self._fine.append((self._values.rows, ticks))
+            self._values.add(np.where(there, seconds_of(ticks, PER_SECOND), np.nan))
+        else:
+            self._values.add(pc.fill_null(values, np.nan).to_numpy(zero_copy_only=False))
+
+    def skip(self, rows: int) -> None:
+        self._values.add(np.full(rows, np.nan))
+
+    def finish(self) -> np.ndarray:
         values = self._values.finish()
-        whole = self._times and bool((values == np.floor(values)).all())
-        return values.astype(np.int64) if whole else values
+        if self._fine:
+            return seconds_in_order(values, self._fine)
+        return values.astype(np.int64) if bool((values == np.floor(values)).all()) else values
 
 
 class _Vectors:

@@ -54,7 +54,8 @@ def read_blocks(
     Every row of the table is in a block or in ``rejects``, once. By kind, the values are: ``id``,
     ``category`` and ``auto`` string or int64 as the table holds them (null where it holds none in the whole
     block; ``auto`` also float64 and other types of a typed table); ``categories`` lists of these; ``number``
-    float64; ``vector`` fixed_size_list<float32>; ``time`` float64, unix seconds; ``type`` string.
+    float64; ``vector`` fixed_size_list<float32>; ``time`` float64, unix seconds, or timestamp[ns]
+    where the block has times finer than a microsecond; ``type`` string.
 
     Args:
         table: see :func:`open_table`.
