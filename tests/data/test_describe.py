@@ -65,6 +65,8 @@ def test_the_table(events):
         "period   2024-01-01 to 2024-01-11 (10 d)",
         "types    view 2 (50.0%), buy 2 (50.0%)",
         "missing  page 50.0%, weight 25.0%, users.age 50.0%, items.genres 50.0%",
+        "tables   the table of users has a row for 2 of 2 users",
+        "tables   the table of items has a row for 3 of 3 items",
         "removed  min_rating=2: removed 1 events, left 5 events of 2 users and 3 items",
         "removed  duplicates=last: removed 1 events, left 4 events of 2 users and 3 items",
         "",

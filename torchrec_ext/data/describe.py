@@ -23,6 +23,8 @@ class _Source(Protocol):
     def ordering(self) -> str: ...
     @property
     def steps(self) -> Sequence[object]: ...
+    @property
+    def sides(self) -> Sequence[object]: ...
 
 
 class _Events(Protocol):
@@ -73,6 +75,7 @@ def describe(events: _Events) -> Description:
         types=None if types is None else _by_word(types),
         missing=dict(_missing(events)),
         steps=tuple(map(str, events.source.steps)),
+        sides=tuple(map(str, events.source.sides)),
     )
 
 

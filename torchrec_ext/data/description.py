@@ -31,6 +31,7 @@ class Description:
         missing: column -> share of missing values; ``users.age`` is of a side table.
         steps: what reading and cleaning removed.
         part: the part of a split that is described; empty for all events.
+        sides: how many ids have a row in each side table, as it was read.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Description:
     missing: Mapping[str, float]
     steps: tuple[str, ...]
     part: str = ""
+    sides: tuple[str, ...] = ()
 
     @property
     def density(self) -> float | None:
@@ -86,6 +88,7 @@ class Description:
             counts.append(("types", ", ".join([*shares[:8], *more])))
         gone = [f"{name} {share:.1%}" for name, share in self.missing.items() if share > 0]
         counts.append(("missing", ", ".join(gone) or f"nothing in {len(self.missing)} columns"))
+        counts += [("tables", side) for side in self.sides]
         counts += [("removed", step) for step in self.steps] or [("removed", "nothing")]
         name = f"{self.name}, {self.part}" if self.part else self.name
         return "\n".join([f"{name}: {self.about}", "", *_aligned(counts), "", *self._quantiles()])

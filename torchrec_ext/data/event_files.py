@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from torchrec_ext.data.array_file import column_file, open_array
 from torchrec_ext.data.coded import Coded, CodedLists, Column
-from torchrec_ext.data.events import Events, Source, Step
+from torchrec_ext.data.events import Events, SideMatch, Source, Step
 from torchrec_ext.data.features import options_from
 from torchrec_ext.data.features.plain import plain
 from torchrec_ext.data.gather import OFFSETS, gather
@@ -54,6 +54,7 @@ def open_events(folder: Path) -> Events:
     told: dict[str, Any] = json.loads((folder / "events.json").read_text())
     source = dict(told["source"])
     source["steps"] = tuple(Step(**step) for step in source["steps"])
+    source["sides"] = tuple(SideMatch(**side) for side in source["sides"])
     return Events(
         columns={name: _open_column(kind, folder, name) for name, kind in told["columns"].items()},
         source=Source(**source),

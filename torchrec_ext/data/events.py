@@ -44,6 +44,26 @@ class Step:
 
 
 @dataclass(frozen=True)
+class SideMatch:
+    """How many ids of the events have a row in a side table, as it was read.
+
+    Args:
+        table: the name of the side table.
+        entity: ``user`` or ``item``.
+        matched: number of distinct ids of the events that have a row.
+        ids: number of distinct ids of the events.
+    """
+
+    table: str
+    entity: str
+    matched: int
+    ids: int
+
+    def __str__(self) -> str:
+        return f"{self.table} has a row for {self.matched:,} of {self.ids:,} {self.entity}s"
+
+
+@dataclass(frozen=True)
 class Source:
     """Where events came from, to be recorded with every figure measured on them.
 
@@ -57,6 +77,7 @@ class Source:
             among them.
         rows: number of rows read.
         steps: what reading and cleaning removed.
+        sides: how many ids have a row in each side table.
     """
 
     name: str
@@ -66,6 +87,7 @@ class Source:
     ties: int
     rows: int
     steps: tuple[Step, ...] = ()
+    sides: tuple[SideMatch, ...] = ()
 
     @property
     def ordering(self) -> str:
@@ -201,12 +223,12 @@ class Events:
         return describe(self)
 
     def summary(self) -> str:
-        """One line: how many events, users and items, which features, how they are ordered."""
+        """One line: how many events, users and items, which features, what side tables hold, the order."""
         chosen = (*self.user_features, *self.item_features, *self.context_features)
         return (
             f"{self.source.name}: {len(self):,} events of {self.count('user'):,} users and "
             f"{self.count('item'):,} items; features {', '.join(chosen) or 'none'}; "
-            f"{self.source.ordering}"
+            f"{''.join(f'{side}; ' for side in self.source.sides)}{self.source.ordering}"
         )
 
 

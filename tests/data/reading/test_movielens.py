@@ -96,7 +96,7 @@ def test_1m(tmp_path, file):
 
 def test_10m_has_half_stars_utf8_and_no_users(tmp_path):
     lay_out_dat(tmp_path, encoding="utf-8")
-    (tmp_path / "ratings.dat").write_text("1::122::0.5::838985046\n1::185::5::838983525\n")
+    (tmp_path / "ratings.dat").write_text("1::1::0.5::838985046\n1::3::5::838983525\n")
     events = read_events(tmp_path)
     assert events.frame["rating"].tolist() == [0.5, 5.0]
     assert events.items["title"][0] == "Señor Gunn: Part II (1995)"

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ from torchrec_ext.data.reading.open_events import expect_told, open_events
 from torchrec_ext.data.reading.open_side import open_side
 from torchrec_ext.data.reading.open_table import TableSource
 from torchrec_ext.data.reading.rejects import Rejects
+from torchrec_ext.data.reading.side_match import side_match
 from torchrec_ext.data.reading.side_table import joined, read_side_table
 from torchrec_ext.data.reading.source_record import source_record
 from torchrec_ext.data.reading.told import Told, expect_names
@@ -67,8 +69,9 @@ def read_events(
             "categories"}``; they go before those of a declaration. What is not told is found by its name or a
             common other name, such as ``userId``; "" or None leaves it out. Of several tables of events
             each need not have all; what one lacks is missing in its rows.
-        users: side features of users, a table with the users' id column.
-        items: side features of items, a table with the items' id column; its ``title`` is only shown.
+        users: side features of users, a table with the users' id column. A warning says if less than half
+            of the users of the events have a row there; ``source.sides`` counts them.
+        items: the same of items, a table with the items' id column; its ``title`` is only shown.
         user_features: the columns of ``users`` a model may use, or these with options such as ``{"age":
             {"kind": "number", "missing": "median"}}``. None: what the declaration says, else all if
             ``users`` is given; none of those that MovieLens brings.
@@ -83,8 +86,8 @@ def read_events(
         progress: shows a bar.
 
     Raises:
-        InputError: if something is missing, empty, has other columns, or cannot be read, or if more rows
-            are bad than may be.
+        InputError: if something is missing, empty, has other columns, or cannot be read, if more rows
+            are bad than may be, or if a side table has a row for none of the ids of the events.
 
     Example:
         >>> ratings = pd.DataFrame({"uid": ["ann", "bob"], "sku": [7, 9], "stars": [4, 2]})
@@ -136,6 +139,10 @@ def read_events(
         raise InputError(f"none of the {read.rows:,} rows of {found.name} is complete; name other columns")
 
     frames = {entity: joined(side_tables, entity) for entity, side_tables in read_sides.items()}
+    matches = []
+    for entity, side_tables in read_sides.items():
+        for words, side in product(read.words(entity), side_tables):
+            matches.append(side_match(entity, words.finish(), side.name, side.ids.words.finish()))
     features = {
         "user": _features(chosen["user"], frames["user"], given=users is not None),
         "item": _features(chosen["item"], frames["item"], given=items is not None),
@@ -145,7 +152,7 @@ def read_events(
     files = [*(path for table in opened for path in table.paths), *found.files]
     return Events(
         columns=done,
-        source=source_record(found.name, files, done, read.rows, found.order),
+        source=source_record(found.name, files, done, read.rows, found.order, matches),
         users=frames["user"],
         items=frames["item"],
         user_features=tuple(features["user"]),

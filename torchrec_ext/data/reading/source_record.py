@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from torchrec_ext.data.coded import Coded, Column
-from torchrec_ext.data.events import Order, Source, Step
+from torchrec_ext.data.events import Order, SideMatch, Source, Step
 from torchrec_ext.data.reading.source_file import sha256
 from torchrec_ext.data.reading.timestamps import order_of
 
@@ -18,7 +18,12 @@ log = logging.getLogger(__name__)
 
 
 def source_record(
-    name: str, files: Sequence[Path], columns: Mapping[str, Column], rows: int, order: Order | None
+    name: str,
+    files: Sequence[Path],
+    columns: Mapping[str, Column],
+    rows: int,
+    order: Order | None,
+    sides: Sequence[SideMatch] = (),
 ) -> Source:
     """The record of events that were read.
 
@@ -28,6 +33,7 @@ def source_record(
         columns: of the events.
         rows: read, those set aside among them.
         order: what the timestamps are as declared; None finds out.
+        sides: how many ids have a row in each side table.
     """
     distinct = list(dict.fromkeys(files))
     sums = dict(zip(names_apart(distinct), map(sha256, distinct), strict=True))
@@ -40,7 +46,8 @@ def source_record(
     steps: tuple[Step, ...] = ()
     if rows != left:
         steps = (Step("rows set aside", rows - left, left=left, users=_count(users), items=_count(items)),)
-    source = Source(name, checksum, sums, found if times is None else order or found, ties, rows, steps)
+    settled = found if times is None else order or found
+    source = Source(name, checksum, sums, settled, ties, rows, steps, tuple(sides))
     log.info("%s: %s rows, %s", name, f"{rows:,}", source.ordering)
     return source
 
