@@ -79,6 +79,7 @@ def test_sessions_are_the_users(settings):
         ("--split leave_last_out", [4, 2, 2]),
         ("--split leave_last_n --valid-events 2", [5, 2, 1]),
         (f"--split by_time --valid-from {FIRST + HOUR} --test-from {FIRST + 5 * HOUR}", [4, 1, 3]),
+        ("--split by_time --valid-from 2024-01-01T01:00 --test-from 2024-01-01T06:00+01:00", [4, 1, 3]),
         (
             f"--split by_time --valid-from {FIRST + HOUR} --test-from {FIRST + 5 * HOUR} --split-gap 3550",
             [2, 1, 3],  # 60 and 120 seconds are less than 3550 before an hour

@@ -97,10 +97,11 @@ class DataSettings:
     """Share of the validation part, for by_user and by_ratio."""
     test: float = 0.1
     """Share of the test part, for by_user and by_ratio."""
-    valid_from: float | None = None
-    """First unix second of the validation part, for by_time."""
-    test_from: float | None = None
-    """First unix second of the test part, for by_time."""
+    valid_from: float | str | None = None
+    """First instant of the validation part, for by_time: unix seconds, or a date such as 2024-01-31 or
+    2024-01-31T12:00+01:00, in UTC if it has no zone."""
+    test_from: float | str | None = None
+    """First instant of the test part, for by_time, likewise."""
     split_gap: float = 0.0
     """Seconds before the validation and the test part whose events are left out, for by_time."""
     split_column: str = "split"
@@ -171,7 +172,7 @@ class DataSettings:
             return as_marked(events, self.split_column, folder=folder)
         if chosen == "by_time":
             if self.valid_from is None or self.test_from is None:
-                raise InputError("--split by_time needs --valid-from and --test-from in unix seconds")
+                raise InputError("--split by_time needs --valid-from and --test-from: unix seconds or dates")
             return by_time(
                 events,
                 valid_from=self.valid_from,

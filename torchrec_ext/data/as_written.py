@@ -1,5 +1,7 @@
 """as_written: floats of few bits as the numbers they were written as."""
 
+from contextlib import suppress
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -47,3 +49,22 @@ def floats_as_written(values: pa.Array) -> pa.Array:
 def series_as_written(values: pd.Series) -> np.ndarray:
     """The same of a pandas series of floats; what is missing becomes NaN."""
     return as_written(values.to_numpy(f"f{values.dtype.itemsize}", na_value=np.nan))
+
+
+def number_as_written(value: object) -> float | None:
+    """A number that a user gave, of few bits or as a string; an integer stays one, None for anything else.
+
+    Example:
+        >>> [number_as_written(value) for value in (np.float32(0.7), "9007199254740993", "1e3", "many", True)]
+        [0.7, 9007199254740993, 1000.0, None, None]
+    """
+    if isinstance(value, bool | np.bool_ | np.timedelta64):
+        return None
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(as_written(value))
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(value) if isinstance(value, str) else None
+    return None

@@ -67,7 +67,11 @@ def test_what_fits(events, name, wanted, expected):
         ("country", ("de", "at", "fr"), "takes .low, high. or a list"),
         ("country", ("a", None), "has the bounds .* but holds words such as 'de'; give a list"),
         ("rating", ("high", None), "where 'rating' takes numbers, received 'high'"),
-        ("timestamp", ("soon", None), "takes seconds or a date such as 2024-01-31, received 'soon'"),
+        (
+            "timestamp",
+            ("soon", None),
+            "'timestamp' should be unix seconds or a date such as 2024-01-31 .*, received 'soon'",
+        ),
         ("rating", (4, 3), r"bounds in the wrong order, received \(4, 3\)"),
     ],
 )

@@ -11,19 +11,20 @@ from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.cleaning.step import record
 from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.instants import Span, span
 from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.data.times import expect_times
 from torchrec_ext.errors import InputError
 
 
-def sessions(events: Events, gap: float = 1800.0) -> Events:
+def sessions(events: Events, gap: Span = 1800.0) -> Events:
     """The same events with sessions for users.
 
-    A session ends where a user's next event comes more than ``gap`` seconds later.
+    A session ends where a user's next event comes more than ``gap`` later.
 
     Args:
         events: with timestamps that are times.
-        gap: seconds; half an hour unless told.
+        gap: seconds, or a span such as ``"30 min"`` or a ``timedelta``.
 
     Returns:
         The events in the same order, whose ``user`` is a session: ``ann#1`` is the first one of ``ann``.
@@ -31,7 +32,7 @@ def sessions(events: Events, gap: float = 1800.0) -> Events:
         the side features of its user.
 
     Raises:
-        InputError: if the timestamps are no times, the gap is not positive or there is a column
+        InputError: if the timestamps are not times, the gap is not positive or there is a column
             ``visitor``.
 
     Example:
@@ -40,12 +41,13 @@ def sessions(events: Events, gap: float = 1800.0) -> Events:
         >>> sessions(read_events(visits)).frame["user"].tolist()
         ['ann#1', 'ann#1', 'ann#2']
     """
-    if not gap > 0:
+    seconds = span("gap", gap)
+    if not seconds > 0:
         raise InputError(f"gap should be more than 0 seconds, received {gap}")
     if "visitor" in events.columns:
         raise InputError("there is a column 'visitor' already; rename it, since sessions put the user there")
     times, users = expect_times(events, "sessions", "name a column of times"), events.ids("user")
-    codes, of_user = _cut(users, times, gap)
+    codes, of_user = _cut(users, times, seconds)
     words = _words(users, of_user)
     columns = {
         name: Coded(codes, words) if name == "user" else column for name, column in events.columns.items()
@@ -53,7 +55,7 @@ def sessions(events: Events, gap: float = 1800.0) -> Events:
     cut = dataclasses.replace(
         events, columns={**columns, "visitor": users}, users=_side_table(events.users, users, of_user, words)
     )
-    return record(cut, f"sessions(gap={gap:g})")
+    return record(cut, f"sessions(gap={seconds:g})")
 
 
 def _cut(users: Coded, times: np.ndarray, gap: float) -> tuple[np.ndarray, np.ndarray]:

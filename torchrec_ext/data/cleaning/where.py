@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from torchrec_ext.data.as_written import as_written
+from torchrec_ext.data.as_written import number_as_written
 from torchrec_ext.data.coded import Coded, CodedLists, Column, column_of
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.instants import instant
 from torchrec_ext.data.reading.ids import shown
 from torchrec_ext.errors import InputError
 
@@ -121,20 +122,9 @@ def _word(value: Any) -> str:
 
 def _number(value: Any, name: str) -> float:
     """A bound as a number, an integer as such; that of a timestamp may be a date."""
-    try:
-        return int(value) if isinstance(value, int | np.integer | str) else float(as_written(value))
-    except (TypeError, ValueError):
-        pass
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        pass
-    try:
-        if name == "timestamp":
-            date = pd.Timestamp(value)
-            date = date.tz_localize("UTC") if date.tzinfo is None else date
-            return float(date.timestamp())
-    except (TypeError, ValueError):
-        pass
-    expected = "seconds or a date such as 2024-01-31" if name == "timestamp" else "numbers"
-    raise InputError(f"where {name!r} takes {expected}, received {value!r}")
+    if name == "timestamp":
+        return instant(f"where {name!r}", value)
+    found = number_as_written(value)
+    if found is None:
+        raise InputError(f"where {name!r} takes numbers, received {value!r}")
+    return found

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.instants import Instant, Span, instant, span
 from torchrec_ext.data.splits.parts import TEST, TRAIN, VALID, Parts, make_parts
 from torchrec_ext.data.splits.report import OUTSIDE
 from torchrec_ext.data.times import expect_times
@@ -14,9 +15,9 @@ from torchrec_ext.errors import InputError
 def by_time(
     events: Events,
     *,
-    valid_from: float,
-    test_from: float,
-    gap: float = 0.0,
+    valid_from: Instant,
+    test_from: Instant,
+    gap: Span = 0.0,
     min_count: int = 1,
     folder: Path | None = None,
 ) -> Parts:
@@ -28,9 +29,10 @@ def by_time(
 
     Args:
         events: with timestamps that are times.
-        valid_from: unix seconds; the first instant of validation.
-        test_from: unix seconds; the first instant of test.
-        gap: seconds.
+        valid_from: the first instant of validation: unix seconds, or a date such as ``"2024-01-31"``, a
+            ``datetime`` or a pandas ``Timestamp``, in UTC if it has no zone.
+        test_from: the first instant of test, likewise.
+        gap: seconds, or a span such as ``"1 day"`` or a ``timedelta``.
         min_count: an item with fewer events shares the unknown row.
         folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
 
@@ -38,8 +40,8 @@ def by_time(
         The training, validation and test part of one log.
 
     Raises:
-        InputError: if the timestamps are no times, the instants are in the wrong order, the gap is
-            negative or a part is empty.
+        InputError: if the timestamps are not times, an instant is neither a number nor a date, the instants
+            are in the wrong order, the gap is negative or a part is empty.
 
     Example:
         >>> import pandas as pd
@@ -48,20 +50,27 @@ def by_time(
         >>> visits = pd.DataFrame({"user": [1] * 5, "item": list("abcde"), "timestamp": times})
         >>> [len(part) for part in by_time(read_events(visits), valid_from=1200, test_from=1300)]
         [2, 1, 2]
+        >>> days = pd.date_range("2024-01-01", periods=5)
+        >>> visits = read_events(visits.assign(timestamp=days))
+        >>> [len(part) for part in by_time(visits, valid_from="2024-01-03", test_from=days[3])]
+        [2, 1, 2]
     """
     times = expect_times(events, "by_time", "split by leave_last_out or by_ratio")
-    if not valid_from < test_from:
-        raise InputError(f"valid_from must be before test_from, received {valid_from} and {test_from}")
-    protocol = f"by time: valid from {valid_from:.0f}, test from {test_from:.0f}"
-    if gap:
-        protocol += f", {gap:g} s before each left out"
-    return make_parts(
-        events, cut(times, valid_from, test_from, gap), protocol, min_count=min_count, folder=folder
+    first, last, seconds = (
+        instant("valid_from", valid_from),
+        instant("test_from", test_from),
+        span("gap", gap),
     )
+    if not first < last:
+        raise InputError(f"valid_from must be before test_from, received {valid_from} and {test_from}")
+    protocol = f"by time: valid from {first:.0f}, test from {last:.0f}"
+    if seconds:
+        protocol += f", {seconds:g} s before each left out"
+    return make_parts(events, cut(times, first, last, seconds), protocol, min_count=min_count, folder=folder)
 
 
 def cut(times: np.ndarray, valid_from: float, test_from: float, gap: float) -> np.ndarray:
-    """(N,) int8 part of each event, see :func:`by_time`.
+    """(N,) int8 part of each event, see :func:`by_time`; all in seconds.
 
     Raises:
         InputError: if the gap is negative.

@@ -7,6 +7,7 @@ import numpy as np
 
 from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.instants import Span, span
 from torchrec_ext.data.splits.by_time import cut
 from torchrec_ext.data.splits.parts import Parts, make_parts
 from torchrec_ext.data.splits.report import OUTSIDE
@@ -17,10 +18,10 @@ from torchrec_ext.errors import InputError
 def rolling_windows(
     events: Events,
     *,
-    test_seconds: float,
+    test_seconds: Span,
     windows: int,
-    valid_seconds: float | None = None,
-    gap: float = 0.0,
+    valid_seconds: Span | None = None,
+    gap: Span = 0.0,
     min_count: int = 1,
     folder: Path | None = None,
 ) -> Iterator[Parts]:
@@ -32,11 +33,11 @@ def rolling_windows(
 
     Args:
         events: with timestamps that are times.
-        test_seconds: length of each test part.
+        test_seconds: length of each test part: seconds, or a span such as ``"7 days"`` or a ``timedelta``.
         windows: number of splits.
-        valid_seconds: length of each validation part, which ends where the test part begins; as long as
-            the test part unless told.
-        gap: seconds before the validation and the test part whose events are in no part.
+        valid_seconds: length of each validation part, which ends where the test part begins; None makes it
+            as long as the test part.
+        gap: length of time before the validation and the test part whose events are in no part.
         min_count: an item with fewer events shares the unknown row.
         folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
 
@@ -44,8 +45,8 @@ def rolling_windows(
         An iterator over the training, validation and test part of each window.
 
     Raises:
-        InputError: if the timestamps are no times, a number makes no sense, or, when its turn comes, a
-            part of a window is empty.
+        InputError: if the timestamps are not times, a number or a span makes no sense, or, when its turn
+            comes, a part of a window is empty.
 
     Example:
         >>> import pandas as pd
@@ -58,9 +59,10 @@ def rolling_windows(
         [4, 1, 1]
     """
     times = expect_times(events, "rolling_windows", "split by leave_last_out or by_ratio")
-    valid_seconds = test_seconds if valid_seconds is None else valid_seconds
+    test, before = span("test_seconds", test_seconds), span("gap", gap)
+    valid = test if valid_seconds is None else span("valid_seconds", valid_seconds)
     expect_at_least(1, windows=windows)
-    for name, seconds in (("test_seconds", test_seconds), ("valid_seconds", valid_seconds)):
+    for name, seconds in (("test_seconds", test), ("valid_seconds", valid)):
         if not seconds > 0:
             raise InputError(f"{name} should be more than 0 seconds, received {seconds}")
     newest = times.max()  # is in the last test part, which ends with the next instant there is
@@ -68,16 +70,16 @@ def rolling_windows(
 
     def window(number: int) -> Parts:
         own = None if folder is None else folder / f"window-{number + 1}"
-        test_until = end - (windows - 1 - number) * test_seconds
-        test_from = test_until - test_seconds
-        part = cut(times, test_from - valid_seconds, test_from, gap)
+        test_until = end - (windows - 1 - number) * test
+        test_from = test_until - test
+        part = cut(times, test_from - valid, test_from, before)
         part[times >= test_until] = OUTSIDE
         protocol = (
-            f"window {number + 1} of {windows}: valid from {test_from - valid_seconds:.0f}, "
+            f"window {number + 1} of {windows}: valid from {test_from - valid:.0f}, "
             f"test from {test_from:.0f} until {test_until:.0f}"
         )
-        if gap:
-            protocol += f", {gap:g} s before each left out"
+        if before:
+            protocol += f", {before:g} s before each left out"
         return make_parts(events, part, protocol, min_count=min_count, folder=own)
 
     return map(window, range(windows))
