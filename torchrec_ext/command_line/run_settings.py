@@ -7,8 +7,8 @@ from typing import Any
 
 from torchrec_ext.command_line.data_settings import DataSettings
 from torchrec_ext.data import Events
+from torchrec_ext.data.reading.declared_set import names_of_sets
 from torchrec_ext.data.reading.named import NAMED
-from torchrec_ext.data.sets import names_of_sets
 from torchrec_ext.errors import InputError
 
 # where the data lies may change, and how much of it may be bad; what it is may not

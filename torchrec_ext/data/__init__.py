@@ -11,6 +11,7 @@ from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.prepared import open_prepared, prepare
 from torchrec_ext.data.reading.declaration import Declaration, TableFile
 from torchrec_ext.data.reading.read import read_events
+from torchrec_ext.data.split_report import SplitReport
 from torchrec_ext.data.splits.as_marked import as_marked
 from torchrec_ext.data.splits.by_name import SPLITS
 from torchrec_ext.data.splits.by_ratio import by_ratio
@@ -18,7 +19,6 @@ from torchrec_ext.data.splits.by_time import by_time
 from torchrec_ext.data.splits.by_user import by_user
 from torchrec_ext.data.splits.leave_last_n import leave_last_n
 from torchrec_ext.data.splits.leave_last_out import leave_last_out
-from torchrec_ext.data.splits.report import SplitReport
 from torchrec_ext.data.splits.rolling_windows import rolling_windows
 from torchrec_ext.data.vocabulary import Vocabulary
 

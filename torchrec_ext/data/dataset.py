@@ -9,7 +9,7 @@ from torchrec_ext.data.description import Description
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.splits.report import SplitReport
+from torchrec_ext.data.split_report import SplitReport
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Schema
 

@@ -16,7 +16,7 @@ from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Fitted, FittedCategory, from_json
 from torchrec_ext.data.gather import let_go
 from torchrec_ext.data.lists import Lists
-from torchrec_ext.data.reading.ids import shown
+from torchrec_ext.data.shown import shown
 from torchrec_ext.data.side_features import SideFeatures
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError

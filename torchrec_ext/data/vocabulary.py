@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from torchrec_ext.checks import expect_at_least
-from torchrec_ext.data.reading.ids import shown
+from torchrec_ext.data.shown import shown
 from torchrec_ext.errors import InputError
 
 

@@ -11,7 +11,7 @@ from torchrec_ext.data.as_written import number_as_written
 from torchrec_ext.data.coded import Coded, CodedLists, Column, column_of
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.instants import instant
-from torchrec_ext.data.reading.ids import shown
+from torchrec_ext.data.shown import shown
 from torchrec_ext.errors import InputError
 
 Wanted: TypeAlias = Collection[Any]

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from torchrec_ext.data.shown import shown
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -51,11 +52,6 @@ def to_one_kind(columns: Sequence[IdColumn]) -> list[pd.Series]:
             f"strings ({shown(word.values.iloc[0])}); make both the same type, with astype(str)"
         )
     return [column.values.astype(str if "string" in fixed else np.int64) for column in columns]
-
-
-def shown(value: object) -> str:
-    """A value as a message shows it: NumPy's numbers as Python's."""
-    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def are_integers(words: pa.Array) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 
 from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.events import Events
-from torchrec_ext.data.reading.ids import shown
+from torchrec_ext.data.shown import shown
 from torchrec_ext.data.splits.parts import TEST, TRAIN, VALID, Parts, make_parts
 from torchrec_ext.errors import InputError
 

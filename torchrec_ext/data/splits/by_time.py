@@ -6,8 +6,8 @@ import numpy as np
 
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.instants import Instant, Span, instant, span
+from torchrec_ext.data.split_report import OUTSIDE
 from torchrec_ext.data.splits.parts import TEST, TRAIN, VALID, Parts, make_parts
-from torchrec_ext.data.splits.report import OUTSIDE
 from torchrec_ext.data.times import expect_times
 from torchrec_ext.errors import InputError
 

@@ -8,8 +8,8 @@ import numpy as np
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.data.split_report import PART_NAMES, SplitReport
 from torchrec_ext.data.splits.places import with_item
-from torchrec_ext.data.splits.report import PART_NAMES, SplitReport
 from torchrec_ext.errors import InputError
 
 Parts: TypeAlias = tuple[Dataset, Dataset, Dataset]

@@ -8,9 +8,9 @@ import numpy as np
 from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.instants import Span, span
+from torchrec_ext.data.split_report import OUTSIDE
 from torchrec_ext.data.splits.by_time import cut
 from torchrec_ext.data.splits.parts import Parts, make_parts
-from torchrec_ext.data.splits.report import OUTSIDE
 from torchrec_ext.data.times import expect_times
 from torchrec_ext.errors import InputError
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.data.random_events import START, event_rows, read
 from torchrec_ext.data import by_ratio, by_time, by_user, leave_last_out, read_events
-from torchrec_ext.data.splits.report import SplitReport
+from torchrec_ext.data.split_report import SplitReport
 
 LATE = 10**9
 

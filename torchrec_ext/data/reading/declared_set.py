@@ -1,20 +1,21 @@
-"""Finding a data set by name on this machine."""
+"""Data sets that are known by name: which there are, and where their files lie on this machine."""
 
 import os
 from dataclasses import replace
 from pathlib import Path
 
+from torchrec_ext.data import sets
 from torchrec_ext.data.reading.declaration import Declaration
 from torchrec_ext.data.reading.named import CACHE, VARIABLE
 from torchrec_ext.data.reading.toml_file import read_declaration, read_toml
 from torchrec_ext.errors import InputError
 
-_HERE = Path(__file__).parent
+_FOLDER = Path(sets.__path__[0])
 
 
 def names_of_sets() -> tuple[str, ...]:
-    """The names of the data sets that are declared here, in order."""
-    return tuple(sorted(path.stem for path in _HERE.glob("*.toml")))
+    """The names of the data sets that are declared in ``data/sets``, in order."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
 def declared_set(name: str, data_dir: str | Path | None = None) -> Declaration:
@@ -30,7 +31,7 @@ def declared_set(name: str, data_dir: str | Path | None = None) -> Declaration:
     Raises:
         InputError: if its files are nowhere, with where to get them.
     """
-    path = _HERE / f"{name}.toml"
+    path = _FOLDER / f"{name}.toml"
     found = read_toml(path)
     places = [Path(p).expanduser() for p in (data_dir, os.environ.get(VARIABLE), CACHE) if p]
     first = found["events"][0]["file"]
@@ -52,6 +53,6 @@ def declared_like(name: str, path: Path) -> Declaration:
         name: one of :func:`names_of_sets`.
         path: the file, such as the whole of what the set is a sample of.
     """
-    found = read_declaration(_HERE / f"{name}.toml", path.parent)
+    found = read_declaration(_FOLDER / f"{name}.toml", path.parent)
     (table,) = found.events
     return replace(found, name=str(path), events=(replace(table, source=path),))

@@ -1,0 +1,13 @@
+"""shown: a value as a message shows it."""
+
+import numpy as np
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: NumPy's numbers as Python's.
+
+    Example:
+        >>> shown(np.int64(7)), shown("7")
+        ('7', "'7'")
+    """
+    return repr(value.item() if isinstance(value, np.generic) else value)
