@@ -1,6 +1,6 @@
 # make setup     makes the environment (.venv; BACKEND=cuda: .venv-cuda; PYTHON=python3.12 chooses the interpreter)
 # make demo      trains and recommends on generated data
-# make test      runs the tests; make test-slow the slow ones; make lint the linter and the type checker
+# make test      runs the tests; make test-slow the slow ones; make lint the linters and the type checker
 # make docs      builds the documentation into site/
 BACKEND ?= cpu
 ENV := $(if $(filter cpu,$(BACKEND)),.venv,.venv-$(BACKEND))
@@ -27,6 +27,7 @@ lint: setup
 	$(ENV)/bin/python -m ruff check
 	$(ENV)/bin/python -m ruff format --check
 	$(ENV)/bin/python -m mypy torchrec_ext $(wildcard recipes benchmarks)
+	$(ENV)/bin/lint-imports --no-cache --no-logo
 
 # The documentation, into site/; it needs no network.
 docs: setup
