@@ -219,8 +219,7 @@ class RankingLoss(nn.Module, ABC):
 class Retriever(nn.Module, ABC):
     """Queries and items to vectors, and a scorer of the two; an index serves it if that is indexable.
 
-    TorchRec's pipeline overlaps the lookups of ``forward`` with computing where the batch's tensors go
-    straight to the sharded modules, each of which it may call once.
+    Training overlaps a lookup where ``forward`` gives a sharded module the batch's tensors, and calls it once.
     """
 
     inputs: Inputs

@@ -85,6 +85,8 @@ def test_every_part_of_the_package_is_an_attribute_of_it():
         "command_line",
         "compatibility",
         "dropout",
+        "dynamic_length",
+        "float_weights",
         "lazy_exports",
         "padding",
         "plugin_names",
