@@ -219,7 +219,7 @@ class RankingLoss(nn.Module, ABC):
 class Retriever(nn.Module, ABC):
     """Queries and items to vectors, and a scorer of the two; an index serves it if that is indexable.
 
-    Training overlaps a lookup where ``forward`` gives a sharded module the batch's tensors, and calls it once.
+    Training overlaps a lookup where ``forward`` gives the batch's tensors to a sharded module once.
     """
 
     inputs: Inputs
