@@ -14,7 +14,6 @@ def train_part(**columns):
     ("columns", "expected"),
     [
         ({"type": list("xyxy")}, ("user", "item", "context_day")),
-        ({"type": list("xyxy"), "rating": [5.0, None, 4.0, 3.0]}, ("user", "item", "context_day")),
         ({"type": list("xyxy"), "rating": [5.0, 1.0, 4.0, 3.0]}, None),
         ({"rating": [5.0, 1.0, 4.0, 3.0]}, None),
         ({}, None),

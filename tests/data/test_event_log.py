@@ -93,8 +93,8 @@ def test_recent_keeps_the_newest_and_stays_with_its_user():
     assert log.recent(users, ends, 0).tolist() == [3, 1, 5, 3]
 
 
-def test_histories_of_some_users():
-    items, offsets = small().histories(np.array([1, 0]))
+def test_items_of_some_users():
+    items, offsets = small().items_of(np.array([1, 0]))
     assert items.tolist() == [4, 2, 3, 5, 1]
     assert offsets.tolist() == [0, 2, 5]
 

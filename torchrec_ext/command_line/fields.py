@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from torchrec_ext.data import Dataset
 
 _TYPE = "context_type"
@@ -12,8 +10,8 @@ _TYPE = "context_type"
 def fields_or_default(told: Sequence[str] | None, train: Dataset) -> tuple[str, ...] | None:
     """The fields as told, or else every feature but one that gives the label away; None for every one.
 
-    Where an event has no rating, its type stands for one, so a model must not read the type of the event
-    it is to judge. That of the events before it is another matter (``history_fields``).
+    Where the data has no ratings, the type of an event stands for one, so a model must not read the type
+    of the event it is to judge. That of the events before it is another matter (``history_fields``).
 
     Args:
         told: the setting.
@@ -29,11 +27,10 @@ def fields_or_default(told: Sequence[str] | None, train: Dataset) -> tuple[str, 
     """
     if told is not None:
         return tuple(told)
-    ratings = train.table.numbers("rating")
     known = (
         *train.schema.features_of("user", "item", "context"),
         *train.schema.dense_of("user", "item", "context"),
     )
-    if _TYPE not in known or ratings is not None and not np.isnan(ratings).any():
+    if _TYPE not in known or train.table.numbers("rating") is not None:
         return None
     return tuple(name for name in known if name != _TYPE)

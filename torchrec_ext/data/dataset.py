@@ -22,8 +22,8 @@ class Dataset:
         preparation: how ids became rows.
         log: every event of every part, and those in none.
         rows: (n,) int64 ascending positions in the log of this part's events.
-        given: (m,) int64 ascending positions of events that a history may hold beside those known,
-            although nothing was learnt from them: the earlier events of held-out users.
+        given: (m,) int64 ascending positions of events that a history may hold, although they are neither
+            learnt nor predicted: earlier events of held-out users, and those that weigh 0 or lack an item.
         name: ``train``, ``valid``, ``test`` or a sum of them.
         report: what each part of the split holds; all parts share it.
         table: the events as they were read, of which ``log.source_rows`` are the rows.
@@ -82,7 +82,7 @@ class Dataset:
         return replace(described, part=f"{self.name} part", about=self.protocol)
 
     def known_before(self, targets: "Dataset") -> tuple[EventLog, np.ndarray]:
-        """What is known before each target: this part's events and those ``targets`` gives.
+        """What is known before each target: this part's events, and those that it and ``targets`` give.
 
         Args:
             targets: a part of the same split with n events; it may be this part itself.
@@ -105,10 +105,22 @@ class Dataset:
         """
         if targets.log is not self.log:
             raise InputError(f"{self.name} and {targets.name} come from two splits; use parts of one")
-        if not len(targets.given):
+        given = np.union1d(self.given, targets.given)
+        if not len(given):
             return self.events, np.searchsorted(self.rows, targets.rows)
-        known = np.union1d(self.rows, targets.given)
+        known = np.union1d(self.rows, given)
         return self.log.select(known), np.searchsorted(known, targets.rows)
+
+    def before_first_target(self) -> "Dataset":
+        """The part without the given events that follow their user's first target.
+
+        All targets of a user are predicted at once, from what was known before the first of them.
+        """
+        users = np.searchsorted(self.log.offsets, self.rows, side="right") - 1
+        first = np.full(len(self.log.user_ids), -1)
+        first[users[::-1]] = self.rows[::-1]
+        owners = np.searchsorted(self.log.offsets, self.given, side="right") - 1
+        return replace(self, given=self.given[self.given < first[owners]])
 
 
 def expect_part(name: str, part: object) -> None:

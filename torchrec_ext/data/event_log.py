@@ -33,8 +33,9 @@ class EventLog:
         items: (N,) int32 rows of the item table, 0 for an unknown item.
         source_rows: (N,) int32 row of the event in the table that was read.
         times: (N,) float64 seconds, or None where the data has no time.
-        ratings: (N,) float64, or None.
-        weights: (N,) float32, how much each event counts by its type, or None where all count alike.
+        ratings: (N,) float64, NaN for an event without one, or None.
+        weights: (N,) float32, how much each event counts when it is learnt or predicted, 0 for one that is
+            only read as history; None where all count alike.
         context: of each context feature (N,) int32 rows or lists of them (categorical), or (N,) or
             (N, width) float32 numbers.
 
@@ -112,19 +113,35 @@ class EventLog:
         columns = ((name, column) for name, column in (*own, *self.context.items()) if column is not None)
         return self._gathered(self.user_ids, self.user_rows, offsets, columns, events, folder)
 
-    def worth(self) -> np.ndarray:
-        """(N,) float64, how much each event counts as a target: nothing if its item is unknown."""
-        known = (self.items > 0).astype(np.float64)
+    def is_target(self) -> np.ndarray:
+        """(N,) bool, which events may be learnt or predicted; the others are only read as history."""
+        return np.ones(len(self), bool) if self.weights is None else np.asarray(self.weights) > 0
+
+    def target_items(self) -> np.ndarray:
+        """(N,) int32 item rows, 0 for an event that is only read as history or whose item is unknown."""
+        return self.items if self.weights is None else np.where(self.is_target(), self.items, 0)
+
+    def target_weights(self) -> np.ndarray:
+        """(N,) float64, how much each event counts as a target of retrieval: 0 if its item is unknown."""
+        known = (self.target_items() > 0).astype(np.float64)
         return known if self.weights is None else known * self.weights
 
     def recent(self, users: np.ndarray, ends: np.ndarray, length: int) -> np.ndarray:
         """Starts of the newest ``length`` events of ``users`` before ``ends``; all (n,) int64."""
         return np.maximum(self.offsets[users], ends - length)
 
-    def histories(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Items of all events of these (n,) users: (sum,) int64 rows and (n + 1,) int64 offsets."""
+    def items_of(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Items of the events of (n,) users, without those that are only read as history.
+
+        Returns:
+            (sum,) int64 rows, 0 for an unknown item, and (n + 1,) int64 offsets of each user's.
+        """
         starts, ends = self.offsets[users], self.offsets[users + 1]
-        return self.items[slice_positions(starts, ends)].astype(np.int64), offsets_of(ends - starts)
+        positions, offsets = slice_positions(starts, ends), offsets_of(ends - starts)
+        if self.weights is not None:
+            counted = self.weights[positions] > 0
+            positions, offsets = positions[counted], offsets_of(counted)[offsets]
+        return self.items[positions].astype(np.int64), offsets
 
     @classmethod
     def _gathered(

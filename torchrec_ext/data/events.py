@@ -176,6 +176,24 @@ class Events:
         found = self.columns.get(column)
         return found if isinstance(found, np.ndarray) else None
 
+    def target_weights(self) -> np.ndarray | None:
+        """How much each event counts when it is learnt or predicted.
+
+        Returns:
+            (N,) float64 weights by type, 1 for a type without one; 0 for an event that is only read as
+            history, because its type weighs 0 or because it has no item where others have one. None where
+            every event counts 1.
+        """
+        types, items = self.columns.get("type"), self.columns.get("item")
+        weights = None
+        if isinstance(types, Coded):
+            of_types = [self.weights.get(str(word), 1.0) for word in types.words]
+            weights = np.array([*of_types, 1.0])[types.codes]
+        if isinstance(items, Coded) and (items.codes < 0).any():
+            weights = np.ones(len(self)) if weights is None else weights
+            weights[items.codes < 0] = 0
+        return weights
+
     def count(self, entity: Literal["user", "item"]) -> int:
         """Number of distinct users or items of the events; 0 where the data has none."""
         found = self.columns.get(entity)

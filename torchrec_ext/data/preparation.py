@@ -123,18 +123,14 @@ class Preparation:
             let_go(items.codes)
         else:
             yield "items", np.zeros(len(events), np.int32)
-        times, ratings, types = (
-            events.numbers("timestamp"),
-            events.numbers("rating"),
-            events.columns.get("type"),
-        )
+        times, ratings = events.numbers("timestamp"), events.numbers("rating")
         if times is not None and events.source.order == "time":
             yield "times", times.astype(np.float64)
-        weights = _weights(types, events.weights) if isinstance(types, Coded) else None
+        weights = events.target_weights()
         if weights is not None:
             yield "weights", weights.astype(np.float32)
-            # what an event without a rating says of the user's interest
-            ratings = weights if ratings is None else np.where(np.isnan(ratings), weights, ratings)
+        if ratings is None and "type" in events.columns:
+            ratings = weights  # where nothing was rated, the type of an event says how much it was liked
         if ratings is not None:
             yield "ratings", ratings  # as float64, or thresholds would not compare as they are written
         for feature in self.schema.of("context"):
@@ -239,9 +235,3 @@ class Preparation:
             f"the ids of users are strings (such as {shown(ids[0])}), but were integers in training; "
             "convert them with astype('int64')"
         )
-
-
-def _weights(types: Coded, weights: Mapping[str, float]) -> np.ndarray:
-    """(N,) float64, how much each event counts by its type; 1 for a type that is not named, or none."""
-    of_types = [weights.get(str(word), 1.0) for word in types.words]
-    return np.array([*of_types, 1.0])[types.codes]

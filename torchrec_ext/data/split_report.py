@@ -40,7 +40,8 @@ class SplitReport:
     Args:
         protocol: how the parts were made, in words.
         parts: train, valid and test.
-        given: events that are only read as history: of held-out users, or without an item.
+        given: events that are only read as history: of held-out users, of a type that weighs 0, or without an
+            item.
         outside: events in no part.
         late: training events that happen after the earliest test event; None where times are not known.
         first_test: time of the earliest test event in seconds, None where times are not known.

@@ -10,6 +10,7 @@ from torchrec_ext.batch import Inputs
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.evaluation.full_ranking import full_ranking
+from torchrec_ext.evaluation.labels import in_words
 from torchrec_ext.evaluation.popularity import item_mean_label
 from torchrec_ext.evaluation.report import Report
 from torchrec_ext.metrics import BinaryReport
@@ -48,8 +49,8 @@ def baseline(
     first = model.positive[0] if positive is None else float(np.atleast_1d(positive)[0])
     seen, wanted = (LabelledEvents(part, part, Inputs(), first) for part in (known, targets))
     items = targets.schema.table("item").rows
-    scores = item_mean_label(seen.log.items, seen.labels[:, 0], wanted.log.items, items)
+    scores = item_mean_label(seen.items, seen.labels[:, 0], wanted.items, items)
     report = BinaryReport(sync_on_compute=False)
     report.update(torch.from_numpy(scores.astype(np.float32)), torch.from_numpy(wanted.labels[:, 0]))
-    protocol = f"{targets.protocol}; labels: rating >= {first:g}; each item's mean label"
+    protocol = f"{targets.protocol}; {in_words(wanted, first)}; each item's mean label"
     return Report(report.compute(), protocol=protocol, part=targets.name)

@@ -9,6 +9,7 @@ from torchrec_ext import contracts
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.dataset import Dataset, expect_part
 from torchrec_ext.evaluation.full_ranking import full_ranking
+from torchrec_ext.evaluation.labels import in_words
 from torchrec_ext.evaluation.report import Report
 from torchrec_ext.metrics import BinaryReport
 from torchrec_ext.models.inference import inference
@@ -35,7 +36,7 @@ def evaluate(
     row. A target that is left out so, or that the catalogue does not have, counts as not found. A user
     of whom the model knows nothing gets the popular items.
 
-    Ranking: a pair's history is what its user has in ``known`` before it.
+    Ranking: the pairs are the rated events; a pair's history is what its user has in ``known`` before it.
 
     Args:
         model: trained by fit, opened by load, or a :class:`~torchrec_ext.retrieval.TrainedModel` of your own.
@@ -82,11 +83,11 @@ def _evaluate_ranker(
     progress: bool,
 ) -> Report:
     examples = LabelledEvents(targets, known, model.inputs, positive)
-    log = targets.events
     scores = score_pairs(
-        model, examples.batcher, examples.users, examples.ends, log.items, log.context, progress=progress
-    )
+        model, examples.batcher, examples.users, examples.ends, examples.items, examples.context(),
+        progress=progress,
+    )  # fmt: skip
     report = BinaryReport(sync_on_compute=False)
     report.update(scores, torch.from_numpy(examples.labels[:, 0]))
-    protocol = f"{targets.protocol}; labels: rating >= {positive:g}"
+    protocol = f"{targets.protocol}; {in_words(examples, positive)}"
     return Report(report.compute(), protocol=protocol, part=targets.name)

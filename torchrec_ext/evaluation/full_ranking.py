@@ -50,10 +50,10 @@ def full_ranking(
             f"{len(both):,} events of {targets.name} are in {known.name} too, so they are known and there is "
             "nothing to predict; hand in parts that share no event"
         )
-    log, _ = known.known_before(targets)
+    log, _ = known.known_before(targets.before_first_target())
     wanted = targets.events
     rows = np.arange(1, len(targets.preparation.vocabularies["item"]))
-    users = np.flatnonzero(np.diff(wanted.offsets))
+    users = np.unique(wanted.users[wanted.is_target()])
     unknown = np.ones(len(users), bool)
     if model is not None:
         batcher = Batcher(targets.preparation, log, model.inputs)
@@ -66,7 +66,7 @@ def full_ranking(
     )  # fmt: skip
 
     def add(chosen: np.ndarray, searched: ExactIndex, queries: torch.Tensor) -> None:
-        seen = _tensors(*log.histories(chosen)) if exclude_seen else None
+        seen = _tensors(*log.items_of(chosen)) if exclude_seen else None
         items, offsets = _distinct(wanted, chosen)
         _, top, ranks = searched.search_and_rank(queries, max(ks), (items, offsets), seen)
         report.update(ranks.cpu(), offsets, top.cpu())
@@ -100,7 +100,7 @@ def _tensors(items: np.ndarray, offsets: np.ndarray) -> tuple[torch.Tensor, torc
 
 def _distinct(wanted: EventLog, users: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Each user's distinct target items, flat, and their offsets."""
-    items, offsets = wanted.histories(users)
+    items, offsets = wanted.items_of(users)
     owners = np.repeat(np.arange(len(users)), np.diff(offsets))
     pairs = np.unique(np.stack([owners, items]), axis=1)
     counts = np.bincount(pairs[0], minlength=len(users))

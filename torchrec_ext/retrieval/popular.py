@@ -33,6 +33,8 @@ def nothing_known(inputs: Inputs, schema: Schema, log: EventLog, users: np.ndarr
 def popular_index(log: EventLog, rows: np.ndarray) -> ExactIndex:
     """Indexes items by their number of known events; every rank must call it.
 
+    Events that are only read as history do not count.
+
     Args:
         log: the known events.
         rows: (C,) int64 ascending item rows that may be recommended.
@@ -43,7 +45,7 @@ def popular_index(log: EventLog, rows: np.ndarray) -> ExactIndex:
     rank, world_size = world()
     share = -(-len(rows) // world_size)
     mine = rows[rank * share : (rank + 1) * share]
-    counts = np.bincount(log.items, minlength=rows.max() + 1)[mine]
+    counts = np.bincount(log.target_items(), minlength=rows.max() + 1)[mine]
     index = ExactIndex()
     index.build(torch.from_numpy(counts.astype(np.float32))[:, None], torch.from_numpy(mine))
     return index

@@ -58,8 +58,8 @@ def recommend(
         users: ids as in the data; strings that spell integers find integer ids. One that is named twice
             gets one list.
         k: length of the lists.
-        exclude_seen: leaves out the items a user has an event with; a user with fewer than k items
-            left gets fewer rows.
+        exclude_seen: leaves out the items a user has an event with, unless its type weighs 0; a user with
+            fewer than k items left gets fewer rows.
         candidates: ids of the items that may be recommended, or for a ranker also a frame of columns
             ``user`` and ``item`` as :func:`recommend` gives it for a retriever; None for every item.
         chunk: users at a time.
@@ -97,7 +97,7 @@ def recommend(
                 search = _popular(known, rows)
             for start in range(0, len(places), chunk):
                 some = places[start : start + chunk]
-                seen = known.log.histories(found[some]) if exclude_seen else None
+                seen = known.log.items_of(found[some]) if exclude_seen else None
                 lists = search(found[some], k, seen)
                 frames.append(_frame(ids[some], lists, preparation, source, some))
                 bar.update(len(some))

@@ -48,11 +48,9 @@ def training_examples(
         return LabelledEvents(train, train, model.inputs, positive, loss.weigh_by_rating)
     assert isinstance(model, contracts.Retriever) and isinstance(loss, contracts.RetrievalLoss)
     items = len(train.preparation.vocabularies["item"]) - 1
-    counts = np.bincount(train.events.items, minlength=items + 1)[1:]
     small = items <= _CATALOGUE and model.scorer.indexable
-    candidates = Candidates(
-        loss.candidates or ("catalogue" if small else "sampled"), counts, loss.num_sampled
-    )
+    kind = loss.candidates or ("catalogue" if small else "sampled")
+    candidates = Candidates.of(train, kind, loss.num_sampled)
     if not model.inputs.per_event_labels:
         return LastEvents(train, model.inputs, candidates)
     return (HiddenEvents if model.inputs.masked else NextEvents)(train, model.inputs, candidates)

@@ -35,7 +35,7 @@ def train_part(**more) -> Dataset:
 def test_the_log_knows_what_each_event_counts():
     train = train_part()
     assert train.events.weights.tolist() == [*WEIGHTS, 4.0]
-    assert train.events.worth().tolist() == [1, 4, 0, 1, 1, 4]
+    assert train.events.target_weights().tolist() == [1, 4, 0, 1, 1, 4]
     assert train_part(weights={"view": 0.5, "odd": 3}).events.weights.tolist() == [0.5, 4, 0, 3, 0.5, 4]
 
 
@@ -46,7 +46,7 @@ def test_next_events():
     chosen = np.array([0])
     assert found.weight(chosen) == 4 + 0 + 1 + 1
     batch = found.batch(chosen, 6.0, np.random.default_rng(0))
-    assert batch.labels.tolist() == [1, 2, 3, 0]
+    assert batch.labels.tolist() == [1, -1, 3, 0]  # the search is read and never a target
     assert batch.weights.tolist() == [4, 0, 1, 1]
 
 

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.errors import InputError
 
 Kind = Literal["catalogue", "sampled", "in_batch"]
@@ -46,6 +47,18 @@ class Candidates:
             raise InputError(f"candidates must be one of {', '.join(get_args(Kind))}; received {self.kind!r}")
         if self.number < 1:
             raise InputError(f"number of sampled candidates must be at least 1, received {self.number}")
+
+    @classmethod
+    def of(cls, train: Dataset, kind: Kind, number: int = 512) -> "Candidates":
+        """Those of a training part, whose events that are only read as history do not count.
+
+        Args:
+            train: the training part.
+            kind: which of the three.
+            number: draws from the catalogue, for ``sampled``.
+        """
+        items = len(train.preparation.vocabularies["item"])
+        return cls(kind, np.bincount(train.events.target_items(), minlength=items)[1:], number)
 
     def draw(self, targets_N: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
         """Candidates for the targets of a batch.

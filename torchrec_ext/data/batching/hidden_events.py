@@ -17,7 +17,8 @@ class HiddenEvents:
     For encoders that see both sides of an event (a cloze: "BERT4Rec: Sequential Recommendation with
     Bidirectional Encoder Representations from Transformer", Sun et al. 2019, section 3.6). Which events
     are hidden is a function of the salt and the event alone, so that it is the same on any number of
-    ranks. A window of which chance hides none has its newest event hidden. A history longer than
+    ranks. A window of which chance hides no target has its newest one hidden. Events of unknown items or of
+    weight 0 are never hidden. A history longer than
     ``inputs.max_length`` is cut into windows, of which the first may be shorter than the others.
 
     Args:
@@ -46,7 +47,8 @@ class HiddenEvents:
         self.batcher = Batcher(train.preparation, self.log, inputs)
         self.candidates = candidates
         users, starts, ends = cut_windows(self.log, inputs.max_length)
-        known = offsets_of(self.log.worth() > 0)
+        self.items = self.log.target_items()
+        known = offsets_of(self.items > 0)
         useful = known[ends] > known[starts]
         self.users, self.starts, self.ends = users[useful], starts[useful], ends[useful]
         if not len(self.starts):
@@ -93,12 +95,14 @@ class HiddenEvents:
     def _targets(self, chosen: np.ndarray, salt: int) -> np.ndarray:
         """(N,) item row of each hidden event of the windows, 0 for the others."""
         starts, ends = self.starts[chosen], self.ends[chosen]
-        positions = slice_positions(starts, ends)
-        hidden = _uniform(positions, salt) < self.share
+        items = Slices(starts, ends).of(self.items)
+        hidden = (_uniform(slice_positions(starts, ends), salt) < self.share) & (items > 0)
         offsets = offsets_of(ends - starts)
         counts = offsets_of(hidden)[offsets]
-        hidden[offsets[1:][counts[1:] == counts[:-1]] - 1] = True
-        return np.where(hidden, Slices(starts, ends).of(self.log.items), 0)
+        targets = np.flatnonzero(items)
+        newest = targets[np.searchsorted(targets, offsets[1:]) - 1]  # of each window, which has one at least
+        hidden[newest[counts[1:] == counts[:-1]]] = True
+        return np.where(hidden, items, 0)
 
 
 def _uniform(numbers: np.ndarray, salt: int) -> np.ndarray:

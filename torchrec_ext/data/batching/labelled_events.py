@@ -6,13 +6,15 @@ import numpy as np
 
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.as_written import as_written
-from torchrec_ext.data.batching.batches import Batcher
+from torchrec_ext.data.batching.batches import Batcher, Context
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.errors import InputError
 
 
 class LabelledEvents:
-    """One example an event: 1 where the rating is at least ``positive``, else 0.
+    """One example a rated event: 1 where the rating is at least ``positive``, else 0.
+
+    Events without a rating or of weight 0 are no examples; histories hold them as any other.
 
     Several thresholds make several tasks. Positives may weigh as much as their rating, and negatives 1:
     of a rating that is the time watched, the odds then learn the expected time ("Deep Neural Networks for
@@ -26,7 +28,7 @@ class LabelledEvents:
         weigh_by_rating: see above; a positive rating must then be above 0.
 
     Raises:
-        InputError: if the events have no rating, all have one label, or a weight is not above 0.
+        InputError: if no event has a rating, all have one label, or a weight is not above 0.
 
     Example:
         >>> import pandas as pd
@@ -51,10 +53,19 @@ class LabelledEvents:
             raise InputError(
                 "a ranker learns from ratings, but the events have no column 'rating'; map one to it"
             )
-        log, self.ends = known.known_before(targets)
+        self.events = np.flatnonzero(self.log.is_target() & ~np.isnan(self.log.ratings))
+        self.unrated = int(self.log.is_target().sum()) - len(self.events)
+        """Number of events that are only history for want of a rating."""
+        if not len(self.events):
+            raise InputError(
+                f"none of the {len(self.log):,} events of the {targets.name} part has a rating, so there is "
+                "no example for a ranker; choose a split whose parts hold rated events"
+            )
+        log, ends = known.known_before(targets)
         self.batcher = Batcher(targets.preparation, log, inputs)
-        self.users = self.log.users
-        ratings = self.log.ratings[:, None]
+        self.ends = ends[self.events]
+        self.users, self.items = self.log.users[self.events], self.log.items[self.events]
+        ratings = self.log.ratings[self.events, None]
         thresholds = np.atleast_1d(as_written(positive))
         self.labels = (ratings >= thresholds).astype(np.float32)
         for threshold, labels in zip(thresholds, self.labels.T, strict=True):
@@ -69,6 +80,10 @@ class LabelledEvents:
                 f"a positive rating is {self.weights.min():g}, but weigh_by_rating needs them above 0; "
                 "raise positive"
             )
+
+    def context(self) -> Context:
+        """The context, as far as the model reads it, of all examples."""
+        return self.batcher.context(self.log, self.events)
 
     def sizes(self) -> np.ndarray:
         """(n,) int64 length of each history, at most the longest that is kept; 0 if the model reads none."""
@@ -92,8 +107,8 @@ class LabelledEvents:
         return self.batcher.pairs(
             self.users[chosen],
             self.ends[chosen],
-            self.log.items[chosen],
-            context=self.batcher.context(self.log, chosen),
+            self.items[chosen],
+            context=self.batcher.context(self.log, self.events[chosen]),
             labels=self.labels[chosen],
             weights=None if self.weights is None else self.weights[chosen],
             total=total,

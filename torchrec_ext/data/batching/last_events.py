@@ -13,8 +13,8 @@ class LastEvents:
     """One example an event: the user and what happened before it, the event's item the target.
 
     For encoders that are not causal, and for models that read no history or that read the context.
-    Events of unknown items are no examples, and where the model reads a history and nothing else,
-    neither is a user's first event.
+    Events of unknown items or of weight 0 are no examples, and where the model reads a history and nothing
+    else, neither is a user's first event.
 
     Args:
         train: the training part.
@@ -39,7 +39,7 @@ class LastEvents:
         self.batcher = Batcher(train.preparation, self.log, inputs)
         self.candidates = candidates
         self.users = self.log.users
-        usable = self.log.worth() > 0
+        usable = self.log.target_items() > 0
         if inputs.max_length and not inputs.fields and not inputs.dense:
             usable &= np.arange(len(self.log)) > self.log.offsets[self.users]
         self.events = np.flatnonzero(usable)

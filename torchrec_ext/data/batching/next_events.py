@@ -40,11 +40,12 @@ class NextEvents:
         self.batcher = Batcher(train.preparation, self.log, inputs)
         self.candidates = candidates
         users, starts, ends = cut_windows(self.log, inputs.max_length, spare=1)
-        before = np.concatenate([[0.0], np.cumsum(self.log.worth())])
-        worth = before[ends + 1] - before[starts + 1]
-        useful = worth > 0  # a window of unknown targets teaches nothing
+        before = np.concatenate([[0.0], np.cumsum(self.log.target_weights())])
+        weights = before[ends + 1] - before[starts + 1]
+        useful = weights > 0  # a window without a target teaches nothing
         self.users, self.starts, self.ends = users[useful], starts[useful], ends[useful]
-        self.worth = worth[useful]
+        self.weights = weights[useful]
+        self.targets = self.log.target_items()
         if not len(self.starts):
             raise InputError(
                 f"no user of the {train.name} part has a known item after another event: "
@@ -57,10 +58,10 @@ class NextEvents:
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
         """Summed weight of the known targets in these windows: their number, where all count alike."""
-        return float(self.worth[chosen].sum())
+        return float(self.weights[chosen].sum())
 
     def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
-        """The batch of these windows; ``labels`` are those of the flat events of the histories.
+        """The batch of these windows; ``labels`` are of the flat events, -1 where the next is no target.
 
         Args:
             chosen: (B,) int64 numbers of windows.
@@ -69,7 +70,7 @@ class NextEvents:
             salt: not used, since nothing is hidden.
         """
         following = Slices(self.starts[chosen] + 1, self.ends[chosen] + 1)
-        targets = following.of(self.log.items)
+        targets = following.of(self.targets)
         rows, log_q = self.candidates.draw(targets, rng)
         return self.batcher.batch(
             self.users[chosen],

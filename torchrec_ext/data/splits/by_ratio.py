@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.splits.draw import draw
-from torchrec_ext.data.splits.parts import Parts, make_parts
+from torchrec_ext.data.splits.parts import TRAIN, Parts, make_parts
+from torchrec_ext.data.splits.places import is_target
 
 
 def by_ratio(
@@ -16,7 +19,7 @@ def by_ratio(
     min_count: int = 1,
     folder: Path | None = None,
 ) -> Parts:
-    """Draws the events of each part at random.
+    """Draws the events of each part at random; those that are only read as history stay in training.
 
     Args:
         events: any events.
@@ -39,6 +42,8 @@ def by_ratio(
         >>> [len(part) for part in by_ratio(events, valid=0.1, test=0.2)]
         [14, 2, 4]
     """
-    part = draw(len(events), valid, test, seed)
+    targets = is_target(events)
+    part = np.full(len(events), TRAIN, np.int8)
+    part[targets] = draw(int(targets.sum()), valid, test, seed)
     protocol = f"by ratio: {valid:g} valid, {test:g} test, seed {seed}"
     return make_parts(events, part, protocol, min_count=min_count, folder=folder)

@@ -19,6 +19,8 @@ def by_user(
 ) -> Parts:
     """Holds users out: nothing of theirs is learnt; their last event is the target, the others are given.
 
+    The target is the last event that is not only read as history.
+
     Args:
         events: with timestamps, or in the order of their rows; simultaneous events keep the order of
             their rows.

@@ -19,6 +19,8 @@ def leave_last_n(
     may learn from events that happened after another user's test event. A test event's history holds
     the training and the validation events, not the test events before it.
 
+    Events that are only read as history (their type weighs 0, or they lack an item) are not counted.
+
     Args:
         events: with timestamps, or in the order of their rows; simultaneous events keep the order of
             their rows.

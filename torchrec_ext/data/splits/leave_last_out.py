@@ -13,6 +13,8 @@ def leave_last_out(events: Events, *, min_count: int = 1, folder: Path | None = 
     A user with fewer than three events trains only. Training may learn from events that happened
     after another user's test event: the protocol of most published figures, and a mild leak.
 
+    Events that are only read as history (their type weighs 0, or they lack an item) are not counted.
+
     Args:
         events: with timestamps, or in the order of their rows; simultaneous events keep the order of
             their rows.

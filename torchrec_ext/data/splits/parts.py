@@ -9,7 +9,7 @@ from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.split_report import PART_NAMES, SplitReport
-from torchrec_ext.data.splits.places import with_item
+from torchrec_ext.data.splits.places import is_target
 from torchrec_ext.errors import InputError
 
 Parts: TypeAlias = tuple[Dataset, Dataset, Dataset]
@@ -34,16 +34,16 @@ def make_parts(
         part: (N,) number of each event's part, -1 for none.
         protocol: how the parts were made, in words.
         min_count: an item with fewer events shares the unknown row.
-        given: (N,) bool, which events their part only gives as history; None for no event.
+        given: (N,) bool, which events their part only gives as history, beside those that weigh 0 or lack
+            an item; None for no other event.
         folder: an empty one that the log and that of the training part are kept in, mapped into memory; None
             keeps them in memory.
 
     Raises:
         InputError: if a part is empty.
     """
-    # an event without an item is nothing to predict
-    itemless = ~with_item(events) & (part > TRAIN)
-    given = itemless if given is None else given | itemless
+    history_only = ~is_target(events)
+    given = history_only if given is None else given | history_only
     for number, name in enumerate(PART_NAMES):
         if not ((part == number) & ~given).any():
             raise InputError(
@@ -52,7 +52,7 @@ def make_parts(
             )
     preparation = Preparation.fit(events, part == TRAIN, min_count=min_count)
     part = np.where((part == TRAIN) & ~preparation.kept(events), OUT, part)
-    if not (part == TRAIN).any():
+    if not ((part == TRAIN) & ~given).any():
         raise InputError(
             f"each training event of {events.source.name} lacks a value of a feature with missing='drop'; "
             "fill it in another way"
@@ -62,13 +62,14 @@ def make_parts(
     part, given = part[log.source_rows], given[log.source_rows]
 
     def dataset(number: int) -> Dataset:
-        rows = np.flatnonzero((part == number) & ~given)
+        aside = given if number != TRAIN else np.zeros_like(given)  # training reads its history in place
+        rows = np.flatnonzero((part == number) & ~aside)
         own = log.select(rows, folder / "train") if folder is not None and number == TRAIN else None
         return Dataset(
             preparation,
             log,
             rows=rows,
-            given=np.flatnonzero((part == number) & given),
+            given=np.flatnonzero((part == number) & aside),
             name=PART_NAMES[number],
             report=report,
             table=events,
