@@ -87,7 +87,7 @@ def main() -> None:
     with new_run(settings.output, resume=settings.resume, overwrite=settings.overwrite) as run:
         events = settings.source.events(run.rejected)
         train, valid, test = settings.source.parts(events)
-        expect_k(settings.k, items=len(train.preparation.vocabularies["item"]) - 1)
+        expect_k(settings.k, items=len(train.preparation.trained.catalogue))
         if group.first:
             print(describe_parts(train))
 

@@ -16,7 +16,6 @@ from torchrec_ext.retrieval import TrainedModel, predict, recommend
 from torchrec_ext.training import Optimization, fit
 
 EVENTS = small_world()
-ITEMS = 30
 DAY = 86_400
 SPLITS = {
     "leave_last_out": lambda events: leave_last_out(events),
@@ -38,7 +37,9 @@ def known_events(parts: Parts, known: Dataset, targets: Dataset) -> Events:
     return EVENTS.take(mask)
 
 
-def figures_of(lists: pd.DataFrame, targets: pd.DataFrame, ks: tuple[int, ...]) -> dict[str, float]:
+def figures_of(
+    lists: pd.DataFrame, targets: pd.DataFrame, ks: tuple[int, ...], catalogue: int
+) -> dict[str, float]:
     """The figures by their definitions, a user at a time."""
     wanted = {user: set(own["item"]) for user, own in targets.groupby("user")}
     found = {user: own["item"].tolist() for user, own in lists.groupby("user")}
@@ -61,8 +62,8 @@ def figures_of(lists: pd.DataFrame, targets: pd.DataFrame, ks: tuple[int, ...]) 
         rows.append(row)
     figures = pd.DataFrame(rows).mean().to_dict()
     for k in ks:
-        figures[f"coverage@{k}"] = lists.loc[lists["rank"] <= k, "item"].nunique() / ITEMS
-    return {**figures, "users": len(rows), "items": ITEMS}
+        figures[f"coverage@{k}"] = lists.loc[lists["rank"] <= k, "item"].nunique() / catalogue
+    return {**figures, "users": len(rows), "items": catalogue}
 
 
 @pytest.mark.parametrize("seen", [False, True], ids=["seen left out", "seen kept"])
@@ -81,15 +82,16 @@ def test_the_figures_are_those_of_recommends_lists(split, model, seen):
     report = evaluate(trained, known, test, k=(3, 10), exclude_seen=not seen, chunk=17)
     told = known_events(parts, known, test)
     targets = EVENTS.frame.iloc[test.events.source_rows]
-    lists = recommend(trained, told, targets["user"], k=ITEMS, exclude_seen=not seen)
-    wanted = figures_of(lists, targets, (3, 10))
+    catalogue = EVENTS.frame["item"].iloc[train.events.source_rows].nunique()
+    lists = recommend(trained, told, targets["user"], k=catalogue, exclude_seen=not seen)
+    wanted = figures_of(lists, targets, (3, 10), catalogue)
     assert dict(report) == pytest.approx(wanted, abs=1e-9)
     assert report["hr@10"] > 0
     if split in ("by_time", "by_ratio"):
         assert targets.groupby("user")["item"].nunique().max() > 2
     if split == "by_time" and model == "history":
         assert set(lists["source"]) == {"model", "popular"}
-        assert "users without a known event get the popular items" in report.protocol
+        assert "users of whom the model knows nothing get the popular items" in report.protocol
 
 
 def test_the_report_says_what_was_measured():
@@ -104,7 +106,9 @@ def test_the_report_says_what_was_measured():
     report = evaluate(model, train, valid, k=(5,))
     assert report.part == "valid"
     known = f"{train.protocol}; known: train; full ranking over 30 items"
-    assert report.protocol == f"{known}, the user's known items left out"
+    hidden = "of 60 targets 1 (1.7%) known to the user and left out"
+    assert report.protocol == f"{known}, the user's known items left out; {hidden}"
+    assert report.counts == {"targets": 60, "seen": 1, "outside": 0}
     repeats = evaluate(model, train, valid, k=(5,), exclude_seen=False)
     assert repeats.protocol == known
     assert "users" in report and report["users"] == 60

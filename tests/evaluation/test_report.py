@@ -28,4 +28,4 @@ def test_it_prints_counts_whole_and_shares_with_four_places():
 
 def test_it_is_written_down_with_its_protocol():
     written = json.loads(json.dumps(REPORT.as_json(seed=3)))
-    assert written == {**REPORT, "protocol": "p", "part": "test", "seed": 3}
+    assert written == {**REPORT, "protocol": "p", "part": "test", "counts": {}, "seed": 3}

@@ -18,6 +18,7 @@ from torchrec_ext.data.gather import let_go
 from torchrec_ext.data.lists import Lists
 from torchrec_ext.data.shown import shown
 from torchrec_ext.data.side_features import SideFeatures
+from torchrec_ext.data.trained_ids import TrainedIds
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import DenseFeature, Entity, Feature, Schema, Table
@@ -32,6 +33,7 @@ class Preparation:
         vocabularies: the vocabulary of each table.
         sides: side features of the rows of the user and the item table.
         fitted: how the column of each feature becomes rows or numbers, learnt on the training part.
+        trained: the users and items that training has learnt from.
 
     Example:
         >>> from torchrec_ext.data.reading.read import read_events
@@ -46,17 +48,18 @@ class Preparation:
     vocabularies: Mapping[str, Vocabulary]
     sides: Mapping[Entity, SideFeatures]
     fitted: Mapping[str, Fitted]
+    trained: TrainedIds
 
     @classmethod
     def fit(cls, events: Events, training: np.ndarray, *, min_count: int = 1) -> "Preparation":
-        """Takes the ids of the catalogue, and learns all else from the training part.
+        """Gives every id a row, and learns all else from the training part.
 
         A chosen column becomes what ``events.options`` declare. Where they say nothing, one of floats becomes
         a number, one of lists several ids, any other one an id; its name is ``user_``, ``item_`` or
         ``context_`` and the column's.
 
         Args:
-            events: all events; an id is no label, so every id known now gets a row.
+            events: all events; every id known now gets a row, under which its side features stand.
             training: (N,) bool, the events the model may learn from.
             min_count: an item with fewer events shares the unknown row.
 
@@ -97,7 +100,7 @@ class Preparation:
             "user": SideFeatures.fit("user", events.users, known["user"], schema, fitted),
             "item": SideFeatures.fit("item", events.items, known["item"], schema, fitted),
         }
-        return cls(schema, vocabularies, sides, fitted)
+        return cls(schema, vocabularies, sides, fitted, TrainedIds.of(events, training, vocabularies))
 
     def log(self, events: Events, folder: Path | None = None) -> EventLog:
         """The events as rows and numbers, sorted by user and time.
@@ -180,7 +183,7 @@ class Preparation:
                 )
 
     def save(self, folder: Path) -> None:
-        """Writes schema and what was fitted (JSON), vocabularies and side features (Parquet)."""
+        """Writes schema and what was fitted (JSON), vocabularies and side features (Parquet), trained ids."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "schema.json").write_text(self.schema.to_json())
         fitted = {name: found.to_json() for name, found in self.fitted.items()}
@@ -189,6 +192,7 @@ class Preparation:
             vocabulary.save(folder / f"vocabulary_{name}.parquet")
         for entity, side in self.sides.items():
             side.save(folder / f"side_{entity}.parquet")
+        self.trained.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> "Preparation":
@@ -206,6 +210,7 @@ class Preparation:
             vocabularies,
             {entity: SideFeatures.load(folder / f"side_{entity}.parquet") for entity in entities},
             {name: from_json(found, vocabularies.get(name)) for name, found in fitted.items()},
+            TrainedIds.load(folder, vocabularies),
         )
 
     def _context_column(self, feature: Feature | DenseFeature, events: Events) -> Column:

@@ -45,7 +45,9 @@ def baseline(
     """
     expect_trained(model)
     if not isinstance(model.module, contracts.Ranker):
-        return full_ranking(None, known, targets, tuple(k), exclude_seen=exclude_seen)
+        return full_ranking(
+            None, known, targets, tuple(k), preparation=model.preparation, exclude_seen=exclude_seen
+        )
     first = model.positive[0] if positive is None else float(np.atleast_1d(positive)[0])
     seen, wanted = (LabelledEvents(part, part, Inputs(), first) for part in (known, targets))
     items = targets.schema.table("item").rows

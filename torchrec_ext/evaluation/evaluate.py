@@ -1,6 +1,7 @@
 """evaluate(): the figures of a model on a part of a split."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ import torch
 from torchrec_ext import contracts
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.dataset import Dataset, expect_part
+from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.evaluation.full_ranking import full_ranking
 from torchrec_ext.evaluation.labels import in_words
 from torchrec_ext.evaluation.report import Report
@@ -33,8 +35,9 @@ def evaluate(
     Retrieval: the figures are those of the lists that :func:`torchrec_ext.retrieval.recommend` makes of
     the events in ``known``. A user's targets are all of the user's events in ``targets``. Every item of
     the catalogue is ranked, but those the user has an event with in ``known``; ties go to the lower
-    row. A target that is left out so, or that the catalogue does not have, counts as not found. A user
-    of whom the model knows nothing gets the popular items.
+    row. A target that is left out so, or that the catalogue does not have because training has not learnt
+    from it, counts as not found; the protocol says how many are. A user of whom the model knows nothing gets
+    the popular items.
 
     Ranking: the pairs are the rated events; a pair's history is what its user has in ``known`` before it.
 
@@ -63,26 +66,28 @@ def evaluate(
     expect_trained(model)
     for name, part in (("known", known), ("targets", targets)):
         expect_part(name, part)
-    model.preparation.expect_same_rows(targets.preparation, f"the split of {targets.name}")
-    module = model.module
+    module, preparation = model.module, model.preparation
+    preparation.expect_same_rows(targets.preparation, f"the split of {targets.name}")
     with inference(module):
         if isinstance(module, contracts.Ranker):
             threshold = model.positive[0] if positive is None else float(np.atleast_1d(positive)[0])
-            return _evaluate_ranker(module, known, targets, threshold, progress)
+            return _evaluate_ranker(module, preparation, known, targets, threshold, progress)
         assert isinstance(module, contracts.Retriever)
         return full_ranking(
-            module, known, targets, tuple(k), exclude_seen=exclude_seen, chunk=chunk, progress=progress
-        )
+            module, known, targets, tuple(k), preparation=preparation, exclude_seen=exclude_seen,
+            chunk=chunk, progress=progress,
+        )  # fmt: skip
 
 
 def _evaluate_ranker(
     model: contracts.Ranker,
+    preparation: Preparation,
     known: Dataset,
     targets: Dataset,
     positive: float,
     progress: bool,
 ) -> Report:
-    examples = LabelledEvents(targets, known, model.inputs, positive)
+    examples = LabelledEvents(replace(targets, preparation=preparation), known, model.inputs, positive)
     scores = score_pairs(
         model, examples.batcher, examples.users, examples.ends, examples.items, examples.context(),
         progress=progress,

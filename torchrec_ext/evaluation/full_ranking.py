@@ -10,14 +10,16 @@ from torchrec_ext import contracts
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_log import EventLog
+from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation.report import Report
+from torchrec_ext.evaluation.target_counts import TargetCounts
 from torchrec_ext.metrics import RetrievalReport
 from torchrec_ext.retrieval.encode import build_index, encode_users
 from torchrec_ext.retrieval.exact_index import ExactIndex
-from torchrec_ext.retrieval.popular import nothing_known, popular_index
+from torchrec_ext.retrieval.popular import is_cold_user, popular_index
 
 
 def full_ranking(
@@ -26,6 +28,7 @@ def full_ranking(
     targets: Dataset,
     ks: tuple[int, ...],
     *,
+    preparation: Preparation | None = None,
     exclude_seen: bool = True,
     chunk: int = 1024,
     progress: bool = False,
@@ -37,6 +40,7 @@ def full_ranking(
         known: the events that histories and seen items are taken from.
         targets: the events to predict.
         ks: list lengths.
+        preparation: of the model, which says what training has learnt from; None takes that of ``targets``.
         exclude_seen: leaves out the items a user has an event with in ``known``.
         chunk: users at a time.
         progress: shows a bar on rank 0.
@@ -52,14 +56,16 @@ def full_ranking(
         )
     log, _ = known.known_before(targets.before_first_target())
     wanted = targets.events
-    rows = np.arange(1, len(targets.preparation.vocabularies["item"]))
+    preparation = preparation or targets.preparation
+    rows = preparation.trained.catalogue
     users = np.unique(wanted.users[wanted.is_target()])
-    unknown = np.ones(len(users), bool)
+    cold = np.ones(len(users), bool)
     if model is not None:
-        batcher = Batcher(targets.preparation, log, model.inputs)
+        batcher = Batcher(preparation, log, model.inputs)
         index = build_index(model, batcher)
-        unknown = nothing_known(model.inputs, targets.schema, log, users)
+        cold = is_cold_user(model.inputs, preparation, log, users)
     report = RetrievalReport(ks=ks, catalogue=len(rows), sync_on_compute=False)
+    counts, catalogue = TargetCounts(), torch.from_numpy(rows)
     bar = tqdm(
         total=len(users), desc="evaluating", unit="user", leave=False,
         disable=None if progress and world()[0] == 0 else True,
@@ -69,25 +75,31 @@ def full_ranking(
         seen = _tensors(*log.items_of(chosen)) if exclude_seen else None
         items, offsets = _distinct(wanted, chosen)
         _, top, ranks = searched.search_and_rank(queries, max(ks), (items, offsets), seen)
-        report.update(ranks.cpu(), offsets, top.cpu())
+        ranks, top = ranks.cpu(), top.cpu()
+        places = torch.searchsorted(catalogue, top) + 1  # the report counts the items of the catalogue alone
+        report.update(ranks, offsets, torch.where(top < 0, -1, places))
+        counts.add(ranks, torch.isin(items, catalogue))
         bar.update(len(chosen))
 
     with bar:
-        for chosen in _chunks(users[~unknown], chunk):
+        for chosen in _chunks(users[~cold], chunk):
             assert model is not None
             first = wanted.offsets[chosen]
             context = {name: column[first] for name, column in wanted.context.items()}
             add(chosen, index, encode_users(model, batcher, chosen, context))
-        if unknown.any():
+        if cold.any():
             popular = popular_index(log, rows)
-        for chosen in _chunks(users[unknown], chunk):
+        for chosen in _chunks(users[cold], chunk):
             add(chosen, popular, torch.ones(len(chosen), 1))
     protocol = f"{targets.protocol}; known: {known.name}; full ranking over {len(rows):,} items"
     protocol += ", the user's known items left out" if exclude_seen else ""
-    protocol += (
-        f"; {unknown.sum():,} users without a known event get the popular items" if unknown.any() else ""
-    )
-    return Report({**report.compute(), "items": len(rows)}, protocol=protocol, part=targets.name)
+    if model is None:
+        protocol += "; every user gets the popular items"
+    elif cold.any():
+        protocol += f"; {cold.sum():,} users of whom the model knows nothing get the popular items"
+    protocol = "; ".join(filter(None, [protocol, counts.in_words()]))
+    figures = {**report.compute(), "items": len(rows)}
+    return Report(figures, protocol=protocol, part=targets.name, counts=counts.as_dict())
 
 
 def _chunks(users: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -10,6 +10,7 @@ class Report(Mapping[str, float]):
         figures: name -> value.
         protocol: how they were measured.
         part: which part of the split.
+        counts: of what was measured on, such as targets that no list can hold.
 
     Example:
         >>> report = Report({"auc": 0.75}, protocol="by ratio", part="test")
@@ -20,10 +21,18 @@ class Report(Mapping[str, float]):
         auc  0.7500
     """
 
-    def __init__(self, figures: Mapping[str, float], *, protocol: str, part: str) -> None:
+    def __init__(
+        self,
+        figures: Mapping[str, float],
+        *,
+        protocol: str,
+        part: str,
+        counts: Mapping[str, int] | None = None,
+    ) -> None:
         self.figures = dict(figures)
         self.protocol = protocol
         self.part = part
+        self.counts = dict(counts or {})
 
     def __getitem__(self, name: str) -> float:
         return self.figures[name]
@@ -45,5 +54,7 @@ class Report(Mapping[str, float]):
         return "\n".join([f"{self.part} ({self.protocol})", *lines])
 
     def as_json(self, **more: object) -> dict[str, object]:
-        """The figures, the protocol and ``more`` as plain values to write down."""
-        return {**self.figures, "protocol": self.protocol, "part": self.part, **more}
+        """The figures, the protocol, the counts and ``more`` as plain values to write down."""
+        return {
+            **self.figures, "protocol": self.protocol, "part": self.part, "counts": self.counts, **more
+        }  # fmt: skip

@@ -25,7 +25,7 @@ def build_index(
     """
     rank, world_size = world()
     if rows is None:
-        rows = np.arange(1, len(batcher.preparation.vocabularies["item"]))
+        rows = batcher.preparation.trained.catalogue
     # rounded up alike, so that every rank makes the same number of collective calls
     share = -(-len(rows) // world_size)
     mine = rows[rank * share : (rank + 1) * share]

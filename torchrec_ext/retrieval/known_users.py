@@ -24,8 +24,8 @@ class KnownUsers:
         # a user of the training data without an event here still has a vector: append users of the table
         extra = preparation.vocabularies["user"].index.difference(log.user_ids, sort=False)
         self._users = in_data.grow(extra)
-        self.nobody = len(self._users) - 1
-        """The user of the log whom nobody knows."""
+        self.unknown_user = len(self._users) - 1
+        """The user of the log who stands for every id that is neither in the data nor in the vocabulary."""
         self.log = replace(
             log,
             user_ids=self._users.index,
@@ -34,13 +34,13 @@ class KnownUsers:
         )
 
     def find(self, ids: pd.Series | np.ndarray) -> np.ndarray:
-        """(n,) int64 users of the log for (n,) own ids; ``nobody`` for an id that is not there."""
+        """(n,) int64 users of the log for (n,) own ids; ``unknown_user`` for an id that is not there."""
         rows = self._users.rows(ids)
-        return np.where(rows > 0, rows - 1, self.nobody)
+        return np.where(rows > 0, rows - 1, self.unknown_user)
 
     def given(self, users: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """The (n,) own ids of users of the log as the data has them, or as in ``ids`` for ``nobody``."""
-        there = users != self.nobody
+        """The (n,) own ids of users of the log as the data has them, or those in ``ids`` if unknown."""
+        there = users != self.unknown_user
         if there.all():
             return self._users.ids(users + 1)
         named = ids.astype(object)

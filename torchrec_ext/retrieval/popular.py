@@ -5,29 +5,39 @@ import torch
 
 from torchrec_ext.batch import Inputs
 from torchrec_ext.data.event_log import EventLog
+from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.distributed import world
 from torchrec_ext.retrieval.exact_index import ExactIndex
-from torchrec_ext.schema import Schema
 
 
-def nothing_known(inputs: Inputs, schema: Schema, log: EventLog, users: np.ndarray) -> np.ndarray:
-    """Whether there is nothing of a user that the model could go by: neither an event it reads nor a row.
+def is_cold_user(inputs: Inputs, preparation: Preparation, log: EventLog, users: np.ndarray) -> np.ndarray:
+    """Whether there is nothing of a user that the model could go by.
+
+    It could go by an event of an item that training knows (any event, if the model reads features of the
+    events), by an id that training has learnt from, or by side features.
 
     Args:
         inputs: what the model reads.
-        schema: whose features the inputs are.
+        preparation: of the model.
         log: the known events.
         users: (n,) int64 users of the log.
 
     Returns:
         (n,) bool.
     """
-    no_row = log.user_rows[users] == 0
-    if not inputs.max_length:
-        return no_row
-    no_events = np.diff(log.offsets)[users] == 0
-    of_user = {*schema.features_of("user"), *schema.dense_of("user")}
-    return no_events & no_row if of_user & {*inputs.fields, *inputs.dense} else no_events
+    schema, rows = preparation.schema, log.user_rows[users]
+    read = {*inputs.fields, *inputs.dense} & {*schema.features_of("user"), *schema.dense_of("user")}
+    known = np.zeros(len(users), bool)
+    if "user" in read or not inputs.max_length:
+        known |= preparation.trained.known("user", rows)
+    if read - {"user"}:
+        known |= rows > 0
+    if inputs.max_length:
+        readable = preparation.trained.known("item", log.items) | bool(inputs.history_fields)
+        until = offsets_of(readable)[log.offsets]
+        known |= np.diff(until)[users] > 0
+    return ~known
 
 
 def popular_index(log: EventLog, rows: np.ndarray) -> ExactIndex:

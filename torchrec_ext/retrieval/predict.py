@@ -27,8 +27,8 @@ def predict(
 
     Returns:
         The pairs in their order with a column ``score``: a ranker's probability of interest, a
-        retriever's score; and ``known``, whether user and item were there in training. An unknown one
-        is scored with the vector of unknown ids.
+        retriever's score; and ``known``, whether training has learnt from both user and item. One that it has
+        not is scored with the vector of unknown ids, and with its side features if it has any.
 
     Raises:
         InputError: if a column is missing, or an argument is of another kind.
@@ -44,15 +44,15 @@ def predict(
             there = ", ".join(map(str, pairs.columns))
             raise InputError(f"pairs lack the column {column!r}; they have {there}")
     known = KnownUsers(preparation, data)
-    users = np.full(len(pairs), known.nobody)
+    users = np.full(len(pairs), known.unknown_user)
     items = np.zeros(len(pairs), np.int64)
     all_known = np.ones(len(pairs), bool)
     if "user" in ids:
         users = known.find(pairs["user"])
-        all_known &= known.log.user_rows[users] > 0
+        all_known &= preparation.trained.known("user", known.log.user_rows[users])
     if "item" in ids:
         items = preparation.vocabularies["item"].rows(pairs["item"])
-        all_known &= items > 0
+        all_known &= preparation.trained.known("item", items)
     with inference(model.module):
         scores = score_pairs(
             model.module,

@@ -38,7 +38,7 @@ class CandidateRanker:
         self.owners: np.ndarray | None = None
         if pairs is not None:
             items = batcher.preparation.vocabularies["item"].rows(pairs["item"])
-            there = items > 0
+            there = np.isin(items, rows)
             owners, places = known.find(pairs["user"])[there], np.searchsorted(rows, items[there])
             order = np.argsort(owners, kind="stable")
             self.owners, self.places = owners[order], places[order]

@@ -14,14 +14,13 @@ from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.events import Events, expect_events
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import slice_positions
-from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.encode import build_index, encode_users
 from torchrec_ext.retrieval.exact_index import ExactIndex
 from torchrec_ext.retrieval.known_users import KnownUsers
-from torchrec_ext.retrieval.popular import nothing_known, popular_index
+from torchrec_ext.retrieval.popular import is_cold_user, popular_index
 from torchrec_ext.retrieval.rank_candidates import CandidateRanker
 from torchrec_ext.retrieval.trained_model import TrainedModel, expect_trained
 
@@ -49,8 +48,9 @@ def recommend(
     """The k best items of each user; every rank must call it with the same users.
 
     A retriever is exact over the whole catalogue: each rank scores its own slice of the items. A
-    ranker scores every candidate. Ties go to the item that came first into the vocabulary. Features of
-    the context count as unknown.
+    ranker scores every candidate. The catalogue holds the items that training has learnt from; a newer item
+    is recommended after the next training, whatever its side features. Ties go to the item that came first
+    into the vocabulary. Features of the context count as unknown.
 
     Args:
         model: trained by fit, opened by load, or a :class:`TrainedModel` of your own.
@@ -67,7 +67,8 @@ def recommend(
 
     Returns:
         Columns ``user``, ``item``, ``score``, ``rank`` (from 1) and ``source``: ``model``, or
-        ``popular`` for a user of whom nothing is known, who gets the items with most events in
+        ``popular`` for a user of whom the model knows nothing (neither an event of an item that training
+        knows, nor an id or side features that it reads), who gets the items with most events in
         ``data`` with their number as score. The same frame on every rank, users in the order given.
 
     Raises:
@@ -77,10 +78,10 @@ def recommend(
     expect_trained(model)
     expect_events(data)
     module, preparation, inputs = model.module, model.preparation, model.inputs
-    rows = _candidate_rows(module, preparation.vocabularies["item"], candidates, k)
+    rows = _candidate_rows(module, preparation, candidates, k)
     known = KnownUsers(preparation, data)
     ids, found = _distinct_users(known, users)
-    unknown = nothing_known(inputs, preparation.schema, known.log, found)
+    unknown = is_cold_user(inputs, preparation, known.log, found)
     batcher = Batcher(preparation, known.log, inputs)
     bar = tqdm(
         total=len(found), desc="recommending", unit="user", leave=False,
@@ -113,15 +114,15 @@ def _distinct_users(
     if not len(wanted):
         raise InputError("users is empty; give at least one id")
     found = known.find(wanted)
-    twice = pd.Series(found).duplicated().to_numpy() & (found != known.nobody)  # "7" and 7
+    twice = pd.Series(found).duplicated().to_numpy() & (found != known.unknown_user)  # "7" and 7
     return known.given(found[~twice], wanted[~twice]), found[~twice]
 
 
 def _candidate_rows(
-    model: nn.Module, items: Vocabulary, candidates: Sequence | pd.DataFrame | None, k: int
+    model: nn.Module, preparation: Preparation, candidates: Sequence | pd.DataFrame | None, k: int
 ) -> np.ndarray:
     """Ascending rows of the items that may be recommended to anybody."""
-    rows = np.arange(1, len(items))
+    rows = preparation.trained.catalogue
     if candidates is not None:
         ids = candidates
         if isinstance(candidates, pd.DataFrame):
@@ -132,8 +133,7 @@ def _candidate_rows(
                     there = ", ".join(map(str, candidates.columns))
                     raise InputError(f"candidates lack the column {column!r}; they have {there}")
             ids = candidates["item"]
-        rows = np.unique(items.rows(pd.Series(ids)))
-        rows = rows[rows > 0]
+        rows = np.intersect1d(rows, preparation.vocabularies["item"].rows(pd.Series(ids)))
     if not 1 <= k <= len(rows):
         what = "the catalogue has" if candidates is None else "there are among the candidates"
         raise InputError(

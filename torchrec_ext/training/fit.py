@@ -120,6 +120,7 @@ def fit(
     precision = torch.bfloat16 if optimization.precision == "bfloat16" else torch.float32
     task = task_for(model, loss, group.world_size, precision, group.device.type)
     examples = training_examples(model, train, loss, positive)
+    preparation = examples.learnt_preparation()
     size = optimization.global_batch_size or default_batch_size(inputs_of(model), len(examples.sizes()))
     loader = Loader(examples, size, rank=group.rank, world_size=group.world_size, seed=seed)
     settings = {
@@ -128,7 +129,7 @@ def fit(
         "checkpoints": asdict(checkpoints), "sharding": dict(sharding or {}), "seed": seed,
     }  # fmt: skip
     monitor = ValidationMonitor(
-        TrainedModel(model, train.preparation, settings=settings), train, valid, early_stopping.monitor
+        TrainedModel(model, preparation, settings=settings), train, valid, early_stopping.monitor
     )
     log = print if progress and group.first else None
     if log:
@@ -147,7 +148,7 @@ def fit(
     state = RunState(seed, size, len(loader))
     if run is not None and resuming:
         state = resume_run(run, model, optimizer, train.preparation, state)
-    manager = CheckpointManager(run, model, optimizer, train.preparation, settings, checkpoints.keep)
+    manager = CheckpointManager(run, model, optimizer, preparation, settings, checkpoints.keep)
     started = time.perf_counter() - state.seconds
 
     def save(best: bool = False) -> None:
@@ -175,7 +176,7 @@ def fit(
     manager.restore_best()
     return TrainedModel(
         model.eval(),
-        train.preparation,
+        preparation,
         state.history_frame(),
         settings,
         run,

@@ -35,7 +35,7 @@ class ValidationMonitor:
     ) -> None:
         self.trained, self.train, self.valid = trained, train, valid
         self.ranker = isinstance(trained.module, contracts.Ranker)
-        items = len(train.preparation.vocabularies["item"]) - 1
+        items = len(train.preparation.trained.catalogue)
         self.k = min(10, items)
         figure = monitor or ("auc" if self.ranker else f"ndcg@{self.k}")
         name, at, k = figure.partition("@")

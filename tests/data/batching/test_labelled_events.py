@@ -51,7 +51,7 @@ def test_a_target_of_another_part_has_what_is_known_before_it():
     found = LabelledEvents(test, train + valid, WANTED)
     assert found.labels.tolist() == [[0], [1]]
     history = batch_of(found, [0, 1]).sequences.to_dict()["history"]
-    assert [h.tolist() for h in history.values().split(history.lengths().tolist())] == [[2, 3], [4, 1]]
+    assert [h.tolist() for h in history.values().split(history.lengths().tolist())] == [[2, 0], [4, 1]]
 
 
 def test_a_size_is_what_is_read_of_the_history():

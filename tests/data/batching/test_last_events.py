@@ -60,7 +60,8 @@ def test_a_model_without_history_learns_every_event():
 
 def test_unknown_items_are_history_but_no_target():
     rows = [("a", item, START + n) for n, item in enumerate((7, 8, 7, 9, 1, 1))]
-    found = LastEvents(train_part(rows, min_count=2), Inputs(max_length=3, candidates=True), CATALOGUE)
+    train = train_part(rows, min_count=2)
+    found = LastEvents(train, Inputs(max_length=3, candidates=True), Candidates.of(train, "catalogue"))
     assert pairs(found) == [([1, 0], 1)]
 
 

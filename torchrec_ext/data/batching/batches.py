@@ -25,6 +25,8 @@ Context = Mapping[str, np.ndarray | Lists]
 class Batcher:
     """Builds what a model wants in its batches from a log of known events.
 
+    Ids that training has not learnt from are looked up in the unknown row; side features are those of the id.
+
     Args:
         preparation: side features and tables.
         known: the events that histories are slices of.
@@ -42,6 +44,7 @@ class Batcher:
 
     def __init__(self, preparation: Preparation, known: EventLog, inputs: Inputs) -> None:
         self.preparation = preparation
+        self._known = preparation.trained.or_unknown
         self.known = known
         self.inputs = inputs
         schema = preparation.schema
@@ -97,7 +100,7 @@ class Batcher:
         of_events: dict[str, np.ndarray] = {}
         if self.inputs.max_length:
             slices = Slices(starts, ends)
-            sequences["history"] = slices.of(self._items), slices.lengths
+            sequences["history"] = self._known("item", slices.of(self._items)), slices.lengths
             times = None if self._times is None else slices.of(self._times)
             found, of_events = self._features_of_events(slices)
             sequences |= found
@@ -178,7 +181,7 @@ class Batcher:
             found = context.get(name, np.zeros_like(rows["user"]))
             return (found.values, found.lengths) if isinstance(found, Lists) else (found, np.ones_like(found))
         if name == entity:
-            return rows[entity], np.ones_like(rows[entity])
+            return self._known(entity, rows[entity]), np.ones_like(rows[entity])
         return self.preparation.sides[entity].ids(name, rows[entity])
 
     def _number(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> np.ndarray:
@@ -207,7 +210,7 @@ class Batcher:
     def _candidates(self, rows: np.ndarray, size: int) -> tuple[dict[str, Jagged], dict[str, np.ndarray]]:
         """Candidates and their side features spread over the slots, and each candidate's number of ids."""
         spread = _spread(len(rows), size)
-        found = {"candidates": (rows, np.diff(spread))}
+        found = {"candidates": (self._known("item", rows), np.diff(spread))}
         lengths: dict[str, np.ndarray] = {}
         for name in self.inputs.candidate_fields:
             values, numbers = self.preparation.sides["item"].ids(name, rows)

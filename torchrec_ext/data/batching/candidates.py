@@ -25,6 +25,7 @@ class Candidates:
         kind: which of the three.
         counts_I: (I,) number of training events of each item; item i has row i + 1.
         number: draws from the catalogue, for ``sampled``.
+        catalogue_C: (C,) int64 ascending rows of the catalogue; None for every item.
 
     Raises:
         InputError: for an unknown kind or a number below 1.
@@ -41,6 +42,7 @@ class Candidates:
     kind: Kind
     counts_I: np.ndarray
     number: int = 512
+    catalogue_C: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -50,7 +52,7 @@ class Candidates:
 
     @classmethod
     def of(cls, train: Dataset, kind: Kind, number: int = 512) -> "Candidates":
-        """Those of a training part, whose events that are only read as history do not count.
+        """Those of a training part: items that it knows, and counts of the events that are learnt.
 
         Args:
             train: the training part.
@@ -58,7 +60,8 @@ class Candidates:
             number: draws from the catalogue, for ``sampled``.
         """
         items = len(train.preparation.vocabularies["item"])
-        return cls(kind, np.bincount(train.events.target_items(), minlength=items)[1:], number)
+        counts = np.bincount(train.events.target_items(), minlength=items)[1:]
+        return cls(kind, counts, number, train.preparation.trained.catalogue)
 
     def draw(self, targets_N: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
         """Candidates for the targets of a batch.
@@ -71,18 +74,22 @@ class Candidates:
             (C,) int64 distinct item rows, ascending, C at least 1, and their (C,) float32
             log-probabilities, or None where each is 0.
         """
-        items = len(self.counts_I)
         if self.kind == "catalogue":
-            return np.arange(1, items + 1), None
+            return self._catalogue, None
+        items = len(self._catalogue)
         known = targets_N[targets_N > 0]
-        sampled = rng.integers(1, items + 1, self.number if self.kind == "sampled" else 0)
+        sampled = self._catalogue[rng.integers(0, items, self.number if self.kind == "sampled" else 0)]
         rows = np.unique(np.concatenate([known, sampled]))
         if not len(rows):
-            rows = np.ones(1, np.int64)  # a batch without a known target: nothing is learnt, any item will do
+            rows = self._catalogue[:1]  # a batch without a known target: nothing is learnt, any item will do
         popularity = self.counts_I[rows - 1] / self._total
         # an item is absent when no target and no draw is the item
         absent = len(known) * _log_other(popularity) + len(sampled) * _log_other(np.array(1 / items))
         return rows, np.log(np.maximum(-np.expm1(absent), 1e-12)).astype(np.float32)
+
+    @cached_property
+    def _catalogue(self) -> np.ndarray:
+        return np.arange(1, len(self.counts_I) + 1) if self.catalogue_C is None else self.catalogue_C
 
     @cached_property
     def _total(self) -> float:

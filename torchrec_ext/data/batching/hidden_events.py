@@ -5,8 +5,10 @@ import numpy as np
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.batching.candidates import Candidates, places
+from torchrec_ext.data.batching.learnt_ids import learnt_ids
 from torchrec_ext.data.batching.windows import cut_windows
 from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import Slices, offsets_of, slice_positions
 from torchrec_ext.errors import InputError
 
@@ -42,7 +44,7 @@ class HiddenEvents:
     """
 
     def __init__(self, train: Dataset, inputs: Inputs, candidates: Candidates) -> None:
-        self.log = train.events
+        self.train, self.log = train, train.events
         self.share = inputs.masked
         self.batcher = Batcher(train.preparation, self.log, inputs)
         self.candidates = candidates
@@ -53,6 +55,10 @@ class HiddenEvents:
         self.users, self.starts, self.ends = users[useful], starts[useful], ends[useful]
         if not len(self.starts):
             raise InputError(f"no user of the {train.name} part has a known item: there is nothing to learn")
+
+    def learnt_preparation(self) -> Preparation:
+        """The preparation of the training part, which knows the ids that the examples hold."""
+        return learnt_ids(self.train, self.batcher.inputs, self.users, self.items[:0], self.candidates)
 
     def sizes(self) -> np.ndarray:
         """(n,) int64 length of each window."""

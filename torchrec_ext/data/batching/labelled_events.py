@@ -7,7 +7,9 @@ import numpy as np
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.batching.batches import Batcher, Context
+from torchrec_ext.data.batching.learnt_ids import learnt_ids
 from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
 
 
@@ -48,7 +50,7 @@ class LabelledEvents:
         positive: float | Sequence[float] = 4.0,
         weigh_by_rating: bool = False,
     ) -> None:
-        self.log = targets.events
+        self.train, self.log = targets, targets.events
         if self.log.ratings is None:
             raise InputError(
                 "a ranker learns from ratings, but the events have no column 'rating'; map one to it"
@@ -84,6 +86,10 @@ class LabelledEvents:
     def context(self) -> Context:
         """The context, as far as the model reads it, of all examples."""
         return self.batcher.context(self.log, self.events)
+
+    def learnt_preparation(self) -> Preparation:
+        """The preparation of the training part, which knows the ids that the examples hold."""
+        return learnt_ids(self.train, self.batcher.inputs, self.users, self.items)
 
     def sizes(self) -> np.ndarray:
         """(n,) int64 length of each history, at most the longest that is kept; 0 if the model reads none."""

@@ -5,7 +5,9 @@ import numpy as np
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.batching.candidates import Candidates, places
+from torchrec_ext.data.batching.learnt_ids import learnt_ids
 from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
 
 
@@ -35,7 +37,7 @@ class LastEvents:
     """
 
     def __init__(self, train: Dataset, inputs: Inputs, candidates: Candidates) -> None:
-        self.log = train.events
+        self.train, self.log = train, train.events
         self.batcher = Batcher(train.preparation, self.log, inputs)
         self.candidates = candidates
         self.users = self.log.users
@@ -47,6 +49,13 @@ class LastEvents:
             raise InputError(
                 f"the {train.name} part has no known item with a history: there is nothing to learn from"
             )
+
+    def learnt_preparation(self) -> Preparation:
+        """The preparation of the training part, which knows the ids that the examples hold."""
+        users = self.users[self.events]
+        return learnt_ids(
+            self.train, self.batcher.inputs, users, self.log.items[self.events], self.candidates
+        )
 
     def sizes(self) -> np.ndarray:
         """(n,) int64 length of each history, at most the longest that is kept."""

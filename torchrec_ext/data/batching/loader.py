@@ -7,6 +7,7 @@ import numpy as np
 
 from torchrec_ext.batch import Batch
 from torchrec_ext.checks import expect_at_least
+from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
 
 _BUCKET = 32
@@ -18,6 +19,9 @@ class Examples(Protocol):
 
     def sizes(self) -> np.ndarray:
         """(n,) int64 events each example costs, by which batches are bucketed."""
+
+    def learnt_preparation(self) -> Preparation:
+        """The preparation of the training part, which knows the ids that the examples hold."""
 
     def weight(self, chosen: np.ndarray, salt: int) -> float:
         """Summed weight of the labels of the chosen examples in the step of this salt."""

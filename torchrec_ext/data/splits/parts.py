@@ -1,5 +1,6 @@
 """The parts of a split as data sets of one log."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,6 +11,7 @@ from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.split_report import PART_NAMES, SplitReport
 from torchrec_ext.data.splits.places import is_target
+from torchrec_ext.data.trained_ids import TrainedIds
 from torchrec_ext.errors import InputError
 
 Parts: TypeAlias = tuple[Dataset, Dataset, Dataset]
@@ -51,11 +53,16 @@ def make_parts(
                 "give more events or other settings of the split"
             )
     preparation = Preparation.fit(events, part == TRAIN, min_count=min_count)
-    part = np.where((part == TRAIN) & ~preparation.kept(events), OUT, part)
+    dropped = (part == TRAIN) & ~preparation.kept(events)
+    part = np.where(dropped, OUT, part)
     if not ((part == TRAIN) & ~given).any():
         raise InputError(
             f"each training event of {events.source.name} lacks a value of a feature with missing='drop'; "
             "fill it in another way"
+        )
+    if dropped.any():
+        preparation = replace(
+            preparation, trained=TrainedIds.of(events, part == TRAIN, preparation.vocabularies)
         )
     report = SplitReport.of(events, part, given, protocol)
     log = preparation.log(events, None if folder is None else folder / "log")
