@@ -1,5 +1,7 @@
 """Ids that occur only after training: the unknown row, the popular list, no place in the catalogue."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,7 +26,7 @@ from torchrec_ext.encoders import GRU
 from torchrec_ext.evaluation import baseline, evaluate
 from torchrec_ext.models import Ranker, TwoTower
 from torchrec_ext.retrieval import predict, recommend
-from torchrec_ext.training import fit
+from torchrec_ext.training import Optimization, fit
 
 START = 1_600_000_000
 NEW = START + 20_000
@@ -190,10 +192,10 @@ def test_a_user_or_an_item_without_an_example_is_not_learnt_from(tmp_path):
 
 def figures() -> list[dict[str, float]]:
     found = []
-    for encoder, fields in ((None, ("user",)), (GRU(8, dropout=0.0), ("user_sex",))):
+    for encoder, fields in ((None, ("user",)), (partial(GRU, dropout=0.0), ("user_sex",))):
         torch.manual_seed(0)
         model = trained(
-            TwoTower(TRAIN.schema, 8, encoder, fields, ("item_kind",)), global_batch_size=700,
+            TwoTower(TRAIN.schema, 8, encoder, fields, ("item_kind",)), optimization=Optimization(700),
             sharding={"item": "row_wise"},
         )  # fmt: skip
         report = evaluate(model, TRAIN + VALID, TEST, k=(3, 10), chunk=7)

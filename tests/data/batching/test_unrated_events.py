@@ -102,8 +102,10 @@ def figures(declaration) -> tuple[list[float], dict[str, float]]:
     torch.manual_seed(0)
     losses: list[float] = []
     model = Ranker(train.schema, 8)
-    fit(model, train, valid, epochs=2, progress=False, on_step=lambda step, loss: losses.append(loss))
-    return losses, dict(evaluate(model, train + valid, test))
+    trained = fit(
+        model, train, valid, epochs=2, progress=False, on_step=lambda step, loss: losses.append(loss)
+    )
+    return losses, dict(evaluate(trained, train + valid, test))
 
 
 def test_two_processes_learn_and_find_what_one_does(declaration):

@@ -92,7 +92,7 @@ class TimeParser:
         if nanoseconds is not None:
             missing = np.isnan(seconds)
             if (nanoseconds[~missing] % 1000 != 0).any():
-                return Parsed(pa.array(nanoseconds, pa.timestamp("ns"), mask=missing), bad)
+                return Parsed(pa.array(nanoseconds, mask=missing).cast(pa.timestamp("ns")), bad)
         return Parsed(pa.array(seconds, from_pandas=True), bad)
 
     def _from_numbers(self, numbers: pa.Array) -> np.ndarray:
