@@ -24,15 +24,19 @@ def test_by_hand():
     train, valid, test = leave_last_out(events)
     assert train.report is valid.report is (train + valid).report
     of_parts = [dataclasses.astuple(part) for part in train.report.parts]
-    # Item 9 is cold in test, items 2 and 8 in validation; c trains only.
-    assert of_parts == [("train", 3, 3, 2, 0, 0), ("valid", 2, 2, 2, 0, 2), ("test", 2, 2, 2, 0, 1)]
+    # Item 9 is cold in test, items 2 and 8 in validation; c trains only; b knows the item of the test.
+    assert of_parts == [
+        ("train", 3, 3, 2, 0, 0, 0, 0), ("valid", 2, 2, 2, 0, 2, 0, 2), ("test", 2, 2, 2, 0, 1, 1, 1),
+    ]  # fmt: skip
     assert (train.report.late, train.report.first_test) == (2, LATE + 2)
     assert str(train.report) == (
         "leave-last-out: train all but the last two, valid last but one, test last\n"
-        "part   events  users  items  cold users  cold items\n"
-        "train       3      3      2           -           -\n"
-        "valid       2      2      2           0           2\n"
-        "test        2      2      2           0           1\n"
+        "part   events  users  items  cold users  cold items  seen before  not in catalogue\n"
+        "train       3      3      2           -           -            -                 -\n"
+        "valid       2      2      2           0           2            0                 2\n"
+        "test        2      2      2           0           1            1                 1\n"
+        "50.0% of the test events are of items that the user knows: evaluate with exclude_seen=False, or no "
+        "list can hold them\n"
         "the future leaks into training: 2 of 3 training events (66.7%) happen after the earliest test event "
         "(2001-09-09)"
     )
@@ -74,6 +78,9 @@ def test_against_sets(rows, data):
     for n, told in enumerate(report.parts):
         assert (told.events, told.users, told.items) == (len(mine[n]), len(users[n]), len(items[n]))
         assert told.cold_users == len(users[n] - users[0]) and told.cold_items == len(items[n] - items[0])
+        earlier = {row[:2] for own in mine[:n] for row in own}
+        assert told.outside == sum(row[1] not in items[0] for row in mine[n])
+        assert told.seen == sum(row[:2] in earlier and row[1] in items[0] for row in mine[n])
     earliest = min(time for _, _, time in mine[2])
     assert report.late == (
         sum(time > earliest for _, _, time in mine[0]) if events.source.order == "time" else None
@@ -88,3 +95,25 @@ def test_a_part_is_described():
     text = str(test.describe())
     assert text.startswith("DataFrame, test part: leave-last-out: train all but the last two")
     assert test.describe().popularity.tolist() == [1]
+
+
+def test_rare_items_are_not_in_the_catalogue_and_searches_are_not_seen():
+    rows = [(1, 7, "view"), (1, 8, "search"), (1, 7, "view"), (1, 9, "view"), (1, 8, "view"), (1, 7, "view"),
+            (2, 8, "view")]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["user", "item", "type"])
+    events = read_events(frame)
+    train, valid, test = leave_last_out(events)
+    # 7 and 9 are learnt, then comes 8, which was only searched for but is learnt by user 2; then 7 again
+    assert [(p.events, p.seen, p.outside) for p in train.report.parts] == [(4, 0, 0), (1, 0, 0), (1, 1, 0)]
+    rare = leave_last_out(events, min_count=3)[0].report
+    assert [(p.seen, p.outside) for p in rare.parts] == [(0, 1), (0, 0), (1, 0)]
+
+
+def test_events_without_a_rating_are_counted(tmp_path):
+    frame = pd.DataFrame({"user": 1, "item": range(5)})
+    frame.assign(rating=[5, 1, 5, 1, 5]).to_csv(tmp_path / "rated.csv", index=False)
+    frame.to_csv(tmp_path / "viewed.csv", index=False)
+    (tmp_path / "both.toml").write_text('[[events]]\nfile = "rated.csv"\n[[events]]\nfile = "viewed.csv"\n')
+    report = leave_last_out(read_events(tmp_path / "both.toml"))[0].report
+    assert report.unrated == 5
+    assert "5 events have no rating: a ranker only reads them as history" in str(report)

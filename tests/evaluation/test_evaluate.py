@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,7 +8,16 @@ from torch import nn
 
 from tests import processes
 from tests.worlds import small_world
-from torchrec_ext.data import Dataset, Events, by_ratio, by_time, by_user, leave_last_out
+from torchrec_ext.data import (
+    Dataset,
+    Events,
+    as_marked,
+    by_ratio,
+    by_time,
+    by_user,
+    leave_last_out,
+    read_events,
+)
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import evaluate
@@ -214,3 +225,22 @@ def test_two_processes_find_what_one_does():
     assert first == second
     for found, alone in zip(first, figures_by_split(), strict=True):
         assert found == pytest.approx(alone, abs=1e-3)
+
+
+def test_targets_that_were_seen_are_counted_and_warned_of():
+    """Of ten users nine take their first item again."""
+    rows = [(user, item, "train") for user in range(10) for item in (user, user + 1, user + 2)]
+    rows += [(user, user + 3, "valid") for user in range(10)]
+    rows += [(user, user if user else 9, "test") for user in range(10)]
+    frame = pd.DataFrame(rows, columns=["user", "item", "split"])
+    train, valid, test = as_marked(read_events(frame, columns={"split": "split"}))
+    assert train.report.parts[2].seen == 9
+    model = fit(TwoTower(train.schema, 4, "mean_pool"), train, epochs=1, progress=False)
+    with pytest.warns(UserWarning, match=r"90.0% of the targets .* evaluate with exclude_seen=False \(--rep"):
+        report = evaluate(model, train + valid, test, k=(10,))
+    assert report.counts == {"targets": 10, "seen": 9, "outside": 0} and report["hr@10"] <= 0.1
+    assert "of 10 targets 9 (90.0%) known to the user and left out" in report.protocol
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        repeats = evaluate(model, train + valid, test, k=(10,), exclude_seen=False)
+    assert repeats.counts["seen"] == 0 and repeats["hr@10"] >= 0.9

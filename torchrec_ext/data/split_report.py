@@ -6,6 +6,7 @@ import numpy as np
 
 from torchrec_ext.data.coded import Coded, Column
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.splits.seen import count_seen
 
 PART_NAMES = ("train", "valid", "test")
 OUTSIDE = -1
@@ -23,6 +24,8 @@ class PartReport:
         items: number of items in them.
         cold_users: number of these users who have no event in the training part.
         cold_items: number of these items that have no event in the training part.
+        seen: number of events whose user has an event with their item in a part before this one.
+        outside: number of events whose item is not in the catalogue.
     """
 
     name: str
@@ -31,6 +34,8 @@ class PartReport:
     items: int
     cold_users: int
     cold_items: int
+    seen: int = 0
+    outside: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class SplitReport:
         given: events that are only read as history: of held-out users, of a type that weighs 0, or without an
             item.
         outside: events in no part.
+        unrated: events to learn or to predict without a rating, where others have one.
         late: training events that happen after the earliest test event; None where times are not known.
         first_test: time of the earliest test event in seconds, None where times are not known.
     """
@@ -51,11 +57,19 @@ class SplitReport:
     parts: tuple[PartReport, ...]
     given: int = 0
     outside: int = 0
+    unrated: int = 0
     late: int | None = None
     first_test: float | None = None
 
     @classmethod
-    def of(cls, events: Events, part: np.ndarray, given: np.ndarray, protocol: str) -> "SplitReport":
+    def of(
+        cls,
+        events: Events,
+        part: np.ndarray,
+        given: np.ndarray,
+        protocol: str,
+        catalogue: np.ndarray | None = None,
+    ) -> "SplitReport":
         """Counts.
 
         Args:
@@ -63,6 +77,7 @@ class SplitReport:
             part: (N,) number of each event's part, -1 for none.
             given: (N,) bool, which events are only read as history.
             protocol: how the parts were made.
+            catalogue: (words,) bool, which items training learns from; None for those of its events.
 
         Example:
             >>> import pandas as pd
@@ -73,14 +88,17 @@ class SplitReport:
             ... )
             >>> print(report)
             by time
-            part   events  users  items  cold users  cold items
-            train       1      1      1           -           -
-            valid       1      1      1           0           1
-            test        1      1      1           1           0
+            part   events  users  items  cold users  cold items  seen before  not in catalogue
+            train       1      1      1           -           -            -                 -
+            valid       1      1      1           0           1            0                 1
+            test        1      1      1           1           0            0                 0
             no training event happens after the earliest test event (1970-01-01)
         """
         rows = [(part == number) & ~given for number in range(len(PART_NAMES))]
         users, items = ([_there(events.columns.get(e), mask) for mask in rows] for e in ("user", "item"))
+        trained = _there(events.columns.get("item"), part == 0)
+        known = _known(events, trained if catalogue is None else catalogue)
+        before = [np.zeros_like(rows[0]), rows[0], rows[0] | rows[1]]
         parts = tuple(
             PartReport(
                 name,
@@ -88,16 +106,22 @@ class SplitReport:
                 users=int(u.sum()),
                 items=int(i.sum()),
                 cold_users=int((u & ~users[0]).sum()),
-                cold_items=int((i & ~items[0]).sum()),
+                cold_items=int((i & ~trained).sum()),
+                seen=count_seen(events, mask & known, earlier),
+                outside=int((mask & ~known).sum()),
             )
-            for name, mask, u, i in zip(PART_NAMES, rows, users, items, strict=True)
+            for name, mask, u, i, earlier in zip(PART_NAMES, rows, users, items, before, strict=True)
         )
+        ratings = events.numbers("rating")
+        rated = np.ones(len(events), bool) if ratings is None else ~np.isnan(ratings)
         late = first = None
         times = events.numbers("timestamp")
         if events.source.order == "time" and times is not None:
             first = float(times[rows[2]].min())
             late = int((times[rows[0]] > first).sum())
-        return cls(protocol, parts, int(given.sum()), int((part == OUTSIDE).sum()), late, first)
+        unrated = int((~rated & (rows[0] | rows[1] | rows[2])).sum())
+        outside = int((part == OUTSIDE).sum())
+        return cls(protocol, parts, int((given & (part != OUTSIDE)).sum()), outside, unrated, late, first)
 
     @property
     def leak(self) -> str:
@@ -114,18 +138,42 @@ class SplitReport:
         )
 
     def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [("part", "events", "users", "items", "cold users", "cold items")]
+        rows: list[tuple[str, ...]] = [("part", *_COLUMNS.values())]
         for part in self.parts:
-            counts = [f"{n:,}" for n in (part.events, part.users, part.items)]
-            cold = [f"{n:,}" if part.name != "train" else "-" for n in (part.cold_users, part.cold_items)]
-            rows.append((part.name, *counts, *cold))
+            counts = {name: f"{getattr(part, name):,}" for name in _COLUMNS}
+            if part.name == PART_NAMES[0]:
+                counts |= dict.fromkeys(_OF_TARGETS, "-")
+            rows.append((part.name, *counts.values()))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
         if self.given:
             lines.append(f"{self.given:,} events are read as history and neither learnt nor predicted")
+        if self.unrated:
+            lines.append(f"{self.unrated:,} events have no rating: a ranker only reads them as history")
+        for part in self.parts[1:]:
+            if part.seen > 0.05 * part.events:
+                lines.append(
+                    f"{part.seen / part.events:.1%} of the {part.name} events are of items that the user "
+                    "knows: evaluate with exclude_seen=False, or no list can hold them"
+                )
         if self.outside:
             lines.append(f"{self.outside:,} events are in no part")
         return "\n".join([self.protocol, *lines, self.leak])
+
+
+_COLUMNS = {
+    "events": "events", "users": "users", "items": "items", "cold_users": "cold users",
+    "cold_items": "cold items", "seen": "seen before", "outside": "not in catalogue",
+}  # fmt: skip
+_OF_TARGETS = ("cold_users", "cold_items", "seen", "outside")
+
+
+def _known(events: Events, catalogue: np.ndarray) -> np.ndarray:
+    """(N,) bool, which events have an item of the catalogue; all, where the data has no items."""
+    items = events.columns.get("item")
+    return (
+        np.append(catalogue, False)[items.codes] if isinstance(items, Coded) else np.ones(len(events), bool)
+    )
 
 
 def _there(ids: Column | None, mask: np.ndarray) -> np.ndarray:

@@ -36,8 +36,8 @@ def evaluate(
     the events in ``known``. A user's targets are all of the user's events in ``targets``. Every item of
     the catalogue is ranked, but those the user has an event with in ``known``; ties go to the lower
     row. A target that is left out so, or that the catalogue does not have because training has not learnt
-    from it, counts as not found; the protocol says how many are. A user of whom the model knows nothing gets
-    the popular items.
+    from it, counts as not found: the protocol says how many are, and a warning if many were seen. A user
+    of whom the model knows nothing gets the popular items.
 
     Ranking: the pairs are the rated events; a pair's history is what its user has in ``known`` before it.
 

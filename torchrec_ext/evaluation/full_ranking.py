@@ -98,6 +98,8 @@ def full_ranking(
     elif cold.any():
         protocol += f"; {cold.sum():,} users of whom the model knows nothing get the popular items"
     protocol = "; ".join(filter(None, [protocol, counts.in_words()]))
+    if model is not None and world()[0] == 0:
+        counts.warn()
     figures = {**report.compute(), "items": len(rows)}
     return Report(figures, protocol=protocol, part=targets.name, counts=counts.as_dict())
 

@@ -1,8 +1,12 @@
 """TargetCounts: targets that no list can hold."""
 
+import warnings
 from dataclasses import asdict, dataclass
 
 from torch import Tensor
+
+_MANY = 0.05
+"""The share from which on the protocol decides more than the model."""
 
 
 @dataclass
@@ -42,6 +46,16 @@ class TargetCounts:
         kinds = ((self.seen, "known to the user and left out"), (self.outside, "not in the catalogue"))
         words = [f"{n:,} ({n / self.targets:.1%}) {what}" for n, what in kinds if n]
         return f"of {self.targets:,} targets {' and '.join(words)}" if words else ""
+
+    def warn(self) -> None:
+        """Warns where more than a twentieth of the targets is left out as seen."""
+        if self.seen > _MANY * self.targets:
+            warnings.warn(
+                f"{self.seen / self.targets:.1%} of the targets are items that their user knows already, "
+                "which the lists leave out; where items are taken again and again, evaluate with "
+                "exclude_seen=False (--repeats of the recipes)",
+                stacklevel=2,
+            )
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name."""

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
@@ -64,7 +65,7 @@ def make_parts(
         preparation = replace(
             preparation, trained=TrainedIds.of(events, part == TRAIN, preparation.vocabularies)
         )
-    report = SplitReport.of(events, part, given, protocol)
+    report = SplitReport.of(events, part, given, protocol, _catalogue(events, preparation))
     log = preparation.log(events, None if folder is None else folder / "log")
     part, given = part[log.source_rows], given[log.source_rows]
 
@@ -84,3 +85,11 @@ def make_parts(
         )
 
     return dataset(TRAIN), dataset(VALID), dataset(TEST)
+
+
+def _catalogue(events: Events, preparation: Preparation) -> np.ndarray | None:
+    """(words,) bool, which items may be recommended."""
+    items = events.columns.get("item")
+    if not isinstance(items, Coded):
+        return None
+    return preparation.trained.known("item", preparation.vocabularies["item"].rows(items.words))
