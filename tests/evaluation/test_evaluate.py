@@ -119,7 +119,7 @@ def test_the_report_says_what_was_measured():
     known = f"{train.protocol}; known: train; full ranking over 30 items"
     hidden = "of 60 targets 1 (1.7%) known to the user and left out"
     assert report.protocol == f"{known}, the user's known items left out; {hidden}"
-    assert report.counts == {"targets": 60, "seen": 1, "outside": 0}
+    assert {"targets": 60, "seen": 1, "outside": 0}.items() <= report.counts.items()
     repeats = evaluate(model, train, valid, k=(5,), exclude_seen=False)
     assert repeats.protocol == known
     assert "users" in report and report["users"] == 60
@@ -238,7 +238,9 @@ def test_targets_that_were_seen_are_counted_and_warned_of():
     model = fit(TwoTower(train.schema, 4, "mean_pool"), train, epochs=1, progress=False)
     with pytest.warns(UserWarning, match=r"90.0% of the targets .* evaluate with exclude_seen=False \(--rep"):
         report = evaluate(model, train + valid, test, k=(10,))
-    assert report.counts == {"targets": 10, "seen": 9, "outside": 0} and report["hr@10"] <= 0.1
+    assert {"targets": 10, "seen": 9, "outside": 0}.items() <= report.counts.items() and report[
+        "hr@10"
+    ] <= 0.1
     assert "of 10 targets 9 (90.0%) known to the user and left out" in report.protocol
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,7 +1,5 @@
 """Ids that occur only after training: the unknown row, the popular list, no place in the catalogue."""
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,11 +70,9 @@ def test_new_users_get_the_popular_items_and_new_items_are_not_found():
     counts = KNOWN.frame["item"].value_counts()
     assert set(counts.index[:2]) == {0, 1}
     assert report["hr@2"] == popular["hr@2"] == pytest.approx(20 / 25)
-    assert report.counts == {"targets": 26, "seen": 0, "outside": 6} and report["items"] == 10
-    assert report.protocol.endswith(
-        "20 users of whom the model knows nothing get the popular items; of 26 targets 6 (23.1%) not in the "
-        "catalogue"
-    )
+    assert {"targets": 26, "seen": 0, "outside": 6}.items() <= report.counts.items() and report["items"] == 10
+    nothing = "20 users of whom the model knows nothing get the popular items"
+    assert f"; {nothing}; of 26 targets 6 (23.1%) not in the catalogue" in report.protocol
     lists = recommend(model, KNOWN, [100, 0], k=10, exclude_seen=False)
     assert set(lists["item"]) == set(OLD_ITEMS)
     assert lists.groupby("user", sort=False)["source"].unique().map(list).tolist() == [["popular"], ["model"]]
@@ -192,14 +188,16 @@ def test_a_user_or_an_item_without_an_example_is_not_learnt_from(tmp_path):
 
 def figures() -> list[dict[str, float]]:
     found = []
-    for encoder, fields in ((None, ("user",)), (partial(GRU, dropout=0.0), ("user_sex",))):
+    for reads_history in (False, True):
         torch.manual_seed(0)
+        encoder, fields = (GRU(8, dropout=0.0), ("user_sex",)) if reads_history else (None, ("user",))
         model = trained(
-            TwoTower(TRAIN.schema, 8, encoder, fields, ("item_kind",)), optimization=Optimization(700),
+            TwoTower(TRAIN.schema, 8, encoder, fields, ("item_kind",)),
+            optimization=Optimization(700),
             sharding={"item": "row_wise"},
-        )  # fmt: skip
+        )
         report = evaluate(model, TRAIN + VALID, TEST, k=(3, 10), chunk=7)
-        found.append({**report, **report.counts})
+        found.append({**report.counts, "items": report["items"], "hr@10": report["hr@10"]})
         found.append(dict(baseline(model, TRAIN + VALID, TEST, k=(3,))))
         lists = recommend(model, KNOWN, [100, 0, 1], k=5)
         found.append(dict(zip(map(str, lists.index), lists["score"], strict=True)))

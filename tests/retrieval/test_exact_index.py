@@ -50,8 +50,8 @@ def test_lists_and_ranks_equal_brute_force(case, block):
     items, ids, queries, exclude, targets, k = case
     index = ExactIndex(block=block)
     index.build(items, torch.tensor(ids))
-    scores, found, ranks = index.search_and_rank(queries, k, jagged(targets), jagged(exclude))
-    expected_ranks = []
+    scores, found, ranks, spans = index.search_and_rank(queries, k, jagged(targets), jagged(exclude))
+    expected_ranks, expected_spans = [], []
     for row, query in enumerate(queries):
         order = order_of_all(query, items, ids, exclude[row])
         fill = k - len(order[:k])
@@ -59,6 +59,11 @@ def test_lists_and_ranks_equal_brute_force(case, block):
         assert found[row].tolist() == [i for _, i in order[:k]] + [-1] * fill
         places = {i: place for place, (_, i) in enumerate(order, start=1)}
         expected_ranks += [places.get(target, 0) for target in targets[row]]
+        for target in targets[row]:
+            mine = next((score for score, i in order if i == target), None)
+            level = [place for place, (score, _) in enumerate(order, start=1) if score == mine]
+            expected_spans.append([level[0], level[-1]] if level else [0, 0])
+    assert spans.tolist() == expected_spans
     assert ranks.tolist() == expected_ranks
     as_list = [torch.tensor(e, dtype=torch.int64) for e in exclude]
     again = index.search(queries, k, exclude=as_list)

@@ -16,6 +16,7 @@ from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation.report import Report
 from torchrec_ext.evaluation.target_counts import TargetCounts
+from torchrec_ext.evaluation.tied_scores import TiedScores
 from torchrec_ext.metrics import RetrievalReport
 from torchrec_ext.retrieval.encode import build_index, encode_users
 from torchrec_ext.retrieval.exact_index import ExactIndex
@@ -65,7 +66,7 @@ def full_ranking(
         index = build_index(model, batcher)
         cold = is_cold_user(model.inputs, preparation, log, users)
     report = RetrievalReport(ks=ks, catalogue=len(rows), sync_on_compute=False)
-    counts, catalogue = TargetCounts(), torch.from_numpy(rows)
+    counts, ties, catalogue = TargetCounts(), TiedScores(max(ks, default=1)), torch.from_numpy(rows)
     bar = tqdm(
         total=len(users), desc="evaluating", unit="user", leave=False,
         disable=None if progress and world()[0] == 0 else True,
@@ -74,11 +75,12 @@ def full_ranking(
     def add(chosen: np.ndarray, searched: ExactIndex, queries: torch.Tensor) -> None:
         seen = _tensors(*log.items_of(chosen)) if exclude_seen else None
         items, offsets = _distinct(wanted, chosen)
-        _, top, ranks = searched.search_and_rank(queries, max(ks), (items, offsets), seen)
+        _, top, ranks, spans = searched.search_and_rank(queries, max(ks), (items, offsets), seen)
         ranks, top = ranks.cpu(), top.cpu()
         places = torch.searchsorted(catalogue, top) + 1  # the report counts the items of the catalogue alone
         report.update(ranks, offsets, torch.where(top < 0, -1, places))
         counts.add(ranks, torch.isin(items, catalogue))
+        ties.add(spans.cpu(), offsets)
         bar.update(len(chosen))
 
     with bar:
@@ -97,11 +99,17 @@ def full_ranking(
         protocol += "; every user gets the popular items"
     elif cold.any():
         protocol += f"; {cold.sum():,} users of whom the model knows nothing get the popular items"
-    protocol = "; ".join(filter(None, [protocol, counts.in_words()]))
+    protocol = "; ".join(filter(None, [protocol, counts.in_words(), ties.in_words()]))
     if model is not None and world()[0] == 0:
         counts.warn()
+        ties.warn()
     figures = {**report.compute(), "items": len(rows)}
-    return Report(figures, protocol=protocol, part=targets.name, counts=counts.as_dict())
+    return Report(
+        figures,
+        protocol=protocol,
+        part=targets.name,
+        counts={**counts.as_dict(), "tied": ties.tied, "undecided": ties.undecided},
+    )
 
 
 def _chunks(users: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -117,18 +117,21 @@ class ExactIndex:
         Returns:
             (N,) int64 ranks from 1; 0 where the target is excluded or not in the catalogue.
         """
-        return self._one_pass(queries_BD, 0, targets, exclude)[2]
+        return self._one_pass(queries_BD, 0, targets, exclude)[2][:, 0]
 
     def search_and_rank(
         self, queries_BD: Tensor, k: int, targets: Jagged, exclude: list[Tensor] | Jagged | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """:meth:`search` and :meth:`ranks_of` for the price of scoring once.
 
         Returns:
-            (B, k) scores, (B, k) ids and (N,) ranks; a target of rank r <= k stands in column r - 1.
+            (B, k) scores, (B, k) ids and (N,) ranks, where a target of rank r <= k stands in column r - 1;
+            and (N, 2) int64 first and last rank of the items that have the target's score, 0 where its rank
+            is 0. They differ where the order of ids decides about the rank.
         """
         self._check_k(k)
-        return self._one_pass(queries_BD, k, targets, exclude)
+        scores, ids, ranks = self._one_pass(queries_BD, k, targets, exclude)
+        return scores, ids, ranks[:, 0], ranks[:, 1:]
 
     def _check_k(self, k: int) -> None:
         if not 1 <= k <= self.items:
@@ -153,7 +156,7 @@ class ExactIndex:
             )
         left_out = as_jagged(exclude, queries, "exclude", device)
         wanted = as_jagged(targets, queries, "targets", device)
-        best_scores, best_ids, ranks = [], [], [wanted[0][:0]]
+        best_scores, best_ids, ranks = [], [], [wanted[0].new_empty(0, 3)]
         # As many at a time as suit the largest slice, for every rank must take the same steps.
         step = max(1, self.block // self._largest_slice)
         for start in range(0, max(1, queries), step):
@@ -221,7 +224,10 @@ class ExactIndex:
         return scores[:, :k], ids.gather(1, best)[:, :k]
 
     def _ranks_in(self, scores_BI: Tensor, rows_N: Tensor, ids_N: Tensor) -> Tensor:
-        """The ranks of targets; each rank counts the items ahead of a target in its own slice."""
+        """(N, 3) ranks of targets, and the first and the last rank of the items with the same score.
+
+        Each rank counts the items ahead of a target in its own slice.
+        """
         places_N, here_N = self._find(ids_N)
         own_N = scores_BI.new_full(ids_N.shape, -torch.inf)
         own_N[here_N] = scores_BI[rows_N[here_N], places_N[here_N]]
@@ -229,19 +235,25 @@ class ExactIndex:
             raise InputError("there is a NaN among the scores; did training diverge?")
         if self._ranks() > 1 and len(ids_N):
             dist.all_reduce(own_N, dist.ReduceOp.MAX, group=self.process_group)
-        ahead_N = torch.zeros_like(ids_N)
+        counts_N3 = torch.zeros(len(ids_N), 3, dtype=torch.int64, device=ids_N.device)
         columns_I = torch.arange(scores_BI.shape[1], device=scores_BI.device)
         # A query may have many targets; few rows at a time stay in the processor's cache.
         step = max(1, 2**18 // max(1, scores_BI.shape[1]))
         for start in range(0, len(ids_N), step):
             some = slice(start, start + step)
             scores, own = scores_BI[rows_N[some]], own_N[some, None]
-            lower_id = columns_I < places_N[some, None]
-            ahead = (scores > own) | ((scores == own) & lower_id)
-            ahead_N[some] = ahead.sum(1, dtype=torch.int32).long()
+            level = scores == own
+            counts_N3[some, 0] = (scores > own).sum(1, dtype=torch.int32).long()
+            counts_N3[some, 1] = level.sum(1, dtype=torch.int32).long()
+            tied = (counts_N3[some, 1] > here_N[some]).nonzero()[:, 0]
+            if len(tied):  # seldom: only then do ids decide
+                lower_id = columns_I < places_N[some][tied, None]
+                counts_N3[start + tied, 2] = (level[tied] & lower_id).sum(1)
         if self._ranks() > 1 and len(ids_N):
-            dist.all_reduce(ahead_N, dist.ReduceOp.SUM, group=self.process_group)
-        return torch.where(own_N > -torch.inf, ahead_N + 1, 0)
+            dist.all_reduce(counts_N3, dist.ReduceOp.SUM, group=self.process_group)
+        above_N, level_N, before_N = counts_N3.unbind(1)
+        ranks_N3 = torch.stack([above_N + before_N + 1, above_N + 1, above_N + level_N], dim=1)
+        return torch.where(own_N[:, None] > -torch.inf, ranks_N3, 0)
 
     def _ranks(self) -> int:
         on = dist.is_available() and dist.is_initialized()
