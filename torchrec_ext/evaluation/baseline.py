@@ -48,8 +48,8 @@ def baseline(
         return full_ranking(
             None, known, targets, tuple(k), preparation=model.preparation, exclude_seen=exclude_seen
         )
-    first = model.positive[0] if positive is None else float(np.atleast_1d(positive)[0])
-    seen, wanted = (LabelledEvents(part, part, Inputs(), first) for part in (known, targets))
+    first = model.threshold(positive)
+    seen, wanted = (LabelledEvents(part, part, Inputs(), first, one_class=True) for part in (known, targets))
     items = targets.schema.table("item").rows
     scores = item_mean_label(seen.items, seen.labels[:, 0], wanted.items, items)
     report = BinaryReport(sync_on_compute=False)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from torchrec_ext import contracts
@@ -40,6 +39,7 @@ def evaluate(
     of whom the model knows nothing gets the popular items.
 
     Ranking: the pairs are the rated events; a pair's history is what its user has in ``known`` before it.
+    Of labels that are all the same the AUC is NaN.
 
     Args:
         model: trained by fit, opened by load, or a :class:`~torchrec_ext.retrieval.TrainedModel` of your own.
@@ -70,7 +70,7 @@ def evaluate(
     preparation.expect_same_rows(targets.preparation, f"the split of {targets.name}")
     with inference(module):
         if isinstance(module, contracts.Ranker):
-            threshold = model.positive[0] if positive is None else float(np.atleast_1d(positive)[0])
+            threshold = model.threshold(positive)
             return _evaluate_ranker(module, preparation, known, targets, threshold, progress)
         assert isinstance(module, contracts.Retriever)
         return full_ranking(
@@ -87,7 +87,9 @@ def _evaluate_ranker(
     positive: float,
     progress: bool,
 ) -> Report:
-    examples = LabelledEvents(replace(targets, preparation=preparation), known, model.inputs, positive)
+    examples = LabelledEvents(
+        replace(targets, preparation=preparation), known, model.inputs, positive, one_class=True
+    )
     scores = score_pairs(
         model, examples.batcher, examples.users, examples.ends, examples.items, examples.context(),
         progress=progress,

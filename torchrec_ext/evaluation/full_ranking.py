@@ -49,12 +49,7 @@ def full_ranking(
     Raises:
         InputError: for a list longer than the catalogue, or targets that are known.
     """
-    both = np.intersect1d(known.rows, targets.rows, assume_unique=True)
-    if len(both):
-        raise InputError(
-            f"{len(both):,} events of {targets.name} are in {known.name} too, so they are known and there is "
-            "nothing to predict; hand in parts that share no event"
-        )
+    expect_unknown(known, targets)
     log, _ = known.known_before(targets.before_first_target())
     wanted = targets.events
     preparation = preparation or targets.preparation
@@ -110,6 +105,20 @@ def full_ranking(
         part=targets.name,
         counts={**counts.as_dict(), "tied": ties.tied, "undecided": ties.undecided},
     )
+
+
+def expect_unknown(known: Dataset, targets: Dataset) -> None:
+    """Refuses targets that are known.
+
+    Raises:
+        InputError: with their number.
+    """
+    both = np.intersect1d(known.rows, targets.rows, assume_unique=True)
+    if len(both):
+        raise InputError(
+            f"{len(both):,} events of {targets.name} are in {known.name} too, so they are known and there is "
+            "nothing to predict; hand in parts that share no event"
+        )
 
 
 def _chunks(users: np.ndarray, size: int) -> Iterator[np.ndarray]:

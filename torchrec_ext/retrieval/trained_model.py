@@ -1,14 +1,16 @@
 """TrainedModel: a sharded model with the ids of its data, which every step after training takes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import pandas as pd
 from torch import nn
 
 from torchrec_ext.batch import Inputs
+from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.inference import inputs_of
@@ -62,11 +64,14 @@ class TrainedModel(Generic[Model]):
         """Mean speed of training over the epochs; 0 where no epoch was trained."""
         return float(self.history["samples_per_second"].mean()) if len(self.history) else 0.0
 
-    @property
-    def positive(self) -> tuple[float, ...]:
-        """Least rating of an interested user for each task of a ranker, by default 4."""
-        positive = self.settings.get("positive", 4.0)
-        return tuple(positive) if isinstance(positive, (list, tuple)) else (float(positive),)
+    def threshold(self, positive: float | Sequence[float] | None = None) -> float:
+        """Least rating of an interested user for a ranker's first task.
+
+        Args:
+            positive: as ``fit`` takes it; None takes that of the training, or 4 without one.
+        """
+        chosen = self.settings.get("positive", 4.0) if positive is None else positive
+        return float(np.atleast_1d(as_written(chosen))[0])
 
 
 def expect_trained(model: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 from torchrec.distributed.model_parallel import DistributedModelParallel
@@ -16,6 +17,7 @@ from torchrec.optim.keyed import CombinedOptimizer
 
 from torchrec_ext import contracts
 from torchrec_ext.checks import expect_at_least
+from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.batching.loader import Loader
 from torchrec_ext.data.dataset import Dataset, expect_part
 from torchrec_ext.distributed import Group, doctor, join_group, quiet_libraries, shard
@@ -124,7 +126,7 @@ def fit(
     size = optimization.global_batch_size or default_batch_size(inputs_of(model), len(examples.sizes()))
     loader = Loader(examples, size, rank=group.rank, world_size=group.world_size, seed=seed)
     settings = {
-        "epochs": epochs, "loss": specification(loss), "positive": positive,
+        "epochs": epochs, "loss": specification(loss), "positive": np.atleast_1d(as_written(positive)).tolist(),
         "optimization": asdict(optimization), "early_stopping": asdict(early_stopping),
         "checkpoints": asdict(checkpoints), "sharding": dict(sharding or {}), "seed": seed,
     }  # fmt: skip

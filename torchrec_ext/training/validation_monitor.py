@@ -1,11 +1,16 @@
 """ValidationMonitor: validates after each epoch and compares the epochs."""
 
+import warnings
 from typing import Any
 
 from torchrec_ext import contracts
+from torchrec_ext.batch import Inputs
+from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import evaluate
+from torchrec_ext.evaluation.full_ranking import expect_unknown
 from torchrec_ext.retrieval.trained_model import TrainedModel
 
 _OF_RANKER = ("loss", "auc", "accuracy", "rmse")
@@ -23,7 +28,7 @@ class ValidationMonitor:
         monitor: the figure that decides, such as ``ndcg@10`` or ``auc``; None takes these.
 
     Raises:
-        InputError: for an unknown figure, or parts of two splits.
+        InputError: for an unknown figure, parts of two splits, or a part that cannot be evaluated.
     """
 
     def __init__(
@@ -38,6 +43,8 @@ class ValidationMonitor:
         items = len(train.preparation.trained.catalogue)
         self.k = min(10, items)
         figure = monitor or ("auc" if self.ranker else f"ndcg@{self.k}")
+        if valid is not None:
+            figure = _measurable(figure, trained, train, valid)
         name, at, k = figure.partition("@")
         if self.ranker:
             there = figure in _OF_RANKER
@@ -52,8 +59,6 @@ class ValidationMonitor:
             raise InputError(f"monitor is {figure!r}; there are {', '.join(names)}{more}")
         self.column = f"valid_{figure}"
         self.lower = figure in _LOWER_IS_BETTER
-        if valid is not None and valid.log is not train.log:
-            raise InputError(f"{train.name} and {valid.name} come from two splits; use parts of one")
 
     def validate(self) -> dict[str, float]:
         """The validation figures, named ``valid_...``; every rank must call it."""
@@ -69,3 +74,27 @@ class ValidationMonitor:
         if self.valid is None or best is None:
             return True
         return row[self.column] < best if self.lower else row[self.column] > best
+
+
+def _measurable(figure: str, trained: TrainedModel, train: Dataset, valid: Dataset) -> str:
+    """The figure, or ``loss`` in place of an AUC that a validation part of one class does not have.
+
+    What cannot be validated is known before training, so it is said then and not after the first epoch.
+    """
+    if valid.log is not train.log:
+        raise InputError(f"{train.name} and {valid.name} come from two splits; use parts of one")
+    if not isinstance(trained.module, contracts.Ranker):
+        expect_unknown(train, valid)
+        return figure
+    first = trained.threshold()
+    labels = LabelledEvents(valid, train, Inputs(), first, one_class=True).labels
+    if figure != "auc" or labels.min() < labels.max():
+        return figure
+    if world()[0] == 0:
+        liked = "at least" if labels.min() else "below"
+        warnings.warn(
+            f"every rating of the {valid.name} part is {liked} positive={first:g}, so it has no AUC; the "
+            "log-loss is monitored in its place",
+            stacklevel=4,
+        )
+    return "loss"

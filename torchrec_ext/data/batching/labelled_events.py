@@ -28,6 +28,7 @@ class LabelledEvents:
         inputs: what the model wants.
         positive: least rating of an interested user, or one for each task.
         weigh_by_rating: see above; a positive rating must then be above 0.
+        one_class: allows labels that are all the same, of which nothing can be learnt.
 
     Raises:
         InputError: if no event has a rating, all have one label, or a weight is not above 0.
@@ -49,6 +50,8 @@ class LabelledEvents:
         inputs: Inputs,
         positive: float | Sequence[float] = 4.0,
         weigh_by_rating: bool = False,
+        *,
+        one_class: bool = False,
     ) -> None:
         self.train, self.log = targets, targets.events
         if self.log.ratings is None:
@@ -71,7 +74,7 @@ class LabelledEvents:
         thresholds = np.atleast_1d(as_written(positive))
         self.labels = (ratings >= thresholds).astype(np.float32)
         for threshold, labels in zip(thresholds, self.labels.T, strict=True):
-            if labels.min() == labels.max():
+            if not one_class and labels.min() == labels.max():
                 raise InputError(
                     f"every rating of the {targets.name} part is {'at least' if labels.min() else 'below'} "
                     f"positive={threshold:g}; choose another threshold"
