@@ -35,7 +35,7 @@ class Rival:
 
 
 _CASER = {"nh": 8, "nv": 4, "dropout_prob": 0.4, "reg_weight": 1e-4}
-_OUR_CASER = {"horizontal": 8, "vertical": 4, "dropout": 0.4}
+_OUR_CASER = {"horizontal_filters": 8, "vertical_filters": 4, "dropout": 0.4}
 RIVALS = [
     Rival(
         "gru",

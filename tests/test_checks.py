@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from torchrec_ext.checks import expect_at_least, expect_dropout, expect_one_of, expect_shape, try_out
+from torchrec_ext.checks import expect_at_least, expect_dropout, expect_one_of, expect_shape, run_on_zeros
 from torchrec_ext.errors import InputError
 
 
@@ -71,7 +71,7 @@ def test_a_module_is_tried_out_without_a_trace():
     torch.manual_seed(0)
     before = torch.get_rng_state()
     statistics = {name: value.clone() for name, value in module.state_dict().items()}
-    made = try_out("module", module, (2, 3), module)
+    made = run_on_zeros("module", module, (2, 3), module)
     x, with_gradients, modes = module.seen
     assert made.shape == (2, 3) and torch.equal(x, torch.zeros(2, 3, dtype=torch.float64))
     assert not with_gradients and not any(modes)
@@ -82,18 +82,18 @@ def test_a_module_is_tried_out_without_a_trace():
 
 def test_a_module_is_tried_out_where_it_is():
     module = nn.Linear(3, 2, device="meta", dtype=torch.bfloat16)
-    made = try_out("module", module, (2, 3), module)
+    made = run_on_zeros("module", module, (2, 3), module)
     assert made.is_meta and made.dtype == torch.bfloat16
 
 
 def test_a_module_that_fails_says_so_in_its_own_words():
     module = nn.Linear(3, 2)
     with pytest.raises(InputError, match=r"inner Linear fails on zeros of shape \(2, 4\): mat1 and mat2"):
-        try_out("inner", module, (2, 4), module)
+        run_on_zeros("inner", module, (2, 4), module)
     assert module.training
     silent = nn.Identity()
     with pytest.raises(InputError, match=r"inner Identity fails on zeros of shape \(2,\): AssertionError"):
-        try_out("inner", silent, (2,), _refuse)
+        run_on_zeros("inner", silent, (2,), _refuse)
 
 
 def _refuse(_):

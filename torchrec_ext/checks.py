@@ -10,14 +10,14 @@ from torchrec_ext.errors import InputError
 
 
 def expect_shape(name: str, tensor: Tensor, shape: tuple[int | str, ...]) -> None:
-    """Refuses a tensor of another shape.
+    """Raises unless a tensor has the expected shape.
 
-    It may be called in a module that torch.fx traces: the check becomes a step of the trace.
+    torch.fx traces the call as one step.
 
     Args:
-        name: what the caller calls the tensor, such as ``fields_BFD``.
+        name: name of the argument, such as ``fields_BFD``.
         tensor: the tensor received.
-        shape: the sizes it should have; a word such as ``"batch"`` stands for any size.
+        shape: the expected sizes; a word such as ``"batch"`` accepts any size.
 
     Raises:
         InputError: if the number of axes or a size differs.
@@ -41,14 +41,14 @@ def _expect_shape(name: str, tensor: Tensor, shape: tuple[int | str, ...]) -> No
 
 
 def expect_at_least(least: float, **arguments: float) -> None:
-    """Refuses numbers that are too small.
+    """Raises if a number is too small.
 
     Args:
         least: the smallest number accepted.
-        arguments: the numbers received, by the name of their argument.
+        arguments: the numbers received, by argument name.
 
     Raises:
-        InputError: for the first that is smaller.
+        InputError: for the first number below ``least``.
 
     Example:
         >>> expect_at_least(1, layers=0)
@@ -61,7 +61,7 @@ def expect_at_least(least: float, **arguments: float) -> None:
 
 
 def expect_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuses a word that is not among the choices.
+    """Raises unless a word is one of the choices.
 
     Raises:
         InputError: with the choices.
@@ -76,35 +76,38 @@ def expect_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def expect_dropout(dropout: float) -> None:
-    """Refuses a dropout that is no probability below 1.
+    """Raises unless a dropout is a probability below 1.
 
     Raises:
-        InputError: if it is below 0 or not below 1.
+        InputError: if it is below 0, or 1 or more.
     """
     if not 0 <= dropout < 1:
         raise InputError(f"dropout should be at least 0 and below 1, received {dropout}")
 
 
-def try_out(name: str, module: nn.Module, sizes: tuple[int, ...], call: Callable[[Tensor], Any]) -> Any:
-    """What a module makes of zeros, which tells the shape of its output.
+def run_on_zeros(name: str, module: nn.Module, sizes: tuple[int, ...], call: Callable[[Tensor], Any]) -> Any:
+    """Runs a module once on zeros, to find the shape of its output.
 
-    It runs once, in evaluation mode and without gradients, on the device and in the precision of its
-    weights. Afterwards the module's modes and torch's generators are as they were.
+    The module runs in evaluation mode and without gradients, on the device and in the precision of its
+    weights. Afterwards the module's modes and torch's generators are restored.
 
     Args:
-        name: what the caller calls the module.
+        name: name of the argument that holds the module.
         module: any module.
         sizes: shape of the zeros.
-        call: hands the zeros to the module.
+        call: calls the module with the zeros.
+
+    Returns:
+        The result of ``call``.
 
     Raises:
-        InputError: if the module fails, with its own words.
+        InputError: if the module fails, with the first line of its error.
 
     Example:
         >>> linear = nn.Linear(3, 5)
-        >>> try_out("module", linear, (2, 3), linear).shape
+        >>> run_on_zeros("module", linear, (2, 3), linear).shape
         torch.Size([2, 5])
-        >>> try_out("module", linear, (2, 4), linear)
+        >>> run_on_zeros("module", linear, (2, 4), linear)
         Traceback (most recent call last):
         torchrec_ext.errors.InputError: module Linear fails on zeros of shape (2, 4): mat1 and mat2 ...
     """
@@ -113,12 +116,12 @@ def try_out(name: str, module: nn.Module, sizes: tuple[int, ...], call: Callable
     if (like := next(floating, None)) is not None:
         zeros = zeros.to(like)
     modes = {part: part.training for part in module.modules()}
-    drawn_from = [zeros.device] if zeros.is_cuda else []
+    devices = [zeros.device] if zeros.is_cuda else []
     module.eval()
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=drawn_from):
+        with torch.no_grad(), torch.random.fork_rng(devices=devices):
             return call(zeros)
-    except Exception as error:  # whatever somebody else's module raises
+    except Exception as error:  # a third party's module may raise anything
         what = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"{name} {type(module).__name__} fails on zeros of shape {sizes}: {what}") from error
     finally:

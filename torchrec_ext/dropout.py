@@ -1,4 +1,4 @@
-"""Dropout that takes half of the time on a CPU."""
+"""Dropout that is twice as fast on a CPU."""
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,9 @@ _LEVELS = 1 << 16
 
 
 class Dropout(nn.Dropout):
-    """``nn.Dropout``; on a CPU a component takes 16 random bits in place of a drawn number.
+    """``nn.Dropout``; on a CPU it draws 16 random bits for each component instead of a float.
 
-    The share dropped is then a multiple of 1/65,536, and what is kept grows by what that leaves.
+    The probability is rounded to a multiple of 1/65,536, and kept components are scaled accordingly.
 
     Example:
         >>> set(Dropout(0.5)(torch.ones(1000)).tolist()) == {0.0, 2.0}
@@ -18,11 +18,11 @@ class Dropout(nn.Dropout):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Any shape to the same; nothing is dropped in evaluation."""
+        """Any shape to the same shape; in evaluation mode the input itself."""
         return _drop(input, self.p) if self.training and self.p else input
 
 
-@torch.fx.wrap  # or a trace would ask where its inputs lie
+@torch.fx.wrap  # a symbolic trace cannot branch on the device
 def _drop(vectors: Tensor, share: float) -> Tensor:
     if vectors.device.type != "cpu" or torch.compiler.is_compiling():
         return functional.dropout(vectors, share)

@@ -6,16 +6,16 @@ from torch.nn import functional
 
 
 def real_events(events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
-    """Which events are real, the histories being padded on the right.
+    """Which events are real in histories that are padded on the right.
 
-    It may be called in a module that torch.fx traces: it becomes a step of the trace.
+    torch.fx traces the call as one step.
 
     Args:
-        events_BTD: ``(B, T, ...)``, of which only the shape and the device count.
+        events_BTD: ``(B, T, ...)``, of which only the shape and the device are read.
         lengths_B: ``(B,)`` integer lengths.
 
     Returns:
-        ``(B, T)`` bool.
+        ``(B, T)`` bool, True where an event is real.
 
     Example:
         >>> real_events(torch.zeros(2, 3, 8), torch.tensor([1, 3]))
@@ -26,9 +26,9 @@ def real_events(events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
 
 
 def at_least_one_event(events_BTD: Tensor) -> Tensor:
-    """``(B, max(T, 1), D)``: the events, or one row of zeros, because torch's recurrent networks refuse none.
+    """``(B, max(T, 1), D)``: the events, or one event of zeros, for torch's recurrent networks refuse T = 0.
 
-    It may be called in a module that torch.fx traces.
+    torch.fx traces the call as one step.
 
     Args:
         events_BTD: ``(B, T, D)`` events.

@@ -54,9 +54,10 @@ class ImagesOfWindows(nn.Module):
         super().__init__()
         self.scale, self.window = ours.dim**0.5, ours.window
         heights = range(1, ours.window + 1)
-        self.rows = nn.ModuleList(nn.Conv2d(1, ours.horizontal, (height, ours.dim)) for height in heights)
-        self.columns = nn.Conv2d(1, ours.vertical, (ours.window, 1))
-        self.mix = nn.Linear(ours.window * ours.horizontal + ours.vertical * ours.dim, ours.dim)
+        rows, columns = ours.horizontal_filters, ours.vertical_filters
+        self.rows = nn.ModuleList(nn.Conv2d(1, rows, (height, ours.dim)) for height in heights)
+        self.columns = nn.Conv2d(1, columns, (ours.window, 1))
+        self.mix = nn.Linear(ours.window * rows + columns * ours.dim, ours.dim)
         self.last = nn.LayerNorm(ours.dim)
         self.drop = nn.Dropout(ours.dropout)
 

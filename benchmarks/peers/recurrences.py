@@ -73,9 +73,9 @@ class AttentionOverStates(nn.Module):
     def __init__(self, ours: Any) -> None:
         super().__init__()
         self.recurrence = Recurrence(ours, nn.GRU)
-        self.query = nn.Linear(ours.hidden, ours.attention, bias=False)
-        self.key = nn.Linear(ours.hidden, ours.attention, bias=False)
-        self.weigh = nn.Linear(ours.attention, 1, bias=False)
+        self.query = nn.Linear(ours.hidden, ours.attention_dim, bias=False)
+        self.key = nn.Linear(ours.hidden, ours.attention_dim, bias=False)
+        self.weigh = nn.Linear(ours.attention_dim, 1, bias=False)
         self.norm = nn.LayerNorm(ours.hidden)
         self.mix = nn.Linear(2 * ours.hidden, ours.dim)
 

@@ -57,13 +57,13 @@ class GatedCosines(nn.Module):
 
     def __init__(self, ours: Any) -> None:
         super().__init__()
-        self.width, self.temperature = ours.width, ours.temperature
+        self.width, self.temperature = ours.part_dim, ours.temperature
         logits = ours.query_parts * ours.candidate_parts
-        self.of_query = nn.Linear(ours.dim, ours.query_parts * ours.width)
-        self.of_candidate = nn.Linear(ours.dim, ours.candidate_parts * ours.width)
+        self.of_query = nn.Linear(ours.dim, ours.query_parts * ours.part_dim)
+        self.of_candidate = nn.Linear(ours.dim, ours.candidate_parts * ours.part_dim)
 
         def gate(into: int) -> nn.Sequential:
-            return nn.Sequential(nn.Linear(into, ours.gate), nn.SiLU(), nn.Linear(ours.gate, logits))
+            return nn.Sequential(nn.Linear(into, ours.gate_dim), nn.SiLU(), nn.Linear(ours.gate_dim, logits))
 
         self.query_gate, self.candidate_gate, self.logits_gate = gate(ours.dim), gate(ours.dim), gate(logits)
 

@@ -7,7 +7,7 @@ from torchrec_ext.errors import InputError
 
 
 def test_one_window_by_hand():
-    encoder = Caser(dim=1, window=3, horizontal=1, vertical=1, dropout=0.0).eval()
+    encoder = Caser(dim=1, window=3, horizontal_filters=1, vertical_filters=1, dropout=0.0).eval()
     encoder.norm = torch.nn.Identity()
     with torch.no_grad():
         for row, weights in zip(encoder.rows, ([2.0], [1.0, -1.0], [1.0, 1.0, 1.0]), strict=True):
@@ -26,7 +26,7 @@ def test_one_window_by_hand():
 
 @pytest.mark.parametrize(("window", "events"), [(5, 9), (5, 3), (1, 4)])
 def test_it_is_torch_own_convolutions_of_each_window(window, events):
-    encoder = Caser(dim=6, window=window, horizontal=3, vertical=2).double().eval()
+    encoder = Caser(dim=6, window=window, horizontal_filters=3, vertical_filters=2).double().eval()
     with torch.no_grad():
         encoder.rows_bias.normal_()
     vectors = torch.randn(2, events, 6, dtype=torch.float64)
@@ -68,8 +68,8 @@ def test_the_trace_serves_other_sizes():
     ("arguments", "message"),
     [
         ({"window": 0}, "window should be at least 1, received 0"),
-        ({"horizontal": 0}, "horizontal should be at least 1, received 0"),
-        ({"vertical": 0}, "vertical should be at least 1, received 0"),
+        ({"horizontal_filters": 0}, "horizontal_filters should be at least 1, received 0"),
+        ({"vertical_filters": 0}, "vertical_filters should be at least 1, received 0"),
         ({"dropout": 1.0}, "dropout should be at least 0 and below 1, received 1.0"),
     ],
 )

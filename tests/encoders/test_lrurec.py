@@ -106,8 +106,8 @@ def test_the_trace_serves_other_sizes():
     [
         ({"layers": 0}, "layers should be at least 1, received 0"),
         ({"hidden": 0}, "hidden should be at least 1, received 0"),
-        ({"r_min": 0.99}, "r_min and r_max should rise between 0 and 1, received 0.99 and 0.99"),
-        ({"r_max": 1.0}, "r_min and r_max should rise between 0 and 1, received 0.8 and 1.0"),
+        ({"r_min": 0.99}, "should hold, received r_min=0.99, r_max=0.99"),
+        ({"r_max": 1.0}, "should hold, received r_min=0.8, r_max=1.0"),
         ({"dropout": 1.0}, "dropout should be at least 0 and below 1, received 1.0"),
     ],
 )

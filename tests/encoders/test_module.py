@@ -29,7 +29,7 @@ def test_padding_is_zero_before():
 
 def test_the_mask_is_true_at_padding_but_for_empty_histories():
     inner = Seen()
-    ModuleEncoder(8, inner, mask="hidden")(EVENTS, LENGTHS)
+    ModuleEncoder(8, inner, mask_argument="hidden")(EVENTS, LENGTHS)
     assert inner.hidden.tolist() == [[False] * 4, [False, False, True, True], [False] * 4]
 
 
@@ -46,7 +46,7 @@ def test_torchs_recurrent_networks_hand_out_states_first():
 def test_masked_attention_does_not_see_padding(training):
     layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
     inner = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
-    encoder = ModuleEncoder(8, inner, mask="src_key_padding_mask").train(training)
+    encoder = ModuleEncoder(8, inner, mask_argument="src_key_padding_mask").train(training)
     longer = torch.cat([EVENTS, torch.full((3, 2, 8), 9.0)], 1)
     states = encoder(longer, LENGTHS)
     torch.testing.assert_close(states[0, :4], inner(EVENTS[:1])[0])
@@ -85,7 +85,7 @@ class Shorter(nn.Module):
         (lambda: ModuleEncoder(2, nn.Linear), "module should be an nn.Module, received <class"),
         (lambda: ModuleEncoder(2, nn.Linear(3, 1)), r"Linear fails on zeros of shape \(2, 3, 2\): mat1"),
         (lambda: ModuleEncoder(2, nn.Flatten()), r"should give \(batch, events, width\), received \(2, 6\)"),
-        (lambda: ModuleEncoder(2, nn.Identity(), mask="mask"), "Identity fails on zeros .*'mask'"),
+        (lambda: ModuleEncoder(2, nn.Identity(), mask_argument="mask"), "Identity fails on zeros .*'mask'"),
         (lambda: ModuleEncoder(8, Shorter())(EVENTS, LENGTHS), r"states should be \(3, 4, 8\), received"),
         (lambda: ModuleEncoder(0, nn.Identity()), "dim should be at least 1, received 0"),
     ],

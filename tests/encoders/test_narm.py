@@ -9,7 +9,7 @@ from torchrec_ext.errors import InputError
 
 
 def test_two_events_by_hand():
-    encoder = NARM(dim=1, hidden=2, attention=1, dropout=0.0).eval()
+    encoder = NARM(dim=1, hidden=2, attention_dim=1, dropout=0.0).eval()
     encoder.gru = _Given(torch.tensor([[[1.0, 2.0], [-1.0, 3.0]]]))
     encoder.norm = nn.Identity()
     with torch.no_grad():
@@ -28,7 +28,7 @@ def test_two_events_by_hand():
 
 @pytest.mark.parametrize(("window", "events"), [(4, 9), (4, 2), (1, 3), (50, 7)])
 def test_it_is_torch_own_network_and_a_loop(window, events):
-    encoder = NARM(dim=6, hidden=5, attention=4, attention_window=window).double().eval()
+    encoder = NARM(dim=6, hidden=5, attention_dim=4, attention_window=window).double().eval()
     vectors = torch.randn(2, events, 6, dtype=torch.float64)
     own = nn.GRU(6, 5, batch_first=True).double()
     own.load_state_dict(encoder.gru.recurrence.state_dict())
@@ -60,7 +60,7 @@ def test_steps_equal_forward_beyond_the_window():
     [
         ({"hidden": 0}, "hidden should be at least 1, received 0"),
         ({"layers": 0}, "layers should be at least 1, received 0"),
-        ({"attention": 0}, "attention should be at least 1, received 0"),
+        ({"attention_dim": 0}, "attention_dim should be at least 1, received 0"),
         ({"attention_window": 0}, "attention_window should be at least 1, received 0"),
         ({"dropout": 1.0}, "dropout should be at least 0 and below 1, received 1.0"),
     ],

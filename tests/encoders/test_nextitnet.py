@@ -51,7 +51,7 @@ def test_it_is_torch_own_convolution(kernel_size, dilations):
 
 def test_a_state_sees_its_field():
     encoder = NextItNet(dim=4, layers=1, dilations=(2, 3)).double().eval()
-    assert encoder.field == 11
+    assert encoder.receptive_field == 11
     events = torch.randn(1, 20, 4, dtype=torch.float64, requires_grad=True)
     states = encoder(events, torch.tensor([20]))
     (slope,) = torch.autograd.grad((states[0, 15] * torch.randn(4)).sum(), events)

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from torchrec_ext.encoders import GRU
-from torchrec_ext.encoders._recurrence import _Layer, recur, suits
+from torchrec_ext.encoders._recurrence import _Layer, is_supported, recur
 
 LENGTHS = [7, 0, 3, 9, 1, 9]
 
@@ -76,4 +76,4 @@ def test_what_is_traced_takes_torch_own():
     encoder = GRU(dim=4).eval()
     traced = torch.fx.symbolic_trace(encoder)
     assert any(node.target == "recurrence" for node in traced.graph.nodes)
-    assert suits(torch.zeros(1)) and not suits(torch.zeros(1, device="meta"))
+    assert is_supported(torch.zeros(1)) and not is_supported(torch.zeros(1, device="meta"))

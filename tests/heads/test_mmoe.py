@@ -57,7 +57,7 @@ def test_equals_the_equations_example_by_example(hidden, tower):
     ("arguments", "message"),
     [
         ({"experts": 0}, "experts should be at least 1, received 0"),
-        ({"hidden": ()}, "hidden is empty"),
+        ({"hidden": ()}, "hidden should hold the width of at least one layer"),
         ({"tower": (0,)}, r"tower should be at least 1 each, received \(0,\)"),
     ],
 )

@@ -111,7 +111,7 @@ def test_mixture_is_torchrecs_where_its_layers_share_their_gates():
         ({"layers": 0}, "layers should be at least 1, received 0"),
         ({"low_rank": 0}, "low_rank should be at least 1, received 0"),
         ({"experts": 0}, "experts should be at least 1, received 0"),
-        ({"experts": 2}, "experts are of low rank: give low_rank beside experts=2"),
+        ({"experts": 2}, "low_rank should be given with experts=2, received None"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

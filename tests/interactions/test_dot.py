@@ -19,8 +19,8 @@ def test_every_pair_in_order():
     assert interaction(THREE).tolist() == [[11.0, 17.0, 39.0]]
 
 
-def test_own_products():
-    interaction = DotInteraction(num_fields=3, dim=2, own_products=True)
+def test_self_interaction():
+    interaction = DotInteraction(num_fields=3, dim=2, self_interaction=True)
     assert interaction.out_dim == 6
     assert interaction(THREE).tolist() == [[5.0, 11.0, 17.0, 25.0, 39.0, 61.0]]
 
@@ -34,7 +34,7 @@ def test_leading_fields_are_handed_on(keep, first):
 
 def test_two_fields_agree_with_the_general_way():
     fields = torch.rand(7, 2, 5)
-    general = DotInteraction(2, 5, own_products=True)(fields)[:, 1:2]
+    general = DotInteraction(2, 5, self_interaction=True)(fields)[:, 1:2]
     torch.testing.assert_close(DotInteraction(2, 5)(fields), general)
 
 

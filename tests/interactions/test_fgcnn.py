@@ -81,7 +81,7 @@ def test_its_convolution_and_pooling_are_torchs():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"filters": ()}, r"filters should name the number of one layer at least, received \(\)"),
+        ({"filters": ()}, r"filters should hold the number of filters of at least one layer, received \(\)"),
         ({"filters": (2, 0)}, "filters should be at least 1, received 0"),
         ({"pool": 0}, "pool should be at least 1, received 0"),
         ({"new_maps": 0}, "new_maps should be at least 1, received 0"),

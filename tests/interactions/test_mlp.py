@@ -44,7 +44,7 @@ def test_dropout_falls_on_every_layer_in_training_alone():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"hidden": ()}, r"hidden should name the width of one layer at least, received \(\)"),
+        ({"hidden": ()}, r"hidden should hold the width of at least one layer, received \(\)"),
         ({"hidden": (4, 0)}, "hidden should be at least 1, received 0"),
         ({"dropout": 1.0}, "dropout should be at least 0 and below 1, received 1.0"),
     ],

@@ -31,7 +31,7 @@ class Reads(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("reads", "expected"),
+    ("input_format", "expected"),
     [
         ("flat", [[[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]]),
         ("fields", [THREE.tolist()]),
@@ -39,15 +39,15 @@ class Reads(nn.Module):
         ("dense_and_sparse", [[[1.0, 2.0]], [[[3.0, 4.0], [5.0, 6.0]]]]),
     ],
 )
-def test_what_the_module_reads(reads, expected):
+def test_what_the_module_reads(input_format, expected):
     inner = Reads()
-    assert ModuleInteraction(3, 2, inner, reads)(THREE).tolist() == [[1.0]]
+    assert ModuleInteraction(3, 2, inner, input_format)(THREE).tolist() == [[1.0]]
     given = [[t.tolist() for t in g] if isinstance(g, list) else g.tolist() for g in inner.given]
     assert given == expected
 
 
 def torchrecs(name, num_fields=FIELDS, dim=DIM):
-    """Each of TorchRec's modules, how it reads the fields, and how wide it is."""
+    """Each of TorchRec's modules, its input format, and how wide it is."""
     flat, products = num_fields * dim, num_fields * (num_fields - 1) // 2
     return {
         "InteractionArch": (InteractionArch(num_fields - 1), "dense_and_sparse", dim + products),
@@ -59,22 +59,22 @@ def torchrecs(name, num_fields=FIELDS, dim=DIM):
 
 @pytest.mark.parametrize("name", ["InteractionArch", "CrossNet", "MLP", "DeepFM"])
 def test_torchrecs_modules_fit_and_train(name):
-    inner, reads, width = torchrecs(name)
-    interaction = ModuleInteraction(FIELDS, DIM, inner, reads)
+    inner, input_format, width = torchrecs(name)
+    interaction = ModuleInteraction(FIELDS, DIM, inner, input_format)
     assert interaction.out_dim == width
     fields = torch.randn(5, FIELDS, DIM)
     given = {
         "flat": (fields.flatten(1),),
         "list": ([fields[:, :1], fields[:, 1:]],),
         "dense_and_sparse": (fields[:, 0], fields[:, 1:]),
-    }[reads]
+    }[input_format]
     torch.testing.assert_close(interaction(fields), inner(*given))
 
     train, _, _ = leave_last_out(small_world())
     torch.manual_seed(0)
-    inner, reads, _ = torchrecs(name, num_fields=2)
+    inner, input_format, _ = torchrecs(name, num_fields=2)
     before = {key: value.clone() for key, value in inner.named_parameters()}
-    interaction = ModuleInteraction(2, DIM, inner, reads)
+    interaction = ModuleInteraction(2, DIM, inner, input_format)
     model = Ranker(train.schema, DIM, ("user_gender", "item_genres"), interaction)
     losses: list[float] = []
     fit(
@@ -151,7 +151,7 @@ class Total(nn.Module):
         (lambda: ModuleInteraction(3, 2, Total()), r"should give \(batch, width\), received \(2,\)"),
         (lambda: ModuleInteraction(3, 2, Total(False)), r"received \(1, 6\) for a batch of 2"),
         (lambda: ModuleInteraction(3, 2, nn.GRU(6, 2)), "should give .* received tuple"),
-        (lambda: ModuleInteraction(3, 2, nn.Identity(), "all"), "reads should be 'flat' or .* 'all'"),
+        (lambda: ModuleInteraction(3, 2, nn.Identity(), "all"), "input_format should be 'flat' or .* 'all'"),
         (
             lambda: ModuleInteraction(1, 2, nn.Identity(), "dense_and_sparse"),
             "num_fields should be at least 2, received 1",

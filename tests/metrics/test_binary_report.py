@@ -68,7 +68,7 @@ def test_reset_forgets():
 @pytest.mark.parametrize(
     ("probabilities", "labels", "message"),
     [
-        ([0.5, 1.5], [0, 1], "probabilities should be from 0 to 1, received 1.5; take the sigmoid"),
+        ([0.5, 1.5], [0, 1], "probabilities should be from 0 to 1, received 1.5; apply the sigmoid"),
         ([0.5, math.nan], [0, 1], "probabilities should be from 0 to 1, received nan"),
         ([0.5, 0.5], [0, 5], "labels should be 0 or 1, received 5.0"),
         ([0.5, 0.5], [[0], [1]], r"labels should be \(2,\), received \(2, 1\)"),

@@ -15,7 +15,7 @@ def _silu(x):
 
 
 def test_one_pair_by_hand():
-    scorer = MixtureOfLogits(dim=2, query_parts=2, candidate_parts=1, width=2, gate=1, temperature=0.5)
+    scorer = MixtureOfLogits(dim=2, query_parts=2, candidate_parts=1, part_dim=2, gate_dim=1, temperature=0.5)
     with torch.no_grad():
         for parameter in scorer.parameters():
             parameter.fill_(0.0)
@@ -41,7 +41,9 @@ def _two_layers(gate, x):
 def test_equals_the_equations_pair_by_pair(query_parts, candidate_parts, block, monkeypatch):
     monkeypatch.setattr(file, "in_blocks", lambda *a, **k: _in_blocks(*a, **k, block=block))
     torch.manual_seed(0)
-    scorer = MixtureOfLogits(3, query_parts, candidate_parts, width=5, gate=6, temperature=0.1).double()
+    scorer = MixtureOfLogits(
+        3, query_parts, candidate_parts, part_dim=5, gate_dim=6, temperature=0.1
+    ).double()
     queries, own = torch.randn(4, 3).double(), torch.randn(4, 6, 3).double()
     for candidates in (own, own[0]):
         expected = torch.empty(4, 6).double()
@@ -70,7 +72,7 @@ def test_scores_lie_within_the_temperature():
     [
         ({"temperature": 0}, "temperature should be above 0, received 0"),
         ({"query_parts": 0}, "query_parts should be at least 1, received 0"),
-        ({"gate": -1}, "gate should be at least 1, received -1"),
+        ({"gate_dim": -1}, "gate_dim should be at least 1, received -1"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

@@ -60,7 +60,7 @@ def test_begins_close_to_a_dot_product():
     ("arguments", "message"),
     [
         ({"hidden": (8, 0)}, "hidden should be at least 1, received 0"),
-        ({"hidden": ()}, "hidden is empty"),
+        ({"hidden": ()}, "hidden should hold the width of at least one layer"),
         ({"dim": 0}, "dim should be at least 1, received 0"),
     ],
 )

@@ -83,7 +83,7 @@ def test_dropout_falls_in_training_alone():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"heads": 3}, "heads should divide dim, 4, received 3"),
+        ({"heads": 3}, "heads should divide dim, which is 4, received 3"),
         ({"layers": 0}, "layers should be at least 1, received 0"),
         ({"dropout": 1.0}, "dropout should be at least 0 and below 1, received 1.0"),
     ],

@@ -125,7 +125,7 @@ def test_company_does_not_change_a_row_in_training_unless_it_is_dice():
     ("arguments", "message"),
     [
         ({"hidden": (8, 0)}, "hidden should be at least 1, received 0"),
-        ({"hidden": ()}, "hidden is empty"),
+        ({"hidden": ()}, "hidden should hold the width of at least one layer"),
         ({"activation": "relu"}, "activation should be 'prelu' or 'dice' or 'sigmoid', received 'relu'"),
     ],
 )

@@ -5,45 +5,46 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchrec_ext.checks import expect_at_least, expect_shape, try_out
+from torchrec_ext.checks import expect_at_least, expect_shape, run_on_zeros
 from torchrec_ext.contracts import SequenceEncoder
 from torchrec_ext.errors import InputError
 from torchrec_ext.padding import real_events
 
 
 class ModuleEncoder(SequenceEncoder):
-    """A module of one's own that maps ``(B, T, D)`` events to ``(B, T, H)`` states, for every T.
+    """Adapts any module that maps ``(B, T, D)`` events to ``(B, T, H)`` states, for every T.
 
-    Padding is set to zero before. A module that is not causal sees these zeros, so that a state may
-    depend on how many there are, unless it takes a mask. Of a tuple, which torch's recurrent networks
-    give, the first entry counts. How wide a state is tells a first run on zeros, in evaluation mode, which
-    leaves the module's modes and torch's generators as they are. The command line has no name for it,
-    since no name can hand a module over: there, name a subclass that builds its module,
-    ``package.module:Class``.
+    Padding is set to zero before the call. A module that is not causal sees these zeros, so its states may
+    depend on their number if it takes no mask. If the module returns a tuple, as torch's recurrent
+    networks do, the first entry is taken. The width of a state is found by one run on zeros in evaluation
+    mode, which does not change the module's modes or torch's generators. On the command line, where a
+    module cannot be passed, name a subclass that builds its module: ``package.module:Class``.
 
     Args:
         dim: D, width of an event vector.
         module: the module.
-        causal: promises that state t depends on events <= t alone, which is not checked; training then
-            learns every next event of a history in one pass.
-        mask: name of the module's argument for a ``(B, T)`` bool that is True at padding, such as
-            ``src_key_padding_mask``; None where it takes none. A history without an event is not masked.
+        causal: whether state t depends on events <= t only. This is not checked. Training then learns every
+            next event of a history in one pass.
+        mask_argument: name of the module's argument for a ``(B, T)`` bool that is True at padding, such as
+            ``src_key_padding_mask``; None if it has none. An empty history is not masked.
 
     Raises:
-        InputError: if the module cannot read events so, or gives no state for each.
+        InputError: if the module fails on such events, or does not give one state for each.
 
     Example:
         >>> ModuleEncoder(8, nn.LSTM(8, 16, batch_first=True), causal=True).out_dim
         16
         >>> layer = nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)
-        >>> encoder = ModuleEncoder(8, layer, mask="src_key_padding_mask")
+        >>> encoder = ModuleEncoder(8, layer, mask_argument="src_key_padding_mask")
         >>> encoder(torch.rand(2, 5, 8), torch.tensor([5, 3])).shape
         torch.Size([2, 5, 8])
     """
 
-    cannot = {"description_builds_it_again": "what a module of one's own was built with is not known"}
+    cannot = {"description_builds_it_again": "the arguments that built the inner module are not known"}
 
-    def __init__(self, dim: int, module: nn.Module, causal: bool = False, mask: str | None = None) -> None:
+    def __init__(
+        self, dim: int, module: nn.Module, causal: bool = False, mask_argument: str | None = None
+    ) -> None:
         super().__init__()
         expect_at_least(1, dim=dim)
         if not isinstance(module, nn.Module):
@@ -51,8 +52,8 @@ class ModuleEncoder(SequenceEncoder):
         self.dim = dim
         self.module = module
         self.causal = causal
-        self.mask = mask
-        made = try_out("module", module, (2, 3, dim), self._call)
+        self.mask_argument = mask_argument
+        made = run_on_zeros("module", module, (2, 3, dim), self._call)
         self._gives_several = isinstance(made, tuple)
         states = made[0] if isinstance(made, tuple) and made else made
         if not (isinstance(states, Tensor) and states.dim() == 3 and states.shape[:2] == (2, 3)):
@@ -64,7 +65,7 @@ class ModuleEncoder(SequenceEncoder):
         self.out_dim = states.shape[2]
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
-        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, H)``; states past a length mean nothing."""
+        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, H)``; states at padding are undefined."""
         expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
         expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
         padding_BT = ~real_events(events_BTD, lengths_B)
@@ -76,10 +77,10 @@ class ModuleEncoder(SequenceEncoder):
         return states_BTH
 
     def _call(self, events_BTD: Tensor, padding_BT: Tensor | None = None) -> Any:
-        if self.mask is None:
+        if self.mask_argument is None:
             return self.module(events_BTD)
         if padding_BT is None:
             padding_BT = torch.zeros(events_BTD.shape[:2], dtype=torch.bool, device=events_BTD.device)
-        # Attention over no event at all is not a number, so an empty history attends to its zeros.
+        # Attention over no event would be NaN, so an empty history attends to its zeros.
         masked_BT = padding_BT & ~padding_BT.all(1, keepdim=True)
-        return self.module(events_BTD, **{self.mask: masked_BT})
+        return self.module(events_BTD, **{self.mask_argument: masked_BT})

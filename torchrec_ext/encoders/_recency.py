@@ -5,13 +5,13 @@ from torch import Tensor
 
 
 def recency(events_BTD: Tensor, lengths_B: Tensor, max_length: int) -> Tensor:
-    """How many real events come after each event, which its learnt position is looked up by.
+    """The number of real events after each event, which is the index of its learnt position.
 
-    An encoder that reads a whole history at once counts from the newest event, whose place the query
-    shares whatever the length. It may be called in a module that torch.fx traces.
+    An encoder that reads a whole history at once counts positions back from the newest event, so that the
+    newest event has the same position in histories of any length. torch.fx traces the call as one step.
 
     Args:
-        events_BTD: ``(B, T, ...)``, of which only the shape and the device count.
+        events_BTD: ``(B, T, ...)``, of which only the shape and the device are read.
         lengths_B: ``(B,)`` integer lengths.
         max_length: number of positions; older events share the last one.
 

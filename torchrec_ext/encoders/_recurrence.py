@@ -1,4 +1,4 @@
-"""Gated recurrent units on a CPU, over the real events alone."""
+"""Gated recurrent units on a CPU, over the real events only."""
 
 from typing import Any
 
@@ -7,22 +7,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def suits(events: Any) -> bool:
-    """Whether :func:`recur` may be called: not where events lie elsewhere, or something is traced."""
+def is_supported(events: Any) -> bool:
+    """Whether :func:`recur` may be called: for tensors on a CPU, outside tracing and compilation."""
     return type(events) is Tensor and events.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def recur(recurrence: nn.GRU, drop: nn.Module, events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
-    """What ``drop(recurrence(drop(events_BTD))[0])`` gives, faster, with zeros for padding.
+    """Computes ``drop(recurrence(drop(events_BTD))[0])`` faster, with zeros at padding.
 
-    A step takes the histories that are still going on, the longest ones standing first. The gradients
-    of the weights are one matrix product over all steps, where torch adds up one a step. Gradients
-    cannot be differentiated again; an attempt raises RuntimeError.
+    Histories are sorted by length, longest first, and each step computes only those that have not ended.
+    The gradients of the weights are one matrix product over all steps; torch adds up one product a step.
+    Gradients cannot be differentiated again; an attempt raises RuntimeError.
 
     Args:
         recurrence: batch first, one direction, with biases.
-        drop: what is done with the events and the states.
-        events_BTD: ``(B, T, D)`` events, see :func:`suits`.
+        drop: the dropout of the events and the states.
+        events_BTD: ``(B, T, D)`` events, see :func:`is_supported`.
         lengths_B: ``(B,)`` integer lengths.
     """
     batch, events, _ = events_BTD.shape
@@ -43,9 +43,9 @@ def recur(recurrence: nn.GRU, drop: nn.Module, events_BTD: Tensor, lengths_B: Te
 class _Layer(torch.autograd.Function):
     """One layer over rows sorted by step, ``sizes`` of them in each.
 
-    A row of the working memory holds four parts of the layer's width: the new content, the reset and
-    the update gate, and what the state before adds to the new content. So the first three come from the
-    events and the last three from the state, each by one product.
+    A row of the working memory holds four parts of the layer's width: the new content, the reset gate, the
+    update gate, and the previous state's share of the new content. The first three read the events and the
+    last three read the state, each by one matrix product.
     """
 
     @staticmethod
@@ -82,31 +82,32 @@ class _Layer(torch.autograd.Function):
         return states
 
     @staticmethod
-    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError(
                 "gradients of a GRU on a CPU cannot be differentiated again; create no graph of them"
             )
         with torch.autocast("cpu", enabled=False):
-            return _slopes(ctx.sizes, slopes, *ctx.saved_tensors)
+            return _gradients(ctx.sizes, gradients, *ctx.saved_tensors)
 
 
-def _slopes(
+def _gradients(
     sizes: list[int],
-    slopes: Tensor,
+    gradients: Tensor,
     rows_ND: Tensor,
     parts: Tensor,
     states: Tensor,
     from_event: Tensor,
     from_state: Tensor,
 ) -> tuple[Tensor | None, ...]:
-    """The slopes of what the layer got, from those of its states."""
+    """The gradients of the layer's inputs and weights, from the gradients of its states."""
     width = from_state.shape[1]
-    slopes = slopes.clone()  # to which each step adds what it hands to the one before
+    gradients = gradients.clone()  # each step adds to the previous step's gradient
     kept = [state[:size] for state, size in zip(states.split(sizes), sizes[1:], strict=False)]
     before = torch.cat([states.new_zeros(max(sizes, default=0), width), *kept])
     new, reset, update, added = parts.split(width, 1)
-    # First the slope of each part for a slope of 1 of what it acts on, then times that, step by step.
+    # First each part's local derivative for all steps at once; the loop multiplies by the gradient that
+    # arrives at each step.
     moved = _memory(rows_ND, len(rows_ND), width)
     by_new, by_reset, by_update, by_added = moved.split(width, 1)
     torch.ops.aten.tanh_backward.grad_input(1 - update, new, grad_input=by_new)
@@ -115,14 +116,14 @@ def _slopes(
     by_added.copy_(reset)
     four = moved.unflatten(1, (4, width))
     of_state, of_new = four[:, 0::2].split(sizes), four[:, 1::2].split(sizes)
-    steps = [part.split(sizes) for part in (slopes, update, by_new, moved[:, width:])]
+    steps = [part.split(sizes) for part in (gradients, update, by_new, moved[:, width:])]
     for t in range(len(sizes) - 1, -1, -1):
-        slope, z, n, stated = (part[t] for part in steps)
-        of_state[t].mul_(slope.unsqueeze(1))
+        gradient, z, n, stated = (part[t] for part in steps)
+        of_state[t].mul_(gradient.unsqueeze(1))
         of_new[t].mul_(n.unsqueeze(1))
         if t:
             earlier = steps[0][t - 1][: sizes[t]]
-            earlier.addcmul_(slope, z)
+            earlier.addcmul_(gradient, z)
             torch.addmm(earlier, stated, from_state, out=earlier)
     by_events, by_states = moved[:, : 3 * width], moved[:, width:]
     biases = moved.sum(0)
@@ -137,12 +138,12 @@ def _slopes(
 
 
 def _memory(like: Tensor, count: int, width: int) -> Tensor:
-    """``(count, 4 * width)``, not in one piece: rows a multiple of 4 KiB apart fight for cache lines."""
+    """``(count, 4 * width)``, not contiguous: rows a multiple of 4 KiB apart compete for cache lines."""
     return like.new_empty(count, 4 * width + 16)[:, : 4 * width]
 
 
 def _new_first(weight: Tensor, width: int) -> Tensor:
-    """Torch's order, which is reset, update, new, to new, reset, update."""
+    """From torch's order (reset, update, new) to new, reset, update."""
     return torch.cat([weight[2 * width :], weight[: 2 * width]])
 
 

@@ -1,4 +1,4 @@
-"""Histories as rows of their events, of the real ones alone where that saves work."""
+"""Histories as rows of events, without padding where that saves work."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ from torchrec_ext.padding import real_events
 
 
 def to_rows(events_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One history after the other, oldest events first.
+    """The events of all histories as rows: one history after the other, oldest events first.
 
-    On a CPU padding is left out, and with it all the work on it. Elsewhere, and in what is compiled or
-    exported, padding stays, since how many events are real is known too late. It may be called in a
-    module that torch.fx traces.
+    On a CPU padding is left out, which saves the work on it. On other devices, and under torch.compile and
+    torch.export, padding is kept: the number of rows must not depend on the lengths. torch.fx traces the
+    call as one step.
 
     Args:
         events_BTD: ``(B, T, D)`` events.
         lengths_B: ``(B,)`` integer lengths.
 
     Returns:
-        ``(N, D)`` events, ``(N,)`` int64 number of events before each in its history, and ``(N,)`` int64
-        place in ``events_BTD.flatten(0, 1)``.
+        ``(N, D)`` events, the ``(N,)`` int64 number of earlier events in the history of each, and its
+        ``(N,)`` int64 index in ``events_BTD.flatten(0, 1)``.
 
     Example:
         >>> events_BTD = torch.tensor([[[7.0], [0.0]], [[8.0], [9.0]]])
@@ -34,34 +34,34 @@ def to_rows(events_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tens
 
 
 def to_histories(rows_NH: Tensor, place_N: Tensor, events_BTD: Tensor) -> Tensor:
-    """What was found for each row back to ``(B, T, H)``, with zeros for what is no row.
+    """The inverse of :func:`to_rows`: ``(N, H)`` rows to ``(B, T, H)``, with zeros where no row belongs.
 
     Args:
         rows_NH: ``(N, H)`` rows.
-        place_N: as :func:`to_rows` gave it.
-        events_BTD: the events that it got.
+        place_N: the third result of :func:`to_rows`.
+        events_BTD: the argument of :func:`to_rows`.
     """
     return _to_histories(rows_NH, place_N, events_BTD)
 
 
 def earlier(rows_NH: Tensor, since_N: Tensor, back: int) -> Tensor:
-    """The row of the event ``back`` before each one's, and zeros where its history has none.
+    """For each row the row of the event ``back`` places earlier in its history, or zeros if there is none.
 
     Args:
         rows_NH: ``(N, H)`` rows.
-        since_N: ``(N,)`` number of events before each in its history.
-        back: how many events.
+        since_N: ``(N,)`` number of earlier events in the history of each.
+        back: number of events to go back.
     """
     return rows_NH.roll(back, 0) * (since_N >= back).unsqueeze(1)
 
 
 def windows(rows_ND: Tensor, since_N: Tensor, backs: tuple[int, ...]) -> Tensor:
-    """Several earlier rows and then the row itself, side by side.
+    """Several earlier rows and the row itself, concatenated.
 
     Args:
         rows_ND: ``(N, D)`` rows.
-        since_N: ``(N,)`` number of events before each in its history.
-        backs: how many events before each one, see :func:`earlier`.
+        since_N: ``(N,)`` number of earlier events in the history of each.
+        backs: numbers of events to go back, see :func:`earlier`.
 
     Returns:
         ``(N, (len(backs) + 1) * D)``.
@@ -102,7 +102,7 @@ def _windows(rows_ND: Tensor, since_N: Tensor, backs: tuple[int, ...]) -> Tensor
 
 
 class _Windows(torch.autograd.Function):
-    """Writes each row to where it belongs at once, which spares half of the copies that autograd makes."""
+    """Writes each row to its place directly, which saves half of the copies that autograd makes."""
 
     @staticmethod
     def forward(ctx: Any, rows_ND: Tensor, since_N: Tensor, backs: tuple[int, ...]) -> Tensor:
@@ -120,9 +120,9 @@ class _Windows(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor, None, None]:
         (since_N,) = ctx.saved_tensors
-        *before, own = slopes.split(slopes.shape[1] // (len(ctx.backs) + 1), 1)
+        *before, own = gradients.split(gradients.shape[1] // (len(ctx.backs) + 1), 1)
         total = own.clone()
         for back, rows in zip(ctx.backs, before, strict=True):
             if back < len(total):

@@ -1,4 +1,4 @@
-"""One layer of a transformer, which the encoders of softmax attention share."""
+"""One transformer layer, shared by the encoders with softmax attention."""
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +11,17 @@ from torchrec_ext.errors import InputError
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a feed-forward network, each read through a layer norm and added to what came in.
+    """Attention and a feed-forward network, each behind a layer norm and with a residual connection.
 
-    Attention weights are not dropped: torch's fused attention drops none on CPU, and with the plain one
-    a layer takes a third more time or longer. Both branches are dropped before they are added.
+    Attention weights have no dropout: torch's fused attention has none on CPU, and the unfused one makes a
+    layer at least a third slower. Both branches have dropout before they are added.
 
     Args:
         dim: D, width of a vector.
         heads: number of attention heads, which divides ``dim``.
         hidden: width of the feed-forward network.
-        dropout: share of the components zeroed in training, of both branches and within the second.
-        activation: of the feed-forward network, a module.
+        dropout: share of components zeroed in training, of both branches and inside the second.
+        activation: module between the layers of the feed-forward network.
     """
 
     def __init__(self, dim: int, heads: int, hidden: int, dropout: float, activation: nn.Module) -> None:
@@ -46,12 +46,12 @@ class TransformerBlock(nn.Module):
     def forward(
         self, vectors_BTD: Tensor, window: int | None = None, seen_BT: Tensor | None = None
     ) -> Tensor:
-        """One layer over whole histories; give one of the two.
+        """One layer over whole histories; give either ``window`` or ``seen_BT``.
 
         Args:
             vectors_BTD: ``(B, T, D)`` vectors.
-            window: each sees itself and the ``window - 1`` before it.
-            seen_BT: ``(B, T)`` bool, which vectors are seen by all of a row; at least one of each row.
+            window: each event attends to itself and the ``window - 1`` events before it.
+            seen_BT: ``(B, T)`` bool, the events that all events of a row attend to; at least one in each row.
         """
         projected = self.query_key_value(self.attention_norm(vectors_BTD)).unflatten(2, (3, self.heads, -1))
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
@@ -66,13 +66,13 @@ class TransformerBlock(nn.Module):
     def step(
         self, vector_BD: Tensor, cache_BMK: Tensor, here_BM1: Tensor, seen_BM: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """One layer over the newest event.
+        """One layer for the newest event only.
 
         Args:
             vector_BD: ``(B, D)`` vectors of the event.
             cache_BMK: ``(B, M, 2D)`` keys and values of the events before it, in any order.
-            here_BM1: ``(B, M, 1)`` bool, the slot that the event takes.
-            seen_BM: ``(B, M)`` bool, the slots that hold an event, its own included.
+            here_BM1: ``(B, M, 1)`` bool, True at the slot of the new event.
+            seen_BM: ``(B, M)`` bool, True at slots that hold an event, the new one included.
 
         Returns:
             ``(B, D)`` vectors, and the new cache.
@@ -96,7 +96,7 @@ class TransformerBlock(nn.Module):
 
 @torch.fx.wrap
 def _windowed_attention(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
-    """Attention of ``(B, H, T, E)`` tensors within a window; a plain causal mask where it reaches."""
+    """Causal attention of ``(B, H, T, E)`` tensors within a window; the fused causal mask if T fits in it."""
     events = query.shape[2]
     if not is_dynamic(events) and events <= window:
         return functional.scaled_dot_product_attention(query, key, value, is_causal=True)

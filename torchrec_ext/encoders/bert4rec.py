@@ -1,4 +1,4 @@
-"""Self-attention in both directions, which learns by filling in hidden events."""
+"""Bidirectional self-attention, trained by predicting hidden events."""
 
 import torch
 from torch import Tensor, nn
@@ -13,23 +13,22 @@ from torchrec_ext.padding import real_events
 
 
 class BERT4Rec(MaskedEncoder):
-    """A transformer in which each event attends to all of the history, those after it too.
+    """A bidirectional transformer: each event attends to all events of the history.
 
     From "BERT4Rec: Sequential Recommendation with Bidirectional Encoder Representations from
-    Transformer" (Sun et al. 2019). Here a branch's input is normalised, where the paper normalises sums;
-    branches are dropped but attention weights are not; the feed-forward network is as wide as the input;
-    and the state is scored as it is, without the layer and the item biases that the paper puts before.
-    Positions count back from the newest event, as do those of the paper, which pads on the left; they
-    start as large as the events.
+    Transformer" (Sun et al. 2019). Differences from the paper: the layer norm stands before each branch, not
+    after the sum; attention weights have no dropout; the feed-forward network is as wide as the input; and
+    states are scored directly, without the paper's output layer and item biases. Positions count back from
+    the newest event, as in the paper, which pads on the left. Their initial scale is that of the events.
 
-    Events older than the newest ``max_length`` share the last position and are seen like the others.
+    Events older than the newest ``max_length`` share the last position and are attended to like the others.
 
     Args:
         dim: D, width of an event vector and of a state, which is ``out_dim``.
         layers: number of layers.
         heads: number of attention heads, which divides ``dim``.
         hidden: width of the feed-forward networks; None takes ``dim``.
-        dropout: share of the components zeroed in training, of the input and of each layer's branches.
+        dropout: share of components zeroed in training, of the input and of each layer's branches.
         max_length: M, number of learnt positions.
         masked_share: share of a window's events that training hides.
 
@@ -74,8 +73,8 @@ class BERT4Rec(MaskedEncoder):
         self.norm = nn.LayerNorm(dim)
         self.drop = Dropout(dropout)
         nn.init.normal_(self.hidden_event, std=dim**-0.5)
-        # As large as the events: of a hidden event only the position tells which events are near it. With
-        # smaller ones training stays for many epochs at what a history without an order says.
+        # As large as the events: the position is the only information about a hidden event. With smaller
+        # ones training ignores the order of events for many epochs.
         nn.init.normal_(self.positions.weight)
 
     def forward(
@@ -90,18 +89,18 @@ class BERT4Rec(MaskedEncoder):
         Args:
             events_BTD: ``(B, T, D)`` float event vectors, oldest first.
             lengths_B: ``(B,)`` integer lengths; hidden events count.
-            times_BT: not read.
-            masked_BT: ``(B, T)`` bool, True where a learnt vector takes the place of the event's.
+            times_BT: ignored.
+            masked_BT: ``(B, T)`` bool, True where a learnt vector replaces the event's vector.
 
         Returns:
-            ``(B, T, D)`` states; those past a length mean nothing.
+            ``(B, T, D)`` states; states at padding are undefined.
         """
         expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
         expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
         shown_BTD = _hide(events_BTD, masked_BT, self.hidden_event)
         positions_BTD = self.positions(recency(events_BTD, lengths_B, self.max_length))
         vectors_BTD = self.drop(torch.add(positions_BTD, shown_BTD, alpha=self.dim**0.5))
-        # A softmax over no event is not a number: an empty history sees its padding instead.
+        # A softmax over no event would be NaN, so an empty history attends to one event of padding.
         seen_BT = real_events(events_BTD, lengths_B.clamp(min=1))
         for block in self.blocks:
             vectors_BTD = block(vectors_BTD, seen_BT=seen_BT)
@@ -110,7 +109,7 @@ class BERT4Rec(MaskedEncoder):
 
 @torch.fx.wrap
 def _hide(events_BTD: Tensor, masked_BT: Tensor | None, vector_D: Tensor) -> Tensor:
-    """The events, with the vector in place of the hidden ones."""
+    """The events, with the vector in place of hidden events."""
     if masked_BT is None:
         return events_BTD
     expect_shape("masked_BT", masked_BT, tuple(events_BTD.shape[:2]))

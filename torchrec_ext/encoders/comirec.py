@@ -1,4 +1,4 @@
-"""Several interests of one history, each a weighted mean of its events."""
+"""Several interests of a history, each a weighted mean of its events."""
 
 import torch
 from torch import Tensor, nn
@@ -10,25 +10,24 @@ from torchrec_ext.encoders._recency import recency
 from torchrec_ext.padding import real_events
 
 _NEVER = -3e4
-"""A score whose share is zero, and which float16 holds; minus infinity gives no number without an event."""
+"""A score whose softmax is 0, within float16. Minus infinity would give NaN for an empty history."""
 
 
 class ComiRec(MultiInterestEncoder):
-    """Interests by self-attention: each weighs the events by a score of its own.
+    """Several interests by self-attention: each interest has its own weights of the events.
 
     From "Controllable Multi-Interest Framework for Recommendation" (Cen et al. 2020), its variant
-    ComiRec-SA. Here positions count back from the newest event, and events are brought to a variance of
-    1 before they are scored and their means before they are handed out. The choice of the interest that
-    a next item is learnt from is the model's, and the list that trades accuracy for diversity no part
-    of it.
+    ComiRec-SA. Here positions count back from the newest event; events are scaled to variance 1 before they
+    are scored, and the means are layer-normalised. The model chooses the interest that a next item is
+    learnt from. The paper's aggregation of lists for diversity is not included.
 
-    Events older than the newest ``max_length`` share the last position and are seen like the others.
+    Events older than the newest ``max_length`` share the last position and are weighted like the others.
 
     Args:
         dim: D, width of an event vector and of an interest, which is ``out_dim``.
         num_interests: K.
-        hidden: width of the layer that scores events; None takes four times ``dim``, as the paper.
-        dropout: share of the events' components zeroed in training.
+        hidden: width of the layer that scores events; None takes four times ``dim``, as in the paper.
+        dropout: share of components of the events zeroed in training.
         max_length: M, number of learnt positions.
 
     Example:
@@ -62,9 +61,9 @@ class ComiRec(MultiInterestEncoder):
         nn.init.normal_(self.positions.weight, std=0.02)
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
-        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, K, D)``; times are not read.
+        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, K, D)``; times are ignored.
 
-        The interests of an empty history are the same whoever's it is.
+        All empty histories have the same interests.
         """
         expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
         expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))

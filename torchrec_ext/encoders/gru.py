@@ -7,27 +7,26 @@ from torchrec_ext.checks import expect_at_least, expect_dropout, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
 from torchrec_ext.dropout import Dropout
 from torchrec_ext.dynamic_length import gru, is_dynamic
-from torchrec_ext.encoders._recurrence import recur, suits
+from torchrec_ext.encoders._recurrence import is_supported, recur
 from torchrec_ext.padding import at_least_one_event
 
 _QUANTIZED = torch.zeros(0)
-"""Stands for the weights of a dynamically quantized network: it has no parameters, and runs on a CPU."""
+"""Replaces the weights of a dynamically quantized network, which has no parameters and runs on a CPU."""
 
 
 class GRU(StreamingEncoder):
     """Gated recurrent units, read from the oldest event to the newest.
 
     From "Session-based Recommendations with Recurrent Neural Networks" (Hidasi et al. 2016). Its
-    states are the encoder's output; the paper's layer from a state to item scores is the scorer's job.
-    On a CPU padding is left out and the backward pass is the package's own, which cannot be
-    differentiated again.
+    states are the encoder's output; the scorer replaces the paper's layer from a state to item scores. On a
+    CPU padding is not computed, and the gradient cannot be differentiated again.
 
     Args:
         dim: D, width of an event vector.
         hidden: width of a state, which is ``out_dim``; None takes twice ``dim``.
-        layers: number of layers, each reading the states of the one below.
-        dropout: share of the components zeroed in training, of the events, of the states between two
-            layers and of the states handed out.
+        layers: number of layers; each reads the states of the layer below.
+        dropout: share of components zeroed in training, of the events, of the states between two layers and
+            of the output states.
 
     Example:
         >>> encoder = GRU(dim=8, hidden=16)
@@ -55,10 +54,10 @@ class GRU(StreamingEncoder):
         self.drop = Dropout(dropout)
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
-        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, hidden)``; states past a length mean nothing."""
+        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, hidden)``; states at padding are undefined."""
         expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
         expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
-        if isinstance(self.recurrence, nn.GRU) and suits(events_BTD):
+        if isinstance(self.recurrence, nn.GRU) and is_supported(events_BTD):
             with torch.autocast("cpu", enabled=False):
                 return recur(self.recurrence, self.drop, events_BTD.to(self._weight.dtype), lengths_B)
         if not self.training and is_dynamic(events_BTD.shape[1]):
@@ -68,7 +67,7 @@ class GRU(StreamingEncoder):
         return self.drop(states_BTH[:, : events_BTD.shape[1]])
 
     def initial_state(self, batch_size: int) -> Tensor:
-        """``(B, layers, hidden)`` zeros; a user's state is a row."""
+        """``(B, layers, hidden)`` zeros; one row for each user."""
         return self._weight.new_zeros(batch_size, self.layers, self.hidden)
 
     def step(self, state: Tensor, event_BD: Tensor, time_B: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -84,7 +83,7 @@ class GRU(StreamingEncoder):
         return next(self.parameters(), _QUANTIZED)
 
     def _recur(self, events_BTD: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        # A CPU without bfloat16 instructions runs the recurrence under autocast 15 times slower. On a
-        # GPU this changes nothing, and asking where the events are would end a symbolic trace.
+        # A CPU without bfloat16 instructions runs the recurrence under autocast 15 times slower. On a GPU
+        # this has no effect; a branch on the device would break torch.fx.
         with torch.autocast("cpu", enabled=False):
             return self.recurrence(events_BTD.to(self._weight.dtype), state)

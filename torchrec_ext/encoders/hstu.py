@@ -1,4 +1,4 @@
-"""Pointwise attention over the history, with biases of relative position and time."""
+"""Pointwise attention over the history, with biases for relative position and time."""
 
 import torch
 from torch import Tensor, nn
@@ -10,29 +10,29 @@ from torchrec_ext.dropout import Dropout
 from torchrec_ext.errors import InputError
 
 _HIDDEN = -3e4
-"""A bias that no score reaches and float16 holds; SiLU and its slope are exactly zero there."""
+"""A bias far below every score, within float16; SiLU and its derivative are exactly zero there."""
 
 
 class HSTU(StreamingEncoder):
     """Hierarchical sequential transduction units: attention by SiLU instead of softmax, and a gate.
 
     From "Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative
-    Recommendations" (Zhai et al. 2024). Here the time bias reads the seconds from an earlier event to
-    the one whose state it is, where the paper's code reads those to the event after it, which a served
-    state cannot know; sums over events are not divided by a constant, which the layer norm after them would
-    undo; events have no learnt position of their own; and the states handed out are layer-normalised.
+    Recommendations" (Zhai et al. 2024). Differences from the paper's code: the time bias reads the seconds
+    between an earlier event and the event of the state, not the event after it, whose time is unknown when
+    serving; sums over events are not divided by a constant, which the following layer norm would cancel;
+    events have no absolute positions; and the output states are layer-normalised.
 
-    Beyond ``max_length`` events each layer sees the newest ``max_length``, in ``forward`` and ``step``
-    alike. Without times all events count as simultaneous.
+    Beyond ``max_length`` events each layer attends to the newest ``max_length``, in ``forward`` and in
+    ``step``. Without times all events are treated as simultaneous.
 
     Args:
         dim: D, width of an event vector and of a state, which is ``out_dim``.
         layers: number of layers.
-        heads: number of attention heads, which divides ``dim``; the biases are theirs in common.
-        dropout: share of the components zeroed in training, of the input and of each layer's output.
-        max_length: M, events that a layer sees, and distances with a bias of their own.
-        time_buckets: number of time biases: below 1.5 seconds, 2, 3, 4, 6 and so on, two for each
-            doubling; the last is for all longer times, 64 reach 136 years.
+        heads: number of attention heads, which divides ``dim``; all heads share the biases.
+        dropout: share of components zeroed in training, of the input and of each layer's output.
+        max_length: M, number of events that a layer attends to; each distance below it has a bias.
+        time_buckets: number of time biases. The buckets end at 1.5, 2, 3, 4, 6 seconds and so on, two for
+            each doubling; the last one holds all longer times, and 64 buckets reach 136 years.
 
     Example:
         >>> encoder = HSTU(dim=8)
@@ -84,19 +84,19 @@ class HSTU(StreamingEncoder):
             times_BT: ``(B, T)`` float64 seconds, or None.
 
         Returns:
-            ``(B, T, D)`` states; those past a length mean nothing.
+            ``(B, T, D)`` states; states at padding are undefined.
         """
         expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
         expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
         back_TT = _distances(events_BTD, self.max_length)
         since_BTT = _since_each(times_BT, events_BTD, self.time_buckets)
         vectors_BTD = self.drop(events_BTD * self.dim**0.5)
-        for block in self.blocks:  # a causal bias alone keeps padding, which comes last, out of a state
+        for block in self.blocks:  # padding comes last, so the causal bias keeps it out of every real state
             vectors_BTD = block(vectors_BTD, back_TT, since_BTT)
         return self.norm(vectors_BTD)
 
     def initial_state(self, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """No event: ``(B, layers, M, 2D)`` keys and values, ``(B, M)`` times, both rings, ``(B,)`` counts."""
+        """``(B, layers, M, 2D)`` keys and values, ``(B, M)`` times (both ring buffers), ``(B,)`` counts."""
         cache = self.norm.weight.new_zeros(batch_size, self.layers, self.max_length, 2 * self.dim)
         times = torch.zeros(batch_size, self.max_length, dtype=torch.float64, device=cache.device)
         return cache, times, torch.zeros(batch_size, dtype=torch.int64, device=cache.device)
@@ -128,7 +128,7 @@ class HSTU(StreamingEncoder):
 
 
 class _Block(nn.Module):
-    """One layer: gate, keys, queries and values of one projection, then pointwise attention."""
+    """One layer: one projection to gate, queries, keys and values, then pointwise attention."""
 
     def __init__(self, dim: int, heads: int, dropout: float, max_length: int, time_buckets: int) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class _Block(nn.Module):
         back_BM: Tensor,
         since_BM: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """One event: ``(B, D)`` vectors and ``(B, M, 2D)`` keys and values to the new ones of both."""
+        """One event: ``(B, D)`` vectors and ``(B, M, 2D)`` keys and values to the updated ones."""
         projected_BK = functional.silu(self.project(self.norm(vector_BD))).to(cache_BMK.dtype)
         gate_BD, query_BD, own_BK = projected_BK.split([self.dim, self.dim, 2 * self.dim], 1)
         cache_BMK = torch.where(here_BM.unsqueeze(2), own_BK.unsqueeze(1), cache_BMK)
@@ -179,7 +179,7 @@ class _Block(nn.Module):
 
 def _pointwise_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, heads: int) -> Tensor:
     """``(B, N, D)`` queries, ``(B, T, D)`` keys and values and a ``([B,] N, T)`` bias to ``(B, N, D)``."""
-    # The matrix product would copy each of them itself, the keys in an order that is slow to read.
+    # The matrix product would copy each of them anyway, the keys in an order that is slow to read.
     parts = (part.unflatten(2, (heads, -1)).transpose(1, 2).contiguous() for part in (query, key, value))
     query, key, value = parts
     scores_BHNT = (query @ key.transpose(2, 3)).add_(bias.unsqueeze(-3))
@@ -188,7 +188,7 @@ def _pointwise_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor
 
 @torch.fx.wrap
 def _distances(events_BTD: Tensor, max_length: int) -> Tensor:
-    """``(T, T)`` events from the column's to the row's; ``max_length`` where the row does not see it."""
+    """``(T, T)`` distances from the column's event to the row's; ``max_length`` if the row ignores it."""
     at_T = torch.arange(events_BTD.shape[1], device=events_BTD.device)
     back_TT = at_T.unsqueeze(1) - at_T
     return torch.where((back_TT >= 0) & (back_TT < max_length), back_TT, max_length)
@@ -204,9 +204,9 @@ def _since_each(times_BT: Tensor | None, events_BTD: Tensor, buckets: int) -> Te
 
 
 def _buckets(seconds: Tensor, buckets: int) -> Tensor:
-    """Which bucket each time is in, int32: the exponent and the first bit of the fraction of its float32.
+    """The int32 bucket of each time: the exponent and the first fraction bit of its float32.
 
-    A logarithm might round the other way in a step, which works on fewer times at once.
+    A logarithm could round differently in ``step``, which works on fewer times at once.
     """
     bits = seconds.float().clamp(min=1).view(torch.int32)
     return ((bits >> 22) - (127 << 1)).clamp(max=buckets - 1)
@@ -216,5 +216,5 @@ def _buckets(seconds: Tensor, buckets: int) -> Tensor:
 def _add_time_bias(bias: Tensor, table: Tensor, since: Tensor | None) -> Tensor:
     if since is None:
         return bias + table[0]
-    # An order of magnitude faster backwards than an embedding of width 1.
+    # The backward pass is ten times faster than that of an embedding of width 1.
     return bias + table.index_select(0, since.flatten()).view_as(since)

@@ -1,4 +1,4 @@
-"""A linear recurrence over the history, all of whose states are found at once."""
+"""A linear recurrence over the history, which computes all states in parallel."""
 
 import math
 
@@ -17,18 +17,18 @@ from torchrec_ext.float_weights import float_weights
 class LRURec(StreamingEncoder):
     """Linear recurrent units with complex diagonal weights, each followed by a feed-forward network.
 
-    From "Linear Recurrent Units for Sequential Recommendation" (Yue et al. 2024). Training finds all
-    states together, as the paper's does, but by matrix products over blocks of events in place of its
+    From "Linear Recurrent Units for Sequential Recommendation" (Yue et al. 2024). Training computes all
+    states in parallel, as in the paper, but by matrix products over blocks of events instead of recursive
     doubling; a complex number is two real ones. Layer norms follow the residual sums, as in the paper.
 
     Args:
         dim: D, width of an event vector and of a state, which is ``out_dim``.
         layers: number of layers.
-        hidden: number of complex components of a recurrence; None takes twice ``dim``, as the paper.
-        dropout: share of the components zeroed in training, of the events, of what a recurrence and a
-            feed-forward network add, and within the latter.
-        r_min: least share of a component that is left an event later, at first.
-        r_max: largest share, below 1.
+        hidden: number of complex components of a recurrence; None takes twice ``dim``, as in the paper.
+        dropout: share of components zeroed in training, of the events, of the outputs of the recurrences and
+            feed-forward networks, and inside the latter.
+        r_min: smallest initial magnitude of a recurrent weight, above 0.
+        r_max: largest initial magnitude of a recurrent weight, below 1.
 
     Example:
         >>> encoder = LRURec(dim=8)
@@ -55,7 +55,7 @@ class LRURec(StreamingEncoder):
         expect_at_least(1, dim=dim, layers=layers, hidden=hidden)
         expect_dropout(dropout)
         if not 0 < r_min < r_max < 1:
-            raise InputError(f"r_min and r_max should rise between 0 and 1, received {r_min} and {r_max}")
+            raise InputError(f"0 < r_min < r_max < 1 should hold, received r_min={r_min}, r_max={r_max}")
         self.dim = dim
         self.layers = layers
         self.hidden = hidden
@@ -68,7 +68,7 @@ class LRURec(StreamingEncoder):
         self.blocks = nn.ModuleList(_Block(dim, hidden, dropout, r_min, r_max) for _ in range(layers))
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
-        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, D)``; states past a length mean nothing."""
+        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, D)``; states at padding are undefined."""
         expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
         expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
         vectors_BTD = self.drop(self.norm(events_BTD))
@@ -77,7 +77,7 @@ class LRURec(StreamingEncoder):
         return vectors_BTD
 
     def initial_state(self, batch_size: int) -> Tensor:
-        """``(B, layers, hidden, 2)`` zeros, real and imaginary parts; a user's state is a row."""
+        """``(B, layers, hidden, 2)`` zeros, real and imaginary parts; one row for each user."""
         return self.norm.weight.new_zeros(batch_size, self.layers, self.hidden, 2)
 
     def step(self, state: Tensor, event_BD: Tensor, time_B: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -92,7 +92,7 @@ class LRURec(StreamingEncoder):
 
 
 class _Block(nn.Module):
-    """A recurrence and a feed-forward network, each added to what came in, the sum then normalised.
+    """A recurrence and a feed-forward network, each with a residual connection and then a layer norm.
 
     The state's component h follows ``state[t] = rate[h] * state[t - 1] + into(vector[t])[h]``, all complex.
 
@@ -106,11 +106,11 @@ class _Block(nn.Module):
     def __init__(self, dim: int, hidden: int, dropout: float, r_min: float, r_max: float) -> None:
         super().__init__()
         self.hidden = hidden
-        # Even in the area of the ring, as the paper draws them; logarithms keep the rates below 1.
+        # Uniform over the area of the ring, as in the paper; logarithms keep the rates below 1.
         size_H = (r_min**2 + torch.rand(hidden) * (r_max**2 - r_min**2)).sqrt()
         self.log_decay = nn.Parameter(size_H.log().neg().log())
         self.log_angle = nn.Parameter((2 * math.pi * torch.rand(hidden).clamp(min=1e-6)).log())
-        self.log_gain = nn.Parameter((1 - size_H**2).log() / 2)  # states of the size of what comes in
+        self.log_gain = nn.Parameter((1 - size_H**2).log() / 2)  # states as large as the inputs
         self.into = nn.Linear(dim, 2 * hidden)  # real and imaginary part of one component, then the next
         self.out = nn.Linear(2 * hidden, dim)
         self.norm = nn.LayerNorm(dim)
@@ -154,11 +154,11 @@ class _Block(nn.Module):
 def _recur(
     vectors_BTD: Tensor, into_KD: Tensor, bias_K: Tensor, decay_H: Tensor, angle_H: Tensor, out_DK: Tensor
 ) -> Tensor:
-    """Vectors into the recurrence, its states and what is read from them.
+    """The input map, the recurrence and the output map of whole histories.
 
-    Events are cut into N blocks of C. A matrix product gives the states within each block, a second one
-    what enters a block from those before it, and a third one what is left of that at each event. Each
-    component of the state has matrices of its own, so it comes first; events and rows come last.
+    Events are split into N blocks of C. One matrix product gives the states within each block, a second one
+    the state that enters each block, and a third one that state's share at each event of the block. Each
+    component of the state has its own matrices, so its axis is first; the axes of events and rows are last.
     """
     batch, events, dim = vectors_BTD.shape
     if is_dynamic(events):
@@ -185,7 +185,7 @@ def _recur(
 def _recur_stepwise(
     vectors_BTD: Tensor, into_KD: Tensor, bias_K: Tensor, decay_H: Tensor, angle_H: Tensor
 ) -> Tensor:
-    """``(B, T, 2H)`` states; ``torch.export`` cannot cut an open number of events into blocks."""
+    """``(B, T, 2H)`` states, one event after the other: torch.export cannot split an open T into blocks."""
     entering_TBK = functional.linear(vectors_BTD.transpose(0, 1), into_KD, bias_K)
     turned_H22 = _powers(decay_H, angle_H, decay_H.new_ones(1, 1))
 
@@ -198,7 +198,7 @@ def _recur_stepwise(
 
 
 def _powers(decay_H: Tensor, angle_H: Tensor, lags_RC: Tensor) -> Tensor:
-    """``(H, 2R, 2C)`` matrices that multiply by the rates' powers; zeros for a power below 0."""
+    """``(H, 2R, 2C)`` matrices that multiply by powers of the rates; zeros for negative powers."""
     lags_HRC = lags_RC.clamp(min=0).to(decay_H.dtype).expand(decay_H.shape[0], -1, -1)
     size = (-decay_H.view(-1, 1, 1) * lags_HRC).exp() * (lags_RC >= 0)
     turn = angle_H.view(-1, 1, 1) * lags_HRC

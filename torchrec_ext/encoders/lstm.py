@@ -10,21 +10,21 @@ from torchrec_ext.dynamic_length import is_dynamic, lstm
 from torchrec_ext.padding import at_least_one_event
 
 _QUANTIZED = torch.zeros(0)
-"""Stands for the weights of a dynamically quantized network: it has no parameters, and runs on a CPU."""
+"""Replaces the weights of a dynamically quantized network, which has no parameters and runs on a CPU."""
 
 
 class LSTM(StreamingEncoder):
     """Long short-term memory, read from the oldest event to the newest.
 
-    From "Long Short-Term Memory" (Hochreiter, Schmidhuber 1997). It has the forget gates that came later
-    and no connections from a cell to the gates, as torch's own.
+    From "Long Short-Term Memory" (Hochreiter, Schmidhuber 1997). As in ``nn.LSTM``, there are forget gates,
+    which were introduced later, and no connections from a cell to the gates.
 
     Args:
         dim: D, width of an event vector.
         hidden: width of a state, which is ``out_dim``; None takes twice ``dim``.
-        layers: number of layers, each reading the states of the one below.
-        dropout: share of the components zeroed in training, of the events, of the states between two
-            layers and of the states handed out.
+        layers: number of layers; each reads the states of the layer below.
+        dropout: share of components zeroed in training, of the events, of the states between two layers and
+            of the output states.
 
     Example:
         >>> encoder = LSTM(dim=8, hidden=16)
@@ -52,7 +52,7 @@ class LSTM(StreamingEncoder):
         self.drop = Dropout(dropout)
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
-        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, hidden)``; states past a length mean nothing."""
+        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, hidden)``; states at padding are undefined."""
         expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
         expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
         if not self.training and is_dynamic(events_BTD.shape[1]):
@@ -62,7 +62,7 @@ class LSTM(StreamingEncoder):
         return self.drop(states_BTH[:, : events_BTD.shape[1]])
 
     def initial_state(self, batch_size: int) -> Tensor:
-        """``(B, layers, 2, hidden)`` zeros, the state handed out and the cell; a user's state is a row."""
+        """``(B, layers, 2, hidden)`` zeros, output state and cell; one row for each user."""
         return self._weight.new_zeros(batch_size, self.layers, 2, self.hidden)
 
     def step(self, state: Tensor, event_BD: Tensor, time_B: Tensor | None = None) -> tuple[Tensor, Tensor]:

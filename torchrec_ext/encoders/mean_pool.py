@@ -1,4 +1,4 @@
-"""The mean of the events so far."""
+"""The mean of the events up to each one."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from torchrec_ext.contracts import StreamingEncoder
 
 
 class MeanPool(StreamingEncoder):
-    """State t is the mean of events 0 to t; it learns nothing, and is the floor to compare with.
+    """State t is the mean of events 0 to t; a baseline without parameters.
 
     Args:
         dim: D, width of an event vector.
@@ -27,11 +27,11 @@ class MeanPool(StreamingEncoder):
         expect_at_least(1, dim=dim)
         self.dim = dim
         self.out_dim = dim
-        # Says on which device a first state belongs; its value is never read.
+        # Its device is that of the initial state; its value is never read.
         self.register_buffer("anchor", torch.zeros(0), persistent=False)
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
-        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, D)``; states past a length mean nothing."""
+        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, D)``; states at padding are undefined."""
         expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
         expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
         counts_T1 = torch.arange(1, events_BTD.shape[1] + 1, device=events_BTD.device).unsqueeze(1)
@@ -45,7 +45,7 @@ class MeanPool(StreamingEncoder):
     def step(
         self, state: tuple[Tensor, Tensor], event_BD: Tensor, time_B: Tensor | None = None
     ) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """The sums and counts and the next ``(B, D)`` event to the new ones and the ``(B, D)`` mean."""
+        """Sums, counts and the next ``(B, D)`` event to new sums, new counts and the ``(B, D)`` mean."""
         expect_shape("event_BD", event_BD, ("batch", self.dim))
         sums_BD, counts_B1 = state[0] + event_BD, state[1] + 1
         return (sums_BD, counts_B1), (sums_BD / counts_B1).to(event_BD.dtype)

@@ -10,23 +10,23 @@ from torchrec_ext.encoders._transformer_block import TransformerBlock
 
 
 class SASRec(StreamingEncoder):
-    """A causal transformer: each event attends to those before it and to itself.
+    """A causal transformer: each event attends to itself and to earlier events.
 
-    From "Self-Attentive Sequential Recommendation" (Kang, McAuley 2018). Here a branch's input is
-    normalised and what comes in is added as it is, where the paper's code adds the normalised queries;
-    attention weights are not dropped, but both branches are; positions count from the oldest event kept,
-    the histories being padded on the right; and its loss, of one sampled item each, is the model's job.
+    From "Self-Attentive Sequential Recommendation" (Kang, McAuley 2018). Differences from the paper's code:
+    the residual connection adds the branch's input, not the normalised queries; both branches have dropout,
+    attention weights have none; positions count from the oldest event kept, because histories are padded on
+    the right; and the model chooses the loss, where the paper has one sampled negative for each event.
 
-    Beyond ``max_length`` events each layer sees the newest ``max_length`` and the later ones share the
-    last position, in ``forward`` and ``step`` alike.
+    Beyond ``max_length`` events each layer attends to the newest ``max_length``, and later events share the
+    last position, in ``forward`` and in ``step``.
 
     Args:
         dim: D, width of an event vector and of a state, which is ``out_dim``.
         layers: number of layers.
         heads: number of attention heads, which divides ``dim``.
-        hidden: width of the feed-forward networks; None takes ``dim``, as the paper.
-        dropout: share of the components zeroed in training, of the input and of each layer's branches.
-        max_length: M, number of learnt positions, and events that a layer sees.
+        hidden: width of the feed-forward networks; None takes ``dim``, as in the paper.
+        dropout: share of components zeroed in training, of the input and of each layer's branches.
+        max_length: M, number of learnt positions, and of events that a layer attends to.
 
     Example:
         >>> encoder = SASRec(dim=8)
@@ -68,23 +68,23 @@ class SASRec(StreamingEncoder):
         self.drop = Dropout(dropout)
 
     def forward(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
-        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, D)``; states past a length mean nothing."""
+        """``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, D)``; states at padding are undefined."""
         expect_shape("events_BTD", events_BTD, ("batch", "events", self.dim))
         expect_shape("lengths_B", lengths_B, (events_BTD.shape[0],))
         vectors_BTD = self._place(events_BTD, _first_rows(self.positions, events_BTD))
-        for block in self.blocks:  # the causal mask alone keeps padding, which comes last, out of a state
+        for block in self.blocks:  # padding comes last, so the causal mask keeps it out of every real state
             vectors_BTD = block(vectors_BTD, self.max_length)
         return self.norm(vectors_BTD)
 
     def initial_state(self, batch_size: int) -> tuple[Tensor, Tensor]:
-        """``(B, layers, M, 2D)`` keys and values of no event, a ring, and ``(B,)`` counts of events."""
+        """``(B, layers, M, 2D)`` keys and values, a ring buffer of zeros, and ``(B,)`` counts of events."""
         cache = self.positions.new_zeros(batch_size, self.layers, self.max_length, 2 * self.dim)
         return cache, torch.zeros(batch_size, dtype=torch.int64, device=cache.device)
 
     def step(
         self, state: tuple[Tensor, Tensor], event_BD: Tensor, time_B: Tensor | None = None
     ) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """The keys, values and counts and the next ``(B, D)`` event to the new ones and ``(B, D)`` output."""
+        """Keys, values, counts and the next ``(B, D)`` event to the new ones and the ``(B, D)`` output."""
         cache_BLMK, counts_B = state
         expect_shape("event_BD", event_BD, ("batch", self.dim))
         expect_shape("state[1]", counts_B, (event_BD.shape[0],))
@@ -100,12 +100,12 @@ class SASRec(StreamingEncoder):
         return (torch.stack(caches, 1), counts_B + 1), self.norm(vectors_BD)
 
     def _place(self, events: Tensor, positions: Tensor) -> Tensor:
-        # Events come in with a variance of 1 / D; the branches, which read normalised vectors, add more.
+        # Events have variance 1 / D, which is small against the outputs of the branches.
         return self.drop(torch.add(positions, events, alpha=self.dim**0.5))
 
 
 @torch.fx.wrap
 def _first_rows(positions_MD: Tensor, events_BTD: Tensor) -> Tensor:
-    """``(T, D)`` positions of T events, the last one again and again beyond M."""
+    """``(T, D)`` positions of T events; those beyond M share the last position."""
     at_T = torch.arange(events_BTD.shape[1], device=events_BTD.device)
     return positions_MD.index_select(0, at_T.clamp(max=positions_MD.shape[0] - 1))

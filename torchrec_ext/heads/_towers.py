@@ -1,4 +1,4 @@
-"""Layers of several small networks at once."""
+"""Several small networks of the same widths, computed together."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from torchrec_ext.errors import InputError
 
 
 class Towers(nn.Module):
-    """Networks of the same widths with weights of their own, each layer of them all one product.
+    """Networks of the same widths with separate weights; a layer of all networks is one matrix product.
 
     Args:
-        number: of networks, N.
-        widths: of the input, of the hidden layers and of the output.
-        shared: whether all of them read one vector, or each its own.
-        last_relu: whether a ReLU stands after the last layer too.
+        number: N, number of networks.
+        widths: widths of the input, the hidden layers and the output.
+        shared: whether all networks read one vector; otherwise each has its own.
+        last_relu: whether ReLU also follows the last layer.
 
     Example:
         >>> Towers(3, (8, 4, 1), shared=False)(torch.rand(2, 3, 8)).shape
@@ -35,7 +35,7 @@ class Towers(nn.Module):
             self.biases.append(nn.Parameter(torch.empty(number, out).uniform_(-bound, bound)))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """``(B, in)`` shared or ``(B, N, in)`` own vectors to ``(B, N, out)``."""
+        """``(B, in)`` shared or ``(B, N, in)`` separate vectors to ``(B, N, out)``."""
         last = len(self.weights) - 1
         own_NBH = vectors.transpose(0, 1)
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
@@ -53,7 +53,7 @@ def widths_of(name: str, widths: Sequence[int]) -> tuple[int, ...]:
     """The widths as a tuple.
 
     Raises:
-        InputError: for one below 1.
+        InputError: for a width below 1.
     """
     for width in widths:
         if width < 1:

@@ -1,4 +1,4 @@
-"""Experts that the tasks share, each by a gate of its own."""
+"""Experts that all tasks share, with a gate for each task."""
 
 import torch
 from torch import Tensor, nn
@@ -10,19 +10,19 @@ from torchrec_ext.heads._towers import Towers, widths_of
 
 
 class MMoEHead(Head):
-    """Multi-gate mixture of experts: each task weighs the experts by the vector, and has its own tower.
+    """Multi-gate mixture of experts: each task has a gate that weights shared experts, and a tower.
 
     From "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts"
-    (Ma et al. 2018). A gate is the softmax of a linear layer without bias, an expert's layers end in
-    ReLU, and a task's tower reads the experts' outputs in the shares of its gate. All experts, and all
-    towers, are computed together.
+    (Ma et al. 2018). A gate is the softmax of a linear layer without bias. An expert is a network whose last
+    layer has ReLU too. A task's tower reads the sum of the experts' outputs, weighted by its gate. All
+    experts are computed together, and so are all towers.
 
     Args:
         in_dim: width of the vector.
         tasks: number of logits.
         experts: number of experts.
-        hidden: widths of the layers of each expert; the last is that of its output.
-        tower: widths of the hidden layers of each task; ``()`` makes it linear.
+        hidden: widths of the layers of each expert; the last is the width of its output.
+        tower: widths of the hidden layers of each task's tower; ``()`` makes it linear.
 
     Example:
         >>> MMoEHead(in_dim=100, tasks=3)(torch.rand(8, 100)).shape
@@ -45,7 +45,7 @@ class MMoEHead(Head):
         self.hidden = widths_of("hidden", hidden)
         self.tower = widths_of("tower", tower)
         if not self.hidden:
-            raise InputError("hidden is empty; name the width of one layer at least, such as (64,)")
+            raise InputError("hidden should hold the width of at least one layer, such as (64,), received ()")
         self.expert_layers = Towers(experts, (in_dim, *self.hidden), shared=True, last_relu=True)
         self.gates = nn.Linear(in_dim, tasks * experts, bias=False)
         self.towers = Towers(tasks, (self.hidden[-1], *self.tower, 1), shared=False)

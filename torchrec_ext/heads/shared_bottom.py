@@ -1,4 +1,4 @@
-"""Layers that the tasks share, and a tower a task."""
+"""Layers that all tasks share, and a tower for each task."""
 
 from torch import Tensor, nn
 
@@ -8,16 +8,16 @@ from torchrec_ext.heads._towers import Towers, widths_of
 
 
 class SharedBottomHead(Head):
-    """Several tasks on one representation: shared layers with ReLU, then a small network a task.
+    """Several tasks on one representation: shared layers with ReLU, then a small network for each task.
 
-    From "Multitask Learning" (Caruana 1997), where one hidden layer is shared and each task has its
-    own linear output, which ``tower=()`` gives. The layers in between are today's custom.
+    From "Multitask Learning" (Caruana 1997), where one hidden layer is shared and each task has its own
+    linear output, as with ``tower=()``. Hidden layers in each tower are a common extension.
 
     Args:
         in_dim: width of the vector.
         tasks: number of logits.
-        hidden: widths of the shared layers; ``()`` shares nothing but the vector.
-        tower: widths of the hidden layers of each task.
+        hidden: widths of the shared layers; with ``()`` only the vector is shared.
+        tower: widths of the hidden layers of each task's tower.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""One linear layer to the logits."""
+"""A linear layer to the logits."""
 
 from torch import Tensor, nn
 
@@ -7,7 +7,7 @@ from torchrec_ext.contracts import Head
 
 
 class SingleHead(Head):
-    """A linear layer from the last vector to one logit a task.
+    """A linear layer from the last vector to one logit for each task.
 
     Args:
         in_dim: width of the vector.

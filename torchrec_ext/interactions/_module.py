@@ -4,29 +4,28 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from torchrec_ext.checks import expect_at_least, expect_one_of, expect_shape, try_out
+from torchrec_ext.checks import expect_at_least, expect_one_of, expect_shape, run_on_zeros
 from torchrec_ext.contracts import Interaction
 from torchrec_ext.errors import InputError
 
 
 class ModuleInteraction(Interaction):
-    """A module of one's own, TorchRec's say, that reads the field vectors in the way it is used to.
+    """Adapts any module, such as those of TorchRec, that reads field vectors in one of several layouts.
 
-    Its output ``(B, H)``, or ``(B, ...)`` which is flattened, is the interaction's; how wide that is tells
-    a first run on zeros, in evaluation mode, which leaves the module's modes and torch's generators as
-    they are. The command line has no name for it, since no name can hand a module over: there, name a
-    subclass that builds its module, ``package.module:Class``.
+    The output is the module's, flattened to ``(B, H)``. Its width is found by one run on zeros in evaluation
+    mode, which does not change the module's modes or torch's generators. On the command line, where a module
+    cannot be passed, name a subclass that builds its module: ``package.module:Class``.
 
     Args:
         num_fields: F.
         dim: D, width of a field vector.
         module: the module.
-        reads: what it is called with: ``"flat"``, all vectors side by side, ``(B, F * D)``; ``"fields"``,
-            ``(B, F, D)``; ``"list"``, a list of F tensors ``(B, D)``; ``"dense_and_sparse"``, two
-            arguments, the first vector ``(B, D)`` and the others ``(B, F - 1, D)``.
+        input_format: the module's arguments: ``"flat"``, all vectors concatenated, ``(B, F * D)``;
+            ``"fields"``, ``(B, F, D)``; ``"list"``, a list of F tensors ``(B, D)``; ``"dense_and_sparse"``,
+            two arguments, the first vector ``(B, D)`` and the others ``(B, F - 1, D)``.
 
     Raises:
-        InputError: if the module cannot read the fields so, or gives no tensor with a row for each example.
+        InputError: if the module fails on such an input, or does not give one row for each example.
 
     Example:
         >>> import torch
@@ -39,27 +38,27 @@ class ModuleInteraction(Interaction):
         32
     """
 
-    cannot = {"description_builds_it_again": "what a module of one's own was built with is not known"}
+    cannot = {"description_builds_it_again": "the arguments that built the inner module are not known"}
 
     def __init__(
         self,
         num_fields: int,
         dim: int,
         module: nn.Module,
-        reads: Literal["flat", "fields", "list", "dense_and_sparse"] = "flat",
+        input_format: Literal["flat", "fields", "list", "dense_and_sparse"] = "flat",
     ) -> None:
         super().__init__()
         expect_at_least(1, num_fields=num_fields, dim=dim)
-        expect_one_of("reads", reads, ("flat", "fields", "list", "dense_and_sparse"))
-        if reads == "dense_and_sparse":
+        expect_one_of("input_format", input_format, ("flat", "fields", "list", "dense_and_sparse"))
+        if input_format == "dense_and_sparse":
             expect_at_least(2, num_fields=num_fields)
         if not isinstance(module, nn.Module):
             raise InputError(f"module should be an nn.Module, received {module!r}")
         self.num_fields = num_fields
         self.dim = dim
         self.module = module
-        self.reads = reads
-        made = try_out("module", module, (2, num_fields, dim), self._call)
+        self.input_format = input_format
+        made = run_on_zeros("module", module, (2, num_fields, dim), self._call)
         if not (isinstance(made, Tensor) and made.dim() > 1 and len(made) == 2):
             received = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
             raise InputError(
@@ -74,10 +73,10 @@ class ModuleInteraction(Interaction):
         return self._call(fields_BFD).flatten(1)
 
     def _call(self, fields_BFD: Tensor) -> Any:
-        if self.reads == "flat":
+        if self.input_format == "flat":
             return self.module(fields_BFD.flatten(1))
-        if self.reads == "fields":
+        if self.input_format == "fields":
             return self.module(fields_BFD)
-        if self.reads == "list":
+        if self.input_format == "list":
             return self.module([fields_BFD[:, field] for field in range(self.num_fields)])
         return self.module(fields_BFD[:, 0], fields_BFD[:, 1:])

@@ -12,16 +12,16 @@ class AutoInt(Interaction):
     """Layers in which every field attends to all fields, with a residual map and ReLU.
 
     From "AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks" (Song et
-    al. 2019). Scores are divided by the square root of a head's width, as in the authors' code and not
-    in the text. The output is all fields' last vectors side by side; the paper's logit is a linear head.
+    al. 2019). Scores are divided by the square root of a head's width, as in the authors' code but not in the
+    text. The output concatenates the last vectors of all fields; a linear head gives the paper's logit.
 
     Args:
         num_fields: F.
         dim: D, width of a field vector.
         layers: number of layers.
         heads: number of attention heads.
-        hidden: width of a field's vector after a layer, all heads together.
-        dropout: share of the attention weights zeroed in training.
+        hidden: width of a field's vector after a layer, a multiple of ``heads``.
+        dropout: share of attention weights zeroed in training.
 
     Example:
         >>> import torch
@@ -63,7 +63,7 @@ class AutoInt(Interaction):
         for layer, residual in zip(self.maps, self.residuals, strict=True):
             by_head = layer(vectors_BFH).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
             queries, keys, values = by_head.contiguous().unbind(0)
-            # Written out: over so few fields torch's fused attention takes twice as long backwards on CPU.
+            # With so few fields the backward pass of torch's fused attention takes twice as long on CPU.
             weights_BHFF = (queries * scale @ keys.transpose(2, 3)).softmax(3)
             weights_BHFF = functional.dropout(weights_BHFF, self.dropout, self.training)
             attended_BFH = (weights_BHFF @ values).transpose(1, 2).flatten(2)

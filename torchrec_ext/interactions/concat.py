@@ -1,4 +1,4 @@
-"""All field vectors one after the other."""
+"""Concatenation of all field vectors."""
 
 from torch import Tensor
 
@@ -7,7 +7,7 @@ from torchrec_ext.contracts import Interaction
 
 
 class ConcatInteraction(Interaction):
-    """The field vectors side by side: the over arch after it finds the interactions itself.
+    """The field vectors concatenated: the over arch after it learns the interactions.
 
     Args:
         num_fields: F.

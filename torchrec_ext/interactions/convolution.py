@@ -11,20 +11,20 @@ from torchrec_ext.errors import InputError
 
 
 class ConvolutionInteraction(Interaction):
-    """One convolution with ReLU over the field vectors; the three-layer CNN without its two ends.
+    """One convolution with ReLU over the field vectors.
 
-    ``channels="width"`` takes the D components for the channels and slides over the F fields: with
-    two fields and a kernel of 2, each filter is a weighted sum of both vectors. ``channels="fields"``
-    takes the F vectors for the channels and slides over their D components, which costs D / F times as
-    much and only sees components with near indices together.
+    With ``channels="width"`` the D components are the channels, and the convolution slides over the F fields:
+    with two fields and a kernel of 2, each filter is a weighted sum of both vectors. With
+    ``channels="fields"`` the F fields are the channels, and the convolution slides over the D components,
+    which costs D / F times as much and combines only components with neighbouring indices.
 
-    The output holds the filters of the first position, then those of the second, and so on.
+    The output holds all filters at the first position, then all filters at the second, and so on.
 
     Args:
         num_fields: F.
         dim: D, width of a field vector.
         filters: number of filters.
-        kernel_size: how many neighbours a filter covers: fields, or components for ``"fields"``.
+        kernel_size: number of neighbouring fields, or components for ``"fields"``, that a filter covers.
         channels: ``"width"`` or ``"fields"``.
 
     Example:
@@ -65,7 +65,7 @@ class ConvolutionInteraction(Interaction):
         """``(B, F, D)`` float field vectors to ``(B, out_dim)``."""
         expect_shape("fields_BFD", fields_BFD, ("batch", self.num_fields, self.dim))
         slid_BLC = fields_BFD if self.channels == "width" else fields_BFD.transpose(1, 2)
-        # Windows and one matrix product: 2 to 8 times faster on CPU than calling the convolution.
+        # Windows and one matrix product are 2 to 8 times faster on CPU than the convolution.
         windows_BLK = slid_BLC.unfold(1, self.kernel_size, 1).flatten(2)
         weight = self.convolution.weight.flatten(1)
         return functional.linear(windows_BLK, weight, self.convolution.bias).relu_().flatten(1)

@@ -9,20 +9,20 @@ from torchrec_ext.errors import InputError
 
 
 class CrossNetwork(Interaction):
-    """Layers that each multiply all components with the first ones: ``x0 * (W x + b) + x``.
+    """Layers of explicit feature crosses: ``x0 * (W x + b) + x``, where x0 is the network's input.
 
     After n layers a component is a polynomial of degree n + 1 in the components of the fields. From
     "DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems"
-    (Wang et al. 2021). With ``low_rank``, W is a product of two thin matrices; with ``experts`` too, a
-    mixture of several, each with ReLU around a small matrix in its low-rank space, which a softmax over
-    the layer's input weighs. The paper leaves open which gate and which activation it uses.
+    (Wang et al. 2021). With ``low_rank``, W is a product of two thin matrices. With ``experts`` as well, W is
+    a mixture of several such products, each with ReLU around a small matrix in its low-rank space, weighted
+    by a softmax of the layer's input. The paper does not specify its gate and its activation.
 
     Args:
         num_fields: F.
         dim: D, width of a field vector.
         layers: number of layers.
-        low_rank: rank of W; None takes the full F * D by F * D matrix.
-        experts: number of low-rank experts in a layer; 1 takes the plain product of two matrices.
+        low_rank: rank of W; None takes a full F * D by F * D matrix.
+        experts: number of low-rank experts in a layer; 1 takes the product of two matrices without a gate.
 
     Example:
         >>> CrossNetwork(num_fields=3, dim=8)(torch.rand(2, 3, 8)).shape
@@ -39,7 +39,7 @@ class CrossNetwork(Interaction):
         if low_rank is not None:
             expect_at_least(1, low_rank=low_rank)
         elif experts > 1:
-            raise InputError(f"experts are of low rank: give low_rank beside experts={experts}")
+            raise InputError(f"low_rank should be given with experts={experts}, received None")
         self.num_fields = num_fields
         self.dim = dim
         self.layers = layers
@@ -70,8 +70,8 @@ class _Mixture(nn.Module):
     def forward(self, crossed_BN: Tensor) -> Tensor:
         low_BER = self.down(crossed_BN).relu().unflatten(1, self.middle.shape[:2])
         low_BER = torch.einsum("ber,eor->beo", low_BER, self.middle).relu()
-        # Weighed before the way up, so that one product with all experts' matrices sums over them; the
-        # gates sum to one, so that the bias they share counts once.
+        # Weighted before the last product, so that one product sums over all experts. The gates sum to one,
+        # so the shared bias counts once.
         gates_BE = self.gate(crossed_BN).softmax(1)
         return self.up((low_BER * gates_BE.unsqueeze(2)).flatten(1))
 

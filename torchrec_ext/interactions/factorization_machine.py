@@ -10,18 +10,17 @@ from torchrec_ext.contracts import Interaction
 class FactorizationMachine(Interaction):
     """The sum of the products of all pairs of field vectors, plus a linear term.
 
-    From "Factorization Machines" (Rendle 2010). There a feature has a weight of its own beside its
-    vector; tables here hold vectors alone, so the linear term reads the vectors: one learnt vector of
-    weights a field, and a bias. The sum over pairs takes F * D steps, not F * F * D.
+    From "Factorization Machines" (Rendle 2010). There each feature has a weight besides its vector. Tables
+    here hold vectors only, so the linear term reads the vectors: a learnt weight vector for each field, and
+    a bias. The sum over pairs takes F * D multiplications, not F * F * D.
 
     Args:
         num_fields: F, at least 2.
         dim: D, width of a field vector.
-        pooled: whether each pair gives the sum of its products, a dot product, so that the output is one
-            logit. Otherwise the D products are kept apart: the bi-interaction vector, which layers
-            above may read.
-        first_order: whether there is a linear term: part of the logit, or after the bi-interaction
-            vector one component more.
+        pooled: whether the D components are summed to one logit, the sum of all dot products. Otherwise the
+            output is the bi-interaction vector of width D, for further layers.
+        first_order: whether to add the linear term: to the logit, or as one more component after the
+            bi-interaction vector.
 
     Example:
         >>> fields = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]])
@@ -46,7 +45,7 @@ class FactorizationMachine(Interaction):
         """``(B, F, D)`` float field vectors to ``(B, 1)`` logits or ``(B, out_dim)`` products."""
         expect_shape("fields_BFD", fields_BFD, ("batch", self.num_fields, self.dim))
         flat, total_BD = fields_BFD.flatten(1), fields_BFD.sum(1)
-        # Each pair once: the square of the sum holds it twice, and every square, which goes off again.
+        # The square of the sum holds each pair twice and each square once, which is subtracted.
         if self.pooled:
             squares_B1 = (flat * flat).sum(1, keepdim=True)
             pairs = 0.5 * ((total_BD * total_BD).sum(1, keepdim=True) - squares_B1)

@@ -9,9 +9,9 @@ from torchrec_ext.errors import InputError
 
 
 class MLPInteraction(Interaction):
-    """All field vectors through layers of a linear map, ReLU and dropout.
+    """Fully connected layers with ReLU and dropout over all field vectors.
 
-    It is the deep part of rankers that put one beside a shallow interaction: see ``Parallel``.
+    ``Parallel`` combines it with a shallow interaction, as in wide-and-deep rankers.
 
     Args:
         num_fields: F.
@@ -31,7 +31,7 @@ class MLPInteraction(Interaction):
         super().__init__()
         expect_at_least(1, num_fields=num_fields, dim=dim)
         if not hidden:
-            raise InputError("hidden should name the width of one layer at least, received ()")
+            raise InputError("hidden should hold the width of at least one layer, received ()")
         expect_at_least(1, hidden=min(hidden))
         expect_dropout(dropout)
         self.num_fields = num_fields

@@ -1,4 +1,4 @@
-"""Several interactions side by side."""
+"""Several interactions of the same fields."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,16 +13,16 @@ from torchrec_ext.errors import InputError
 
 
 class Parallel(Interaction):
-    """Several interactions of the same field vectors, their outputs one after the other.
+    """Several interactions of the same field vectors, with their outputs concatenated.
 
     Args:
         num_fields: F.
         dim: D, width of a field vector.
-        parts: the interactions: names, which take their default arguments; classes, or functions of
-            ``num_fields`` and ``dim``; or instances, built with the same two.
+        parts: the interactions: names, with their default arguments; classes, or functions of ``num_fields``
+            and ``dim``; or instances built with the same two sizes.
 
     Raises:
-        InputError: for a part that is none, or was built with other sizes.
+        InputError: for a part that is not an interaction, or was built with other sizes.
 
     Example:
         >>> Parallel(num_fields=3, dim=8, parts=("dot", "concat")).out_dim  # 3 products, 3 * 8 components
@@ -57,10 +57,10 @@ class Parallel(Interaction):
 
     @classmethod
     def of(cls, *parts: Interaction) -> "Parallel":
-        """Of instances, which know their sizes.
+        """Combines instances, whose sizes are read from their attributes.
 
         Raises:
-            InputError: if there is none, if one does not keep ``num_fields`` and ``dim``, or if they differ.
+            InputError: without an instance, or if ``num_fields`` or ``dim`` are missing or differ.
         """
         if not parts:
             raise InputError("Parallel.of() needs at least one interaction")
@@ -76,7 +76,7 @@ class Parallel(Interaction):
 
     @property
     def parts(self) -> tuple[str | nn.Module, ...]:
-        """The interactions as they were given, but for classes: those are instances by now."""
+        """The interactions: names that were given, and instances."""
         return tuple(
             module if name is None else name
             for name, module in zip(self._names, self.interactions, strict=True)

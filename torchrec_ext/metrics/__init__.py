@@ -1,4 +1,4 @@
-"""torchmetrics classes that see every rank's share."""
+"""torchmetrics classes that aggregate over all ranks."""
 
 from torchrec_ext.metrics.binary_report import BinaryReport
 from torchrec_ext.metrics.retrieval_report import RetrievalReport

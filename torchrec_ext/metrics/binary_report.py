@@ -1,4 +1,4 @@
-"""The figures of a binary ranking task, in one pass over the data."""
+"""The metrics of a binary ranking task, in one pass over the data."""
 
 import math
 from typing import Any
@@ -14,11 +14,11 @@ from torchrec_ext.errors import InputError
 class BinaryReport(Metric):
     """Log-loss, AUC, accuracy and root mean squared error of probabilities.
 
-    The AUC is exact, ties counting half: the probabilities are kept, 4 bytes each, and every rank
-    gathers those of all ranks, which serves up to some 10 million examples.
+    The AUC is exact, and ties count half. It needs all probabilities, 4 bytes each, on every rank, which is
+    practical up to about 10 million examples.
 
     Args:
-        settings: those of ``torchmetrics.Metric``, such as ``sync_on_compute``.
+        settings: arguments of ``torchmetrics.Metric``, such as ``sync_on_compute``.
 
     Example:
         >>> report = BinaryReport()
@@ -29,28 +29,28 @@ class BinaryReport(Metric):
 
     full_state_update = False
 
-    # The states, which add_state makes.
+    # The states that add_state creates.
     of_ones: list[Tensor]
     of_zeros: list[Tensor]
     sums: Tensor
 
     def __init__(self, **settings: Any) -> None:
-        # A rank that has no new example would answer from its cache and leave the others waiting.
+        # A rank without a new example would answer from its cache, and the other ranks would wait for it.
         super().__init__(**{"compute_with_cache": False, **settings})
         self.add_state("of_ones", [], dist_reduce_fx="cat")
         self.add_state("of_zeros", [], dist_reduce_fx="cat")
-        # Examples, log-losses, right guesses and squared errors.
+        # Number of examples, log-losses, correct predictions and squared errors.
         self.add_state("sums", torch.zeros(4, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, probabilities: Tensor, labels: Tensor) -> None:
-        """Takes the next examples.
+        """Adds examples.
 
         Args:
             probabilities: float probabilities of any shape, not logits.
-            labels: as many labels of 0 and 1, of any type.
+            labels: labels 0 and 1 of the same shape and any dtype.
 
         Raises:
-            InputError: for a value that is no probability, a label other than 0 and 1, or shapes that differ.
+            InputError: for a probability outside 0 to 1, a label other than 0 and 1, or different shapes.
         """
         expect_shape("labels", labels, tuple(probabilities.shape))
         chances = probabilities.detach().float().flatten()
@@ -58,7 +58,7 @@ class BinaryReport(Metric):
         if not ((chances >= 0) & (chances <= 1)).all():
             raise InputError(
                 f"probabilities should be from 0 to 1, received {_first_outside(chances)}; "
-                "take the sigmoid of logits"
+                "apply the sigmoid to logits"
             )
         ones = answers == 1
         if not (ones | (answers == 0)).all():
@@ -69,14 +69,14 @@ class BinaryReport(Metric):
         of_label = torch.where(ones, chances, 1 - chances)
         self.sums += torch.stack([
             torch.ones_like(chances).sum(),
-            # float32 rounds a probability within 6e-8 of 1 to 1, which must not cost infinity.
+            # float32 rounds a probability within 6e-8 of 1 to 1, whose log-loss must not be infinite.
             -of_label.clamp(min=1e-7).log().sum(),
             ((chances > 0.5) == ones).double().sum(),
             (chances - answers).square().sum(),
         ])  # fmt: skip
 
     def compute(self) -> dict[str, float]:
-        """The figures over all ranks, by name; NaN without an example, or for the AUC of one class alone."""
+        """The metrics over all ranks, by name; NaN without an example, or as AUC of one class."""
         count, log_losses, right, squares = self.sums.tolist()
         if not count:
             return dict.fromkeys(("log_loss", "auc", "accuracy", "rmse"), math.nan)
@@ -89,7 +89,7 @@ class BinaryReport(Metric):
 
     def sync(self, *arguments: Any, **settings: Any) -> None:
         """Gathers the states of all ranks."""
-        # A rank without an example gathers too: skipping an empty list would leave the others waiting.
+        # A rank without an example takes part too, or the other ranks would wait for it.
         for kept in (self.of_ones, self.of_zeros):
             if isinstance(kept, list) and not kept:
                 kept.append(torch.zeros(0, device=self.sums.device))
@@ -100,7 +100,7 @@ def _auc(of_ones: Tensor, of_zeros: Tensor) -> float:
     pairs = of_ones.numel() * of_zeros.numel()
     if not pairs:
         return math.nan
-    # Sorting both makes the search go through memory in order.
+    # With both sorted, the search reads memory in order.
     of_ones, of_zeros = of_ones.sort().values, of_zeros.sort().values
     below = torch.searchsorted(of_zeros, of_ones).sum().item()
     below_or_equal = torch.searchsorted(of_zeros, of_ones, right=True).sum().item()

@@ -1,4 +1,4 @@
-"""The figures of top-N lists, in one pass over the users."""
+"""The metrics of top-N lists, in one pass over the users."""
 
 import math
 from collections.abc import Sequence
@@ -17,32 +17,32 @@ _NEVER = torch.iinfo(torch.int32).max
 class RetrievalReport(Metric):
     """HR, recall, precision, NDCG, MAP, MRR and coverage at several list lengths, from ranks.
 
-    A user has m >= 1 distinct targets. The rank of a target is its place, from 1, in the whole list of
-    the items that may be recommended to the user; other targets of the user that stand above it count,
-    as they do in the list. h(k) is how many of the targets have a rank <= k. Then, for a user:
+    A user has m >= 1 distinct targets. The rank of a target is its position, from 1, in the ranking of all
+    items that may be recommended to the user, including the user's other targets. h(k) is the number of
+    targets with a rank <= k. Then, for a user:
 
     - ``hr@k`` is 1 if h(k) > 0, else 0;
     - ``recall@k`` is h(k) / m, and ``precision@k`` is h(k) / k, also where k exceeds m;
     - ``ndcg@k`` is the sum of 1 / log2(rank + 1) over the targets of rank <= k, divided by the same sum
       for the ranks 1 to min(m, k);
     - ``map@k`` is the sum, over the targets of rank <= k, of h(rank) / rank, divided by min(m, k);
-    - ``mrr@k`` is 1 / rank of the best target if that is <= k, else 0; ``mrr`` is the same without a k.
+    - ``mrr@k`` is 1 / rank of the best target if that is <= k, else 0; ``mrr`` is the same without a limit.
 
-    Every figure is the mean over the users that have a target, and ``users`` is their number. Also:
+    Every metric is the mean over the users with a target, and ``users`` is their number. Also:
 
-    - ``coverage@k`` is the share of the catalogue that stands in the first k places of some list handed in.
+    - ``coverage@k`` is the share of the catalogue that appears in the first k places of at least one list.
 
-    What is kept does not grow with the users: a few sums, and 4 bytes an item. Each user is handed in once,
-    on one rank; ``compute`` sees those of all ranks.
+    Memory does not grow with the number of users: a few sums, and 4 bytes for each item. Add each user once,
+    on one rank; ``compute`` aggregates over all ranks.
 
     Args:
         ks: list lengths.
-        catalogue: how many items could be recommended; their ids lie from 0 to ``catalogue``, for the rows
-            of a vocabulary begin at 1.
-        settings: those of ``torchmetrics.Metric``, such as ``sync_on_compute``.
+        catalogue: number of items that may be recommended; ids are from 0 to ``catalogue``, because the rows
+            of a vocabulary start at 1.
+        settings: arguments of ``torchmetrics.Metric``, such as ``sync_on_compute``.
 
     Raises:
-        InputError: for no list length, or one below 1 or above the catalogue.
+        InputError: without a list length, or for one below 1 or above the catalogue.
 
     Example:
         >>> report = RetrievalReport(ks=(2,), catalogue=4)
@@ -53,7 +53,7 @@ class RetrievalReport(Metric):
 
     full_state_update = False
 
-    # The states, which add_state makes.
+    # The states that add_state creates.
     sums: Tensor
     reciprocal_ranks: Tensor
     users: Tensor
@@ -74,22 +74,21 @@ class RetrievalReport(Metric):
         self.add_state("sums", zeros, dist_reduce_fx="sum")
         self.add_state("reciprocal_ranks", zeros.new_zeros(()), dist_reduce_fx="sum")
         self.add_state("users", torch.tensor(0), dist_reduce_fx="sum")
-        # The best place that each item ever had gives the coverage at every k.
+        # The best place of each item over all lists gives the coverage at every k.
         never = torch.full((catalogue + 1,), _NEVER, dtype=torch.int32)
         self.add_state("best_places", never, dist_reduce_fx="min")
 
     def update(self, ranks: Tensor, offsets: Tensor, top_ids_Bk: Tensor) -> None:
-        """Takes the next users.
+        """Adds users.
 
         Args:
-            ranks: (N,) integer or float ranks of the targets, those of a user side by side; 0 or inf where
-                a target cannot be recommended, which still counts in m.
-            offsets: (B + 1,) int64 places in ``ranks`` at which each user's begin; the last one is N.
-            top_ids_Bk: (B, k) int64 lists, best first, -1 where a list has ended; k at least the largest
-                of ``ks``.
+            ranks: (N,) integer or float ranks of the targets, grouped by user; 0 or inf for a target that
+                cannot be recommended, which still counts in m.
+            offsets: (B + 1,) int64 index in ``ranks`` of each user's first target; the last one is N.
+            top_ids_Bk: (B, k) int64 lists, best first, padded with -1; k is at least the largest of ``ks``.
 
         Raises:
-            InputError: if the shapes do not fit, or for two targets of a user that have the same rank.
+            InputError: if the shapes do not match, or for two targets of a user with the same rank.
         """
         ids = self._checked_lists(top_ids_Bk, len(offsets) - 1)
         self._add_ranks(ranks.detach().double(), offsets)
@@ -102,9 +101,9 @@ class RetrievalReport(Metric):
         if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ranks) or (lengths < 0).any():
             raise InputError(f"offsets should rise from 0 to the number of ranks, {len(ranks)}")
         if not (ranks >= 0).all():
-            raise InputError("ranks should be counted from 1, or be 0 or inf; one is negative or NaN")
+            raise InputError("ranks should be 1 or more, or 0 or inf for no rank; one is negative or NaN")
         user = torch.arange(len(lengths), device=ranks.device).repeat_interleave(lengths)
-        # Each user's targets, best first; users keep their places.
+        # Each user's targets, best first; the order of users does not change.
         ranks = torch.where(ranks == 0, math.inf, ranks)
         order = ranks.argsort()
         ranks = ranks[order[user[order].argsort(stable=True)]]
@@ -113,7 +112,7 @@ class RetrievalReport(Metric):
             place = int(twice.nonzero()[0])
             raise InputError(
                 f"user {int(user[place])} of the batch has two targets of rank {ranks[place]:.0f}; "
-                "hand in each target once"
+                "add each target once"
             )
 
         of_user = lengths[user].double()
@@ -150,7 +149,7 @@ class RetrievalReport(Metric):
         return ids
 
     def compute(self) -> dict[str, float]:
-        """The figures over all ranks, by name; NaN without a user."""
+        """The metrics over all ranks, by name; NaN without a user."""
         users = int(self.users)
         report: dict[str, float] = {}
         for column, k in enumerate(self.ks):

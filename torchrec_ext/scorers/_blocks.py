@@ -1,4 +1,4 @@
-"""Scores of many pairs, without room for what each pair needs on the way."""
+"""Scores of many pairs in blocks, so that intermediate values of all pairs never exist at once."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 BLOCK = 2**19
-"""Numbers that stand in memory at a time in each step: 2 MiB, about what a processor's cache holds."""
+"""Numbers in memory at a time in each step: 2 MiB, about the size of a processor's cache."""
 
 
 def in_blocks(
@@ -17,18 +17,17 @@ def in_blocks(
     width: int,
     block: int = BLOCK,
 ) -> Tensor:
-    """Scores of queries and candidates, taken as many pairs at a time as ``block`` holds.
+    """Scores of queries and candidates, computed in blocks of pairs.
 
-    Where gradients are wanted a block is computed once more in the backward pass, so that there too
-    no more than the scores is kept. Compiled code takes all pairs at once: its loop would have to know
-    their number.
+    With gradients a block is computed again in the backward pass, so that no more than the scores is kept.
+    Compiled code computes all pairs at once, because the number of blocks depends on their number.
 
     Args:
-        score: queries and some of their candidates to ``(B, C)`` scores.
+        score: maps queries and some of their candidates to ``(B, C)`` scores.
         queries_BX: ``(B, X)`` queries.
         candidates: ``(C, Y)`` shared or ``(B, C, Y)`` own candidates.
-        width: numbers that each pair needs on the way.
-        block: numbers of all pairs together.
+        width: intermediate numbers of each pair.
+        block: intermediate numbers of a block.
 
     Returns:
         ``(B, C)`` scores.
@@ -42,12 +41,14 @@ def in_blocks(
     for first in range(0, len(queries_BX), rows):
         some_BX = queries_BX[first : first + rows]
         theirs = candidates if candidates.dim() == 2 else candidates[first : first + rows]
-        line = [_once_more(score, some_BX, part) for part in theirs.split(columns, -2)]
+        line = [_checkpointed(score, some_BX, part) for part in theirs.split(columns, -2)]
         lines.append(torch.cat(line, 1))
     return torch.cat(lines)
 
 
-def _once_more(score: Callable[[Tensor, Tensor], Tensor], queries_BX: Tensor, candidates: Tensor) -> Tensor:
+def _checkpointed(
+    score: Callable[[Tensor, Tensor], Tensor], queries_BX: Tensor, candidates: Tensor
+) -> Tensor:
     if not torch.is_grad_enabled():
         return score(queries_BX, candidates)
     kept: Tensor = checkpoint(score, queries_BX, candidates, use_reentrant=False, preserve_rng_state=False)

@@ -1,4 +1,4 @@
-"""The cosine of query and candidate, over a temperature."""
+"""The cosine of query and candidate, divided by a temperature."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -9,9 +9,9 @@ from torchrec_ext.scorers.dot import DotScorer
 
 
 class CosineScorer(Scorer):
-    """The cosine of a query and each of its candidates, divided by a temperature; an index serves it.
+    """The cosine of a query and each of its candidates, divided by a temperature; indexable.
 
-    The length of an item's vector, which learns its popularity, cannot raise its score. From
+    The norm of an item's vector, which tends to grow with its popularity, does not change its score. From
     "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations" (Yi et al. 2019).
 
     Args:
@@ -40,5 +40,5 @@ class CosineScorer(Scorer):
         return self.dot(self.index_vectors(queries_BD), self.index_vectors(candidates))
 
     def index_vectors(self, vectors_ND: Tensor) -> Tensor:
-        """``(N, D)`` queries or candidates to the vectors whose dot products are the scores."""
+        """``(N, D)`` queries or candidates to ``(N, D)`` vectors whose dot products are the scores."""
         return functional.normalize(vectors_ND, dim=-1) * self.temperature**-0.5

@@ -8,7 +8,7 @@ from torchrec_ext.contracts import Scorer
 
 
 class DotScorer(Scorer):
-    """The dot product of a query and each of its candidates; an index serves it.
+    """The dot product of a query and each of its candidates; indexable.
 
     Args:
         dim: D, width of the vectors.
@@ -32,11 +32,11 @@ class DotScorer(Scorer):
         return _dot_products(queries_BD, candidates)
 
     def index_vectors(self, vectors_ND: Tensor) -> Tensor:
-        """``(N, D)`` queries or candidates to the vectors whose dot products are the scores: the same."""
+        """``(N, D)`` queries or candidates to the same vectors: their dot products are the scores."""
         return vectors_ND
 
 
-@torch.fx.wrap  # which of the two it is has no answer in a symbolic trace
+@torch.fx.wrap  # a symbolic trace cannot branch on the number of axes
 def _dot_products(queries_BD: Tensor, candidates: Tensor) -> Tensor:
     batch, dim = queries_BD.shape
     if candidates.dim() == 2:

@@ -1,4 +1,4 @@
-"""Several cosines of parts of both vectors, weighted anew for each pair."""
+"""A weighted sum of cosines of parts of both vectors, with weights for each pair."""
 
 from collections.abc import Sequence
 
@@ -14,23 +14,23 @@ from torchrec_ext.scorers._blocks import in_blocks
 
 
 class MixtureOfLogits(Scorer):
-    """Cosines of each part of the query with each of the candidate, mixed by weights of the pair's own.
+    """A sum of cosines between parts of the query and of the candidate, weighted for each pair.
 
     From "Revisiting Neural Retrieval on Accelerators" (Zhai et al. 2023); with the notation of
-    "Retrieval with Learned Similarities" (Ding, Zhai 2024). A linear layer draws the parts from a
-    vector, and each is brought to length one. The logits are their cosines over a temperature; their
-    weights are the softmax of ``silu(g(query) * g(candidate) + g(logits))``, each g a layer with SiLU
-    and a linear one. The papers' dropout of the weights and their loss that balances them are left
-    out, and all parts come from the one vector.
+    "Retrieval with Learned Similarities" (Ding, Zhai 2024). A linear layer maps a vector to its parts, which
+    are normalised. The logits are the cosines of all pairs of parts, divided by a temperature. Their weights
+    are the softmax of ``silu(g(query) * g(candidate) + g(logits))``; each g is a layer with SiLU and a linear
+    layer. The papers' dropout of the weights and load-balancing loss are left out, and all parts come from
+    one vector.
 
-    No index serves it. Pairs are taken block by block, in training too.
+    It is not indexable. Pairs are computed in blocks, in training too.
 
     Args:
         dim: D, width of the vectors.
         query_parts: number of parts of a query.
-        candidate_parts: number of parts of a candidate; each pair has the product of both in logits.
-        width: of a part.
-        gate: width of the layers that draw the weights.
+        candidate_parts: number of parts of a candidate; a pair has ``query_parts * candidate_parts`` logits.
+        part_dim: width of a part.
+        gate_dim: width of the hidden layers that compute the weights.
         temperature: the scores lie between -1/temperature and 1/temperature.
 
     Example:
@@ -46,50 +46,57 @@ class MixtureOfLogits(Scorer):
         dim: int,
         query_parts: int = 4,
         candidate_parts: int = 2,
-        width: int = 32,
-        gate: int = 32,
+        part_dim: int = 32,
+        gate_dim: int = 32,
         temperature: float = 0.05,
     ) -> None:
         super().__init__()
         expect_at_least(
-            1, dim=dim, query_parts=query_parts, candidate_parts=candidate_parts, width=width, gate=gate
+            1,
+            dim=dim,
+            query_parts=query_parts,
+            candidate_parts=candidate_parts,
+            part_dim=part_dim,
+            gate_dim=gate_dim,
         )
         if not temperature > 0:
             raise InputError(f"temperature should be above 0, received {temperature}")
         self.dim = dim
         self.query_parts = query_parts
         self.candidate_parts = candidate_parts
-        self.width = width
-        self.gate = gate
+        self.part_dim = part_dim
+        self.gate_dim = gate_dim
         self.temperature = temperature
         logits = query_parts * candidate_parts
-        self.parts_of_query = nn.Linear(dim, query_parts * width)
-        self.parts_of_candidate = nn.Linear(dim, candidate_parts * width)
-        self.gate_of_query = _gate(dim, gate, logits)
-        self.gate_of_candidate = _gate(dim, gate, logits)
-        self.gate_of_logits = _gate(logits, gate, logits)
+        self.parts_of_query = nn.Linear(dim, query_parts * part_dim)
+        self.parts_of_candidate = nn.Linear(dim, candidate_parts * part_dim)
+        self.gate_of_query = _gate(dim, gate_dim, logits)
+        self.gate_of_candidate = _gate(dim, gate_dim, logits)
+        self.gate_of_logits = _gate(logits, gate_dim, logits)
 
     def forward(self, queries_BD: Tensor, candidates: Tensor) -> Tensor:
         """``(B, D)`` queries and ``(C, D)`` shared or ``(B, C, D)`` own candidates to ``(B, C)`` scores."""
         expect_shape("queries_BD", queries_BD, ("batch", self.dim))
         _expect_candidates(candidates, queries_BD, self.dim)
-        # What hangs on one of the two is computed once: its parts, and then its gate.
+        # What depends on only one of the two is computed once: first its parts, then its gate.
         queries_BX = torch.cat(
             [
-                _normalised(self.parts_of_query(queries_BD), self.width) / self.temperature,
+                _normalised(self.parts_of_query(queries_BD), self.part_dim) / self.temperature,
                 self.gate_of_query(queries_BD),
             ],
             -1,
         )
         candidates_Y = torch.cat(
             [
-                _normalised(self.parts_of_candidate(candidates), self.width),
+                _normalised(self.parts_of_candidate(candidates), self.part_dim),
                 self.gate_of_candidate(candidates),
             ],
             -1,
         )
         gate = float_weights(self.gate_of_logits)
-        return _mixtures(queries_BX, candidates_Y, self.query_parts, self.candidate_parts, self.width, gate)
+        return _mixtures(
+            queries_BX, candidates_Y, self.query_parts, self.candidate_parts, self.part_dim, gate
+        )
 
 
 def _gate(into: int, hidden: int, out: int) -> nn.Sequential:
@@ -97,7 +104,7 @@ def _gate(into: int, hidden: int, out: int) -> nn.Sequential:
 
 
 def _normalised(parts: Tensor, width: int) -> Tensor:
-    """Each part of a vector of parts to length one."""
+    """Normalises each part of concatenated parts."""
     return functional.normalize(parts.unflatten(-1, (-1, width)), dim=-1).flatten(-2)
 
 
@@ -124,7 +131,7 @@ def _mixtures(
         their_parts, their_gate = theirs_Y.split((candidate_parts * width, logits), -1)
         query_BqW = query_BX.unflatten(1, (query_parts, width))
         parts_pCW = their_parts.unflatten(-1, (candidate_parts, width)).transpose(-3, -2)
-        # Candidates come last, where a processor takes many at a time; the few logits would not fill it.
+        # Candidates are the last axis, because there are many; the few logits would not fill vector units.
         equation = "bqw,pcw->bqpc" if theirs_Y.dim() == 2 else "bqw,bpcw->bqpc"
         logits_BLC = torch.einsum(equation, query_BqW, parts_pCW).flatten(1, 2)
         hidden_BGC = functional.silu(_linear(logits_BLC, first_weight, first_bias))

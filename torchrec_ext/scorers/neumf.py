@@ -1,4 +1,4 @@
-"""A dot product with learnt weights, and a network beside it."""
+"""A dot product with learnt weights, plus a network."""
 
 from collections.abc import Sequence
 
@@ -17,18 +17,18 @@ from torchrec_ext.scorers.dot import DotScorer
 class NeuMF(Scorer):
     """Neural matrix factorisation: a weighted dot product plus a network over both vectors.
 
-    From "Neural Collaborative Filtering" (He et al. 2017). Both branches read the same vectors, where
-    the paper has vectors of their own for each; and instead of training each branch alone first, the
-    dot product begins with weights of one and the network close to zero, so that training sets out
-    from matrix factorisation. There is no bias after it, which an order of items would not see.
+    From "Neural Collaborative Filtering" (He et al. 2017). Both branches read the same vectors, where the
+    paper has separate vectors for each. The paper first trains each branch alone; here the dot product starts
+    with weights of one and the network close to zero, so that training starts from matrix factorisation.
+    There is no final bias, because it would not change the order of items.
 
-    No index serves it. The first layer is computed for queries and candidates apart and added, so that
-    no pair's two vectors are put side by side; pairs are taken block by block, in training too.
+    It is not indexable. The first layer is computed separately for queries and candidates and then added, so
+    that the two vectors of a pair are never concatenated. Pairs are computed in blocks, in training too.
 
     Args:
         dim: D, width of the vectors.
-        hidden: widths of the network's hidden layers; a pair costs as many multiplications as they have
-            weights, but for the first.
+        hidden: widths of the network's hidden layers. The cost of a pair is the number of weights after the
+            first layer.
 
     Example:
         >>> scorer = NeuMF(dim=8)
@@ -42,7 +42,9 @@ class NeuMF(Scorer):
         super().__init__()
         hidden = tuple(hidden)
         if not hidden:
-            raise InputError("hidden is empty; name the width of one layer at least, such as (64, 32, 16)")
+            raise InputError(
+                "hidden should hold the width of at least one layer, such as (64, 32, 16), received ()"
+            )
         expect_at_least(1, dim=dim, hidden=min(hidden))
         self.dim = dim
         self.hidden = hidden
@@ -50,7 +52,7 @@ class NeuMF(Scorer):
         self.product_weights = nn.Parameter(torch.ones(dim))
         self.of_query = nn.Linear(dim, hidden[0])
         self.of_candidate = nn.Linear(dim, hidden[0], bias=False)
-        for part in (self.of_query, self.of_candidate):  # as one layer over both vectors begins
+        for part in (self.of_query, self.of_candidate):  # the initialisation of one layer over both vectors
             nn.init.uniform_(part.weight, -((2 * dim) ** -0.5), (2 * dim) ** -0.5)
         self.deeper = nn.ModuleList(nn.Linear(a, b) for a, b in zip(hidden, hidden[1:], strict=False))
         self.last = nn.Linear(hidden[-1], 1, bias=False)
@@ -68,7 +70,7 @@ class NeuMF(Scorer):
 @torch.fx.wrap
 def _network(query_BH: Tensor, candidates: Tensor, deeper: Sequence[Tensor], last_1H: Tensor) -> Tensor:
     def score(some_BH: Tensor, theirs: Tensor) -> Tensor:
-        # In place, where the sum is this function's own: the widest tensor stands there once.
+        # In place on the sum, which is local: the widest tensor exists only once.
         hidden = (some_BH.unsqueeze(1) + theirs).relu_()
         for weight, bias in zip(deeper[::2], deeper[1::2], strict=True):
             hidden = functional.linear(hidden, weight, bias).relu_()

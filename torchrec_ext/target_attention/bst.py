@@ -14,21 +14,20 @@ from torchrec_ext.padding import real_events
 class BST(TargetAttention):
     """Behaviour sequence transformer: self-attention over the events and the candidate after them.
 
-    From "Behavior Sequence Transformer for E-commerce Recommendation in Alibaba" (Chen et al. 2019).
-    Each layer is the paper's: attention and two linear layers with LeakyReLU between them, dropout on
-    what each adds, and layer norm after each sum. What differs: a position counts the events from the
-    candidate back, where the paper takes the time between both, which a target attention is not given;
-    its vector is added to the event's, not put beside it. The paper hands the states of all positions
-    on, side by side, which fixes their number; here it is the candidate's state and the mean of the
-    events' states.
+    From "Behavior Sequence Transformer for E-commerce Recommendation in Alibaba" (Chen et al. 2019). Each
+    layer is the paper's: attention, two linear layers with LeakyReLU between them, dropout on both branches,
+    and a layer norm after each sum. Differences: a position is the number of events back from the candidate,
+    not the time between them, because a target attention gets no times; its vector is added to the event's
+    vector, not concatenated. The paper concatenates the states of all positions, which fixes their number;
+    here the output is the candidate's state and the mean of the events' states.
 
     Args:
         dim: D, width of an event and of the candidate; ``out_dim`` is twice that.
         layers: number of transformer layers.
         heads: number of attention heads, which divides ``dim``; the paper has 8.
         hidden: width between the two linear layers; None takes four times ``dim``.
-        max_length: number of positions that are told apart; events before them share the last one.
-        dropout: share of the components zeroed in training.
+        max_length: number of positions; older events share the last one.
+        dropout: share of components zeroed in training.
 
     Example:
         >>> attention = BST(dim=8)
@@ -50,7 +49,7 @@ class BST(TargetAttention):
         expect_at_least(1, dim=dim, layers=layers, heads=heads, hidden=hidden, max_length=max_length)
         expect_dropout(dropout)
         if dim % heads:
-            raise InputError(f"heads should divide dim, {dim}, received {heads}")
+            raise InputError(f"heads should divide dim, which is {dim}, received {heads}")
         self.dim = dim
         self.layers = layers
         self.heads = heads
@@ -80,7 +79,7 @@ class BST(TargetAttention):
 
 
 class _Block(nn.Module):
-    """One layer, with the norms after the sums."""
+    """One layer, with layer norms after the residual sums."""
 
     def __init__(self, dim: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -106,8 +105,8 @@ class _Block(nn.Module):
 
 @torch.fx.wrap
 def _places(events_BTD: Tensor, lengths_B: Tensor, max_length: int) -> tuple[Tensor, Tensor]:
-    """``(B, T + 1)`` positions of the events and the candidate after them, and which of them are real."""
+    """``(B, T + 1)`` positions of the events and the candidate, and ``(B, T + 1)`` bool, True if real."""
     ages_BT = lengths_B.unsqueeze(1) - torch.arange(events_BTD.shape[1], device=lengths_B.device)
-    # Padding would have a negative one.
+    # Padding would have a position below 1.
     places_BS = functional.pad(ages_BT.clamp(1, max_length), (0, 1), value=0)
     return places_BS, functional.pad(real_events(events_BTD, lengths_B), (0, 1), value=True)

@@ -1,4 +1,4 @@
-"""Interests drawn from a history, and evolved towards the candidate."""
+"""Interests extracted from a history and evolved towards the candidate."""
 
 import torch
 from torch import Tensor, nn
@@ -12,24 +12,24 @@ from torchrec_ext.padding import at_least_one_event, real_events
 
 
 class DIEN(SupervisedTargetAttention):
-    """Deep interest evolution network: one recurrence reads interests, another follows the candidate's.
+    """Deep interest evolution network: a GRU extracts interests, a second one evolves them for the candidate.
 
-    From "Deep Interest Evolution Network for Click-Through Rate Prediction" (Zhou et al. 2019). A GRU
-    reads the events; each of its states is an interest, weighed by a softmax over its bilinear product
-    with the candidate. A second GRU, whose update gate is multiplied by that weight (AUGRU), reads the
-    interests; its state after the newest event is the result.
+    From "Deep Interest Evolution Network for Click-Through Rate Prediction" (Zhou et al. 2019). A GRU reads
+    the events. Each of its states is an interest, weighted by a softmax over its bilinear product with the
+    candidate. A second GRU, whose update gate is multiplied by that weight (AUGRU), reads the interests. Its
+    state after the newest event is the result.
 
-    The auxiliary loss asks of each state to tell the next event from another one, by a dot product as
-    in the paper's text (its code has a small network there): the mean over a rank's next events of
-    ``-log sigmoid(h . e) - log(1 - sigmoid(h . n))``. The paper draws n from the items; here it is the
-    event at the same position of the next row of the batch, the last row taking the first one's, and
-    counted round where that history is shorter. A next event without such another does not count: with
-    an empty history in the next row, or in a batch of one, whose loss is 0.
+    The auxiliary loss trains each state to distinguish the next event from a negative one by a dot product,
+    as in the text of the paper (its code has a small network): the mean over a rank's next events of
+    ``-log sigmoid(h . e) - log(1 - sigmoid(h . n))``. The paper samples n from the items. Here n is the event
+    at the same position of the next row of the batch (the first row follows the last), modulo the length of
+    that row's history. A next event without a negative does not count: if the next row's history is empty, or
+    in a batch of one, whose loss is 0.
 
     Args:
         dim: D, width of an event, of the candidate and of an interest.
         hidden: width of the evolved interest, which is ``out_dim``; None takes ``dim``.
-        auxiliary_weight: what the auxiliary loss is multiplied by.
+        auxiliary_weight: factor of the auxiliary loss.
 
     Example:
         >>> attention = DIEN(dim=8, hidden=16)
@@ -53,7 +53,7 @@ class DIEN(SupervisedTargetAttention):
         self.out_dim = hidden
         self.extractor = nn.GRU(dim, dim)
         self.bilinear = nn.Linear(dim, dim, bias=False)
-        # Both of the second GRU's: reset gate, update gate, new state.
+        # Of the second GRU, both with the rows reset gate, update gate, new state.
         self.input_gates = nn.Linear(dim, 3 * hidden)
         self.state_gates = nn.Linear(hidden, 3 * hidden, bias=False)
         nn.init.uniform_(self.input_gates.weight, -(hidden**-0.5), hidden**-0.5)
@@ -65,7 +65,7 @@ class DIEN(SupervisedTargetAttention):
     def forward_and_loss(
         self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """What ``forward`` gives, and the weighted auxiliary loss, a float scalar."""
+        """The result of ``forward``, and the weighted auxiliary loss, a float scalar."""
         evolved_BH, states_TBD = self._evolved(target_BD, events_BTD, lengths_B)
         events_BTD = at_least_one_event(events_BTD)
         return evolved_BH, _next_event_loss(states_TBD, events_BTD, lengths_B) * self.auxiliary_weight
@@ -90,7 +90,7 @@ def _evolve(
 ) -> tuple[Tensor, Tensor]:
     evolve = _evolve_stepwise
     if torch.compiler.is_compiling():
-        # It would be compiled step by step, minutes for each number of events. Not as a decorator, which
+        # Compilation would unroll the loop, which takes minutes for each number of events. A decorator
         # would import the compiler with this file.
         evolve = torch.compiler.disable(_evolve_stepwise)
     return evolve(query_BD, events_BTD, lengths_B, extractor, evolver)
@@ -109,9 +109,9 @@ def _evolve_stepwise(
             start = events_TBD.new_zeros(1, *query_BD.shape)
             states_TBD, _ = torch.gru(events_TBD, start, extractor, True, 1, 0.0, False, False, False)
         logits_BT = (states_TBD.transpose(0, 1) @ query_BD.to(dtype).unsqueeze(2)).squeeze(2)
-        # A finite number: a history without an event would give a softmax over -inf alone, NaN.
+        # Not -inf: the softmax of an empty history would be NaN.
         padding_BT = ~real_events(events_BTD, lengths_B)
-        # Weight zero leaves the state alone, so that the last one is that after the newest event.
+        # A weight of zero keeps the state, so the last state is that after the newest event.
         weights_BT = logits_BT.masked_fill(padding_BT, -1e4).softmax(1).masked_fill(padding_BT, 0.0)
         return _augru(functional.linear(states_TBD, *evolver[:2]), weights_BT, evolver[2]), states_TBD
 

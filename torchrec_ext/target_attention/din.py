@@ -1,4 +1,4 @@
-"""Events weighted by what each has to do with the candidate."""
+"""Events weighted by their relevance to the candidate."""
 
 from typing import Literal
 
@@ -13,23 +13,22 @@ from torchrec_ext.padding import real_events
 
 
 class DIN(TargetAttention):
-    """Deep interest network: a small network weighs each event by the candidate; their sum is the interest.
+    """Deep interest network: a sum of events, each weighted by a network that reads it and the candidate.
 
-    From "Deep Interest Network for Click-Through Rate Prediction" (Zhou et al. 2018). The network reads
-    the event, the candidate and their element-wise product, where the paper has an outer product. Their
-    difference, which many implementations add, needs no weights of its own: the first layer is linear,
-    and so holds it already. As in the paper the weights are not normalised, so that many similar events
-    count for more than one.
+    From "Deep Interest Network for Click-Through Rate Prediction" (Zhou et al. 2018). The network reads the
+    event, the candidate and their element-wise product, where the paper has an outer product. Many
+    implementations add their difference, which is redundant: the first layer is linear in both. As in the
+    paper, weights are not normalised, so many similar events count more than one.
 
-    The paper's activation is Dice, which looks at the statistics of the batch in training. A row then
-    depends on its company, and on several processes each has statistics of its own; this is why PReLU,
-    its special case, is the default. In evaluation Dice takes running statistics, as batch norm does.
+    The paper's activation is Dice, which uses statistics of the batch in training. A row's result then
+    depends on the other rows, and each process has its own statistics. PReLU, a special case of Dice, is
+    therefore the default. In evaluation Dice uses running statistics, as batch norm does.
 
     Args:
         dim: D, width of an event and of the candidate; ``out_dim`` is the same.
-        hidden: widths of the hidden layers of the network that weighs.
+        hidden: widths of the hidden layers of the small network.
         activation: of the hidden layers: ``"prelu"``, ``"dice"`` or ``"sigmoid"``.
-        softmax: whether the weights of a history are made to sum to one.
+        softmax: whether the weights of a history are normalised by a softmax.
 
     Example:
         >>> attention = DIN(dim=8)
@@ -47,7 +46,7 @@ class DIN(TargetAttention):
         super().__init__()
         hidden = tuple(hidden)
         if not hidden:
-            raise InputError("hidden is empty; name the width of one layer at least, such as (36,)")
+            raise InputError("hidden should hold the width of at least one layer, such as (36,), received ()")
         expect_at_least(1, dim=dim, hidden=min(hidden))
         expect_one_of("activation", activation, ("prelu", "dice", "sigmoid"))
         self.dim = dim
@@ -58,7 +57,7 @@ class DIN(TargetAttention):
         self.first = nn.Linear(3 * dim, hidden[0])  # columns of the event, of the candidate, of the product
         self.deeper = nn.ModuleList(nn.Linear(a, b) for a, b in zip(hidden, hidden[1:], strict=False))
         self.activations = nn.ModuleList(_activation(activation, width) for width in hidden)
-        self.last = nn.Linear(hidden[-1], 1, bias=not softmax)  # a softmax does not see a constant
+        self.last = nn.Linear(hidden[-1], 1, bias=not softmax)  # a softmax cancels a constant
 
     def forward(self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
         """``(B, D)`` candidates, ``(B, T, D)`` events and ``(B,)`` lengths to ``(B, D)`` interests."""
@@ -77,7 +76,7 @@ class DIN(TargetAttention):
             hidden_BTH = self._activate(number, layer(hidden_BTH), real_BT)
         weights_BT = self.last(hidden_BTH).squeeze(2)
         if self.softmax:
-            # A finite number: a history without an event would give a softmax over -inf alone, NaN.
+            # Not -inf: the softmax of an empty history would be NaN.
             weights_BT = weights_BT.masked_fill(~real_BT, -1e4).softmax(1)
         weights_BT = weights_BT.masked_fill(~real_BT, 0.0)
         return (weights_BT.unsqueeze(1) @ events_BTD).squeeze(1)
@@ -90,11 +89,11 @@ class DIN(TargetAttention):
 
 
 class Dice(nn.Module):
-    """PReLU whose bend lies where the batch does, and is smooth.
+    """Dice: a smooth PReLU that is centred and scaled by the statistics of the batch.
 
     Args:
-        width: number of components, each with statistics and a slope of its own.
-        momentum: how much of each batch's statistics the running ones take over.
+        width: number of components; each has its own statistics and slope.
+        momentum: weight of a batch's statistics in the update of the running ones.
     """
 
     mean: Tensor
@@ -108,7 +107,7 @@ class Dice(nn.Module):
         self.register_buffer("variance", torch.ones(width))
 
     def forward(self, values_NH: Tensor, real_N: Tensor) -> Tensor:
-        """``(N, H)`` values to values; statistics are those of the ``(N,)`` real ones."""
+        """``(N, H)`` values and ``(N,)`` bool, which rows enter the statistics, to ``(N, H)``."""
         mean_H, variance_H = (
             self._of_batch(values_NH, real_N) if self.training else (self.mean, self.variance)
         )
@@ -120,7 +119,7 @@ class Dice(nn.Module):
         count = weight_N1.sum().clamp(min=1)
         mean_H = (values_NH * weight_N1).sum(0) / count
         variance_H = ((values_NH - mean_H).square() * weight_N1).sum(0) / count
-        with torch.no_grad():  # a batch without an event leaves them alone
+        with torch.no_grad():  # a batch without an event does not change them
             taken = self.momentum * real_N.any().to(self.mean.dtype)
             self.mean.lerp_(mean_H, taken)
             self.variance.lerp_(variance_H, taken)

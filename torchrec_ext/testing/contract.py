@@ -1,4 +1,4 @@
-"""What contract tests are made of: the inputs of a kind of module, and the cases of each promise."""
+"""The base class of contract tests: inputs of a kind of module, and the cases of each promise."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence

@@ -80,7 +80,7 @@ def expect_refusal(call: Callable[[], Any], name: str, value: str) -> None:
         message = str(error)
         missing = [part for part in (name, value) if part not in message]
         assert not missing, f"{wanted}; the message lacks {' and '.join(missing)}: {message}"
-    except Exception as error:  # of whatever the module calls
+    except Exception as error:  # a module may raise anything
         raise AssertionError(f"{wanted}, received {type(error).__name__}: {error}") from error
     else:
         raise AssertionError(f"{wanted}, but it is accepted")

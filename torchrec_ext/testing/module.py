@@ -146,7 +146,7 @@ class ModuleContract(TracedContract, QuantizedContract):
 
     @promise
     def test_copies_do_not_share(self, case: Case) -> None:
-        """A deep copy works by itself: sharding and averaging of weights make deep copies."""
+        """A deep copy shares no weights: sharding and averaging of weights make deep copies."""
         module, inputs = case.build().eval(), self.draw(case)
         expected = module(*inputs)
         with torch.no_grad():

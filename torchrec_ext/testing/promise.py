@@ -18,8 +18,8 @@ class BrokenPromise(AssertionError):
 def promise(test: _Test) -> _Test:
     """Makes a test method a promise.
 
-    Whatever it raises becomes a :class:`BrokenPromise` that names the module and the promise, and says
-    what is promised: the first line of the method's docstring.
+    Any error that it raises becomes a :class:`BrokenPromise` with the module, the name of the promise and the
+    first line of the method's docstring.
     """
     name = test.__name__.removeprefix("test_")
     promised = (test.__doc__ or "").strip().partition("\n")[0]
