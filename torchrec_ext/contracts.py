@@ -1,4 +1,4 @@
-"""What every plug-in promises. Thin abstract classes with no shared code.
+"""The contracts of all plug-ins: abstract classes without shared code.
 
 Shape letters: B batch, F fields, T events, D embedding width, K interests, C candidates, I items,
 N queries, k list length. A tensor's name may end in its shape: ``fields_BFD``.
@@ -21,7 +21,7 @@ from torchrec_ext.batch import Inputs
 class Interaction(nn.Module, ABC):
     """Field vectors to one vector.
 
-    Built by name it gets ``cls(num_fields=F, dim=D, **own)``.
+    A model builds it as ``cls(num_fields=F, dim=D, **arguments)``.
     """
 
     out_dim: int
@@ -34,10 +34,10 @@ class Interaction(nn.Module, ABC):
 class SequenceEncoder(nn.Module, ABC):
     """A history to one state per event.
 
-    Events are right-padded; padding never changes a real state. If ``causal``, state t depends on
+    Events are padded on the right; padding never changes a real state. If ``causal``, state t depends on
     events <= t only, and training may learn every next event of a history in one pass.
-    ``reads_times`` says whether its states depend on the times. Built by name it gets
-    ``cls(dim=D, **own)``.
+    ``reads_times`` says whether the states depend on the times. A model builds it as
+    ``cls(dim=D, **arguments)``.
     """
 
     out_dim: int
@@ -59,22 +59,21 @@ class SequenceEncoder(nn.Module, ABC):
 
 
 class StreamingEncoder(SequenceEncoder):
-    """A causal encoder that can also take one event at a time, as real-time serving does.
+    """A causal encoder that can also read one event at a time, for real-time serving.
 
-    ``step`` equals ``forward`` at every position. Of an encoder with a ``max_length`` that holds for
-    that many events at least; its docstring says what happens beyond.
+    ``step`` gives the states of ``forward``, for histories of any length.
     """
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> Any:
-        """The state of ``batch_size`` users without an event."""
+        """The state of ``batch_size`` users without events."""
 
     @abstractmethod
     def step(self, state: Any, event_BD: Tensor, time_B: Tensor | None = None) -> tuple[Any, Tensor]:
-        """One event more.
+        """Adds one event.
 
         Args:
-            state: from ``initial_state`` or an earlier step; it stays as it is.
+            state: from ``initial_state`` or an earlier step; it is not changed.
             event_BD: ``(B, D)`` float event vectors.
             time_B: ``(B,)`` float64 seconds, or None where the data has no times.
 
@@ -84,10 +83,10 @@ class StreamingEncoder(SequenceEncoder):
 
 
 class MaskedEncoder(SequenceEncoder):
-    """An encoder that sees both sides of an event, and learns by filling in events that are hidden.
+    """A bidirectional encoder that is trained by predicting hidden events.
 
-    Training hides a share of a window's events and learns each from its state. The query of a user is
-    the state of one hidden event put after the newest. ``causal`` is False.
+    Training hides a share of a window's events, ``masked_share``, and learns each from its state. The query
+    of a user is the state of a hidden event after the newest. ``causal`` is False.
     """
 
     masked_share: float
@@ -114,7 +113,7 @@ class MaskedEncoder(SequenceEncoder):
 class MultiInterestEncoder(nn.Module, ABC):
     """A history to K interest vectors; an item's score is the best over the K.
 
-    ``reads_times`` says whether they depend on the times. Built by name it gets ``cls(dim=D, **own)``.
+    ``reads_times`` says whether they depend on the times. A model builds it as ``cls(dim=D, **arguments)``.
     """
 
     out_dim: int
@@ -129,7 +128,7 @@ class MultiInterestEncoder(nn.Module, ABC):
 class TargetAttention(nn.Module, ABC):
     """A candidate and a history to one vector; an empty history gives zeros.
 
-    Built by name it gets ``cls(dim=D, **own)``.
+    A model builds it as ``cls(dim=D, **arguments)``.
     """
 
     out_dim: int
@@ -146,16 +145,15 @@ class SupervisedTargetAttention(TargetAttention):
     def forward_and_loss(
         self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """What ``forward`` gives, and a scalar loss, weighted as it should be added; 0 where no event is."""
+        """The result of ``forward``, and a weighted scalar loss to add; 0 for empty histories."""
 
 
 class Scorer(nn.Module, ABC):
     """Query and candidate vectors to scores.
 
-    ``indexable`` is true where the scores order candidates as a dot product does (a cosine is one
-    after normalising), so that a nearest-neighbour index can serve it; it then also has
-    ``index_vectors(vectors_ND)``, whose dot products are the scores. Built by name it gets
-    ``cls(dim=D, **own)``.
+    ``indexable`` is True if a nearest-neighbour index can serve the scorer. It then also has
+    ``index_vectors(vectors_ND)``, whose dot products are the scores: a cosine is the dot product of
+    normalised vectors. A model builds it as ``cls(dim=D, **arguments)``.
     """
 
     indexable: bool
@@ -168,7 +166,7 @@ class Scorer(nn.Module, ABC):
 class Head(nn.Module, ABC):
     """The last vector to the logits of one or several tasks.
 
-    Built by name it gets ``cls(in_dim=D, tasks=n, **own)``.
+    A model builds it as ``cls(in_dim=D, tasks=n, **arguments)``.
     """
 
     tasks: int

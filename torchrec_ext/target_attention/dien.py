@@ -1,5 +1,7 @@
 """Interests extracted from a history and evolved towards the candidate."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -99,8 +101,10 @@ def _evolve(
 def _evolve_stepwise(
     query_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor, extractor: list[Tensor], evolver: list[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    # A CPU without bfloat16 instructions runs a recurrence under autocast 15 times slower.
-    with torch.autocast(events_BTD.device.type, enabled=False):
+    # A CPU without bfloat16 instructions runs a recurrence under autocast 15 times slower. torch.export
+    # cannot save a program with a scan inside an autocast region (torch 2.13).
+    without_autocast = torch.autocast(events_BTD.device.type, enabled=False)
+    with nullcontext() if is_dynamic(events_BTD.shape[1]) else without_autocast:
         dtype = extractor[0].dtype
         events_TBD = events_BTD.to(dtype).transpose(0, 1)
         if is_dynamic(events_BTD.shape[1]):

@@ -83,5 +83,5 @@ class ScorerContract(ModuleContract):
     @slow()
     @promise
     def test_export_leaves_the_number_of_candidates_open(self, case: Case) -> None:
-        """A program of ``torch.export`` with a dynamic number of candidates gives the same."""
+        """A saved program of ``torch.export`` with a dynamic number of candidates gives the same."""
         self.compare_exported(case, self.axes, self.other_sizes(case))

@@ -141,7 +141,7 @@ class TargetAttentionContract(ModuleContract):
     @slow()
     @promise
     def test_export_leaves_the_number_of_events_open(self, case: Case) -> None:
-        """A program of ``torch.export`` with a dynamic number of events gives the same."""
+        """A saved program of ``torch.export`` with a dynamic number of events gives the same."""
         self.compare_exported(case, self.axes, self.other_sizes(case))
 
 

@@ -1,5 +1,6 @@
 """The promises of every plug-in to a model that is traced, compiled or exported."""
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,7 +50,7 @@ class TracedContract(Contract):
     @slow()
     @promise
     def test_export_gives_the_same(self, case: Case) -> None:
-        """A program of ``torch.export`` with a dynamic batch gives the same, also for 0 rows."""
+        """A saved program of ``torch.export`` with a dynamic batch gives the same, also for 0 rows."""
         batch = [{0: "batch"}] * len(self.axes)
         rows = len(self.draw(case)[0])
         others = [self.draw(case, 2 * rows, seed=9), self.draw(case, 0)]
@@ -62,7 +63,7 @@ class TracedContract(Contract):
         others: Sequence[tuple[Tensor, ...]],
         optional_axes: Mapping[int, str] | None = None,
     ) -> None:
-        """Compares the module with its exported program.
+        """Compares the module with its exported program, after saving and loading it.
 
         Args:
             case: how to build the module.
@@ -77,7 +78,7 @@ class TracedContract(Contract):
             holder = _Holder(module, len(first), names)
             given = _chosen(self.optional_inputs(module, first), names)
             shapes = (tuple(map(_dimensions, axes)), {name: _dimensions(optional) for name in names})
-            program = torch.export.export(holder, (first, given), dynamic_shapes=shapes).module()
+            program = _saved_and_loaded(torch.export.export(holder, (first, given), dynamic_shapes=shapes))
             for inputs in [first, *others]:
                 given = _chosen(self.optional_inputs(module, inputs), names)
                 self._expect_same(program(inputs, given), holder(inputs, given), inputs, "exported")
@@ -111,6 +112,13 @@ class TracedContract(Contract):
                 assert same, f"the compiled gradient of {name} should be {expected}, received {received}"
                 if received is not None and expected is not None:
                     expect_close(received, expected, f"the compiled gradient of {name}", ROUNDING)
+
+
+def _saved_and_loaded(program: torch.export.ExportedProgram) -> nn.Module:
+    file = io.BytesIO()
+    torch.export.save(program, file)
+    file.seek(0)
+    return torch.export.load(file).module()
 
 
 class _Holder(nn.Module):
