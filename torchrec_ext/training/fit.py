@@ -126,7 +126,8 @@ def fit(
     size = optimization.global_batch_size or default_batch_size(inputs_of(model), len(examples.sizes()))
     loader = Loader(examples, size, rank=group.rank, world_size=group.world_size, seed=seed)
     settings = {
-        "epochs": epochs, "loss": specification(loss), "positive": np.atleast_1d(as_written(positive)).tolist(),
+        "epochs": epochs, "loss": specification(loss),
+        "positive": np.atleast_1d(as_written(positive)).tolist(),
         "optimization": asdict(optimization), "early_stopping": asdict(early_stopping),
         "checkpoints": asdict(checkpoints), "sharding": dict(sharding or {}), "seed": seed,
     }  # fmt: skip
