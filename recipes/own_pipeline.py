@@ -94,7 +94,7 @@ def main() -> None:
     group = join_group()
     torch.manual_seed(settings.seed)
     model = ClickModel()
-    dmp = shard(model, learning_rate=0.1, sharding={"item": "row_wise", "seen": "row_wise"}, say=print)
+    dmp = shard(model, learning_rate=0.1, sharding={"item": "row_wise", "seen": "row_wise"}, log=print)
     if group.first:
         print(*doctor(dmp), sep="\n")
     pipeline = TrainPipelineSparseDist(dmp, make_optimizer(dmp, learning_rate=5e-3), group.device)

@@ -39,6 +39,9 @@ BUILDS = ("fbgemm-gpu-cpu", "fbgemm-gpu")
 TORCHREC_NEEDS = ("pyre-extensions", "tensordict", "torchmetrics==1.0.3")
 """What ``pip install --no-deps torchrec`` leaves out, besides fbgemm."""
 
+KERNEL_MULTIPLE = 4
+"""The fused kernels of fbgemm 1.8 refuse a table whose width is not a multiple of this, on a CPU too."""
+
 
 def check() -> None:
     """Checks that torch, fbgemm and torchrec are there and fit, from their metadata alone.

@@ -34,16 +34,16 @@ def embeddings(items: int = 40) -> Embeddings:
 
 
 def shard_in_each_way() -> dict[str, tuple[dict[str, str], str, list[torch.Tensor]]]:
-    """For each wish the sharding types, the plan as text and looked-up vectors; and the errors."""
+    """For each override the sharding types, the plan as text and looked-up vectors; and the errors."""
     found = {}
     for name, bag, sequence in (
         *((f"bag {kind}", kind, "row_wise") for kind in BAGS),
         *((f"sequence {kind}", "row_wise", kind) for kind in SEQUENCES),
     ):
         module = embeddings()
-        told: list[str] = []
-        wishes = {"user": bag, "item": sequence, "genre": sequence}
-        dmp = shard(module, sharding=wishes, learning_rate=0.5, say=told.append)
+        lines: list[str] = []
+        overrides = {"user": bag, "item": sequence, "genre": sequence}
+        dmp = shard(module, sharding=overrides, learning_rate=0.5, log=lines.append)
         initialise_tables(module, seed=0)
         planned = {
             table: parameter.sharding_type
@@ -58,7 +58,7 @@ def shard_in_each_way() -> dict[str, tuple[dict[str, str], str, list[torch.Tenso
         fields_BFD, sequences = module(batch)
         vectors = [fields_BFD, *(jagged.values() for jagged in sequences.values())]
         sum(v.square().sum() for v in vectors).backward()
-        found[name] = planned, "\n".join(told), [v.detach() for v in vectors]
+        found[name] = planned, "\n".join(lines), [v.detach() for v in vectors]
     with pytest.raises(InputError, match="no sharding plan for 2 rank") as error:
         shard(embeddings(TOO_LARGE))
     found["error"] = {}, str(error.value), []
@@ -105,20 +105,20 @@ def test_the_plan_is_told_on_rank_0_alone(on_two_ranks):
 def test_every_rank_is_told_of_a_table_that_is_too_large(on_two_ranks):
     for rank in on_two_ranks:
         text = rank["error"][1]
-        assert "nothing asked for" in text and "'item' (2,980.23 GiB)" in text and "\n" not in text
+        assert "no overrides" in text and "'item' (2,980.23 GiB)" in text and "\n" not in text
         assert "shard it row_wise, add ranks or lower dim" in text
 
 
 def test_the_bytes_are_those_of_each_rank():
-    told: list[str] = []
-    shard(embeddings(items=2**20), say=told.append)
-    (line,) = (line for line in told[0].splitlines() if line.startswith("item"))
+    lines: list[str] = []
+    shard(embeddings(items=2**20), log=lines.append)
+    (line,) = (line for line in lines[0].splitlines() if line.startswith("item"))
     assert line.split()[:5] == ["item", "1,048,576", "8", "32.0", "MiB"]
     assert "the planner's cheapest of table_wise, row_wise" in line
 
 
 @pytest.mark.parametrize(
-    ("wishes", "message"),
+    ("overrides", "message"),
     [
         ({"items": "row_wise"}, "table 'items', which the model does not have; it has user, item"),
         ({"item": "rowwise"}, "'rowwise' of table 'item' .* an EmbeddingCollection; choose one of"),
@@ -130,9 +130,9 @@ def test_the_bytes_are_those_of_each_rank():
         ),
     ],
 )  # fmt: skip
-def test_a_wish_that_cannot_be_had_is_explained(wishes, message):
+def test_a_sharding_that_a_table_cannot_have_is_explained(overrides, message):
     with pytest.raises(InputError, match=message):
-        shard(embeddings(), sharding=wishes)
+        shard(embeddings(), sharding=overrides)
 
 
 def test_a_collection_of_ones_own_is_planned_too():

@@ -1,6 +1,8 @@
 """The first weights depend on seed, table and row alone."""
 
 import torch
+from torchrec.modules.embedding_configs import EmbeddingBagConfig, EmbeddingConfig
+from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
 
 from tests import processes
 from tests.shards import held
@@ -41,6 +43,27 @@ def test_seed_and_table_change_them():
     one, other = first_weights(8, "row_wise", seed=1), first_weights(8, "row_wise", seed=2)
     assert not torch.equal(one["user"], other["user"])
     assert not torch.equal(one["user"][:5], one["item"])
+
+
+def test_tables_of_ones_own_are_drawn_unless_they_have_an_init_fn():
+    drawn = first_weights(8, "row_wise")["user"]
+    ones = torch.nn.init.ones_
+    for config, kind in (
+        (EmbeddingBagConfig, EmbeddingBagCollection),
+        (EmbeddingConfig, EmbeddingCollection),
+    ):
+        tables = [
+            config(num_embeddings=ROWS, embedding_dim=8, name="user", feature_names=["user"]),
+            config(num_embeddings=ROWS, embedding_dim=8, name="own", feature_names=["own"], init_fn=ones),
+        ]
+        for sharding in ("row_wise", "data_parallel", None):  # None leaves it unsharded
+            collection = torch.nn.Sequential(kind(tables=tables))
+            if sharding:
+                shard(collection, sharding={"user": sharding, "own": sharding})
+            initialise_tables(collection, seed=0)
+            found = {key.split(".")[-2]: weights for key, weights in held(collection.state_dict()).items()}
+            assert torch.equal(found["user"], drawn)
+            assert (found["own"] == 1).all()
 
 
 def test_they_are_the_same_under_every_sharding_and_number_of_processes():

@@ -6,21 +6,23 @@ from typing import Any
 import torch.distributed as dist
 from torchrec.distributed.types import ShardingPlan
 
-from torchrec_ext.distributed.plan import Collections, tables_of
+from torchrec_ext.distributed.empty_shards import empty_shards
+from torchrec_ext.distributed.find_collections import Collections, tables_of
+from torchrec_ext.distributed.process_group import local_world_size
 from torchrec_ext.distributed.sharders import AUTOMATIC
 
 
 def describe_plan(
-    collections: Collections, plan: ShardingPlan, wishes: Mapping[str, str] | None = None
+    collections: Collections, plan: ShardingPlan, sharding_overrides: Mapping[str, str] | None = None
 ) -> str:
-    """The plan as aligned text: table, rows, width, bytes of each rank, sharding, why.
+    """Formats the plan as aligned text: table, rows, width, bytes of each rank, sharding, why.
 
     Args:
         collections: what ``find_collections`` found before the model was sharded.
         plan: of :func:`~torchrec_ext.distributed.make_plan`.
-        wishes: what was asked for.
+        sharding_overrides: what was asked for.
     """
-    wishes = wishes or {}
+    overrides = sharding_overrides or {}
     lines = [("table", "rows", "width", "bytes per rank", "sharding", "why")]
     for path, collection in collections.items():
         for name, config in tables_of(collection).items():
@@ -31,10 +33,20 @@ def describe_plan(
                 str(config.embedding_dim),
                 _bytes(config, planned),
                 planned.sharding_type if planned else "data_parallel",
-                "asked for" if name in wishes else f"the planner's cheapest of {', '.join(AUTOMATIC)}",
+                _reason(config.num_embeddings, overrides.get(name)),
             ))  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def _reason(rows: int, override: str | None) -> str:
+    """Why a table has the sharding it has."""
+    kind = override or "row_wise"
+    if empty := empty_shards(rows, kind):
+        asked = "was asked for, but it " if override else ""
+        ranks = dist.get_world_size() if kind == "row_wise" else local_world_size()
+        return f"{kind} {asked}would leave {empty} of {ranks} ranks without rows"
+    return "asked for" if override else f"the planner's cheapest of {', '.join(AUTOMATIC)}"
 
 
 def _bytes(config: Any, planned: Any) -> str:

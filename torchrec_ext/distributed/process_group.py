@@ -80,6 +80,11 @@ def world() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
+def local_world_size() -> int:
+    """Ranks on this machine: torchrun's count, or else all of them."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", dist.get_world_size()))
+
+
 def barrier() -> None:
     """Waits until every rank is here; nothing without a process group."""
     if dist.is_initialized():

@@ -4,7 +4,10 @@ from typing import Any
 
 from torchrec.distributed.embedding import EmbeddingCollectionSharder
 from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
-from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
+from torchrec.distributed.fp_embeddingbag import FeatureProcessedEmbeddingBagCollectionSharder
+from torchrec.modules.embedding_modules import EmbeddingCollection
+
+from torchrec_ext.distributed.find_collections import Collection
 
 AUTOMATIC = ("table_wise", "row_wise")
 """What the planner chooses among: these reload into each other, optimizer state included."""
@@ -16,9 +19,9 @@ _OF_BAGS = (
 _OF_SEQUENCES = ("table_wise", "row_wise", "column_wise", "data_parallel")
 
 
-def offered(collection: EmbeddingBagCollection | EmbeddingCollection) -> tuple[str, ...]:
+def offered(collection: Collection) -> tuple[str, ...]:
     """The sharding types that may be asked for."""
-    return _OF_BAGS if isinstance(collection, EmbeddingBagCollection) else _OF_SEQUENCES
+    return _OF_SEQUENCES if isinstance(collection, EmbeddingCollection) else _OF_BAGS
 
 
 class BagSharder(EmbeddingBagCollectionSharder):
@@ -43,4 +46,9 @@ class SequenceSharder(EmbeddingCollectionSharder):
 
 def sharders(fused: dict[str, Any]) -> list[Any]:
     """One sharder for each kind of collection; ``fused`` are the fused optimizer's settings."""
-    return [BagSharder(fused_params=dict(fused)), SequenceSharder(fused_params=dict(fused))]
+    bags = BagSharder(fused_params=dict(fused))
+    return [
+        bags,
+        SequenceSharder(fused_params=dict(fused)),
+        FeatureProcessedEmbeddingBagCollectionSharder(ebc_sharder=bags),
+    ]

@@ -10,12 +10,10 @@ from torchrec.sparse.jagged_tensor import JaggedTensor
 
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.checks import expect_at_least
+from torchrec_ext.compatibility import KERNEL_MULTIPLE
 from torchrec_ext.embeddings.stack_fields import stack_fields
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Schema
-
-KERNEL_MULTIPLE = 4
-"""The fused kernels of fbgemm 1.8 refuse a table whose width is no multiple of this, on a CPU too."""
 
 
 class Embeddings(nn.Module):

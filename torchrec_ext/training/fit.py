@@ -140,7 +140,7 @@ def fit(
         log(f"global batch of {size:,} over {group.world_size} rank(s): {share}")
     dmp = shard(
         task, sharding=sharding, learning_rate=optimization.table_learning_rate, device=device,
-        batch_size=size // group.world_size, say=log,
+        batch_size=size // group.world_size, log=log,
     )  # fmt: skip
     initialise_tables(model, seed)
     optimizer = make_optimizer(dmp, optimization.learning_rate, optimization.weight_decay)
