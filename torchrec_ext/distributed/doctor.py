@@ -1,5 +1,6 @@
 """doctor(): which sharded modules TorchRec's pipeline overlaps, and why not where it does not."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import nn
@@ -42,7 +43,7 @@ def doctor(model: nn.Module) -> list[Finding]:
     """
     if isinstance(model, DistributedModelParallel):
         model = model.module
-    paths = [path for path, module in model.named_modules() if isinstance(module, ShardedModule)]
+    paths = list(_sharded_modules(model))
     try:
         graph = Tracer(leaf_modules=_get_leaf_module_names(model)).trace(model)
     except Exception as error:  # torch.fx raises whatever the model's own code raises on a proxy
@@ -54,6 +55,15 @@ def doctor(model: nn.Module) -> list[Finding]:
         return [Finding(path, False, why) for path in paths]
     helper = NodeArgsHelper(model, TrainPipelineContext(), False)
     return [_judge(path, graph, helper) for path in paths]
+
+
+def _sharded_modules(module: nn.Module, path: str = "") -> Iterator[str]:
+    """Paths of the sharded modules; one inside another is called by that one alone."""
+    if isinstance(module, ShardedModule):
+        yield path
+        return
+    for name, child in module.named_children():
+        yield from _sharded_modules(child, f"{path}.{name}" if path else name)
 
 
 def _judge(path: str, graph: Graph, helper: NodeArgsHelper) -> Finding:
