@@ -35,7 +35,8 @@ def shard(
             EmbeddingCollections, on ``meta`` or not.
         sharding: table -> ``row_wise``, ``table_wise``, ``column_wise``, ``data_parallel``, ...; the
             planner chooses for the others. A table with too few rows for a row on every rank is
-            table-wise whatever is asked for; the logged plan says why.
+            table-wise whatever is asked for; the logged plan says why. Over gloo a pooled table that is
+            split by rows trains on batches of equal size alone; other ones raise an InputError.
         learning_rate: of the fused row-wise Adagrad.
         device: ``cpu`` or ``cuda``.
         batch_size: examples a rank and step, for the planner's estimates.

@@ -3,11 +3,14 @@
 from typing import Any
 
 from torchrec.distributed.embedding import EmbeddingCollectionSharder
-from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
+from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder, ShardedEmbeddingBagCollection
 from torchrec.distributed.fp_embeddingbag import FeatureProcessedEmbeddingBagCollectionSharder
-from torchrec.modules.embedding_modules import EmbeddingCollection
+from torchrec.distributed.types import ParameterSharding
+from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
 
+from torchrec_ext.distributed.empty_shards import BY_ROWS
 from torchrec_ext.distributed.find_collections import Collection
+from torchrec_ext.distributed.uneven_batches import refuse_uneven_batches
 
 AUTOMATIC = ("table_wise", "row_wise")
 """What the planner chooses among: these reload into each other, optimizer state included."""
@@ -30,6 +33,14 @@ class BagSharder(EmbeddingBagCollectionSharder):
     def sharding_types(self, compute_device_type: str) -> list[str]:
         """The sharding types the planner may weigh."""
         return list(_OF_BAGS)
+
+    def shard(
+        self, module: EmbeddingBagCollection, params: dict[str, ParameterSharding], *args: Any, **kwargs: Any
+    ) -> ShardedEmbeddingBagCollection:
+        """The sharded collection, which refuses uneven batches where gloo would fail on them."""
+        sharded = super().shard(module, params, *args, **kwargs)
+        refuse_uneven_batches(sharded, [name for name, p in params.items() if p.sharding_type in BY_ROWS])
+        return sharded
 
 
 class SequenceSharder(EmbeddingCollectionSharder):
