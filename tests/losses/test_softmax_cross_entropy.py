@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from torchrec_ext.errors import InputError
-from torchrec_ext.losses import softmax_cross_entropy
+from torchrec_ext.losses import SoftmaxCrossEntropy, softmax_cross_entropy
 
 # Softmax of the first row: 1/6, 2/6, 3/6; of the second: 1/4, 1/4, 2/4.
 LOGITS = torch.log(torch.tensor([[1.0, 2.0, 3.0], [5.0, 5.0, 10.0], [7.0, 1.0, 1.0]]))
@@ -108,6 +108,13 @@ def _slope(loss, logits):
 def test_wrong_shapes_are_named(arguments, message):
     with pytest.raises(InputError, match=message):
         softmax_cross_entropy(*arguments)
+
+
+@pytest.mark.parametrize("label", [3, 7, -2])
+def test_a_label_that_is_not_a_candidate_is_named(label):
+    for call in (softmax_cross_entropy, SoftmaxCrossEntropy()):
+        with pytest.raises(InputError, match=f"from -1 to 2, as there are 3 candidates; received {label}"):
+            call(torch.zeros(2, 3), torch.tensor([-1, label]))
 
 
 def test_wrong_log_q_is_named():

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from torchrec_ext.checks import expect_at_least, expect_one_of, expect_shape
 from torchrec_ext.contracts import RetrievalLoss
+from torchrec_ext.errors import InputError
 
 CandidateKind = Literal["catalogue", "sampled", "in_batch"]
 
@@ -75,7 +76,7 @@ def softmax_cross_entropy(
         the ``(N,)`` weighted losses.
 
     Raises:
-        InputError: if a shape does not fit the logits'.
+        InputError: if a shape does not fit the logits'; on a CPU also if a label is not a candidate.
 
     Example:
         >>> import torch
@@ -94,6 +95,7 @@ def _softmax_cross_entropy(
     expect_shape("logits_NC", logits_NC, ("targets", "candidates"))
     rows, candidates = logits_NC.shape
     expect_shape("labels_N", labels_N, (rows,))
+    _expect_candidates(labels_N, candidates)
     logits_NC = logits_NC.float()
     if log_q_C is not None:
         expect_shape("log_q_C", log_q_C, (candidates,))
@@ -109,6 +111,22 @@ def _softmax_cross_entropy(
         return losses_N.sum()
     counted_N = (labels_N >= 0).float() if weights_N is None else weights_N.float() * (labels_N >= 0)
     return losses_N.sum() / counted_N.sum().clamp(min=_SMALLEST)
+
+
+def _expect_candidates(labels_N: Tensor, candidates: int) -> None:
+    """Refuses a label that is not a candidate.
+
+    On a GPU that would wait for the labels; there CUDA's own assertion stops the process.
+    """
+    if labels_N.device.type != "cpu" or torch.compiler.is_compiling() or not len(labels_N):
+        return
+    least, most = (int(label) for label in labels_N.aminmax())
+    if least < -1 or most >= candidates:
+        wrong = most if most >= candidates else least
+        raise InputError(
+            f"labels_N should be from -1 to {candidates - 1}, as there are {candidates} candidates; "
+            f"received {wrong}"
+        )
 
 
 _SMALLEST = 1e-12
