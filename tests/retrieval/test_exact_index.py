@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -92,6 +93,21 @@ def test_the_unscored_rest_of_a_list_is_marked():
     assert ids.tolist() == [[-1, -1], [4, -1]]
 
 
+def test_ids_to_leave_out_come_in_many_forms():
+    index = ExactIndex()
+    index.build(torch.tensor([[3.0], [2.0], [1.0]]), torch.tensor([1, 2, 3]))
+    for exclude in (
+        [[1], [2]],
+        ((1,), (2,)),
+        [np.array([1]), np.array([2], np.int32)],
+        torch.tensor([[1], [2]]),
+        (torch.tensor([1, 2]), torch.tensor([0, 1, 2])),
+    ):
+        assert index.search(torch.ones(2, 1), 2, exclude=exclude)[1].tolist() == [[2, 3], [1, 3]]
+    assert index.search(torch.ones(2, 1), 1, exclude=[[], []])[1].tolist() == [[1], [1]]
+    assert index.search(torch.ones(2, 1), 1, exclude=[[], [1, 2]])[1].tolist() == [[1], [3]]
+
+
 class Nearest(Scorer):
     indexable = False
 
@@ -152,6 +168,11 @@ def test_k_out_of_range_names_both_numbers(index, k):
         (torch.ones(2, 2), [torch.tensor([5])], "exclude holds ids of 1 queries, but there are 2"),
         (torch.ones(1, 2), (torch.tensor([5]), torch.tensor([0, 2])), "offsets of exclude must rise from 0"),
         (torch.ones(1, 3), None, "queries are 3 wide, but items 2"),
+        (torch.ones(2), None, r"queries_BD should be \(queries, D\) or \(queries, K, D\), received \(2,\)"),
+        (torch.ones(2, 2), [[5]], "exclude holds ids of 1 queries, but there are 2"),
+        (torch.ones(2, 2), [5, 6], r"exclude should hold a list of integer ids for each query.*received 5"),
+        (torch.ones(1, 2), [[5.5]], r"integer ids for each query.*received \[5.5\]"),
+        (torch.ones(1, 2), [["a"]], r"integer ids for each query.*received \['a'\]"),
     ],
 )
 def test_what_does_not_fit_is_refused(index, queries, exclude, message):
@@ -165,6 +186,8 @@ def test_what_does_not_fit_is_refused(index, queries, exclude, message):
         (torch.ones(2, 1), [3], "2 item vectors but 1 ids"),
         (torch.ones(2, 1), [3, 3], "item id 3 is given twice"),
         (torch.ones(2, 1), [3, -1], "item id -1 is negative"),
+        (torch.ones(2, 1), [3.0, 4.5], "ids_I should be integers, received torch.float32"),
+        (torch.ones(2), [3, 4], r"vectors_ID should be \(items, D\), received \(2,\)"),
     ],
 )
 def test_ids_that_are_no_ids_are_refused(vectors, ids, message):
@@ -175,8 +198,9 @@ def test_ids_that_are_no_ids_are_refused(vectors, ids, message):
 def test_searching_an_index_without_items_says_so():
     index = ExactIndex()
     index.build(torch.empty(0, 2), torch.empty(0, dtype=torch.int64))
-    with pytest.raises(InputError, match="0 items"):
-        index.search(torch.ones(1, 2), 1)
+    for empty in (index, ExactIndex()):
+        with pytest.raises(InputError, match=r"the index has no items; build\(\) it"):
+            empty.search(torch.ones(1, 2), 1)
     with pytest.raises(InputError, match="no items"):
         index.ranks_of(torch.ones(1, 2), (torch.tensor([1]), torch.tensor([0, 1])))
 

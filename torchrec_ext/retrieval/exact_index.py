@@ -4,7 +4,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from torchrec_ext.contracts import Scorer
+from torchrec_ext.contracts import Exclusions, Scorer
 from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval.jagged_ids import Jagged, as_jagged, rows_and_ids
 from torchrec_ext.retrieval.top_k import exact_top_k
@@ -33,8 +33,6 @@ class ExactIndex:
         ([[2.0, 2.0]], [[7, 9]])
     """
 
-    exact = True
-
     def __init__(
         self,
         scorer: Scorer | None = None,
@@ -58,6 +56,10 @@ class ExactIndex:
             InputError: if ids are negative or repeated in the slice, their number is not that of the
                 vectors, or there is a NaN among the vectors of any rank.
         """
+        if vectors_ID.dim() != 2:
+            raise InputError(f"vectors_ID should be (items, D), received {tuple(vectors_ID.shape)}")
+        if ids_I.is_floating_point():
+            raise InputError(f"ids_I should be integers, received {ids_I.dtype}")
         if ids_I.shape != vectors_ID.shape[:1]:
             raise InputError(
                 f"there are {len(vectors_ID)} item vectors but {len(ids_I)} ids; give each its id"
@@ -71,7 +73,7 @@ class ExactIndex:
         in_order = bool((order[1:] > order[:-1]).all())
         self._vectors_ID = (vectors_ID if in_order else vectors_ID[order]).detach().float()
         self._ids_I = ids_I
-        # what one rank finds wrong, all must know of, or the others wait for it
+        # every rank must hear of a NaN on one of them, or the others wait for it
         nan = int(self._vectors_ID.isnan().any())
         sizes = torch.tensor([len(ids_I), len(ids_I), nan], device=ids_I.device)
         if self._ranks() > 1:
@@ -81,30 +83,31 @@ class ExactIndex:
         if nan:
             raise InputError("there is a NaN among the item vectors; did training diverge?")
 
-    def search(
-        self, queries_BD: Tensor, k: int, exclude: list[Tensor] | Jagged | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def search(self, queries_BD: Tensor, k: int, exclude: Exclusions | None = None) -> tuple[Tensor, Tensor]:
         """The k best items of each query.
 
         Args:
             queries_BD: (B, D), or (B, K, D) of which an item's best score counts.
             k: from 1 to the number of items on all ranks together.
-            exclude: ids that must not come back: one int64 tensor a query, or :data:`Jagged`. Ids that are
-                not in the catalogue are passed over.
+            exclude: ids that must not come back: for each query a list or an int64 tensor, such as
+                ``[[1, 2], []]`` for two queries; or :data:`Jagged`. Ids that are not in the catalogue are
+                passed over.
 
         Returns:
             (B, k) float32 scores, best first, and (B, k) int64 ids; -inf and -1 at the end of a row
             where fewer than k items are left.
 
         Raises:
-            InputError: for a k out of range, or exclusions that do not fit the queries.
+            InputError: if the index has no items, k is out of range, or queries or exclusions do not fit.
         """
         self._check_k(k)
+        if queries_BD.dim() not in (2, 3):
+            raise InputError(
+                f"queries_BD should be (queries, D) or (queries, K, D), received {tuple(queries_BD.shape)}"
+            )
         return self._one_pass(queries_BD, k, None, exclude)[:2]
 
-    def ranks_of(
-        self, queries_BD: Tensor, targets: Jagged, exclude: list[Tensor] | Jagged | None = None
-    ) -> Tensor:
+    def ranks_of(self, queries_BD: Tensor, targets: Jagged, exclude: Exclusions | None = None) -> Tensor:
         """The place of each target among all items of the catalogue that are not excluded.
 
         Other targets of the query count like any item.
@@ -120,7 +123,7 @@ class ExactIndex:
         return self._one_pass(queries_BD, 0, targets, exclude)[2][:, 0]
 
     def search_and_rank(
-        self, queries_BD: Tensor, k: int, targets: Jagged, exclude: list[Tensor] | Jagged | None = None
+        self, queries_BD: Tensor, k: int, targets: Jagged, exclude: Exclusions | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """:meth:`search` and :meth:`ranks_of` for the price of scoring once.
 
@@ -134,6 +137,8 @@ class ExactIndex:
         return scores, ids, ranks[:, 0], ranks[:, 1:]
 
     def _check_k(self, k: int) -> None:
+        if not self.items:
+            raise InputError("the index has no items; build() it from at least one")
         if not 1 <= k <= self.items:
             raise InputError(
                 f"k is {k}, but the catalogue has {self.items} items; choose k from 1 to {self.items}"
@@ -141,7 +146,7 @@ class ExactIndex:
 
     @torch.no_grad()
     def _one_pass(
-        self, queries_BD: Tensor, k: int, targets: Jagged | None, exclude: list[Tensor] | Jagged | None
+        self, queries_BD: Tensor, k: int, targets: Jagged | None, exclude: Exclusions | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         if not self.items:
             raise InputError("the index has no items; build() it from at least one")
