@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from torchrec_ext.data.coded import Coded, Column
+from torchrec_ext.data.count_seen import count_seen
 from torchrec_ext.data.events import Events
-from torchrec_ext.data.splits.seen import count_seen
 
 PART_NAMES = ("train", "valid", "test")
 OUTSIDE = -1

@@ -34,8 +34,8 @@ def refuse_uneven_batches(sharded: ShardedEmbeddingBagCollection, tables: Collec
         sizes = context.batch_size_per_rank
         if len(set(sizes)) > 1 and torch.is_grad_enabled():
             raise InputError(
-                f"the ranks have batches of {', '.join(map(str, sizes))} examples, but over gloo pooled tables "
-                f"split by rows ({', '.join(tables)}) need as many on every rank; "
+                f"the ranks have batches of {', '.join(map(str, sizes))} examples, but over gloo pooled "
+                f"tables split by rows ({', '.join(tables)}) need as many on every rank; "
                 "drop or pad the last batch, or shard them table_wise"
             )
 

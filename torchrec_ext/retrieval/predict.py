@@ -7,7 +7,9 @@ from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.events import Events, expect_events
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.inference import inference
+from torchrec_ext.retrieval.known_items import expect_kind_of_items
 from torchrec_ext.retrieval.known_users import KnownUsers
+from torchrec_ext.retrieval.request_context import context_read
 from torchrec_ext.retrieval.score_pairs import score_pairs
 from torchrec_ext.retrieval.trained_model import TrainedModel, expect_trained
 from torchrec_ext.schema import DenseFeature, Feature
@@ -21,8 +23,8 @@ def predict(
     Args:
         model: trained by fit, opened by load, or a :class:`TrainedModel` of your own.
         data: the events known now, which histories are read from.
-        pairs: columns ``user`` and ``item``, ids as in the data, unless the data has none, and the context
-            columns the model reads.
+        pairs: columns ``user`` and ``item`` (ids as in the data; a column may be absent where the training
+            data had no such ids), and the context columns that the model reads.
         progress: shows a bar on rank 0.
 
     Returns:
@@ -31,7 +33,8 @@ def predict(
         not is scored with the vector of unknown ids, and with its side features if it has any.
 
     Raises:
-        InputError: if a column is missing, or an argument is of another kind.
+        InputError: if a column is missing, an argument is of another kind, or the items are strings where
+            those of training are integers, or the other way round.
     """
     expect_trained(model)
     expect_events(data)
@@ -51,6 +54,7 @@ def predict(
         users = known.find(pairs["user"])
         all_known &= preparation.trained.known("user", known.log.user_rows[users])
     if "item" in ids:
+        expect_kind_of_items(preparation, pairs["item"], "pairs")
         items = preparation.vocabularies["item"].rows(pairs["item"])
         all_known &= preparation.trained.known("item", items)
     with inference(model.module):
@@ -68,5 +72,4 @@ def predict(
 
 def context_features(model: TrainedModel) -> list[Feature | DenseFeature]:
     """The features of the context that a model reads of each pair."""
-    read = {*model.inputs.fields, *model.inputs.dense}
-    return [f for f in model.preparation.schema.of("context") if f.name in read]
+    return context_read(model.inputs, model.preparation)

@@ -1,0 +1,38 @@
+"""Models of each kind, trained for one short epoch on the small world."""
+
+import functools
+
+import torch
+
+from tests.worlds import small_world
+from torchrec_ext.data import leave_last_out
+from torchrec_ext.encoders import GRU, ComiRec
+from torchrec_ext.models import Ranker, TwoTower
+from torchrec_ext.retrieval import TrainedModel
+from torchrec_ext.training import Optimization, fit
+
+EVENTS = small_world()
+TRAIN, VALID, TEST = leave_last_out(EVENTS)
+CONTEXT = ("context_device", "context_hour")
+MODELS = {
+    "history": lambda: TwoTower(TRAIN.schema, 8, GRU(8), max_length=20),
+    "cosine": lambda: TwoTower(
+        TRAIN.schema, 8, GRU(8), item_fields=("item_genres", "item_price"), scorer="cosine"
+    ),
+    "context": lambda: TwoTower(TRAIN.schema, 8, GRU(8), query_fields=CONTEXT, max_length=20),
+    "user": lambda: TwoTower(TRAIN.schema, 8),
+    "interests": lambda: TwoTower(TRAIN.schema, 8, ComiRec(8, num_interests=3)),
+    "no index": lambda: TwoTower(TRAIN.schema, 8, GRU(8), scorer="neumf"),
+    "events": lambda: TwoTower(TRAIN.schema, 8, GRU(8), history_fields=("context_device",)),
+    "times": lambda: TwoTower(TRAIN.schema, 8, "hstu"),
+    "ranker": lambda: Ranker(TRAIN.schema, 8, ("user", "user_gender", "item", "item_genres")),
+    "context ranker": lambda: Ranker(TRAIN.schema, 8, ("user", "item", *CONTEXT)),
+}
+
+
+@functools.cache
+def trained(name: str) -> TrainedModel:
+    """The model of that name."""
+    torch.manual_seed(0)
+    optimization = Optimization(global_batch_size=64, learning_rate=0.01)
+    return fit(MODELS[name](), TRAIN, epochs=1, progress=False, optimization=optimization)
