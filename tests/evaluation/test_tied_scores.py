@@ -30,14 +30,14 @@ def reports(level: bool) -> list[dict]:
     train, valid, test = parts()
     torch.manual_seed(0)
     model = TwoTower(train.schema, 4, "mean_pool")
-    fit(model, train, epochs=1, progress=False, sharding={"item": "row_wise"})
+    trained = fit(model, train, epochs=1, progress=False, sharding={"item": "row_wise"})
     if level:
         for value in model.state_dict().values():
             for shard in value.local_shards() if hasattr(value, "local_shards") else []:
                 shard.tensor.zero_()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = evaluate(model, train, test, k=(2, 3)), baseline(model, train, test, k=(2, 3))
+        found = evaluate(trained, train, test, k=(2, 3)), baseline(trained, train, test, k=(2, 3))
     return [{**report, **report.counts, "protocol": report.protocol} for report in found]
 
 
@@ -61,7 +61,7 @@ def test_a_warning_comes_for_a_model_whose_ties_matter():
         warnings.simplefilter("error")
         evaluate(model, train, test, k=(3,))
         baseline(model, train, test, k=(3,))  # that of popularity ties by its nature
-    for value in model.state_dict().values():
+    for value in model.module.state_dict().values():
         for shard in value.local_shards() if hasattr(value, "local_shards") else []:
             shard.tensor.zero_()
     with pytest.warns(

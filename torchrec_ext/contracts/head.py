@@ -1,0 +1,18 @@
+"""Head: the last vector to logits."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class Head(nn.Module, ABC):
+    """The last vector to the logits of one or several tasks.
+
+    A model builds it as ``cls(in_dim=D, tasks=n, **arguments)``.
+    """
+
+    tasks: int
+
+    @abstractmethod
+    def forward(self, vectors_BD: Tensor) -> Tensor:
+        """``(B, in_dim)`` float vectors to ``(B, tasks)`` logits."""

@@ -1,0 +1,44 @@
+"""Losses of retrievers and rankers."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+from torch import Tensor, nn
+
+
+class RetrievalLoss(nn.Module, ABC):
+    """The loss of a retriever: each target among its candidates; training averages the global batch.
+
+    ``candidates`` names the items that compete with a target; None leaves the choice to training.
+    ``num_sampled`` is the number of draws a step. Built by name it gets ``cls(**own)``.
+    """
+
+    candidates: Literal["catalogue", "sampled", "in_batch"] | None = None
+    num_sampled: int = 512
+
+    @abstractmethod
+    def forward(self, logits_NC: Tensor, labels_N: Tensor, log_q_C: Tensor | None = None) -> Tensor:
+        """Scores of candidates to losses.
+
+        Args:
+            logits_NC: ``(N, C)`` float scores of the candidates.
+            labels_N: ``(N,)`` int64 position of the target among the candidates; -1 where there is none.
+            log_q_C: ``(C,)`` float log-probability that a candidate is among the candidates, or None
+                where each is there for certain.
+
+        Returns:
+            ``(N,)`` float32 losses; 0 where the label is -1.
+        """
+
+
+class RankingLoss(nn.Module, ABC):
+    """The loss of a ranker: the logits of each pair against its labels; training averages the batch.
+
+    If ``weigh_by_rating``, positives weigh as much as their rating. Built by name it gets ``cls(**own)``.
+    """
+
+    weigh_by_rating: bool = False
+
+    @abstractmethod
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """``(B, tasks)`` float logits and as many labels from 0 to 1 to ``(B, tasks)`` float32 losses."""
