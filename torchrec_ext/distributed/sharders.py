@@ -10,6 +10,7 @@ from torchrec.modules.embedding_modules import EmbeddingBagCollection, Embedding
 
 from torchrec_ext.distributed.empty_shards import BY_ROWS
 from torchrec_ext.distributed.find_collections import Collection
+from torchrec_ext.distributed.mean_pooling import mend_mean_pooling
 from torchrec_ext.distributed.uneven_batches import refuse_uneven_batches
 
 AUTOMATIC = ("table_wise", "row_wise")
@@ -37,8 +38,9 @@ class BagSharder(EmbeddingBagCollectionSharder):
     def shard(
         self, module: EmbeddingBagCollection, params: dict[str, ParameterSharding], *args: Any, **kwargs: Any
     ) -> ShardedEmbeddingBagCollection:
-        """The sharded collection, which refuses uneven batches where gloo would fail on them."""
+        """Shards a collection, mends its mean pooling and makes it refuse batches that gloo fails on."""
         sharded = super().shard(module, params, *args, **kwargs)
+        mend_mean_pooling(sharded, module.embedding_bag_configs(), params)
         refuse_uneven_batches(sharded, [name for name, p in params.items() if p.sharding_type in BY_ROWS])
         return sharded
 
