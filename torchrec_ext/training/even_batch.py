@@ -1,4 +1,4 @@
-"""even_batch(): a batch of as many examples as the other ranks have."""
+"""even_batch(): a batch padded to as many examples as the other ranks have."""
 
 from dataclasses import replace
 
@@ -11,47 +11,52 @@ from torchrec_ext.batch import Batch, Inputs
 
 
 def even_batch(batch: Batch, slots: int, inputs: Inputs) -> Batch:
-    """Adds examples that count for nothing, until there are ``slots``.
+    """Adds examples of weight zero until there are ``slots``.
 
     TorchRec's backward pass of a row-wise pooled table gathers gradients of as many examples from each
     rank; gloo refuses other numbers.
 
     Args:
-        batch: of B examples.
+        batch: of B examples, which may be none.
         slots: B of the rank that has most.
         inputs: what the model wants.
+
+    Returns:
+        A batch of ``slots`` examples with the labels of the B examples; the batch itself where B is
+        ``slots``.
     """
     missing = slots - len(batch.dense)
     if not missing:
         return batch
     assert batch.labels is not None
     ranking = batch.labels.dim() == 2
-    sequences, labels, weights = batch.sequences, batch.labels, batch.weights
+    labels, weights = batch.labels, batch.weights
     if ranking:  # each pair's item is a candidate: here the unknown one
-        own = torch.ones_like(labels) if weights is None else weights
-        labels, weights = pad(labels, (0, 0, 0, missing)), pad(own, (0, 0, 0, missing))
-    elif not inputs.per_event_labels:  # else an empty history has no target
+        weights = torch.ones_like(labels) if weights is None else weights
+        labels, weights = pad(labels, (0, 0, 0, missing)), pad(weights, (0, 0, 0, missing))
+    elif not inputs.per_event_labels:  # else the labels are those of events, which an empty history has not
         labels = pad(labels, (0, missing), value=-1)
         weights = None if weights is None else pad(weights, (0, missing))
     return replace(
         batch,
         fields=_longer(batch.fields, missing),
-        sequences=_longer(sequences, missing, own="candidates" if ranking else None),
+        sequences=_longer(
+            batch.sequences, slots - batch.sequences.stride(), with_unknown_id="candidates" if ranking else ""
+        ),
         dense=pad(batch.dense, (0, 0, 0, missing)),
         labels=labels,
         weights=weights,
     )
 
 
-def _longer(ids: KeyedJaggedTensor, missing: int, own: str | None = None) -> KeyedJaggedTensor:
-    """Ids of as many more examples: none, but of key ``own`` the unknown id."""
+def _longer(ids: KeyedJaggedTensor, missing: int, with_unknown_id: str = "") -> KeyedJaggedTensor:
+    """Ids of as many more examples: none, but for one key the unknown id in each."""
     values: list[Tensor] = []
     lengths: list[Tensor] = []
     for key in ids.keys():  # noqa: SIM118
-        one = ids[key]
-        more = missing if key == own else 0
-        values.append(pad(one.values(), (0, more)))
-        lengths.append(pad(one.lengths(), (0, missing), value=1 if key == own else 0))
+        one, number = ids[key], int(key == with_unknown_id)
+        values.append(pad(one.values(), (0, missing * number)))
+        lengths.append(pad(one.lengths(), (0, missing), value=number))
     return KeyedJaggedTensor(
         keys=ids.keys(),
         values=torch.cat(values) if values else ids.values(),

@@ -74,7 +74,7 @@ class Batcher:
         log_q: np.ndarray | None = None,
         total: float | None = None,
     ) -> Batch:
-        """One batch of B examples.
+        """One batch of B examples; of none, ``sequences`` have one slot, which holds the candidates.
 
         Args:
             users: (B,) int64 users of the log.
@@ -105,13 +105,15 @@ class Batcher:
             found, of_events = self._features_of_events(slices)
             sequences |= found
         lengths: dict[str, np.ndarray] = {}
+        slots = size
         if self.inputs.candidates:
             chosen = np.zeros(0, np.int64) if candidates is None else candidates
-            found, lengths = self._candidates(chosen, size)
+            slots = size or min(len(chosen), 1)  # without an example, a slot has to hold the candidates
+            found, lengths = self._candidates(chosen, slots)
             sequences |= found
         return Batch(
             fields=_keyed(fields, size),
-            sequences=_keyed(sequences, size),
+            sequences=_keyed(sequences, slots),
             dense=_columns(numbers, size),
             history_times=_tensor(times, np.float64),
             history_lengths={name: torch.from_numpy(n) for name, n in of_events.items()},
@@ -248,7 +250,9 @@ def _keyed(features: Mapping[str, Jagged], stride: int) -> KeyedJaggedTensor:
     return KeyedJaggedTensor(
         keys=list(features),
         values=_joined([values for values, _ in features.values()]),
-        lengths=_joined([lengths for _, lengths in features.values()]),
+        lengths=_joined(
+            [lengths if len(lengths) else np.zeros(stride, np.int64) for _, lengths in features.values()]
+        ),
         stride=stride,
     )
 

@@ -1,4 +1,4 @@
-"""Loader: training examples in a seeded order, shared over the ranks in equal steps."""
+"""Loader: training examples in a seeded order, each global batch shared over the ranks."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -41,10 +41,10 @@ class Loader:
     """Iterates over examples, one rank's share of each global batch at a time.
 
     The order is a function of seed and epoch alone and each step's sample of seed, epoch, step and
-    rank, so a run goes on at the exact next batch from ``(epoch, step)``, and every rank sees the same
-    number of steps. Examples of like size share a batch, and the ranks' shares of it are alike too. A
-    smaller batch comes last; it is left out, other examples in each epoch, where it has not one example
-    for every rank. All batches before it are the same for any number of ranks.
+    rank, so a run goes on at the exact next batch from ``(epoch, step)``. Steps and global batches are
+    the same for any number of ranks. Examples of like size share a batch, and the ranks' shares of it
+    are alike too. A smaller batch comes last; a rank may have no example of it, and then yields an empty
+    batch (B = 0).
 
     Args:
         examples: what to batch.
@@ -54,7 +54,7 @@ class Loader:
         seed: of order and samples.
 
     Raises:
-        InputError: if the batch or the data is smaller than the number of ranks.
+        InputError: if the batch size or the number of examples is smaller than the number of ranks.
 
     Example:
         >>> import pandas as pd
@@ -89,8 +89,7 @@ class Loader:
             raise InputError(
                 f"{count} training examples cannot feed {world_size} ranks; give more data or fewer ranks"
             )
-        whole, rest = divmod(count, global_batch_size)
-        self.steps = whole + (rest >= world_size)
+        self.steps = -(-count // global_batch_size)
 
     def __len__(self) -> int:
         """Steps an epoch."""
@@ -101,7 +100,7 @@ class Loader:
 
         Args:
             epoch: its number, from 0.
-            start: step to begin at; what comes is what comes from there on when beginning at 0.
+            start: step to begin at; the batches are those from there on of an epoch begun at 0.
         """
         batches = self._order(epoch)
         for step in range(start, self.steps):
