@@ -119,6 +119,6 @@ def test_a_rank_without_an_example_takes_part_and_learns_nothing(name, kind):
 
 
 def examples_for(model):
-    if not model.inputs.label_an_event:
+    if not model.inputs.per_event_labels:
         return LastEvents
     return HiddenEvents if model.inputs.masked else NextEvents

@@ -7,7 +7,11 @@ compatibility.check()
 from torchrec_ext.embeddings.initialise import initialise_tables
 from torchrec_ext.embeddings.last_state import last_state
 from torchrec_ext.embeddings.pad_history import pad_history
+from torchrec_ext.embeddings.spread_candidates import spread_candidates
 from torchrec_ext.embeddings.stack_fields import FieldProjection, stack_fields
 from torchrec_ext.embeddings.tables import Embeddings
 
-__all__ = ["Embeddings", "FieldProjection", "initialise_tables", "last_state", "pad_history", "stack_fields"]
+__all__ = [
+    "Embeddings", "FieldProjection", "initialise_tables", "last_state", "pad_history", "spread_candidates",
+    "stack_fields",
+]  # fmt: skip

@@ -8,6 +8,7 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 from torchrec.streamable import Pipelineable
 
 from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.data.batching.spread import spread
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.lists import Lists
 from torchrec_ext.data.preparation import Preparation
@@ -211,13 +212,13 @@ class Batcher:
 
     def _candidates(self, rows: np.ndarray, size: int) -> tuple[dict[str, Jagged], dict[str, np.ndarray]]:
         """Candidates and their side features spread over the slots, and each candidate's number of ids."""
-        spread = _spread(len(rows), size)
-        found = {"candidates": (self._known("item", rows), np.diff(spread))}
+        places = spread(len(rows), size)
+        found = {"candidates": (self._known("item", rows), np.diff(places))}
         lengths: dict[str, np.ndarray] = {}
         for name in self.inputs.candidate_fields:
             values, numbers = self.preparation.sides["item"].ids(name, rows)
             lengths[name] = numbers.astype(np.int64, copy=False)
-            found[f"candidates_{name}"] = values, np.diff(offsets_of(lengths[name])[spread])
+            found[f"candidates_{name}"] = values, np.diff(offsets_of(lengths[name])[places])
         return found, lengths
 
     def _candidate_numbers(self, rows: np.ndarray | None) -> torch.Tensor | None:
@@ -226,11 +227,6 @@ class Batcher:
         chosen = np.zeros(0, np.int64) if rows is None else rows
         dense = self.preparation.sides["item"].dense
         return _columns([dense[name][chosen] for name in self.inputs.candidate_dense], len(chosen))
-
-
-def _spread(count: int, slots: int) -> np.ndarray:
-    """(slots + 1,) offsets that lay ``count`` values evenly over the slots."""
-    return np.arange(slots + 1) * count // max(slots, 1)
 
 
 def _columns(numbers: list[np.ndarray], rows: int) -> torch.Tensor:
