@@ -71,11 +71,14 @@ def main() -> None:
     torch.manual_seed(settings.seed)
     # p = sigmoid(u . v), and nothing after it
     dot = tx.models.Ranker(
-        train.schema, settings.dim, ("user", "item"), DotInteraction(2, settings.dim), over_arch=None
-    )
+        train.schema, settings.dim, ("user", "item"), DotInteraction(2, settings.dim), over_arch=None,
+        first_order=False,
+    )  # fmt: skip
     # filters over the pair of vectors, whose components are the channels; ReLU; one linear layer
     filters = ConvolutionInteraction(2, settings.dim, filters=100, kernel_size=2, channels="width")
-    convolution = tx.models.Ranker(train.schema, settings.dim, ("user", "item"), filters, over_arch=())
+    convolution = tx.models.Ranker(
+        train.schema, settings.dim, ("user", "item"), filters, over_arch=(), first_order=False
+    )
     models = {"dot": dot, "convolution": convolution}
 
     run = tx.training.open_run(

@@ -48,6 +48,8 @@ class Settings:
     """Hidden sizes of the layers above the interaction."""
     head: str = "single"
     """From the over arch to the logits: a name, or package.module:Class."""
+    first_order: bool = True
+    """Add to the logits a weight for each id and number, and a bias; --no-first-order leaves them out."""
     linear: bool = False
     """Take the interaction's output for the logit, with nothing above it."""
     max_length: int = 50
@@ -123,6 +125,7 @@ def main() -> None:
             max_length=settings.max_length,
             head="single" if settings.linear else head,
             history_fields=settings.history_fields,
+            first_order=settings.first_order,
         )
         run.write_settings(replace(settings, positive=positive), own, events, recipe="train_ranking")
         trained = tx.training.fit(

@@ -85,16 +85,15 @@ class ProductsAndFields(Products):
 
 
 class SquareOfSum(nn.Module):
-    """A factorization machine: half of the squared sum less the sum of squares, and a linear layer."""
+    """A factorization machine's products: half of the squared sum less the sum of squares."""
 
     def __init__(self, ours: Any) -> None:
         super().__init__()
-        self.linear = nn.Linear(ours.num_fields * ours.dim, 1)
 
     def forward(self, fields_BFD: Tensor) -> Tensor:
         """``(B, F, D)`` to ``(B, 1)``."""
         pairs = 0.5 * (fields_BFD.sum(1) ** 2 - (fields_BFD**2).sum(1))
-        return pairs.sum(1, keepdim=True) + self.linear(fields_BFD.flatten(1))
+        return pairs.sum(1, keepdim=True)
 
 
 class GeneratedFields(nn.Module):

@@ -39,6 +39,7 @@ ALL_PEERS = [(group, name) for group, peers in PEERS.items() for name in peers]
 # Nothing is learnt, so ours and the peer must agree.
 WITHOUT_WEIGHTS = [
     ("interactions", "dot"),
+    ("interactions", "factorization_machine"),
     ("interactions", "parallel"),
     ("encoders", "mean_pool"),
     ("scorers", "cosine"),

@@ -26,7 +26,7 @@ CASES: dict[str, list[Case]] = {
         Case(interactions.DotInteraction, num_fields=2, dim=8),
         Case(interactions.DotInteraction, num_fields=4, dim=8, keep_fields=1, self_interaction=True),
         Case(interactions.FactorizationMachine, num_fields=3, dim=8),
-        Case(interactions.FactorizationMachine, num_fields=3, dim=8, pooled=False),
+        Case(interactions.FactorizationMachine, num_fields=3, dim=8, pooled=False, first_order=True),
         Case(interactions.FGCNN, num_fields=3, dim=8),
         Case(interactions.FGCNN, num_fields=5, dim=8, filters=[3], kernel_size=2, pool=3, new_maps=1),
         Case(interactions.MLPInteraction, num_fields=3, dim=8, hidden=[16, 8], dropout=0.2),

@@ -75,11 +75,18 @@ def test_one_collection(call, why):
 def test_our_models_are_overlapped_throughout():
     train, _, _ = leave_last_out(small_world())
     for model, modules in (
-        (TwoTower(train.schema, 8, "gru", ("user",), ("item_genres",)), ["bags", "events"]),
-        (Ranker(train.schema, 8), ["bags"]),
+        (
+            TwoTower(train.schema, 8, "gru", ("user",), ("item_genres",)),
+            ["embeddings.bags", "embeddings.events"],
+        ),
+        (Ranker(train.schema, 8), ["embeddings.bags", "id_weights.fields"]),
+        (
+            Ranker(train.schema, 8, ("user", "item"), target_attention="din"),
+            ["embeddings.bags", "embeddings.events", "id_weights.fields", "id_weights.candidates"],
+        ),
     ):
         findings = doctor(shard(task_for(model)))
-        assert [f.module for f in findings] == [f"model.embeddings.{module}" for module in modules]
+        assert [f.module for f in findings] == [f"model.{module}" for module in modules]
         assert all(f.overlapped for f in findings), findings
 
 

@@ -19,21 +19,21 @@ def with_weights(interaction):
 
 def test_logit_by_hand():
     # Pairs: 1*3 + 2*4, 1*5 + 2*6, 3*5 + 4*6. Linear: 1*1 + 10*4 + .5*5 + 100.
-    interaction = with_weights(FactorizationMachine(num_fields=3, dim=2))
+    interaction = with_weights(FactorizationMachine(num_fields=3, dim=2, first_order=True))
     assert interaction.out_dim == 1
     assert interaction(THREE).tolist() == [[11 + 17 + 39 + 143.5]]
 
 
 def test_bi_interaction_vector_by_hand():
     # Each component by itself: 1*3 + 1*5 + 3*5, then 2*4 + 2*6 + 4*6.
-    interaction = with_weights(FactorizationMachine(num_fields=3, dim=2, pooled=False))
+    interaction = with_weights(FactorizationMachine(num_fields=3, dim=2, pooled=False, first_order=True))
     assert interaction.out_dim == 3
     assert interaction(THREE).tolist() == [[23.0, 44.0, 143.5]]
 
 
 @pytest.mark.parametrize("pooled", [True, False])
 def test_it_is_the_loop_over_pairs(pooled):
-    interaction = FactorizationMachine(5, 4, pooled=pooled).double()
+    interaction = FactorizationMachine(5, 4, pooled=pooled, first_order=True).double()
     fields = torch.randn(6, 5, 4, dtype=torch.float64)
     weight, bias = interaction.linear.weight.reshape(5, 4), interaction.linear.bias
     expected = []
@@ -47,7 +47,7 @@ def test_it_is_the_loop_over_pairs(pooled):
 def test_its_pairs_are_torchrecs():
     fields = torch.randn(6, 5, 4)
     theirs = deepfm.FactorizationMachine()
-    interaction = FactorizationMachine(5 * 4, 1, first_order=False)
+    interaction = FactorizationMachine(5 * 4, 1)
     # TorchRec's takes every component for a field of width 1.
     torch.testing.assert_close(interaction(fields.reshape(6, 20, 1)), theirs([fields]))
 

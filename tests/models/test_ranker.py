@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -7,12 +8,12 @@ from tests.models.attention import SoftAttention, WideAttention
 from tests.worlds import small_world
 from torchrec_ext import plugins
 from torchrec_ext.batch import Batch
-from torchrec_ext.data import Dataset, leave_last_out
+from torchrec_ext.data import Dataset, by_ratio, leave_last_out, read_events
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.distributed import shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.errors import InputError
-from torchrec_ext.evaluation import evaluate
+from torchrec_ext.evaluation import baseline, evaluate
 from torchrec_ext.interactions import ConcatInteraction, ConvolutionInteraction, DotInteraction
 from torchrec_ext.models import Ranker
 from torchrec_ext.training import Optimization, fit
@@ -41,11 +42,60 @@ def table(model: Ranker, key: str) -> torch.Tensor:
 
 def test_the_worked_case_is_a_dot_product(parts):
     train = parts[0]
-    model = ready(Ranker(train.schema, 50, ("user", "item"), "dot", over_arch=None))
+    model = ready(Ranker(train.schema, 50, ("user", "item"), "dot", over_arch=None, first_order=False))
+    assert not any("first_order" in key for key in model.state_dict()) and model.arch.bias is None
     user = table(model, "bags.embedding_bags.user.weight")[train.events.user_rows[[4, 5]], :50]
     item = table(model, "bags.embedding_bags.item.weight")[[7, 9], :50]
     logits = model(pairs_of(model, train, [4, 5], [7, 9]))
     torch.testing.assert_close(logits, (user * item).sum(1, keepdim=True))
+
+
+def test_the_first_order_term_by_hand(parts):
+    """The dot product, a weight of the user, one of the item, one a number, and a bias."""
+    train = parts[0]
+    fields = ("user", "item", "user_age", "item_price")
+    model = ready(Ranker(train.schema, 8, fields, ConcatInteraction, over_arch=(), tasks=2))
+    batch = pairs_of(model, train, [4, 5], [7, 9])
+    without = Ranker(train.schema, 8, fields, ConcatInteraction, over_arch=(), tasks=2, first_order=False)
+    ready(without)
+    without.arch.load_state_dict(model.arch.state_dict(), strict=False)
+    torch.testing.assert_close(model(batch), without(batch))  # zero at first
+
+    with torch.no_grad():
+        for name in ("user", "item"):
+            state = model.id_weights.state_dict()[f"fields.embedding_bags.{name}_first_order.weight"]
+            weights = state.local_shards()[0].tensor
+            weights[:, :2] = torch.arange(len(weights))[:, None] * torch.tensor([1.0, 10.0])
+        model.arch.linear.weight.copy_(torch.tensor([[2.0, 3.0], [20.0, 30.0]]))
+        model.arch.bias.copy_(torch.tensor([0.5, 0.25]))
+    ids = torch.tensor(
+        [[row + item] for row, item in zip(train.events.user_rows[[4, 5]], (7, 9), strict=True)]
+    )
+    numbers = batch.dense @ torch.tensor([[2.0, 20.0], [3.0, 30.0]])
+    first_order = ids * torch.tensor([1.0, 10.0]) + numbers + torch.tensor([0.5, 0.25])
+    torch.testing.assert_close(model(batch), without(batch) + first_order, rtol=1e-5, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def rated() -> tuple[Dataset, Dataset, Dataset]:
+    """Ratings by users who like more or fewer items, of items that are liked by more or fewer users."""
+    rng = np.random.default_rng(0)
+    user, item = rng.integers(0, 300, 12_000), rng.integers(0, 100, 12_000)
+    logits = rng.normal(0, 1, 300)[user] + rng.normal(0, 1, 100)[item]
+    liked = rng.random(12_000) < 1 / (1 + np.exp(-logits))
+    frame = pd.DataFrame({"user": user, "item": item, "rating": np.where(liked, 5, 1)})
+    return by_ratio(read_events(frame), valid=0.1, test=0.2)
+
+
+@pytest.mark.parametrize("interaction", plugins.names("interactions"))
+def test_no_interaction_ranks_worse_than_popularity(rated, interaction):
+    """At its defaults. Without the first-order term two fields with a dot product do: they overfit."""
+    train, valid, test = rated
+    torch.manual_seed(0)
+    model = Ranker(train.schema, 32, interaction=interaction)
+    fit(model, train, valid, epochs=5, global_batch_size=256, patience=2, progress=False)
+    auc, popularity = (figures(model, train + valid, test)["auc"] for figures in (evaluate, baseline))
+    assert auc > popularity
 
 
 def test_all_numbers_together_are_one_field_more(parts):

@@ -43,7 +43,8 @@ def test_help_names_every_setting(call, recipe):
     status, out, _ = call(recipe, "--help")
     assert status == 0
     for name in settings_of(recipe):
-        assert f"--{name.replace('_', '-')}" in out
+        flag = name.replace("_", "-")
+        assert f"--{flag}" in out or f"--no-{flag}" in out  # what is on by default has the second form
 
 
 def test_recipes_that_train_share_their_names():

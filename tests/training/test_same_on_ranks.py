@@ -26,8 +26,19 @@ CASES: dict[str, tuple[str, Mapping[str, str]]] = {
         "fields",
         {"user": "row_wise", "item_genres": "table_wise", "item": "row_wise"},
     ),
-    "ranker, row-wise": ("ranker", {"user": "row_wise", "item": "row_wise"}),
-    "ranker, table-wise": ("ranker", {"user": "table_wise", "item": "table_wise"}),
+    "ranker, row-wise": (
+        "ranker",
+        {
+            "user": "row_wise",
+            "item": "row_wise",
+            "user_first_order": "row_wise",
+            "item_first_order": "row_wise",
+        },
+    ),
+    "ranker, table-wise": (
+        "ranker",
+        {"user": "table_wise", "item": "table_wise", "user_first_order": "table_wise"},
+    ),
     "retriever that reads what its history did": (
         "told",
         {"context_type": "row_wise", "context_words": "table_wise", "item": "row_wise"},

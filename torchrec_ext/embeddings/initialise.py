@@ -12,6 +12,7 @@ from torchrec.distributed.embedding import ShardedEmbeddingCollection
 from torchrec.distributed.embeddingbag import ShardedEmbeddingBagCollection
 from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
 
+from torchrec_ext.embeddings.first_order import FirstOrder
 from torchrec_ext.embeddings.tables import Embeddings
 
 _COLLECTIONS = (
@@ -24,6 +25,8 @@ _BLOCK = 4096
 @torch.no_grad()
 def initialise_tables(model: nn.Module, seed: int) -> None:
     """Draws every embedding table of a model from a normal distribution of variance 1 / dim.
+
+    The weights of each :class:`FirstOrder` are set to zero.
 
     TorchRec draws each shard from the rank's own generator, so that the first weights depend on how
     a table is sharded. Here a row depends on seed, table and row alone. Row 0, the unknown id, is
@@ -48,11 +51,19 @@ def initialise_tables(model: nn.Module, seed: int) -> None:
         if isinstance(embeddings, Embeddings)
         for collection in (embeddings.bags, embeddings.events)
     }
+    zero = {
+        id(collection)
+        for first_order in model.modules()
+        if isinstance(first_order, FirstOrder)
+        for collection in (first_order.fields, first_order.candidates)
+    }
     for collection in model.modules():
         if isinstance(collection, _COLLECTIONS):
             kept = _with_own_init(collection)
             for table, row, column, width, shard in _local_shards(collection):
-                if table not in kept:
+                if id(collection) in zero:
+                    shard.zero_()
+                elif table not in kept:
                     dim = dims.get(id(collection), width)
                     _draw(shard, zlib.crc32(table.encode()), row, column, dim, seed)
 

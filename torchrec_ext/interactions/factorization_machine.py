@@ -8,29 +8,30 @@ from torchrec_ext.contracts import Interaction
 
 
 class FactorizationMachine(Interaction):
-    """The sum of the products of all pairs of field vectors, plus a linear term.
+    """The sum of the products of all pairs of field vectors, plus a linear term if wanted.
 
-    From "Factorization Machines" (Rendle 2010). There each feature has a weight besides its vector. Tables
-    here hold vectors only, so the linear term reads the vectors: a learnt weight vector for each field, and
-    a bias. The sum over pairs takes F * D multiplications, not F * F * D.
+    From "Factorization Machines" (Rendle 2010). The paper's linear term, a weight for each feature, is the
+    first-order term of :class:`~torchrec_ext.models.Ranker`. The optional linear term of this module reads
+    the vectors: a learnt weight vector for each field, and a bias. The sum over pairs takes F * D
+    multiplications, not F * F * D.
 
     Args:
         num_fields: F, at least 2.
         dim: D, width of a field vector.
         pooled: whether the D components are summed to one logit, the sum of all dot products. Otherwise the
             output is the bi-interaction vector of width D, for further layers.
-        first_order: whether to add the linear term: to the logit, or as one more component after the
-            bi-interaction vector.
+        first_order: whether to add a linear term of the vectors: to the logit, or as one more component
+            after the bi-interaction vector.
 
     Example:
         >>> fields = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]])
-        >>> FactorizationMachine(num_fields=3, dim=2, first_order=False)(fields)
+        >>> FactorizationMachine(num_fields=3, dim=2)(fields)
         tensor([[67.]])
-        >>> FactorizationMachine(num_fields=3, dim=2, pooled=False, first_order=False)(fields)
+        >>> FactorizationMachine(num_fields=3, dim=2, pooled=False)(fields)
         tensor([[23., 44.]])
     """
 
-    def __init__(self, num_fields: int, dim: int, pooled: bool = True, first_order: bool = True) -> None:
+    def __init__(self, num_fields: int, dim: int, pooled: bool = True, first_order: bool = False) -> None:
         super().__init__()
         expect_at_least(2, num_fields=num_fields)
         expect_at_least(1, dim=dim)

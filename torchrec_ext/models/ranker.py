@@ -11,14 +11,14 @@ from torchrec_ext import contracts, plugins
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.checks import expect_at_least
 from torchrec_ext.contracts import Head, Interaction, SupervisedTargetAttention, TargetAttention
-from torchrec_ext.embeddings import Embeddings, pad_history
+from torchrec_ext.embeddings import Embeddings, FirstOrder, pad_history
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.event_vectors import event_vectors, history_fields_of
 from torchrec_ext.schema import Schema
 
 
 class Ranker(contracts.Ranker):
-    """Pairs of user and item to logits: sparse arch, interaction, over arch, head.
+    """Pairs of user and item to logits: sparse arch, interaction, over arch, head, and a first-order term.
 
     Args:
         schema: features and tables of the data.
@@ -35,10 +35,13 @@ class Ranker(contracts.Ranker):
         max_length: newest events of a history that target attention reads.
         head: from the over arch to the logits: an instance, a class or a name such as ``"mmoe"``.
         history_fields: categorical context features of the history's events that are added to their
-            items' vectors, such as ``context_type``; they are then no pooled fields.
+            items' vectors, such as ``context_type``; they are then not pooled fields.
+        first_order: whether the logits have the linear term of a factorization machine too: for each task
+            a weight for each id of the fields and for each number, and a bias. With few fields an
+            interaction such as ``"dot"`` needs it to rank items by their popularity.
 
     Raises:
-        InputError: for an unknown feature or name, or an interaction whose output is no logit.
+        InputError: for an unknown feature or name, or an interaction whose output is not a logit.
 
     Example:
         >>> from torchrec_ext.schema import Feature, Table
@@ -62,6 +65,7 @@ class Ranker(contracts.Ranker):
         max_length: int = 50,
         head: Head | Callable[..., Head] | str = "single",
         history_fields: Sequence[str] = (),
+        first_order: bool = True,
     ) -> None:
         super().__init__()
         expect_at_least(1, dim=dim, tasks=tasks, max_length=max_length)
@@ -93,7 +97,10 @@ class Ranker(contracts.Ranker):
             raise InputError("fields is empty; name at least one feature, or give a target_attention")
         crossed = plugins.make("interactions", interaction, num_fields=count, dim=dim)
         self.embeddings = Embeddings(schema, dim, self.inputs)
-        self.arch = Arch(
+        self.first_order = first_order
+        weighted = first_order and (self.inputs.fields or self.inputs.candidates)
+        self.id_weights = FirstOrder(schema, self.inputs, tasks) if weighted else None
+        self.arch = RankerArch(
             dim,
             self.inputs,
             crossed,
@@ -102,6 +109,7 @@ class Ranker(contracts.Ranker):
             head,
             tasks,
             schema.dense_width(self.inputs.dense),
+            first_order,
         )
 
     @property
@@ -126,11 +134,20 @@ class Ranker(contracts.Ranker):
 
     def forward(self, batch: Batch) -> Tensor:
         """A batch of B pairs to ``(B, tasks)`` logits; a collective call."""
-        fields_BFD, sequences = self.embeddings(batch)
-        return self.arch(fields_BFD, sequences, batch)
+        return self.arch(*self.look_up(batch), batch)
+
+    def look_up(self, batch: Batch) -> tuple[Tensor | None, dict[str, JaggedTensor], Tensor | None]:
+        """What :class:`RankerArch` reads of the tables; a collective call.
+
+        Returns:
+            ``(B, F, D)`` pooled fields or None, the vectors of each sequence by its key, and the
+            ``(B, tasks)`` sums of the ids' weights or None.
+        """
+        weights_BT = None if self.id_weights is None else self.id_weights(batch)
+        return *self.embeddings(batch), weights_BT
 
 
-class Arch(nn.Module):
+class RankerArch(nn.Module):
     """All of a ranker above its tables, which TorchRec's tracing takes as one step.
 
     Args:
@@ -142,6 +159,7 @@ class Arch(nn.Module):
         head: to the logits.
         tasks: number of logits.
         dense_width: how many numbers ``inputs.dense`` are.
+        first_order: whether there is a bias and a linear term of the numbers.
     """
 
     def __init__(
@@ -154,6 +172,7 @@ class Arch(nn.Module):
         head: Head | Callable[..., Head] | str,
         tasks: int,
         dense_width: int = 0,
+        first_order: bool = False,
     ) -> None:
         super().__init__()
         self.history_fields = inputs.history_fields
@@ -166,22 +185,43 @@ class Arch(nn.Module):
         self.own = isinstance(over_arch, nn.Module)
         self.hidden = None if over_arch is None or isinstance(over_arch, nn.Module) else tuple(over_arch)
         self.over, self.head = _above(interaction.out_dim, over_arch, head, tasks)
+        self.bias = nn.Parameter(torch.zeros(tasks)) if first_order else None
+        self.linear = nn.Linear(dense_width, tasks, bias=False) if first_order and inputs.dense else None
+        if self.linear is not None:
+            nn.init.zeros_(self.linear.weight)
 
-    def forward(self, fields_BFD: Tensor | None, sequences: dict[str, JaggedTensor], batch: Batch) -> Tensor:
-        if self.attention is None:
-            return self._logits(fields_BFD, batch.dense)
-        target_BD, events_BTD, lengths_B = self._history(sequences, batch)
-        interest_BH = self.attention(target_BD, events_BTD, lengths_B)
-        return self._logits(fields_BFD, batch.dense, target_BD, interest_BH)
+    def forward(
+        self,
+        fields_BFD: Tensor | None,
+        sequences: dict[str, JaggedTensor],
+        weights_BT: Tensor | None,
+        batch: Batch,
+    ) -> Tensor:
+        """What :meth:`Ranker.look_up` gives, and the batch, to ``(B, tasks)`` logits."""
+        vectors: tuple[Tensor, ...] = ()
+        if self.attention is not None:
+            target_BD, events_BTD, lengths_B = self._history(sequences, batch)
+            vectors = target_BD, self.attention(target_BD, events_BTD, lengths_B)
+        return self._logits(fields_BFD, batch.dense, *vectors) + self._linear(weights_BT, batch.dense)
 
     def forward_and_loss(
-        self, fields_BFD: Tensor | None, sequences: dict[str, JaggedTensor], batch: Batch
+        self,
+        fields_BFD: Tensor | None,
+        sequences: dict[str, JaggedTensor],
+        weights_BT: Tensor | None,
+        batch: Batch,
     ) -> tuple[Tensor, Tensor]:
-        """The logits, and the loss that a :class:`SupervisedTargetAttention` brings."""
+        """The logits, and the loss of a :class:`SupervisedTargetAttention`."""
         assert isinstance(self.attention, SupervisedTargetAttention)
         target_BD, events_BTD, lengths_B = self._history(sequences, batch)
         interest_BH, loss = self.attention.forward_and_loss(target_BD, events_BTD, lengths_B)
-        return self._logits(fields_BFD, batch.dense, target_BD, interest_BH), loss
+        logits_BT = self._logits(fields_BFD, batch.dense, target_BD, interest_BH)
+        return logits_BT + self._linear(weights_BT, batch.dense), loss
+
+    def _linear(self, weights_BT: Tensor | None, dense: Tensor) -> Tensor | float:
+        """The first-order term of the logits."""
+        terms = [self.bias, weights_BT, None if self.linear is None else self.linear(dense)]
+        return sum(term for term in terms if term is not None)
 
     def _history(self, sequences: dict[str, JaggedTensor], batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         events = event_vectors(sequences, self.history_fields, batch)

@@ -1,4 +1,4 @@
-"""Well-known rankers, put together from the parts."""
+"""Well-known rankers, put together from the parts, with a first-order term where the paper has one."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,8 +18,8 @@ from torchrec_ext.schema import Schema
 def dlrm(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (64, 32)) -> Ranker:
     """DLRM (Naumov et al. 2019): pairwise dot products of all fields, the numeric ones as one of them.
 
-    The paper hands the vector of the numeric fields on beside the products; here every field's is, since
-    data without numeric fields has none.
+    In the paper the layers above read the vector of the numeric fields beside the products; here they read
+    every field's vector, since data without numeric fields has none.
 
     Args:
         schema: features and tables of the data.
@@ -27,14 +27,14 @@ def dlrm(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (64, 32)) -> 
         over_arch: hidden sizes above the products.
     """
     fields = partial(Parallel, parts=("dot", "concat"))
-    return Ranker(schema, dim, interaction=fields, over_arch=over_arch)
+    return Ranker(schema, dim, interaction=fields, over_arch=over_arch, first_order=False)
 
 
 def deepfm(schema: Schema, dim: int = 32, hidden: tuple[int, ...] = (64, 32)) -> Ranker:
     """DeepFM (Guo et al. 2017): a factorisation machine and an MLP over the same vectors.
 
-    The logit is a linear function of the machine's and of the MLP's last layer; the paper fixes the
-    machine's weight at 1.
+    The logit is a linear function of the machine's products and of the MLP's last layer, plus the
+    machine's first-order term; the paper fixes the weight of the products at 1.
 
     Args:
         schema: features and tables of the data.
@@ -54,7 +54,8 @@ def dcn_v2(schema: Schema, dim: int = 32, layers: int = 3, over_arch: Sequence[i
         layers: of the cross network.
         over_arch: hidden sizes of the MLP.
     """
-    return Ranker(schema, dim, interaction=partial(CrossNetwork, layers=layers), over_arch=over_arch)
+    crosses = partial(CrossNetwork, layers=layers)
+    return Ranker(schema, dim, interaction=crosses, over_arch=over_arch, first_order=False)
 
 
 def din(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (80, 40), max_length: int = 50) -> Ranker:
@@ -67,8 +68,9 @@ def din(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (80, 40), max_
         max_length: newest events that are read.
     """
     return Ranker(
-        schema, dim, interaction="concat", target_attention="din", over_arch=over_arch, max_length=max_length
-    )
+        schema, dim, interaction="concat", target_attention="din", over_arch=over_arch,
+        max_length=max_length, first_order=False,
+    )  # fmt: skip
 
 
 def dien(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (80, 40), max_length: int = 50) -> Ranker:
@@ -81,8 +83,9 @@ def dien(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (80, 40), max
         max_length: newest events that are read.
     """
     return Ranker(
-        schema, dim, interaction="concat", target_attention="dien", over_arch=over_arch, max_length=max_length
-    )
+        schema, dim, interaction="concat", target_attention="dien", over_arch=over_arch,
+        max_length=max_length, first_order=False,
+    )  # fmt: skip
 
 
 def conv_ncf(schema: Schema, dim: int = 64, filters: int = 32) -> Ranker:
@@ -96,22 +99,22 @@ def conv_ncf(schema: Schema, dim: int = 64, filters: int = 32) -> Ranker:
         filters: of each convolution.
     """
     crossed = partial(OuterProductConvolution, filters=filters)
-    return Ranker(schema, dim, ("user", "item"), interaction=crossed, over_arch=())
+    return Ranker(schema, dim, ("user", "item"), interaction=crossed, over_arch=(), first_order=False)
 
 
 def youtube_ranker(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (256, 128, 64)) -> Ranker:
     """The ranker of YouTube (Covington et al. 2016): an MLP over all fields.
 
-    What was watched last is a target attention's work here: hand one to ``Ranker`` for it. Trained with
-    ``fit(..., positive=..., weigh_by_rating=True)`` on ratings that are watch times, its
-    odds ``exp(logit)`` are the expected watch time (weighted logistic regression, section 4.2).
+    It does not read the history: for what was watched last, give ``Ranker`` a ``target_attention``. Trained
+    with ``fit(..., positive=..., weigh_by_rating=True)`` on ratings that are watch times, its odds
+    ``exp(logit)`` are the expected watch time (weighted logistic regression, section 4.2).
 
     Args:
         schema: features and tables of the data.
         dim: D, width of the vectors.
         over_arch: hidden sizes of the MLP.
     """
-    return Ranker(schema, dim, interaction="concat", over_arch=over_arch)
+    return Ranker(schema, dim, interaction="concat", over_arch=over_arch, first_order=False)
 
 
 def mmoe(
@@ -129,7 +132,9 @@ def mmoe(
         over_arch: hidden sizes below the experts.
     """
     head = partial(MMoEHead, experts=experts)
-    return Ranker(schema, dim, interaction="concat", over_arch=over_arch, tasks=tasks, head=head)
+    return Ranker(
+        schema, dim, interaction="concat", over_arch=over_arch, tasks=tasks, head=head, first_order=False
+    )
 
 
 def _deep_fm(num_fields: int, dim: int, hidden: tuple[int, ...]) -> Parallel:

@@ -7,7 +7,7 @@ from torchrec_ext import contracts
 from torchrec_ext.batch import Batch
 from torchrec_ext.errors import InputError
 from torchrec_ext.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
-from torchrec_ext.models.ranker import Arch, Ranker
+from torchrec_ext.models.ranker import Ranker, RankerArch
 
 
 class RetrievalTask(nn.Module):
@@ -110,20 +110,21 @@ class RankingTask(nn.Module):
         if self.arch is None:
             return self.loss(self.model(batch), batch)
         assert isinstance(self.model, Ranker)
-        fields_BFD, sequences = self.model.embeddings(batch)
-        logits, auxiliary_loss = self.arch(fields_BFD, sequences, batch)
+        logits, auxiliary_loss = self.arch(*self.model.look_up(batch), batch)
         return self.loss(logits, batch, auxiliary_loss)
 
 
 class _SupervisedArch(nn.Module):
     """A ranker above its tables, with the target attention's loss."""
 
-    def __init__(self, arch: Arch) -> None:
+    def __init__(self, arch: RankerArch) -> None:
         super().__init__()
         self.arch = arch
 
-    def forward(self, fields_BFD: Tensor | None, sequences: dict, batch: Batch) -> tuple[Tensor, Tensor]:
-        return self.arch.forward_and_loss(fields_BFD, sequences, batch)
+    def forward(
+        self, fields_BFD: Tensor | None, sequences: dict, weights_BT: Tensor | None, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        return self.arch.forward_and_loss(fields_BFD, sequences, weights_BT, batch)
 
 
 class _PairLoss(nn.Module):
