@@ -15,9 +15,10 @@ from torchrec_ext.data.batching.last_events import LastEvents
 from torchrec_ext.data.batching.next_events import NextEvents
 from torchrec_ext.encoders import GRU
 from torchrec_ext.evaluation import baseline, evaluate
+from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower
 from torchrec_ext.retrieval import recommend
-from torchrec_ext.training import fit
+from torchrec_ext.training import Optimization, fit
 
 START = 1_600_000_000
 
@@ -140,8 +141,8 @@ def test_a_search_after_the_last_view_is_not_read_before_it():
         train, valid, test = by_time(events, **SETTINGS["by_time"])
         torch.manual_seed(0)
         model = TwoTower(train.schema, 8, "gru", max_length=9)
-        fit(model, train, epochs=1, progress=False)
-        found.append(dict(evaluate(model, train + valid, test, k=(3,))))
+        trained = fit(model, train, epochs=1, progress=False)
+        found.append(dict(evaluate(trained, train + valid, test, k=(3,))))
     assert found[0] == pytest.approx(found[1], abs=1e-9)
 
 
@@ -173,13 +174,20 @@ def figures() -> list:
         torch.manual_seed(0)
         model = TwoTower(train.schema, 8, GRU(8, dropout=0.0), max_length=9)
         losses: list[float] = []
-        fit(
-            model, train, valid, epochs=1, global_batch_size=700, progress=False, candidates=kind,
-            on_step=lambda step, loss, kept=losses: kept.append(loss), sharding={"item": "row_wise"},
-        )  # fmt: skip
+        trained = fit(
+            model,
+            train,
+            valid,
+            epochs=1,
+            progress=False,
+            on_step=lambda step, loss, kept=losses: kept.append(loss),
+            sharding={"item": "row_wise"},
+            optimization=Optimization(global_batch_size=700),
+            loss=SoftmaxCrossEntropy(candidates=kind),
+        )
         if kind == "catalogue":
-            found += [*losses, *dict(evaluate(model, train + valid, test, k=(3,))).values()]
-        found.append(evaluate(model, train + valid, test, k=(3,))["users"])
+            found += [*losses, *dict(evaluate(trained, train + valid, test, k=(3,))).values()]
+        found.append(evaluate(trained, train + valid, test, k=(3,))["users"])
     return found
 
 

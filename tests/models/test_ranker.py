@@ -16,7 +16,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import baseline, evaluate
 from torchrec_ext.interactions import ConcatInteraction, ConvolutionInteraction, DotInteraction
 from torchrec_ext.models import Ranker
-from torchrec_ext.training import Optimization, fit
+from torchrec_ext.training import EarlyStopping, Optimization, fit
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +93,16 @@ def test_no_interaction_ranks_worse_than_popularity(rated, interaction):
     train, valid, test = rated
     torch.manual_seed(0)
     model = Ranker(train.schema, 32, interaction=interaction)
-    fit(model, train, valid, epochs=5, global_batch_size=256, patience=2, progress=False)
-    auc, popularity = (figures(model, train + valid, test)["auc"] for figures in (evaluate, baseline))
+    trained = fit(
+        model,
+        train,
+        valid,
+        epochs=5,
+        progress=False,
+        optimization=Optimization(global_batch_size=256),
+        early_stopping=EarlyStopping(patience=2),
+    )
+    auc, popularity = (figures(trained, train + valid, test)["auc"] for figures in (evaluate, baseline))
     assert auc > popularity
 
 

@@ -15,8 +15,9 @@ from torchrec_ext.data import leave_last_out
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.distributed import join_group
 from torchrec_ext.encoders import GRU, BERT4Rec, MeanPool
+from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower
-from torchrec_ext.training import fit
+from torchrec_ext.training import EarlyStopping, Optimization, fit
 
 
 @dataclass
@@ -66,10 +67,19 @@ def losses_of(case: Case, run: Path | None, epochs: int) -> list[float]:
     size = case.size or next(n for n in range(50, 200) if len(train.events) % n in (1, 2))
     losses: list[float] = []
     fit(
-        model, train, valid, epochs=epochs, global_batch_size=size, candidates="catalogue", patience=9,
-        sharding=case.sharding, output=run, resume=run is not None, progress=False,
+        model,
+        train,
+        valid,
+        epochs=epochs,
+        sharding=case.sharding,
+        output=run,
+        resume=run is not None,
+        progress=False,
         on_step=lambda step, loss: losses.append(loss),
-    )  # fmt: skip
+        optimization=Optimization(global_batch_size=size),
+        early_stopping=EarlyStopping(patience=9),
+        loss=None if case.ranker else SoftmaxCrossEntropy("catalogue"),
+    )
     return losses
 
 
