@@ -90,7 +90,7 @@ def test_a_sequence_gets_the_sharding_asked_for(kind, on_two_ranks):
             torch.testing.assert_close(vector, expected)
 
 
-def test_the_plan_is_told_on_rank_0_alone(on_two_ranks):
+def test_rank_0_alone_logs_the_plan(on_two_ranks):
     text = on_two_ranks[0]["sequence data_parallel"][1]
     head, *lines = (line.split() for line in text.splitlines())
     assert head == ["table", "rows", "width", "bytes", "per", "rank", "sharding", "why"]
@@ -102,7 +102,7 @@ def test_the_plan_is_told_on_rank_0_alone(on_two_ranks):
     assert on_two_ranks[1]["sequence data_parallel"][1] == ""
 
 
-def test_every_rank_is_told_of_a_table_that_is_too_large(on_two_ranks):
+def test_every_rank_refuses_a_table_that_is_too_large(on_two_ranks):
     for rank in on_two_ranks:
         text = rank["error"][1]
         assert "no overrides" in text and "'item' (2,980.23 GiB)" in text and "\n" not in text

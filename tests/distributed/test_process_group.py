@@ -23,7 +23,7 @@ def join_alone() -> tuple[int, int]:
     del os.environ["MASTER_ADDR"], os.environ["RANK"]
     os.environ["WORLD_SIZE"] = "7"
     assert world() == (0, 1) and not dist.is_initialized()
-    barrier()  # of nobody
+    barrier()  # without a group
     group = join_group()
     assert group.first
     return group.rank, group.world_size

@@ -1,4 +1,4 @@
-"""The process group, the plan, and a model sharded by it."""
+"""The process group, the sharding plan, and shard(), which applies it to a model."""
 
 from torchrec_ext import compatibility
 

@@ -1,4 +1,4 @@
-"""doctor(): which sharded modules TorchRec's pipeline overlaps, and why not where it does not."""
+"""doctor(): reports which sharded modules TorchRec's pipeline overlaps, and the reason for each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from torchrec.distributed.types import ShardedModule
 
 @dataclass(frozen=True)
 class Finding:
-    """One sharded module.
+    """Whether TorchRec's pipeline overlaps one sharded module.
 
     Args:
         module: its path in the model.
-        overlapped: whether TrainPipelineSparseDist sends its ids while the batch before computes.
-        why: the reason, and what to do where it does not.
+        overlapped: whether TrainPipelineSparseDist sends its ids while the previous batch is computed.
+        why: the reason, and the remedy if it is not overlapped.
     """
 
     module: str
@@ -30,10 +30,10 @@ class Finding:
 
 
 def doctor(model: nn.Module) -> list[Finding]:
-    """Traces a sharded model as TrainPipelineSparseDist does and says what it finds.
+    """Traces a sharded model as TrainPipelineSparseDist does and reports what the pipeline overlaps.
 
-    The pipeline overlaps a sharded module whose input is an attribute of the batch, handed on as it
-    is. Call it before a pipeline is made, or after ``pipeline.detach()``.
+    The pipeline overlaps a sharded module whose input is an attribute of the batch, passed on unchanged.
+    Call ``doctor`` before a pipeline is made, or after ``pipeline.detach()``.
 
     Args:
         model: a DistributedModelParallel, or the model inside one.
@@ -78,16 +78,16 @@ def _judge(path: str, graph: Graph, helper: NodeArgsHelper) -> Finding:
     call = calls[0]
     arguments = (*call.args, *call.kwargs.values())
     if not arguments:
-        return Finding(path, False, "it is called without an input; hand it a KeyedJaggedTensor of the batch")
+        return Finding(path, False, "it is called without an input; pass it a KeyedJaggedTensor of the batch")
     if helper.get_node_args(call)[1] == len(arguments):
         return Finding(path, True, "its input comes straight from the batch")
     makers = " and ".join(maker for maker in map(_maker, arguments) if maker)
-    why = f"its input is made by {makers}; do that in the data path and hand the result on as it is"
+    why = f"its input is made by {makers}; do that in the data path and pass the result on unchanged"
     return Finding(path, False, why)
 
 
 def _maker(argument: object) -> str | None:
-    """What made an argument; None for one that comes straight from the batch."""
+    """Names what made an argument; None for one that comes straight from the batch."""
     if not isinstance(argument, Node):
         return f"forward itself ({argument!r})"
     if argument.op == "placeholder":

@@ -1,4 +1,4 @@
-"""Where the rows of each table go: TorchRec's planner and the user's overrides."""
+"""make_plan(): the sharding of each table, by TorchRec's planner and the user's overrides."""
 
 import os
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def make_plan(
 
     Args:
         model: not sharded yet.
-        sharders: ours.
+        sharders: see :func:`~torchrec_ext.distributed.sharders.sharders`.
         device: ``cpu`` or ``cuda``.
         sharding_overrides: table -> sharding type; the planner chooses for the other tables.
         batch_size: examples a rank and step, which the planner's estimates need.
@@ -130,7 +130,7 @@ def _check_widths(collections: Collections, overrides: Mapping[str, str]) -> Non
 
 
 def _topology(device: str) -> Topology:
-    """The ranks and the memory each of them has, of which the planner's own idea is 32 or 128 GiB."""
+    """The ranks and their memory, for which the planner would assume 32 or 128 GiB."""
     world_size, local = dist.get_world_size(), local_world_size()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // local
     gpu = {"hbm_cap": torch.cuda.get_device_properties(0).total_memory} if device == "cuda" else {}

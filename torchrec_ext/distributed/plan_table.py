@@ -1,4 +1,4 @@
-"""A sharding plan as a table to read."""
+"""describe_plan(): a sharding plan as a text table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -50,7 +50,7 @@ def _reason(rows: int, override: str | None) -> str:
 
 
 def _bytes(config: Any, planned: Any) -> str:
-    """What each rank holds of a table of float32, once where all hold as much."""
+    """Memory of a float32 table on each rank; one figure if all hold as much."""
     world_size = dist.get_world_size()
     held = [0] * world_size
     if planned is None or planned.sharding_spec is None:  # replicated

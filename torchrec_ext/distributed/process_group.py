@@ -1,4 +1,4 @@
-"""The process group: torchrun's, an existing one, or one of one."""
+"""The process group: an existing one, torchrun's, or a group of one process."""
 
 import os
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from torchrec_ext.errors import InputError
 
 @dataclass(frozen=True)
 class Group:
-    """This process among those that train together.
+    """This process and the group that it trains in.
 
     Args:
-        rank: its number, from 0.
-        world_size: how many there are.
-        device: where it computes.
+        rank: number of this process, from 0.
+        world_size: number of processes.
+        device: the device that this process computes on.
     """
 
     rank: int
@@ -31,13 +31,13 @@ class Group:
 
 
 _OF_TORCHRUN = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
-"""What torchrun sets; some clusters set a part of it for other purposes."""
+"""The variables that torchrun sets; some clusters set a few of them for other purposes."""
 
 
 def join_group(device: str = "cpu", *, timeout: float = 300.0) -> Group:
-    """Joins the group that is there: one that exists, torchrun's, or else a new one of this process alone.
+    """Joins an existing process group, or torchrun's, or else makes a group of this process alone.
 
-    A group that exists stays as it is, its time-out too.
+    An existing group is not changed, nor is its timeout.
 
     Args:
         device: ``cpu`` (gloo) or ``cuda`` (NCCL, one GPU a process).

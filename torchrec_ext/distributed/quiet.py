@@ -1,4 +1,4 @@
-"""Silence for what the libraries below remark on their own calls."""
+"""quiet_libraries(): mutes warnings of torch and torchrec that a user cannot act on."""
 
 import logging
 import warnings
@@ -8,11 +8,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Mutes torch 2.13's and torchrec 1.8's remarks while they plan, shard, trace and checkpoint.
+    """Mutes warnings of torch 2.13 and torchrec 1.8 while they plan, shard, trace and checkpoint.
 
-    torchrec calls what torch has deprecated, warns that its own planner's defaults are not the best,
-    and logs through the root logger at every use; nothing in it can be mended by the user. Errors
-    come through.
+    torchrec calls deprecated functions of torch, warns about the defaults of its own planner, and logs
+    through the root logger at every use. A user cannot act on any of it. Errors are not muted.
     """
     loggers = [logging.getLogger(name) for name in ("torchrec", "torch.fx", "torch.distributed")]
     levels = [logger.level for logger in loggers]

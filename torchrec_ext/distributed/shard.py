@@ -1,4 +1,4 @@
-"""shard(): a model to TorchRec's DistributedModelParallel."""
+"""shard(): wraps a model in TorchRec's DistributedModelParallel."""
 
 from collections.abc import Callable, Mapping
 
@@ -35,8 +35,8 @@ def shard(
             EmbeddingCollections, on ``meta`` or not.
         sharding: table -> ``row_wise``, ``table_wise``, ``column_wise``, ``data_parallel``, ...; the
             planner chooses for the others. A table with too few rows for a row on every rank is
-            table-wise whatever is asked for; the logged plan says why. Over gloo a pooled table that is
-            split by rows trains on batches of equal size alone; other ones raise an InputError.
+            table-wise whatever is asked for; the logged plan says why. Over gloo, pooled tables split by
+            rows need batches of equal size on all ranks; training on others raises an InputError.
         learning_rate: of the fused row-wise Adagrad.
         device: ``cpu`` or ``cuda``.
         batch_size: examples a rank and step, for the planner's estimates.
@@ -50,7 +50,7 @@ def shard(
             4, or a model that is sharded already.
     """
     if any(isinstance(module, ShardedModule) for module in model.modules()):
-        raise InputError("the model is sharded already; build a new one, whose tables are still whole")
+        raise InputError("the model is sharded already; build a new one and shard that")
     group = join_group(device)
     ours = sharders(
         {"optimizer": EmbOptimType.EXACT_ROWWISE_ADAGRAD, "learning_rate": learning_rate, "eps": 1e-8}

@@ -1,4 +1,4 @@
-"""Sharders that offer on a CPU what runs on a CPU."""
+"""Sharders that offer every sharding type that runs on a CPU."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from torchrec_ext.distributed.mean_pooling import mend_mean_pooling
 from torchrec_ext.distributed.uneven_batches import refuse_uneven_batches
 
 AUTOMATIC = ("table_wise", "row_wise")
-"""What the planner chooses among: these reload into each other, optimizer state included."""
+"""The types that the planner chooses from: they reload into each other, optimizer state included."""
 
 _OF_BAGS = (
     "table_wise", "row_wise", "column_wise",

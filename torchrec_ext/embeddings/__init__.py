@@ -1,4 +1,4 @@
-"""Lookups of sharded tables as the tensors that interactions and encoders take."""
+"""Adapters from lookups of sharded tables to the tensors that interactions and encoders take."""
 
 from torchrec_ext import compatibility
 

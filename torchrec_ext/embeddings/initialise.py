@@ -19,7 +19,7 @@ _COLLECTIONS = (
     EmbeddingBagCollection, EmbeddingCollection, ShardedEmbeddingBagCollection, ShardedEmbeddingCollection,
 )  # fmt: skip
 _BLOCK = 4096
-"""Rows drawn from one seed: a rank draws the blocks that its shards touch, no others."""
+"""Rows drawn from one seed: a rank draws only the blocks that its shards touch."""
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ def last_state(states_BTD: Tensor, lengths_B: Tensor) -> Tensor:
     It may be called in a model that TorchRec's train pipeline traces.
 
     Args:
-        states_BTD: ``(B, T, D)`` float states, as an encoder gives them.
+        states_BTD: ``(B, T, D)`` float states, the output of an encoder.
         lengths_B: ``(B,)`` integer lengths; one above T counts as T.
 
     Returns:

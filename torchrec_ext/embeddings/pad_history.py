@@ -8,13 +8,13 @@ from torchrec_ext.checks import expect_at_least, expect_shape
 
 
 def pad_history(jagged_tensor: JaggedTensor, max_length: int) -> tuple[Tensor, Tensor]:
-    """Histories of vectors, oldest event first, padded on the right; what an encoder takes.
+    """Pads histories of vectors, oldest event first, on the right, as an encoder takes them.
 
     It may be called in a model that TorchRec's train pipeline traces.
 
     Args:
-        jagged_tensor: what an EmbeddingCollection, sharded or not, gives for a feature.
-        max_length: newest events that are kept of a longer history.
+        jagged_tensor: the output of an EmbeddingCollection, sharded or not, for a feature.
+        max_length: number of events kept of a longer history, the newest.
 
     Returns:
         ``(B, T, D)`` float events, zero after a history's end, T being the longest kept history of

@@ -20,13 +20,13 @@ def stack_fields(keyed_tensor: KeyedTensor, keys: Sequence[str]) -> Tensor:
 
     Args:
         keyed_tensor: what an EmbeddingBagCollection, sharded or not, gives.
-        keys: the fields wanted, in the order wanted.
+        keys: fields to stack, in this order.
 
     Returns:
         ``(B, F, D)`` float field vectors.
 
     Raises:
-        InputError: if a key is not there or the widths differ.
+        InputError: if a key is missing or the widths differ.
 
     Example:
         >>> values = torch.arange(4.0).view(1, 4)
@@ -41,11 +41,11 @@ def stack_fields(keyed_tensor: KeyedTensor, keys: Sequence[str]) -> Tensor:
 class FieldProjection(nn.Module):
     """The vectors of fields of several widths, projected to one width and stacked.
 
-    A field of that width already is handed on as it is; the others go through a linear layer without
-    bias each.
+    A field that has this width is passed on unchanged; each other one goes through a linear layer
+    without bias.
 
     Args:
-        widths: width of each field wanted, in the order wanted.
+        widths: width of each field to stack, in this order.
         dim: D, the width to project to.
 
     Example:

@@ -19,18 +19,18 @@ from torchrec_ext.schema import Schema
 class Embeddings(nn.Module):
     """An EmbeddingBagCollection for pooled fields and an EmbeddingCollection for histories and candidates.
 
-    The tables stand on the ``meta`` device until :func:`torchrec_ext.distributed.shard` gives each
-    rank its part, so that no process ever holds a whole table. A width that the fused kernels refuse
-    is padded here and cut back here: nobody else sees it.
+    The tables are on the ``meta`` device until :func:`torchrec_ext.distributed.shard` gives each rank
+    its part, so that no process ever holds a whole table. A width that the fused kernels refuse is padded
+    here, and the lookups are cut back to it.
 
     Args:
         schema: features and tables.
         dim: D, width of every vector; any number.
-        inputs: which features are pooled fields and which sequences are read.
+        inputs: the pooled fields and the sequences that the model reads.
 
     Raises:
-        InputError: if a table would have to be in both collections, which TorchRec cannot share, or items
-            are read of data that has none.
+        InputError: if a table would have to be in both collections, which TorchRec cannot share, or the
+            model reads items and the data has none.
 
     Example:
         >>> from torchrec_ext.schema import Feature, Table

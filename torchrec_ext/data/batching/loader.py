@@ -11,14 +11,14 @@ from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
 
 _BUCKET = 32
-"""Global batches whose examples are sorted together: they pad little and are still random."""
+"""Global batches whose examples are sorted together: this pads little and stays random."""
 
 
 class Examples(Protocol):
     """Training examples that can be batched by number."""
 
     def sizes(self) -> np.ndarray:
-        """(n,) int64 events each example costs, by which batches are bucketed."""
+        """(n,) int64 number of events of each example, by which batches are bucketed."""
 
     def learnt_preparation(self) -> Preparation:
         """The preparation of the training part, which knows the ids that the examples hold."""
@@ -32,8 +32,8 @@ class Examples(Protocol):
         Args:
             chosen: (B,) int64 numbers of examples.
             total: weight of the global batch.
-            rng: of what each rank draws for itself.
-            salt: of what is drawn of an example, whichever rank has it.
+            rng: source of what each rank draws for itself.
+            salt: seed of what is drawn for an example, the same on whichever rank has it.
         """
 
 
@@ -47,7 +47,7 @@ class Loader:
     batch (B = 0).
 
     Args:
-        examples: what to batch.
+        examples: the training examples.
         global_batch_size: examples a step over all ranks.
         rank: of this process.
         world_size: number of processes.
