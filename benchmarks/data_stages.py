@@ -144,10 +144,8 @@ def _open(folder: Path, rows: int) -> tuple[Work, int]:
 
 def _batch(folder: Path, rows: int) -> tuple[Work, int]:
     train, _, _ = tx.data.open_prepared(prepared_folder(folder, rows))
-    items = len(train.preparation.vocabularies["item"]) - 1
     inputs = Inputs(tuple(f"context_{name}" for name in CONTEXT), max_length=HISTORY, candidates=True)
-    counts = np.bincount(train.events.items, minlength=items + 1)[1:]
-    loader = Loader(LastEvents(train, inputs, Candidates("sampled", counts, 512)), BATCH)
+    loader = Loader(LastEvents(train, inputs, Candidates.of(train, "sampled", 512)), BATCH)
     epoch = loader.epoch(0)
     next(epoch)  # the order of the epoch comes with the first batch
     batches = min(BATCHES, len(loader) - 1)

@@ -108,6 +108,17 @@ def test_no_search_is_learnt(name):
     assert labelled.events.tolist() == np.flatnonzero(viewed(log)).tolist() and labelled.unrated == 0
 
 
+def test_a_description_counts_them():
+    train, _, test = leave_last_out(EVENTS)
+    assert EVENTS.describe().history_only == (~VIEWED).sum()
+    described = train.describe()
+    searches = (~viewed(train.events)).sum()
+    assert described.history_only == searches
+    share = searches / len(train)
+    assert f"{searches} ({share:.1%}) of the events are only read as history" in str(described)
+    assert "only read as history" not in str(test.describe())
+
+
 def losses_of(train) -> list[float]:
     torch.manual_seed(0)
     model = Ranker(train.schema, 8, ("user", "item"))

@@ -39,6 +39,7 @@ class _Events(Protocol):
     @property
     def items(self) -> pd.DataFrame | None: ...
     def __len__(self) -> int: ...
+    def target_weights(self) -> np.ndarray | None: ...
 
 
 def describe(events: _Events) -> Description:
@@ -60,6 +61,7 @@ def describe(events: _Events) -> Description:
     if events.source.order != "time" or not isinstance(times, np.ndarray):
         times = None
     ratings, types = events.columns.get("rating"), _ids(events.columns.get("type"))
+    weights = events.target_weights()
     return Description(
         name=events.source.name,
         about=events.source.ordering,
@@ -76,6 +78,7 @@ def describe(events: _Events) -> Description:
         missing=dict(_missing(events)),
         steps=tuple(map(str, events.source.steps)),
         sides=tuple(map(str, events.source.sides)),
+        history_only=0 if weights is None else int((weights == 0).sum()),
     )
 
 

@@ -32,6 +32,8 @@ class Description:
         steps: what reading and cleaning removed.
         part: the part of a split that is described; empty for all events.
         sides: how many ids have a row in each side table, as it was read.
+        history_only: number of events that are neither learnt nor predicted: their type weighs 0, or they
+            lack an item where others have one.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Description:
     steps: tuple[str, ...]
     part: str = ""
     sides: tuple[str, ...] = ()
+    history_only: int = 0
 
     @property
     def density(self) -> float | None:
@@ -82,6 +85,9 @@ class Description:
             ("head", _or_none(self.head, "{:.1%} of the events are of the most popular 1% of the items")),
             ("period", self.period or "no times"),
         ]
+        if self.history_only:
+            share = f"{self.history_only:,} ({self.history_only / self.rows:.1%})"
+            counts.append(("history", f"{share} of the events are only read as history"))
         if self.types is not None:
             shares = [f"{word} {count:,} ({count / self.rows:.1%})" for word, count in self.types.items()]
             more = [f"{len(shares) - 8} others"] if len(shares) > 8 else []
