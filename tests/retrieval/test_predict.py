@@ -81,6 +81,16 @@ def test_unknown_ids_are_scored_and_marked(ranker):
     assert scored["user"].tolist() == [7, "who", 7, "60"]
 
 
+def test_items_that_are_all_foreign(ranker):
+    pairs = PAIRS.assign(item=["a", "b", "c", "a"])
+    with pytest.raises(
+        InputError, match="in pairs is known; they are strings, such as 'a', but .* has integers"
+    ):
+        predict(ranker, EVENTS, pairs)
+    new = predict(ranker, EVENTS, PAIRS.assign(item=[1, 2, 3, 1]))
+    assert not new["known"].any(), "of their kind, though unknown: scored and marked"
+
+
 def test_no_pairs_are_no_scores(ranker):
     assert predict(ranker, EVENTS, PAIRS[:0]).columns.tolist() == [*PAIRS.columns, "score", "known"]
 

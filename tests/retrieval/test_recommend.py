@@ -223,10 +223,10 @@ def test_the_model_keeps_its_mode(gru):
     [
         ({"k": 0}, "k must be from 1 to the number of items; received 0, but the catalogue has 30 items"),
         ({"k": 31}, "received 31, but the catalogue has 30 items"),
-        ({"k": 3, "candidates": [101, 102]}, "received 3, but there are among the candidates 2 items"),
-        ({"k": 1, "candidates": ["a", "b"]}, "received 1, but there are among the candidates 0 items"),
         ({"users": []}, "users is empty; give at least one id"),
-        ({"candidates": pd.DataFrame({"user": [1], "item": [101]})}, "of a retriever must be item ids"),
+        ({"users": 7}, "users should be a list of ids, received 7; put it in a list"),
+        ({"users": None}, "give either users or sessions; received neither"),
+        ({"sessions": [[101]]}, "give either users or sessions; received both"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_recommended_is_explained(gru, settings, message):

@@ -15,15 +15,15 @@ EVENTS = small_world()
 TRAIN, VALID, TEST = leave_last_out(EVENTS)
 CONTEXT = ("context_device", "context_hour")
 MODELS = {
-    "history": lambda: TwoTower(TRAIN.schema, 8, GRU(8), max_length=20),
+    "history": lambda: TwoTower(TRAIN.schema, 8, GRU(8, dropout=0.0), max_length=20),
     "cosine": lambda: TwoTower(
-        TRAIN.schema, 8, GRU(8), item_fields=("item_genres", "item_price"), scorer="cosine"
+        TRAIN.schema, 8, GRU(8, dropout=0.0), item_fields=("item_genres", "item_price"), scorer="cosine"
     ),
-    "context": lambda: TwoTower(TRAIN.schema, 8, GRU(8), query_fields=CONTEXT, max_length=20),
+    "context": lambda: TwoTower(TRAIN.schema, 8, GRU(8, dropout=0.0), query_fields=CONTEXT, max_length=20),
     "user": lambda: TwoTower(TRAIN.schema, 8),
-    "interests": lambda: TwoTower(TRAIN.schema, 8, ComiRec(8, num_interests=3)),
-    "no index": lambda: TwoTower(TRAIN.schema, 8, GRU(8), scorer="neumf"),
-    "events": lambda: TwoTower(TRAIN.schema, 8, GRU(8), history_fields=("context_device",)),
+    "interests": lambda: TwoTower(TRAIN.schema, 8, ComiRec(8, num_interests=3, dropout=0.0)),
+    "no index": lambda: TwoTower(TRAIN.schema, 8, GRU(8, dropout=0.0), scorer="neumf"),
+    "events": lambda: TwoTower(TRAIN.schema, 8, GRU(8, dropout=0.0), history_fields=("context_device",)),
     "times": lambda: TwoTower(TRAIN.schema, 8, "hstu"),
     "ranker": lambda: Ranker(TRAIN.schema, 8, ("user", "user_gender", "item", "item_genres")),
     "context ranker": lambda: Ranker(TRAIN.schema, 8, ("user", "item", *CONTEXT)),

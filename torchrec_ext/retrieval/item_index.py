@@ -9,7 +9,6 @@ from torch import nn
 
 from torchrec_ext import contracts
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.errors import InputError
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.encode import encode_slice, expect_retriever, item_batcher
 from torchrec_ext.retrieval.exact_index import ExactIndex
@@ -35,15 +34,6 @@ class ItemIndex:
     def __len__(self) -> int:
         """Number of items."""
         return len(self.rows)
-
-    def expect_of(self, module: nn.Module) -> None:
-        """Refuses another model than the one that made the vectors.
-
-        Raises:
-            InputError: with the remedy.
-        """
-        if self.module is not module:
-            raise InputError("index holds the vectors of another model; give this model's build_index()")
 
 
 def build_item_index(

@@ -58,6 +58,8 @@ class TrainedModel(Generic[Model]):
         ([1, 2, 3], torch.Size([3, 2]))
         >>> trained.similar_items("a", k=2)[["item", "rank"]].values.tolist()
         [['a', 1], ['a', 2]]
+        >>> index = trained.build_index()
+        >>> lists = [tx.retrieval.recommend(trained, events, [user], k=1, index=index) for user in (1, 2, 3)]
     """
 
     module: Model
