@@ -1,4 +1,4 @@
-"""Plug-ins by name: built in, by entry point, or as ``package.module:Class``; and back to a description."""
+"""Plug-ins by name: built in, by entry point, or as ``package.module:Class``; and their descriptions."""
 
 import inspect
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def find(group: str, name: str) -> type:
         name: a built-in name, an entry point's name, or ``package.module:Class``.
 
     Raises:
-        InputError: if there is none, with the names there are, or if it breaks the group's contract.
+        InputError: if there is none, with the names that exist, or if it breaks the group's contract.
 
     Example:
         >>> find("interactions", "dot").__name__
@@ -58,7 +58,7 @@ def find(group: str, name: str) -> type:
         )
     if not (isinstance(found, type) and issubclass(found, GROUPS[group])):
         raise InputError(
-            f"{name!r} is {found!r}, which is no subclass of contracts.{_contracts(group)}; "
+            f"{name!r} is {found!r}, which is not a subclass of contracts.{_contracts(group)}; "
             "subclass it and keep its promises"
         )
     return found
@@ -68,8 +68,8 @@ def build(group: str, name: str, **arguments: Any) -> nn.Module:
     """Builds a plug-in by name, checking the arguments against its constructor.
 
     Raises:
-        InputError: for an argument that the constructor does not take, with the nearest it does, and
-            for one that it needs and did not get.
+        InputError: for an argument that the constructor does not have, with the nearest one that it has,
+            and for a missing one that it needs.
 
     Example:
         >>> build("interactions", "dot", num_fields=3, dim=8).out_dim
@@ -79,11 +79,11 @@ def build(group: str, name: str, **arguments: Any) -> nn.Module:
 
 
 def make(group: str, given: Any, **sizes: int) -> Any:
-    """The plug-in a model was given, checked against the sizes the model needs.
+    """The plug-in that a model received, checked against the sizes the model needs.
 
     Args:
         group: see :func:`names`.
-        given: an instance, which is taken as it is; or a class, a name or what :func:`bind` gave, which
+        given: an instance, which is used as it is; or a class, a name or the result of :func:`bind`, which
             is built with ``sizes``.
         sizes: such as ``dim``.
 
@@ -104,7 +104,7 @@ def make(group: str, given: Any, **sizes: int) -> Any:
         made = given(**sizes)
     name = type(made).__name__
     if not isinstance(made, GROUPS[group]):
-        raise InputError(f"{name} is not a contracts.{_contracts(group)}, which {group} must be; subclass it")
+        raise InputError(f"{name} is not a contracts.{_contracts(group)}, as {group} must be; subclass it")
     for size, wanted in sizes.items():
         own = getattr(made, size, wanted)
         if own != wanted:
@@ -113,11 +113,11 @@ def make(group: str, given: Any, **sizes: int) -> Any:
 
 
 def bind(group: str, name: str | None, **own: Any) -> Callable[..., nn.Module] | None:
-    """A plug-in by name with its own arguments, to be built when a model knows the sizes.
+    """A plug-in by name with its own arguments, which a model builds when it knows the sizes.
 
     Args:
         group: see :func:`names`.
-        name: see :func:`find`; None, or ``"none"``, gives None.
+        name: see :func:`find`; for None and ``"none"`` the result is None.
         own: the plug-in's own arguments.
 
     Example:
@@ -135,12 +135,12 @@ def specification(module: nn.Module, *, without: tuple[str, ...] = ()) -> dict[s
 
     Args:
         module: the module.
-        without: arguments that :func:`rebuild` will be handed, since they are no plain values.
+        without: arguments that are not plain values, which :func:`rebuild` will receive.
 
     Returns:
-        ``{"class": "package.module:Class", "arguments": {...}}`` of plain JSON values, or None if an
-        argument is not kept under its own name or is neither a plain value nor a module that can be
-        described, or if the class stands inside a function, where nothing finds it again.
+        ``{"class": "package.module:Class", "arguments": {...}}`` of plain JSON values. None if an argument
+        is not kept under its own name or is neither a plain value nor a module that can be described, or
+        if the class is defined inside a function, so that it cannot be imported.
 
     Example:
         >>> from torchrec_ext.encoders import GRU
@@ -181,7 +181,7 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 def _described(value: Any) -> Any:
-    """The value as plain JSON values, or ``_missing`` where there is no way."""
+    """The value as plain JSON values, or ``_missing`` if it cannot be one."""
     if isinstance(value, (list, tuple, nn.ModuleList)):
         parts = [_described(part) for part in value]
         return _missing if _missing in parts else parts
@@ -204,7 +204,7 @@ def _rebuilt(value: Any) -> Any:
 
 
 def _parameters(cls: type) -> list[inspect.Parameter]:
-    # A module without a constructor of its own has the one of nn.Module, which takes nothing.
+    # A module without a constructor of its own has that of nn.Module, which takes no arguments.
     own = cls.__init__ is not nn.Module.__init__  # type: ignore[misc]
     return [*inspect.signature(cls).parameters.values()] if own else []
 
@@ -216,11 +216,13 @@ def _construct(cls: type, shown: str, arguments: dict[str, Any]) -> Any:
     for argument in arguments:
         if argument not in takes and not takes_any:
             hint = nearest(argument, takes)
-            raise InputError(f"{shown} takes no {argument!r}{hint}; it takes {', '.join(takes) or 'nothing'}")
+            raise InputError(
+                f"{shown} has no argument {argument!r}{hint}; it has {', '.join(takes) or 'none'}"
+            )
     needed = [p.name for p in parameters if p.kind in _NAMED and p.default is p.empty]
     if missing := [name for name in needed if name not in arguments]:
         raise InputError(
-            f"{shown} needs {', '.join(missing)}; give {'it' if len(missing) == 1 else 'them'} too"
+            f"{shown} needs {', '.join(missing)}; pass {'it' if len(missing) == 1 else 'them'} too"
         )
     return cls(**arguments)
 
@@ -249,7 +251,9 @@ def _expect_group(group: str) -> None:
 def _load(group: str, name: str, points: list[EntryPoint]) -> Any:
     places = sorted({point.value for point in points})
     if len(places) > 1:
-        raise InputError(f"several packages bring {group} named {name!r}; say which: {' or '.join(places)}")
+        raise InputError(
+            f"several packages have {group} named {name!r}; name the class instead: {' or '.join(places)}"
+        )
     return _imported(places[0])
 
 
@@ -262,5 +266,7 @@ def _imported(path: str) -> Any:
         for part in name.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
-        raise InputError(f"cannot import {path!r}: {error}; install its package or mend the name") from error
+        raise InputError(
+            f"cannot import {path!r}: {error}; install its package or correct the name"
+        ) from error
     return found

@@ -90,7 +90,7 @@ class SumOfFields(DotInteraction):
             "no interactions named 'concatt', did you mean 'concat'",
         ),
         (lambda: Parallel(3, 2, (DotInteraction(4, 2),)), "built with num_fields=4.* needs num_fields=3"),
-        (lambda: Parallel(3, 2, (nn.Linear(3, 2),)), r"Linear is no contracts\.Interaction"),
+        (lambda: Parallel(3, 2, (nn.Linear(3, 2),)), r"Linear is not a contracts\.Interaction"),
         (lambda: Parallel.of(), r"Parallel\.of\(\) needs at least one interaction"),
         (lambda: Parallel.of(DotInteraction(3, 2), MLPInteraction(3, 4)), "built with dim=4.* needs dim=2"),
         (lambda: Parallel.of(SumOfFields(2)), "SumOfFields has no num_fields; keep it as an attribute"),

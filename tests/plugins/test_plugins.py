@@ -88,8 +88,8 @@ def test_by_the_place_of_the_class():
         ("encoders", "dot", "no encoders named 'dot'"),
         ("encoders", "no_such_package:Encoder", "cannot import 'no_such_package:Encoder': No module named"),
         ("encoders", f"{HERE}:Missing", "cannot import .* has no attribute 'Missing'"),
-        ("encoders", f"{HERE}:Wider", "is no subclass of contracts.SequenceEncoder"),
-        ("encoders", "json:loads", "is no subclass of contracts.SequenceEncoder"),
+        ("encoders", f"{HERE}:Wider", "is not a subclass of contracts.SequenceEncoder"),
+        ("encoders", "json:loads", "is not a subclass of contracts.SequenceEncoder"),
         ("encoders", ":GRU", "':GRU' should read 'package.module:Class'"),
         ("encoders", "torchrec_ext.encoders.gru:", "should read 'package.module:Class'"),
         ("encoders", ".gru:GRU", "should read 'package.module:Class'"),
@@ -103,9 +103,13 @@ def test_what_cannot_be_found_is_explained(group, name, message):
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("gru", {"dim": 4, "layer": 2}, "gru takes no 'layer', did you mean 'layers'?; it takes dim, hidden"),
-        ("gru", {"dim": 4, "xyzzy": 2}, "gru takes no 'xyzzy'; it takes dim, hidden, layers, dropout"),
-        ("gru", {"layers": 2}, "gru needs dim; give it too"),
+        (
+            "gru",
+            {"dim": 4, "layer": 2},
+            "gru has no argument 'layer', did you mean 'layers'?; it has dim, hidden",
+        ),
+        ("gru", {"dim": 4, "xyzzy": 2}, "gru has no argument 'xyzzy'; it has dim, hidden, layers, dropout"),
+        ("gru", {"layers": 2}, "gru needs dim; pass it too"),
     ],
 )
 def test_wrong_arguments_are_explained(name, arguments, message):
@@ -115,9 +119,9 @@ def test_wrong_arguments_are_explained(name, arguments, message):
 
 
 def test_missing_and_unknown_arguments_of_other_constructors():
-    with pytest.raises(InputError, match="convolution needs num_fields, dim; give them too"):
+    with pytest.raises(InputError, match="convolution needs num_fields, dim; pass them too"):
         plugins.build("interactions", "convolution")
-    with pytest.raises(InputError, match="dot takes no 'width'; it takes dim"):
+    with pytest.raises(InputError, match="dot has no argument 'width'; it has dim"):
         plugins.build("scorers", "dot", width=4)
     assert plugins.build("interactions", f"{HERE}:TakesAnything", num_fields=2, any=1).more == {"any": 1}
 
@@ -195,7 +199,10 @@ def test_what_cannot_be_described_is_none():
     [
         ({"class": "json:loads", "arguments": {}}, "'json:loads' is not an nn.Module class"),
         ({"class": "no_such_package:X", "arguments": {}}, "cannot import 'no_such_package:X'"),
-        ({"class": "torchrec_ext.encoders.gru:GRU", "arguments": {"dim": 4, "depth": 2}}, "takes no 'depth'"),
+        (
+            {"class": "torchrec_ext.encoders.gru:GRU", "arguments": {"dim": 4, "depth": 2}},
+            "has no argument 'depth'",
+        ),
     ],
 )
 def test_a_description_that_does_not_fit_is_explained(description, message):

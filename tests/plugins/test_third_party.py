@@ -149,7 +149,9 @@ def test_two_packages_with_one_name_must_be_told_apart(tmp_path, monkeypatch):
     for package in ("one", "two"):
         entry = f"[torchrec_ext.encoders]\nsame = {package}.encoder:Same\n"
         monkeypatch.syspath_prepend(_package(tmp_path / package, package, entry))
-    with pytest.raises(InputError, match="'same'; say which: one.encoder:Same or two.encoder:Same"):
+    with pytest.raises(
+        InputError, match="'same'; name the class instead: one.encoder:Same or two.encoder:Same"
+    ):
         plugins.find("encoders", "same")
 
 

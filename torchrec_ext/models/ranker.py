@@ -27,10 +27,10 @@ class Ranker(contracts.Ranker):
             one more field. None takes every feature of the schema.
         interaction: of the field vectors: an instance, a name such as ``"dot"``, or a class or function that
             takes ``num_fields`` and ``dim``.
-        target_attention: of the item and the user's history, whose result and the item's vector are
-            two more fields; the item is then no pooled field, its table serving the history.
-        over_arch: hidden sizes of the layers above the interaction, with ReLU; a module with
-            ``out_dim`` of one's own; or None, where the interaction's output is the logit.
+        target_attention: of the item and the user's history. Its result and the item's vector are two more
+            fields; the item is then not a pooled field, since its table serves the history.
+        over_arch: hidden sizes of the layers above the interaction, with ReLU; a module that has
+            ``out_dim``; or None if the interaction's output is the logit.
         tasks: number of logits.
         max_length: newest events of a history that target attention reads.
         head: from the over arch to the logits: an instance, a class or a name such as ``"mmoe"``.
@@ -94,7 +94,7 @@ class Ranker(contracts.Ranker):
         )
         count = len(self.inputs.fields) + bool(self.inputs.dense) + (2 if attention is not None else 0)
         if not count:
-            raise InputError("fields is empty; name at least one feature, or give a target_attention")
+            raise InputError("fields is empty; name at least one feature, or pass a target_attention")
         crossed = plugins.make("interactions", interaction, num_fields=count, dim=dim)
         self.embeddings = Embeddings(schema, dim, self.inputs)
         self.first_order = first_order
@@ -114,22 +114,22 @@ class Ranker(contracts.Ranker):
 
     @property
     def interaction(self) -> Interaction:
-        """What crosses the fields."""
+        """The interaction of the fields."""
         return self.arch.interaction
 
     @property
     def target_attention(self) -> TargetAttention | None:
-        """What attends from the item to the history."""
+        """The attention from the item to the history, or None."""
         return self.arch.attention
 
     @property
     def over_arch(self) -> tuple[int, ...] | nn.Module | None:
-        """What stands above the interaction, as it was given."""
+        """The argument ``over_arch``: sizes, a module or None."""
         return self.arch.over if self.arch.own else self.arch.hidden
 
     @property
     def head(self) -> Head | str:
-        """What gives the logits; without an over arch there is none."""
+        """The module of the logits; the name ``"single"`` if there is none, since ``over_arch`` is None."""
         return self.arch.head if isinstance(self.arch.head, Head) else "single"
 
     def forward(self, batch: Batch) -> Tensor:
@@ -148,7 +148,7 @@ class Ranker(contracts.Ranker):
 
 
 class RankerArch(nn.Module):
-    """All of a ranker above its tables, which TorchRec's tracing takes as one step.
+    """The part of a ranker above its tables, which TorchRec's tracing treats as one step.
 
     Args:
         dim: D, width of the looked-up vectors.
@@ -253,16 +253,16 @@ def _above(
         if width != tasks:
             raise InputError(
                 f"over_arch is None, so the interaction's output must be the {tasks} logit(s), "
-                f"but it is {width} wide; give over_arch=() for a linear head"
+                f"but its width is {width}; pass over_arch=() for a linear head"
             )
         if head != "single":
-            raise InputError("over_arch is None, so there is no head; give over_arch=() for one")
+            raise InputError("over_arch is None, so there is no head; pass over_arch=() for one")
         return nn.Identity(), nn.Identity()
     if isinstance(over_arch, nn.Module):
         out = getattr(over_arch, "out_dim", None)
         if not isinstance(out, int):
             raise InputError(
-                f"over_arch {type(over_arch).__name__} lacks out_dim, the width of its output; set it"
+                f"over_arch {type(over_arch).__name__} has no out_dim, the width of its output; set it"
             )
         return over_arch, plugins.make("heads", head, in_dim=out, tasks=tasks)
     over = MLP(width, list(over_arch)) if over_arch else nn.Identity()
