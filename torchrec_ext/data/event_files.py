@@ -55,6 +55,7 @@ def open_events(folder: Path) -> Events:
     source = dict(told["source"])
     source["steps"] = tuple(Step(**step) for step in source["steps"])
     source["sides"] = tuple(SideMatch(**side) for side in source["sides"])
+    source["calls"] = tuple(source.get("calls", ()))
     return Events(
         columns={name: _open_column(kind, folder, name) for name, kind in told["columns"].items()},
         source=Source(**source),

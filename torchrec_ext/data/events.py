@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -78,6 +78,9 @@ class Source:
         rows: number of rows read.
         steps: what reading and cleaning removed.
         sides: how many ids have a row in each side table.
+        content: rows and checksums of the tables as they were read, see ``data.content``.
+        calls: the calls that read and cleaned the events, with their arguments, as JSON holds them.
+        prepared: the folder of prepared data that the events were opened from, or None.
     """
 
     name: str
@@ -88,6 +91,9 @@ class Source:
     rows: int
     steps: tuple[Step, ...] = ()
     sides: tuple[SideMatch, ...] = ()
+    content: Mapping[str, Any] = field(default_factory=dict)
+    calls: tuple[Mapping[str, Any], ...] = ()
+    prepared: str | None = None
 
     @property
     def ordering(self) -> str:

@@ -129,6 +129,7 @@ def open_prepared(folder: str | Path) -> Parts:
     told = _manifest(folder)
     preparation = Preparation.load(folder / "preparation")
     log, events = EventLog.open(folder / "log"), open_events(folder / "events")
+    events = dataclasses.replace(events, source=dataclasses.replace(events.source, prepared=str(folder)))
     raw = told["report"]
     report = SplitReport(**{**raw, "parts": tuple(PartReport(**part) for part in raw["parts"])})
 

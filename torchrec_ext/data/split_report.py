@@ -1,6 +1,8 @@
 """SplitReport: what each part of a split holds, and whether training knows the future."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +53,8 @@ class SplitReport:
         unrated: events to learn or to predict without a rating, where others have one.
         late: training events that happen after the earliest test event; None where times are not known.
         first_test: time of the earliest test event in seconds, None where times are not known.
+        call: the call that made the split, with its arguments, as JSON holds them; None where it was not
+            recorded.
     """
 
     protocol: str
@@ -60,6 +64,7 @@ class SplitReport:
     unrated: int = 0
     late: int | None = None
     first_test: float | None = None
+    call: Mapping[str, Any] | None = None
 
     @classmethod
     def of(

@@ -13,9 +13,11 @@ from torchrec_ext.data.cleaning.step import remove
 from torchrec_ext.data.cleaning.where import Wanted, matches, written
 from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.recorded_calls import recorded
 from torchrec_ext.errors import InputError
 
 
+@recorded
 def clean(
     events: Events,
     *,

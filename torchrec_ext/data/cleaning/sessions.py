@@ -12,11 +12,13 @@ from torchrec_ext.data.cleaning.step import record
 from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.instants import Span, span
+from torchrec_ext.data.recorded_calls import recorded
 from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.data.times import expect_times
 from torchrec_ext.errors import InputError
 
 
+@recorded
 def sessions(events: Events, gap: Span = 1800.0) -> Events:
     """The same events with sessions for users.
 

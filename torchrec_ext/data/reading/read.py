@@ -23,6 +23,7 @@ from torchrec_ext.data.reading.side_table import joined, read_side_table
 from torchrec_ext.data.reading.source_record import source_record
 from torchrec_ext.data.reading.told import Told, expect_names
 from torchrec_ext.data.reading.words import settle
+from torchrec_ext.data.recorded_calls import recorded
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
 
@@ -33,6 +34,7 @@ Sources: TypeAlias = TableSource | Declaration | Sequence[TableFile]
 Features: TypeAlias = Sequence[str] | Mapping[str, Options | Mapping[str, Any] | None]
 
 
+@recorded
 def read_events(
     source: Sources,
     *,

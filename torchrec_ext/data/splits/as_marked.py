@@ -6,6 +6,7 @@ import numpy as np
 
 from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.recorded_calls import recorded_split
 from torchrec_ext.data.shown import shown
 from torchrec_ext.data.splits.parts import TEST, TRAIN, VALID, Parts, make_parts
 from torchrec_ext.errors import InputError
@@ -17,6 +18,7 @@ _MARKS = {
 }  # fmt: skip
 
 
+@recorded_split
 def as_marked(
     events: Events, column: str = "split", *, min_count: int = 1, folder: Path | None = None
 ) -> Parts:

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.recorded_calls import recorded_split
 from torchrec_ext.data.splits.draw import draw
 from torchrec_ext.data.splits.parts import TRAIN, Parts, make_parts
 from torchrec_ext.data.splits.places import is_target
 
 
+@recorded_split
 def by_ratio(
     events: Events,
     *,

@@ -6,12 +6,14 @@ import numpy as np
 
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.instants import Instant, Span, instant, span
+from torchrec_ext.data.recorded_calls import recorded_split
 from torchrec_ext.data.split_report import OUTSIDE
 from torchrec_ext.data.splits.parts import TEST, TRAIN, VALID, Parts, make_parts
 from torchrec_ext.data.times import expect_times
 from torchrec_ext.errors import InputError
 
 
+@recorded_split
 def by_time(
     events: Events,
     *,

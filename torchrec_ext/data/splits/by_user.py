@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.recorded_calls import recorded_split
 from torchrec_ext.data.splits.draw import draw
 from torchrec_ext.data.splits.parts import TRAIN, Parts, make_parts
 from torchrec_ext.data.splits.places import places_from_end
 
 
+@recorded_split
 def by_user(
     events: Events,
     *,

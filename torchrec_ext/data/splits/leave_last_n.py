@@ -6,10 +6,12 @@ import numpy as np
 
 from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.recorded_calls import recorded_split
 from torchrec_ext.data.splits.parts import TEST, TRAIN, VALID, Parts, make_parts
 from torchrec_ext.data.splits.places import places_from_end
 
 
+@recorded_split
 def leave_last_n(
     events: Events, valid: int = 1, test: int = 1, *, min_count: int = 1, folder: Path | None = None
 ) -> Parts:

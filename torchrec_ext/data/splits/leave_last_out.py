@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.recorded_calls import recorded_split
 from torchrec_ext.data.splits.leave_last_n import last_events
 from torchrec_ext.data.splits.parts import Parts, make_parts
 
 
+@recorded_split
 def leave_last_out(events: Events, *, min_count: int = 1, folder: Path | None = None) -> Parts:
     """A user's last event is for test, the last but one for validation, the others for training.
 

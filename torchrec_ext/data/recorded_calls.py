@@ -1,0 +1,106 @@
+"""Records the calls that made events and their split, so that a run can read and split its data again."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from torchrec_ext.data.content import content_of
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.features import Category, Number, Time, Vector
+
+P = ParamSpec("P")
+PartsT = TypeVar("PartsT", bound=tuple[Any, ...])
+
+_NOT_RECORDED = ("events", "folder", "progress", "rejected")
+_OPTIONS = (Number, Category, Time, Vector)
+
+
+def recorded(function: Callable[P, Events]) -> Callable[P, Events]:
+    """Appends each call of a function that returns events to ``source.calls``.
+
+    A call of ``read_events`` also records the checksums of what was read, before anything is removed.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Events:
+        events = function(*args, **kwargs)
+        source = events.source
+        content = content_of(events) if function.__name__ == "read_events" else source.content
+        calls = (*source.calls, _record(function, args, kwargs))
+        return dataclasses.replace(events, source=dataclasses.replace(source, content=content, calls=calls))
+
+    return call
+
+
+def recorded_split(function: Callable[P, PartsT]) -> Callable[P, PartsT]:
+    """Records each call of a split in the report that its parts share."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> PartsT:
+        parts = function(*args, **kwargs)
+        report = dataclasses.replace(parts[0].report, call=_record(function, args, kwargs))
+        return tuple(dataclasses.replace(part, report=report) for part in parts)  # type: ignore[return-value]
+
+    return call
+
+
+def arguments_of(call: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a recorded call, tuples as they were.
+
+    Example:
+        >>> arguments_of({"call": "clean", "arguments": {"where": {"rating": {"tuple": [3, None]}}}})
+        {'where': {'rating': (3, None)}}
+    """
+    return {name: _restored(value) for name, value in call["arguments"].items()}
+
+
+def _record(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Name and arguments of a call as JSON holds them; a table in memory is left out."""
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    arguments = {}
+    for name, value in bound.arguments.items():
+        try:
+            if name not in _NOT_RECORDED:
+                arguments[name] = _plain(value)
+        except TypeError:  # such as a DataFrame
+            continue
+    return {"call": function.__name__, "arguments": arguments}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it, tuples marked; TypeError for what JSON cannot hold."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path | date | timedelta):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray | pd.Index | pd.Series):
+        return _plain(value.tolist())
+    if isinstance(value, _OPTIONS):
+        return {"kind": type(value).__name__.lower(), **_plain(vars(value))}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, tuple):
+        return {"tuple": [_plain(inner) for inner in value]}
+    if isinstance(value, Sequence):
+        return [_plain(inner) for inner in value]
+    raise TypeError(f"{type(value).__name__} is not recorded")
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_restored(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"tuple"}:
+        return tuple(_restored(inner) for inner in value["tuple"])
+    return {name: _restored(inner) for name, inner in value.items()}
