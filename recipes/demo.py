@@ -14,7 +14,7 @@ import torch
 from tyro.conf import OmitArgPrefixes
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import data_record, parse_settings, run_recipe
+from torchrec_ext.command_line import parse_settings, run_recipe
 from torchrec_ext.data.planted import PlantedWorld, planted_ratings
 from torchrec_ext.errors import InputError
 from torchrec_ext.interactions import ConvolutionInteraction, DotInteraction
@@ -84,7 +84,7 @@ def main() -> None:
     run = tx.training.open_run(
         settings.output, resume=settings.resume, overwrite=settings.overwrite and not settings.resume
     )
-    record = {**dataclasses.asdict(settings), "data": data_record(world.events), "recipe": "demo"}
+    record = {**dataclasses.asdict(settings), "data": tx.training.data_record(world.events), "recipe": "demo"}
     tx.training.write_json(run / "settings.json", {**record, "world_size": group.world_size})
 
     seen, hidden = rated(world, train), rated(world, test)

@@ -1,4 +1,4 @@
-"""Evaluates a run on its test part: a retriever in full ranking, a ranker on labelled pairs.
+"""Evaluates a run: a retriever in full ranking, a ranker on labelled pairs.
 
 torchrun --nproc-per-node 2 recipes/evaluate.py --checkpoint runs/ml1m --k 10 50
 """
@@ -12,30 +12,41 @@ from torchrec_ext.command_line import (
     expect_k,
     free_file,
     parse_settings,
-    read_run_settings,
     run_recipe,
     saved_schema,
+    split_run_data,
     tell_popular,
 )
-from torchrec_ext.training.load import check_schema
+from torchrec_ext.contracts import Ranker
+from torchrec_ext.errors import InputError
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Evaluates a run on a part of the split it was trained with, and writes evaluation.json."""
+    """Evaluates a run, on a part of the split it was trained with or on newer events, and writes the figures.
+
+    The run may come from a recipe or from fit(output=...). Newer events are rows that stand behind those of
+    the training, in the file it read or in another one that --data names; all that was known at the training
+    is known when they are predicted.
+    """
 
     checkpoint: str
     """Folder of the run, or of one of its checkpoints; of a run the best one is taken."""
     k: tuple[int, ...] = (10, 50)
     """List lengths, for a retriever."""
-    part: Literal["valid", "test"] = "test"
-    """What to predict. The training part is known, before the test the validation part too."""
+    part: Literal["valid", "test", "added"] | None = None
+    """What to predict: a part of the split (the training part is known, before the test the validation part
+    too), or the events added after the training. By default added where --data has any, else test."""
     repeats: bool = False
     """Items a user has an event with may come back."""
+    data: str | None = None
+    """File that holds the events of the training and newer ones after them, of the same columns. By default
+    the data that the run was trained on."""
     data_dir: str | None = None
     """Folder where the data lies now, if not where it was."""
     output: str | None = None
-    """File of the figures; unless told evaluation.json in the run (evaluation_valid.json), replaced."""
+    """File of the figures. By default evaluation.json in the run, or evaluation_valid.json or
+    evaluation_added.json, which is replaced."""
     overwrite: bool = False
     """Replace what is at --output."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -48,23 +59,29 @@ def main() -> None:
     group = tx.distributed.join_group(settings.device)
     output = free_file(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
-    data, events, run_settings = read_run_settings(settings.checkpoint, settings.data_dir)
-    train, valid, test = data.parts(events)
-    check_schema(train.schema, saved_schema(folder), folder)
-    if run_settings["recipe"] == "train_retrieval":
-        expect_k(settings.k, catalogue_size(train.schema))
+    wants_added = settings.part == "added" or settings.part is None and settings.data is not None
+    (train, valid, test), newer = split_run_data(
+        settings.checkpoint, settings.data, settings.data_dir, with_added=wants_added
+    )
+    part = settings.part or ("test" if newer is None else "added")
+    if part == "added":
+        if newer is None:
+            raise InputError("--part added needs events after those of the training; name a file with --data")
+        known, targets = newer
+    else:
+        known, targets = (train + valid, test) if part == "test" else (train, valid)
 
     trained = tx.training.load(folder, device=settings.device)
-    known, targets = (train + valid, test) if settings.part == "test" else (train, valid)
-    protocol: dict[str, Any] = {
-        "k": settings.k,
-        "exclude_seen": not settings.repeats,
-    }
+    if not isinstance(trained.module, Ranker):
+        expect_k(settings.k, catalogue_size(saved_schema(folder)))
+    protocol: dict[str, Any] = {"k": settings.k, "exclude_seen": not settings.repeats}
     report = tx.evaluation.evaluate(trained, known, targets, **protocol, progress=True)
     popular = tx.evaluation.baseline(trained, known, targets, **protocol)
     if output is None:
-        output = folder.parent.parent / ("evaluation.json" if targets is test else "evaluation_valid.json")
-    more = {"checkpoint": folder.name, "world_size": group.world_size, "data": run_settings["data"]["name"]}
+        suffix = "" if part == "test" else f"_{part}"
+        output = folder.parent.parent / f"evaluation{suffix}.json"
+    name = targets.table.source.name
+    more = {"checkpoint": folder.name, "world_size": group.world_size, "data": name}
     output.parent.mkdir(parents=True, exist_ok=True)
     tx.training.write_json(output, report.as_json(popularity=popular.figures, **more))
     if group.first:

@@ -13,7 +13,7 @@ from torchrec_ext.command_line import (
     free_file,
     parse_pairs,
     parse_settings,
-    read_run_settings,
+    read_run_data,
     run_recipe,
     write_csv,
 )
@@ -25,7 +25,10 @@ _KINDS = {Coded: "category", CodedLists: "categories"}
 
 @dataclass(frozen=True)
 class Settings:
-    """Scores pairs: a ranker's probability of interest, a retriever's score."""
+    """Scores pairs: a ranker's probability of interest, a retriever's score.
+
+    The run may come from a recipe or from fit(output=...).
+    """
 
     checkpoint: str
     """Folder of the run, or of one of its checkpoints; of a run the best one is taken."""
@@ -36,6 +39,9 @@ class Settings:
     """What these columns are called in --pairs: user=uid item=sku. Common names are found unless told."""
     output: str | None = None
     """CSV file of the scores; printed unless told."""
+    data: str | None = None
+    """File of newer events of the same columns, which histories are read from. By default the data
+    that the run was trained on, with the rows that were added to it since."""
     data_dir: str | None = None
     """Folder where the data lies now, if not where it was."""
     overwrite: bool = False
@@ -50,7 +56,7 @@ def main() -> None:
     group = tx.distributed.join_group(settings.device)
     output = free_file(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
-    _, events, _ = read_run_settings(settings.checkpoint, settings.data_dir)
+    events = read_run_data(settings.checkpoint, settings.data, settings.data_dir)
     trained = tx.training.load(folder, device=settings.device)
     pairs = read_pairs(settings.pairs, parse_pairs(settings.columns, "columns"), trained, events)
     scored = tx.retrieval.predict(trained, events, pairs, progress=True)

@@ -18,7 +18,7 @@ from torchrec_ext.command_line import (
     expect_k,
     free_file,
     parse_settings,
-    read_run_settings,
+    read_run_data,
     run_recipe,
     saved_schema,
     write_csv,
@@ -29,7 +29,10 @@ from torchrec_ext.errors import InputError
 
 @dataclass(frozen=True)
 class Settings:
-    """Recommends items to users, from all events of the run's data; what was seen does not come back."""
+    """Recommends items to users, from all events known now; what a user has seen does not come back.
+
+    The run may come from a recipe or from fit(output=...).
+    """
 
     checkpoint: str
     """Folder of the run, or of one of its checkpoints; of a run the best one is taken."""
@@ -43,6 +46,9 @@ class Settings:
     """Ids of the items that may be recommended; every item unless told."""
     repeats: bool = False
     """Items a user has an event with may come back."""
+    data: str | None = None
+    """File of newer events of the same columns, which histories and seen items are read from. By default the
+    data that the run was trained on, with the rows that were added to it since."""
     data_dir: str | None = None
     """Folder where the data lies now, if not where it was."""
     overwrite: bool = False
@@ -59,7 +65,7 @@ def main() -> None:
     output = (free_folder if everybody else free_file)(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
     expect_k(settings.k, catalogue_size(saved_schema(folder)))
-    _, events, _ = read_run_settings(settings.checkpoint, settings.data_dir)
+    events = read_run_data(settings.checkpoint, settings.data, settings.data_dir)
 
     trained = tx.training.load(folder, device=settings.device)
     users = pd.Series(events.ids("user").used().words) if everybody else pd.Series(settings.users)

@@ -44,8 +44,8 @@ def of_another_schema(folder: Path) -> None:
 
 
 def change_data(folder: Path) -> None:
-    with (folder / "events.csv").open("a") as file:
-        file.write("u1,i1,1700000000,5\n")
+    text = (folder / "events.csv").read_text()
+    (folder / "events.csv").write_text(text.replace("u0,", "u1,", 1))
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -64,7 +64,7 @@ RECOMMEND = ("recommend", "--users", "all", "--output")
     ("spoil", "words", "thing", "remedy"),
     [
         (cut_short, EVALUATE, "is cut short", "take an older checkpoint"),
-        (of_another_schema, EVALUATE, "has another schema (tables: ", "use the data it was trained on"),
+        (of_another_schema, EVALUATE, "does not fit the model", "open it with the schema"),
         (of_another_schema, (*RECOMMEND, "lists"), "does not fit the model", "open it with the schema"),
         (change_data, (*RECOMMEND, "lists"), "events.csv has changed since", "bring the old file back"),
         (remove_checkpoints, EVALUATE, "run has no finished checkpoint", "name the folder of a run"),

@@ -4,18 +4,17 @@ from torchrec_ext.command_line.catalogue import catalogue_size, expect_k, saved_
 from torchrec_ext.command_line.data_settings import DataSettings, Source, describe_parts
 from torchrec_ext.command_line.fields import fields_or_default
 from torchrec_ext.command_line.list_modules import list_modules
-from torchrec_ext.command_line.new_run import new_run, tell_popular
 from torchrec_ext.command_line.output_file import free_file, write_csv
 from torchrec_ext.command_line.parse import parse_pairs, parse_settings
 from torchrec_ext.command_line.positive import positive_or_default
 from torchrec_ext.command_line.run import run_recipe
-from torchrec_ext.command_line.run_settings import data_record, read_run_settings
+from torchrec_ext.command_line.run_data import read_run_data, split_run_data
+from torchrec_ext.command_line.training_run import new_run, tell_popular
 
 __all__ = [
     "DataSettings",
     "Source",
     "catalogue_size",
-    "data_record",
     "describe_parts",
     "expect_k",
     "fields_or_default",
@@ -25,9 +24,10 @@ __all__ = [
     "parse_pairs",
     "parse_settings",
     "positive_or_default",
-    "read_run_settings",
+    "read_run_data",
     "run_recipe",
     "saved_schema",
+    "split_run_data",
     "tell_popular",
     "write_csv",
 ]

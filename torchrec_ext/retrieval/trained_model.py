@@ -37,7 +37,8 @@ class TrainedModel(Generic[Model]):
         module: a sharded retriever or ranker.
         preparation: how ids became rows, and the fitted features.
         history: a row for each epoch: losses, validation figures, speed.
-        settings: what ``fit`` was called with, as plain values; empty for a model you sharded yourself.
+        settings: what ``fit`` was called with and, under ``data``, where the data came from, as plain values;
+            empty for a model you sharded yourself.
         run: folder of the run, or None.
         checkpoint: folder of the checkpoint that the weights are in, or None.
         seconds: time that training took.

@@ -3,6 +3,7 @@
 from torchrec_ext.retrieval.trained_model import TrainedModel
 from torchrec_ext.training.checkpoint import find_checkpoint, load_weights, save_checkpoint
 from torchrec_ext.training.curves import draw_curves
+from torchrec_ext.training.data_record import data_record
 from torchrec_ext.training.fit import fit
 from torchrec_ext.training.load import load
 from torchrec_ext.training.run_folder import open_run, write_json
@@ -13,6 +14,7 @@ __all__ = [
     "EarlyStopping",
     "Optimization",
     "TrainedModel",
+    "data_record",
     "draw_curves",
     "find_checkpoint",
     "fit",

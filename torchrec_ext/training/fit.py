@@ -29,6 +29,7 @@ from torchrec_ext.plugins import specification
 from torchrec_ext.retrieval.trained_model import TrainedModel
 from torchrec_ext.training.checkpoint import find_checkpoint
 from torchrec_ext.training.checkpoint_manager import CheckpointManager
+from torchrec_ext.training.data_record import data_record
 from torchrec_ext.training.epoch import Epoch, train_epoch
 from torchrec_ext.training.examples import default_batch_size, training_examples
 from torchrec_ext.training.optimizers import make_optimizer
@@ -130,6 +131,7 @@ def fit(
         "positive": np.atleast_1d(as_written(positive)).tolist(),
         "optimization": asdict(optimization), "early_stopping": asdict(early_stopping),
         "checkpoints": asdict(checkpoints), "sharding": dict(sharding or {}), "seed": seed,
+        "data": data_record(train.table, train.report),
     }  # fmt: skip
     monitor = ValidationMonitor(
         TrainedModel(model, preparation, settings=settings), train, valid, early_stopping.monitor

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from torchrec_ext.command_line.run_settings import (
-    data_record,
     expect_same_data,
     expect_same_source,
     load_settings,
@@ -19,7 +18,7 @@ from torchrec_ext.data import Events
 from torchrec_ext.distributed import barrier, world
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import Report
-from torchrec_ext.training import TrainedModel, open_run, write_json
+from torchrec_ext.training import TrainedModel, data_record, open_run, write_json
 
 
 def tell_popular(popular: Report) -> str:

@@ -1,0 +1,60 @@
+"""Events that came after a training, as targets behind everything that was known before."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from torchrec_ext.data import Dataset, Events, Preparation, SplitReport
+from torchrec_ext.data.splits.parts import TEST, TRAIN
+from torchrec_ext.data.splits.places import with_item
+
+_MARK = "added after the training"
+
+
+class Newer(NamedTuple):
+    """What was known before, and the events that came after."""
+
+    known: Dataset
+    targets: Dataset
+
+
+def newer_events(
+    raw: Events,
+    added: np.ndarray,
+    clean: Callable[[Events], Events],
+    preparation: Preparation,
+    protocol: str,
+) -> Newer | None:
+    """Splits events into those of a training and those that were added after it.
+
+    Args:
+        raw: N events as read.
+        added: (N,) bool, which were added.
+        clean: cleans them as for the training.
+        preparation: of the training; ids that it does not have stay unknown.
+        protocol: how the training was split, in words.
+
+    Returns:
+        All events of the training, whatever their part was, and the added ones; None where cleaning leaves
+        no added event.
+    """
+    marked = dataclasses.replace(raw, columns={**raw.columns, _MARK: added.astype(np.float64)})
+    events = clean(marked)
+    part = np.where(events.columns[_MARK] > 0, TEST, TRAIN)  # type: ignore[operator]
+    history_only = (part == TEST) & ~with_item(events)
+    if not ((part == TEST) & ~history_only).any():
+        return None
+    report = SplitReport.of(events, part, history_only, f"{protocol}; test: events added after the training")
+    log = preparation.log(events)
+    part, history_only = part[log.source_rows], history_only[log.source_rows]
+
+    def dataset(number: int, name: str) -> Dataset:
+        mine = part == number
+        return Dataset(
+            preparation, log, np.flatnonzero(mine & ~history_only), np.flatnonzero(mine & history_only),
+            name, report, events,
+        )  # fmt: skip
+
+    return Newer(dataset(TRAIN, "train + valid + test"), dataset(TEST, "added"))

@@ -1,0 +1,91 @@
+"""The data of a run, read again as the run's checkpoint records it, or newer data read in the same way."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from torchrec_ext.command_line.newer_events import Newer, newer_events
+from torchrec_ext.command_line.run_record import Parts, RunRecord
+from torchrec_ext.data import SPLITS, Events, Preparation
+from torchrec_ext.data.content import find_change
+from torchrec_ext.data.recorded_calls import arguments_of
+from torchrec_ext.errors import InputError
+
+
+def read_run_data(checkpoint: Path | str, data: str | None = None, data_dir: str | None = None) -> Events:
+    """The events of a run as they are now, or others in their place; for histories and seen items.
+
+    They are read and cleaned as for the training. Newer events in their place are cleaned too, except that
+    users and items with few events stay.
+
+    Args:
+        checkpoint: folder of the run, or of one of its checkpoints.
+        data: file, folder or name of newer events of the same columns; None reads those of the training
+            again, to which rows may have been added.
+        data_dir: folder where the data lies now; None where it was.
+
+    Raises:
+        InputError: if the data cannot be read again, or rows that the run was trained on have changed.
+    """
+    run = RunRecord.open(checkpoint)
+    if data is None and (prepared := run.open_prepared()):
+        return prepared[0].table
+    raw = run.read(data, data_dir)
+    if data is not None:
+        holds_the_old = bool(run.content) and find_change(raw, run.content) is None
+        return run.clean(raw, counts=holds_the_old)
+    added = run.count_added(raw)
+    events = run.clean(raw)
+    if not added:
+        run.expect_same_number(events, "name a file of them, of the same columns, with --data")
+    return events
+
+
+def split_run_data(
+    checkpoint: Path | str, data: str | None = None, data_dir: str | None = None, *, with_added: bool = True
+) -> tuple[Parts, Newer | None]:
+    """The parts a run was trained, validated and tested on, and what came after, if anything did.
+
+    Args:
+        checkpoint: folder of the run, or of one of its checkpoints.
+        data: file, folder or name of the events of the training, with newer ones after them; None reads the
+            data of the training again, to which rows may have been added.
+        data_dir: folder where the data lies now; None where it was.
+        with_added: whether added events are wanted too.
+
+    Returns:
+        The parts, and the events that were added after the training beside those known before; None where
+        there are none or they are not wanted.
+
+    Raises:
+        InputError: if the data cannot be read or split again, or rows that the run was trained on have
+            changed.
+    """
+    run = RunRecord.open(checkpoint)
+    split = run.record.get("split")
+    if split is None:
+        raise InputError(
+            f"the split of {run.path} ({run.record.get('protocol')}) cannot be made again from its name and "
+            "settings; evaluate in your own script with evaluation.evaluate"
+        )
+    if data is None and (prepared := run.open_prepared()):
+        return prepared, None
+    raw = run.read(data, data_dir)
+    added = run.count_added(raw, given=data is not None)
+    is_old = np.arange(len(raw)) < len(raw) - added
+    events = run.clean(raw.take(is_old) if added else raw)
+    run.expect_same_number(events, "evaluate in your own script with evaluation.evaluate")
+    parts = _with_preparation(SPLITS[split["call"]](events, **arguments_of(split)), run.preparation)
+    if not (added and with_added):
+        return parts, None
+    return parts, newer_events(raw, ~is_old, run.clean, run.preparation, parts[0].protocol)
+
+
+def _with_preparation(parts: Parts, preparation: Preparation) -> Parts:
+    """The same parts with the rows and the features of a training."""
+    log_of_all = preparation.log(parts[0].table)
+    train, valid, test = (
+        dataclasses.replace(part, preparation=preparation, log=log_of_all, own=None) for part in parts
+    )
+    return train, valid, test
