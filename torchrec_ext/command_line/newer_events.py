@@ -8,7 +8,7 @@ import numpy as np
 
 from torchrec_ext.data import Dataset, Events, Preparation, SplitReport
 from torchrec_ext.data.splits.parts import TEST, TRAIN
-from torchrec_ext.data.splits.places import with_item
+from torchrec_ext.data.splits.places import is_target
 
 _MARK = "added after the training"
 
@@ -43,7 +43,7 @@ def newer_events(
     marked = dataclasses.replace(raw, columns={**raw.columns, _MARK: added.astype(np.float64)})
     events = clean(marked)
     part = np.where(events.columns[_MARK] > 0, TEST, TRAIN)  # type: ignore[operator]
-    history_only = (part == TEST) & ~with_item(events)
+    history_only = (part == TEST) & ~is_target(events)
     if not ((part == TEST) & ~history_only).any():
         return None
     report = SplitReport.of(events, part, history_only, f"{protocol}; test: events added after the training")

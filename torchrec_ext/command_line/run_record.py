@@ -10,9 +10,9 @@ from typing import Any
 from torchrec_ext.data import Dataset, Events, Preparation, clean, open_prepared, read_events, sessions
 from torchrec_ext.data.content import find_change
 from torchrec_ext.data.prepared import is_prepared
+from torchrec_ext.data.reading.declared_set import names_of_sets
 from torchrec_ext.data.reading.named import NAMED
 from torchrec_ext.data.recorded_calls import arguments_of
-from torchrec_ext.data.sets import names_of_sets
 from torchrec_ext.errors import InputError
 from torchrec_ext.training import find_checkpoint
 

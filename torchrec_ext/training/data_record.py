@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from torchrec_ext.data.events import Events
-from torchrec_ext.data.splits.report import SplitReport
+from torchrec_ext.data.split_report import SplitReport
 
 
 def data_record(events: Events, split: SplitReport | None = None) -> dict[str, Any]:
