@@ -149,7 +149,7 @@ def test_an_index_of_another_model_is_refused():
     ("settings", "message"),
     [
         ({"candidates": ["a", "b"]}, "candidates is known; they are strings, such as 'a', but .* integers"),
-        ({"candidates": [5, 6]}, "none of the item ids in candidates is known; 5 is not in the catalogue"),
+        ({"candidates": [5, 6]}, "ids in candidates is known; the model has not learnt from 5"),
         ({"candidates": "103"}, "candidates should be a list of ids, received '103'; put it in a list"),
         ({"candidates": {2: "103"}}, r"candidates\[2\] should be a list of ids, received '103'"),
         ({"candidates": []}, "none of the 30 items is left after candidates; allow at least one"),

@@ -8,8 +8,12 @@ from torch.nn.functional import normalize
 
 from tests.retrieval.trained import EVENTS, TRAIN, trained
 from tests.worlds import small_world
+from torchrec_ext.data import leave_last_out, read_events
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.errors import InputError
+from torchrec_ext.models import TwoTower
+from torchrec_ext.retrieval import recommend
+from torchrec_ext.training import Optimization, fit
 
 LOG = TRAIN.preparation.log(EVENTS)
 ITEMS = TRAIN.preparation.vocabularies["item"].index
@@ -106,6 +110,22 @@ def test_ids_of_another_kind_are_explained():
         from_strings.item_vectors(events.items["item"])
 
 
+def test_items_that_training_has_not_learnt_from_have_no_vector():
+    visits = pd.DataFrame({"user": np.repeat(np.arange(20), 5), "item": np.tile(np.arange(5), 20)})
+    visits.loc[visits.index % 5 == 4, "item"] = 77  # each user's last item, which is for the test
+    train, _, _ = leave_last_out(events := read_events(visits))
+    optimization = Optimization(global_batch_size=64)
+    model = fit(TwoTower(train.schema, 8), train, epochs=1, progress=False, optimization=optimization)
+    learnt = {0, 1, 2}
+    assert set(model.item_vectors()["item"]) == learnt == set(model.similar_items(1, k=2)["similar"]) | {1}
+    with pytest.warns(UserWarning, match="unknown item ids in items: 1 of 2, such as 77"):
+        assert model.item_vectors([77, 2])["item"].tolist() == [2]
+    index = model.build_index()
+    assert len(index) == 3
+    lists = recommend(model, events, [3, "x"], 3, index=index, exclude_seen=False)
+    assert set(lists["item"]) == learnt
+
+
 CALLS = {
     "item_vectors": lambda m: m.item_vectors(),
     "user_vectors": lambda m: m.user_vectors(EVENTS),
@@ -126,11 +146,11 @@ def test_a_ranker_has_no_vectors(name):
     ("call", "message"),
     [
         (lambda m: m.item_vectors(["a", "b"]), "none of the item ids in items is known; they are strings"),
-        (lambda m: m.item_vectors([5]), r"known; 5 is not in the catalogue, whose ids look like \d+"),
+        (lambda m: m.item_vectors([5]), r"not learnt from 5; the ids that it knows look like \d+"),
         (lambda m: m.item_vectors("a"), "items should be a list of ids, received 'a'; put it in a list"),
         (lambda m: m.similar_items("a"), "none of the item ids in items is known; they are str"),
         (lambda m: m.similar_items(101, k=30), "from 1 to the number of other items, 29; received 30"),
-        (lambda m: m.build_index([7]), "none of the item ids in items is known; 7 is not in the catalogue"),
+        (lambda m: m.build_index([7]), "in items is known; the model has not learnt from 7"),
         (lambda m: m.user_vectors(EVENTS, ["x"]), "knows nothing of any of the 1 users, such as 'x'"),
         (lambda m: m.user_vectors(TRAIN), "data should be Events, received Dataset"),
         (lambda m: m.user_vectors(EVENTS, context={"device": "phone"}), "context is given, but"),

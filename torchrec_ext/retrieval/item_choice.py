@@ -27,8 +27,8 @@ class ItemChoice:
     """Item rows that n requests may get.
 
     Args:
-        rows: (C,) int64 ascending, those that somebody may get.
-        not_offered: (m,) int64, of a given index those that nobody may get.
+        rows: (C,) int64 ascending, the rows that at least one request may get.
+        not_offered: (m,) int64, the rows of a given index that no request may get.
         own: the rows that each request may get, of those in ``rows``; None for all of them.
         excluded: the rows that each request must not get; None for none.
     """

@@ -77,11 +77,11 @@ def id_series(ids: Any, argument: str) -> pd.Series:
 def _difference(preparation: Preparation, example: object) -> str:
     """An unknown id beside a known one."""
     items = preparation.vocabularies["item"]
-    known = items.ids(np.array([1])).tolist()[0]
+    known = items.ids(catalogue_rows(preparation)[:1]).tolist()[0]
     kinds = ("integers", "strings") if items.integers else ("strings", "integers")
     if isinstance(example, str) == items.integers:
         return (
             f"they are {kinds[1]}, such as {example!r}, but the catalogue has {kinds[0]}, such as {known!r}; "
             "convert them with astype"
         )
-    return f"{example!r} is not in the catalogue, whose ids look like {known!r}"
+    return f"the model has not learnt from {example!r}; the ids that it knows look like {known!r}"

@@ -91,8 +91,8 @@ def recommend(
         a session of which the model knows nothing gets no row, and a warning counts them.
 
     Raises:
-        InputError: if k is not from 1 to the number of items, nobody asks, no item may be recommended, or an
-            argument is of another form.
+        InputError: if k is not from 1 to the number of items, there is no user or session, no item may be
+            recommended, or an argument has another form.
 
     Example:
         >>> import torchrec_ext as tx
@@ -153,13 +153,9 @@ def recommend(
             add("popular", np.flatnonzero(cold), popular_search(log, choice.rows))
         elif cold.any():
             _warn_of_unknown(requests.ids[cold], len(requests))
-    if not frames:
-        nobody = np.zeros(0, np.int64)
-        frames = [
-            _frame(
-                requests, nobody, (np.zeros((0, k), np.float32), np.zeros((0, k), np.int64)), preparation, ""
-            )
-        ]
+    if not frames:  # sessions alone, of all of which nothing is known
+        none = np.zeros(0, np.int64)
+        frames = [_frame(requests, none, (np.zeros((0, k)), np.zeros((0, k), np.int64)), preparation, "")]
     result = pd.concat(frames, ignore_index=True).sort_values(["position", "rank"], kind="stable")
     return result.drop(columns="position").reset_index(drop=True)
 

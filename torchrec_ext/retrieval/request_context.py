@@ -1,4 +1,4 @@
-"""The context of requests: what is known of the moment when somebody asks, such as the device."""
+"""The context of requests: what describes the moment of a request, such as the device."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

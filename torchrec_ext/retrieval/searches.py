@@ -38,7 +38,7 @@ def retriever_search(
         batcher: of the model's inputs and the known events.
         requests: who asks.
         context: values of the context features for each request.
-        rows: (C,) int64 ascending item rows that somebody may get.
+        rows: (C,) int64 ascending item rows that at least one request may get.
         index: one that is there; None indexes ``rows``.
     """
     searched = build_index(model, batcher, rows) if index is None else index

@@ -19,7 +19,7 @@ from torchrec_ext.retrieval.requests import Requests
 def requests_of_sessions(
     preparation: Preparation, inputs: Inputs, sessions: Sequence[Sequence] | pd.DataFrame
 ) -> Requests:
-    """Sessions as the histories of users whom nobody knows.
+    """Sessions as the histories of unknown users.
 
     Args:
         preparation: how ids became rows.

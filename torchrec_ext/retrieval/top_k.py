@@ -30,7 +30,7 @@ def exact_top_k(scores_QI: Tensor, k: int) -> tuple[Tensor, Tensor]:
     columns = scores_QI.shape[1]
     if not 1 <= k <= columns:
         raise InputError(f"k is {k}, but there are {columns} scores in a row; choose k from 1 to {columns}")
-    # One more than asked for tells whether the last score taken is tied with one left out.
+    # The score after the last one shows whether the last one is tied with a score that is left out.
     taken, places = torch.topk(scores_QI, min(k + 1, columns))
     if taken[:, 0].isnan().any():  # topk counts a NaN as the highest
         raise InputError("there is a NaN among the scores; did training diverge?")
