@@ -3,9 +3,11 @@
 import functools
 
 import torch
+import torch.distributed as dist
 
 from tests.worlds import small_world
 from torchrec_ext.data import leave_last_out
+from torchrec_ext.distributed import join_group
 from torchrec_ext.encoders import GRU, ComiRec
 from torchrec_ext.models import Ranker, TwoTower
 from torchrec_ext.retrieval import TrainedModel
@@ -30,9 +32,14 @@ MODELS = {
 }
 
 
-@functools.cache
 def trained(name: str) -> TrainedModel:
-    """The model of that name."""
+    """The model of that name, trained once for each process group: a test of a recipe may end one."""
+    join_group()
+    return _trained(name, dist.group.WORLD)
+
+
+@functools.cache
+def _trained(name: str, group: object) -> TrainedModel:
     torch.manual_seed(0)
     optimization = Optimization(global_batch_size=64, learning_rate=0.01)
     return fit(MODELS[name](), TRAIN, epochs=1, progress=False, optimization=optimization)
