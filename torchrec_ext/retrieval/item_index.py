@@ -12,7 +12,7 @@ from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.encode import encode_slice, expect_retriever, item_batcher
 from torchrec_ext.retrieval.exact_index import ExactIndex
-from torchrec_ext.retrieval.known_items import catalogue_rows, find_items
+from torchrec_ext.retrieval.known_items import find_items
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ def build_item_index(
         InputError: if the module is not a retriever, or none of the items is known.
     """
     model = expect_retriever(module, "build_index")
-    rows = catalogue_rows(preparation)
+    rows = preparation.trained.catalogue
     if items is not None:
         rows = np.unique(find_items(preparation, items, "items"))
         rows = rows[rows > 0]

@@ -9,7 +9,7 @@ from torch import nn
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.encode import encode_items, expect_retriever, item_batcher
-from torchrec_ext.retrieval.known_items import catalogue_rows, find_items
+from torchrec_ext.retrieval.known_items import find_items
 from torchrec_ext.retrieval.vectors import Vectors
 
 
@@ -27,7 +27,7 @@ def item_vectors(
         InputError: if the module is not a retriever, or none of the items is known.
     """
     model = expect_retriever(module, "item_vectors")
-    rows = catalogue_rows(preparation)
+    rows = preparation.trained.catalogue
     if items is not None:
         rows = find_items(preparation, items, "items")
         rows = rows[rows > 0]

@@ -11,11 +11,6 @@ from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
 
 
-def catalogue_rows(preparation: Preparation) -> np.ndarray:
-    """(C,) int64 ascending rows of all items that can be recommended: those that training has learnt from."""
-    return preparation.trained.catalogue
-
-
 def find_items(preparation: Preparation, ids: Any, argument: str) -> np.ndarray:
     """Rows of items; warns of ids that are not in the catalogue.
 
@@ -32,7 +27,7 @@ def find_items(preparation: Preparation, ids: Any, argument: str) -> np.ndarray:
     """
     wanted = id_series(ids, argument)
     rows = preparation.vocabularies["item"].rows(wanted)
-    unknown = ~np.isin(rows, catalogue_rows(preparation))
+    unknown = ~np.isin(rows, preparation.trained.catalogue)
     count = int(unknown.sum())
     if not count:
         return rows
@@ -77,7 +72,7 @@ def id_series(ids: Any, argument: str) -> pd.Series:
 def _difference(preparation: Preparation, example: object) -> str:
     """An unknown id beside a known one."""
     items = preparation.vocabularies["item"]
-    known = items.ids(catalogue_rows(preparation)[:1]).tolist()[0]
+    known = items.ids(preparation.trained.catalogue[:1]).tolist()[0]
     kinds = ("integers", "strings") if items.integers else ("strings", "integers")
     if isinstance(example, str) == items.integers:
         return (

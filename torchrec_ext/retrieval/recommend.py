@@ -20,7 +20,6 @@ from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.encode import expect_retriever
 from torchrec_ext.retrieval.item_choice import ItemSets, choose_items
 from torchrec_ext.retrieval.item_index import ItemIndex
-from torchrec_ext.retrieval.known_items import catalogue_rows
 from torchrec_ext.retrieval.popular import is_cold_user
 from torchrec_ext.retrieval.request_context import context_read, request_context
 from torchrec_ext.retrieval.requests import Requests, requests_of_users
@@ -111,7 +110,7 @@ def recommend(
     module, preparation, inputs = model.module, model.preparation, model.inputs
     requests = _requests(model, data, users, sessions)
     values = request_context(preparation, context_read(inputs, preparation), requests, context)
-    offered = catalogue_rows(preparation)
+    offered = preparation.trained.catalogue
     if index is not None:
         _expect_index(index, model)
         offered = index.rows

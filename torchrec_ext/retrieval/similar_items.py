@@ -13,7 +13,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.encode import encode_items, encode_slice, expect_retriever, item_batcher
 from torchrec_ext.retrieval.exact_index import ExactIndex
-from torchrec_ext.retrieval.known_items import catalogue_rows, find_items
+from torchrec_ext.retrieval.known_items import find_items
 
 
 def similar_items(module: nn.Module, preparation: Preparation, items: Any, k: int = 10) -> pd.DataFrame:
@@ -38,7 +38,7 @@ def similar_items(module: nn.Module, preparation: Preparation, items: Any, k: in
     model = expect_retriever(module, "similar_items")
     found = find_items(preparation, [items] if pd.api.types.is_scalar(items) else items, "items")
     rows = pd.unique(found[found > 0])
-    others = len(catalogue_rows(preparation)) - 1
+    others = len(preparation.trained.catalogue) - 1
     if not 1 <= k <= others:
         raise InputError(f"k should be from 1 to the number of other items, {others}; received {k}")
     batcher = item_batcher(preparation, model.inputs)
