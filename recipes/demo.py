@@ -41,11 +41,11 @@ class Settings:
         default_factory=lambda: Optimization(2048, learning_rate=1e-3, table_learning_rate=0.2)
     )
     user: int = 1
-    """Whose history and list are shown."""
+    """User whose history and list are shown."""
     seed: int = 0
     """Seed of the data, the split, first weights and order."""
     resume: bool = False
-    """Go on with the run in --output."""
+    """Continue the run in --output."""
     overwrite: bool = True
     """Delete an earlier run in --output first; --no-overwrite refuses instead."""
     device: Literal["cpu", "cuda"] = "cpu"

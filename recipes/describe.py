@@ -9,9 +9,9 @@ from torchrec_ext.command_line import (
     DataSettings,
     Source,
     describe_parts,
-    free_file,
     parse_settings,
     run_recipe,
+    writable_file,
 )
 from torchrec_ext.distributed import join_group
 
@@ -22,7 +22,7 @@ class Settings:
 
     source: Source = field(default_factory=DataSettings)
     output: str | None = None
-    """File of the sheet of plots, a PNG; nothing is drawn unless told."""
+    """PNG file of the sheet of plots. By default nothing is drawn."""
     overwrite: bool = False
     """Replace what is at --output."""
 
@@ -30,7 +30,7 @@ class Settings:
 def main() -> None:
     """Reads, describes, draws and splits."""
     settings, _ = parse_settings(Settings)
-    output = free_file(settings.output, settings.overwrite)
+    output = writable_file(settings.output, settings.overwrite)
     group = join_group()
     events = settings.source.events()
     if not group.first:

@@ -9,15 +9,14 @@ from typing import Any, Literal
 import torchrec_ext as tx
 from torchrec_ext.command_line import (
     catalogue_size,
+    describe_popularity,
     expect_k,
-    free_file,
     parse_settings,
     run_recipe,
     saved_schema,
     split_run_data,
-    tell_popular,
+    writable_file,
 )
-from torchrec_ext.contracts import Ranker
 from torchrec_ext.errors import InputError
 
 
@@ -31,19 +30,19 @@ class Settings:
     """
 
     checkpoint: str
-    """Folder of the run, or of one of its checkpoints; of a run the best one is taken."""
+    """Folder of the run, whose best checkpoint is used, or of one of its checkpoints."""
     k: tuple[int, ...] = (10, 50)
     """List lengths, for a retriever."""
     part: Literal["valid", "test", "added"] | None = None
     """What to predict: a part of the split (the training part is known, before the test the validation part
     too), or the events added after the training. By default added where --data has any, else test."""
     repeats: bool = False
-    """Items a user has an event with may come back."""
+    """Recommend items again that a user has an event with."""
     data: str | None = None
     """File that holds the events of the training and newer ones after them, of the same columns. By default
     the data that the run was trained on."""
     data_dir: str | None = None
-    """Folder where the data lies now, if not where it was."""
+    """Folder where the data is now. By default where it was at the training."""
     output: str | None = None
     """File of the figures. By default evaluation.json in the run, or evaluation_valid.json or
     evaluation_added.json, which is replaced."""
@@ -57,7 +56,7 @@ def main() -> None:
     """Opens the run and evaluates it."""
     settings, _ = parse_settings(Settings)
     group = tx.distributed.join_group(settings.device)
-    output = free_file(settings.output, settings.overwrite)
+    output = writable_file(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
     wants_added = settings.part == "added" or settings.part is None and settings.data is not None
     (train, valid, test), newer = split_run_data(
@@ -72,7 +71,7 @@ def main() -> None:
         known, targets = (train + valid, test) if part == "test" else (train, valid)
 
     trained = tx.training.load(folder, device=settings.device)
-    if not isinstance(trained.module, Ranker):
+    if not isinstance(trained.module, tx.contracts.Ranker):
         expect_k(settings.k, catalogue_size(saved_schema(folder)))
     protocol: dict[str, Any] = {"k": settings.k, "exclude_seen": not settings.repeats}
     report = tx.evaluation.evaluate(trained, known, targets, **protocol, progress=True)
@@ -86,7 +85,7 @@ def main() -> None:
     tx.training.write_json(output, report.as_json(popularity=popular.figures, **more))
     if group.first:
         print(report)
-        print(tell_popular(popular))
+        print(describe_popularity(popular))
         print(f"written to {output}")
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 
 import torchrec_ext as tx
 from torchrec_ext.command_line import (
-    free_file,
     parse_pairs,
     parse_settings,
     read_run_data,
     run_recipe,
+    writable_file,
     write_csv,
 )
 from torchrec_ext.data import Events
@@ -31,19 +31,19 @@ class Settings:
     """
 
     checkpoint: str
-    """Folder of the run, or of one of its checkpoints; of a run the best one is taken."""
+    """Folder of the run, whose best checkpoint is used, or of one of its checkpoints."""
     pairs: str
-    """CSV, TSV, JSON Lines or Parquet file with the columns user and item, as far as the data has them, and
-    those of the context the model reads."""
+    """CSV, TSV, JSON Lines or Parquet file with the columns user and item, if the data has them, and those of
+    the context that the model reads."""
     columns: tuple[str, ...] = ()
-    """What these columns are called in --pairs: user=uid item=sku. Common names are found unless told."""
+    """Names of these columns in --pairs: user=uid item=sku. By default common names are found."""
     output: str | None = None
-    """CSV file of the scores; printed unless told."""
+    """CSV file of the scores. By default they are printed."""
     data: str | None = None
     """File of newer events of the same columns, which histories are read from. By default the data
     that the run was trained on, with the rows that were added to it since."""
     data_dir: str | None = None
-    """Folder where the data lies now, if not where it was."""
+    """Folder where the data is now. By default where it was at the training."""
     overwrite: bool = False
     """Replace what is at --output."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -54,7 +54,7 @@ def main() -> None:
     """Opens the run and scores the pairs."""
     settings, _ = parse_settings(Settings)
     group = tx.distributed.join_group(settings.device)
-    output = free_file(settings.output, settings.overwrite)
+    output = writable_file(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
     events = read_run_data(settings.checkpoint, settings.data, settings.data_dir)
     trained = tx.training.load(folder, device=settings.device)
@@ -69,17 +69,17 @@ def main() -> None:
 def read_pairs(
     path: str, columns: dict[str, str], trained: tx.training.TrainedModel, events: Events
 ) -> pd.DataFrame:
-    """The pairs, whose columns are of the kinds that those of the events are."""
+    """Reads the pairs; their columns have the kinds of those of the events."""
     read = {feature.column for feature in tx.retrieval.context_features(trained)}
     context = [name for name in events.context_features if name in read]
     left_out = {"user", "item"} - {*events.columns} | {"timestamp", "rating", "type"} - read
-    told: dict[str, Any] = {**dict.fromkeys(left_out, ""), **columns}
+    specs: dict[str, Any] = {**dict.fromkeys(left_out, ""), **columns}
     for name in context:
         kind = _KINDS.get(type(events.columns[name]), "number")
-        told[name] = {"column": columns.get(name, name)}
+        specs[name] = {"column": columns.get(name, name)}
         if name != "timestamp":  # which is always a time, and there in each row
-            told[name] |= {"kind": kind, "needed": False}
-    return tx.data.read_events(path, columns=told, context=[n for n in context if n != "timestamp"]).frame
+            specs[name] |= {"kind": kind, "needed": False}
+    return tx.data.read_events(path, columns=specs, context=[n for n in context if n != "timestamp"]).frame
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ import torchrec_ext as tx
 from torchrec_ext.command_line import (
     catalogue_size,
     expect_k,
-    free_file,
     parse_settings,
     read_run_data,
     run_recipe,
     saved_schema,
+    writable_file,
     write_csv,
 )
 from torchrec_ext.distributed import barrier, world
@@ -35,22 +35,22 @@ class Settings:
     """
 
     checkpoint: str
-    """Folder of the run, or of one of its checkpoints; of a run the best one is taken."""
+    """Folder of the run, whose best checkpoint is used, or of one of its checkpoints."""
     users: tuple[str, ...]
     """Ids of users, or all."""
     k: int = 10
     """Length of the lists."""
     output: str | None = None
-    """CSV file, or with --users all a folder of Parquet parts; printed unless told."""
+    """CSV file, or with --users all a folder of Parquet parts. By default the lists are printed."""
     candidates: tuple[str, ...] | None = None
-    """Ids of the items that may be recommended; every item unless told."""
+    """Ids of the items that may be recommended. By default every item."""
     repeats: bool = False
-    """Items a user has an event with may come back."""
+    """Recommend items again that a user has an event with."""
     data: str | None = None
     """File of newer events of the same columns, which histories and seen items are read from. By default the
     data that the run was trained on, with the rows that were added to it since."""
     data_dir: str | None = None
-    """Folder where the data lies now, if not where it was."""
+    """Folder where the data is now. By default where it was at the training."""
     overwrite: bool = False
     """Replace what is at --output."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -62,7 +62,7 @@ def main() -> None:
     settings, _ = parse_settings(Settings)
     group = tx.distributed.join_group(settings.device)
     everybody = settings.users == ("all",)
-    output = (free_folder if everybody else free_file)(settings.output, settings.overwrite)
+    output = (writable_folder if everybody else writable_file)(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
     expect_k(settings.k, catalogue_size(saved_schema(folder)))
     events = read_run_data(settings.checkpoint, settings.data, settings.data_dir)
@@ -85,8 +85,8 @@ def main() -> None:
         print(lists.to_string(index=False) if output is None else where)
 
 
-def free_folder(output: str | None, overwrite: bool) -> Path:
-    """The folder to write parts into; one that holds anything else is never replaced."""
+def writable_folder(output: str | None, overwrite: bool) -> Path:
+    """The folder to write parts into; a folder that holds anything else is never replaced."""
     if output is None:
         raise InputError("--users all needs --output FOLDER for its Parquet parts")
     folder = Path(output)
@@ -96,13 +96,13 @@ def free_folder(output: str | None, overwrite: bool) -> Path:
         folder.is_dir() and all(path.match("part-*.parquet") for path in folder.iterdir())
     ):
         raise InputError(
-            f"--output {folder} is no folder of Parquet parts, so it is not replaced; name another"
+            f"--output {folder} is not a folder of Parquet parts, so it is not replaced; name another"
         )
     return folder
 
 
 def write_parts(lists: pd.DataFrame, folder: Path) -> None:
-    """Each rank writes the lists of its share of the users; the folder appears when it is whole."""
+    """Each rank writes the lists of its share of the users; the folder appears once it is complete."""
     rank, world_size = world()
     partial = folder.with_name(f".{folder.name}.partial")
     if rank == 0:

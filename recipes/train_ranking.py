@@ -29,36 +29,36 @@ from torchrec_ext.training import Checkpoints, EarlyStopping, Optimization
 class Settings:
     """Trains a ranker: fields of user, item and context, crossed, to the probability of interest.
 
-    An interaction takes settings of its own: --interaction convolution --interaction.filters 200.
+    Settings of a module follow its name: --interaction convolution --interaction.filters 200.
     """
 
     source: Source = field(default_factory=lambda: DataSettings(data="ml-100k", split="by_ratio"))
     output: str = "runs/ranking"
     """Folder of the run."""
     interaction: str = "cross_network"
-    """What crosses the fields: a name, or package.module:Class."""
+    """Interaction that crosses the fields: a name, or package.module:Class."""
     target_attention: str | None = None
     """Attention from the item to the history: a name, or package.module:Class."""
     dim: int = 32
     """Width of the vectors."""
     fields: tuple[str, ...] | None = None
-    """Features that are crossed; unless told every one of the data, but not the type of an event where it
+    """Features that are crossed. By default all features of the data, except the type of an event where it
     stands for its rating."""
     over_arch: tuple[int, ...] = (64,)
     """Hidden sizes of the layers above the interaction."""
     head: str = "single"
-    """From the over arch to the logits: a name, or package.module:Class."""
+    """Head from the over arch to the logits: a name, or package.module:Class."""
     first_order: bool = True
     """Add to the logits a weight for each id and number, and a bias; --no-first-order leaves them out."""
     linear: bool = False
-    """Take the interaction's output for the logit, with nothing above it."""
+    """Use the interaction's output as the logit, without layers above it."""
     max_length: int = 50
     """Newest events of a history that target attention reads."""
     history_fields: tuple[str, ...] = ()
     """Features of a history's events that are added to their items' vectors, such as context_type."""
     positive: tuple[float, ...] | None = None
-    """Least rating of an interested user; several for as many tasks, of which the first is evaluated; unless
-    told 4, or 1 where no rating is above 1."""
+    """Least rating of an interested user; several for as many tasks, of which the first is evaluated. By
+    default 4, or 1 where no rating is above 1."""
     loss: str = "binary_cross_entropy"
     """Loss of a pair's logits: a name, or package.module:Class. With --loss.weigh-by-rating positives weigh
     as much as their rating, such as the seconds watched."""
@@ -76,18 +76,18 @@ class Settings:
     seed: int = 0
     """Seed of first weights, order and dropout."""
     resume: bool = False
-    """Go on with the run in --output."""
+    """Continue the run in --output."""
     overwrite: bool = False
     """Delete the run in --output first."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Device to compute on."""
     timeout: float = 300.0
-    """Seconds after which the others end when a rank is missing."""
+    """Seconds without an answer of one rank after which the other ranks fail."""
 
 
 def main() -> None:
     """Trains, evaluates and writes everything into the folder of the run."""
-    settings, own = parse_settings(
+    settings, modules = parse_settings(
         Settings,
         {
             "interaction": "interactions",
@@ -97,10 +97,12 @@ def main() -> None:
         },
     )
     group = tx.distributed.join_group(settings.device, timeout=settings.timeout)
-    interaction: Any = tx.plugins.bind("interactions", settings.interaction, **own["interaction"])
-    attention: Any = tx.plugins.bind("target_attention", settings.target_attention, **own["target_attention"])
-    head: Any = tx.plugins.bind("heads", settings.head, **own["head"])
-    loss = tx.plugins.build("losses", settings.loss, **own["loss"])
+    interaction: Any = tx.plugins.bind("interactions", settings.interaction, **modules["interaction"])
+    attention: Any = tx.plugins.bind(
+        "target_attention", settings.target_attention, **modules["target_attention"]
+    )
+    head: Any = tx.plugins.bind("heads", settings.head, **modules["head"])
+    loss = tx.plugins.build("losses", settings.loss, **modules["loss"])
     with new_run(settings.output, resume=settings.resume, overwrite=settings.overwrite) as run:
         events = settings.source.events(run.rejected)
         train, valid, test = settings.source.parts(events)
@@ -111,7 +113,7 @@ def main() -> None:
             print(f"a rating of {positive[0]:g} or more means interest; --positive sets another threshold")
         fields = fields_or_default(settings.fields, train)
         if group.first and fields is not None and settings.fields is None:
-            print("the type of an event stands for its rating, so context_type is no field")
+            print("the type of an event stands for its rating, so context_type is not a field")
 
         torch.manual_seed(settings.seed)
         model = tx.models.Ranker(
@@ -127,7 +129,7 @@ def main() -> None:
             history_fields=settings.history_fields,
             first_order=settings.first_order,
         )
-        run.write_settings(replace(settings, positive=positive), own, events, recipe="train_ranking")
+        run.write_settings(replace(settings, positive=positive), modules, events, recipe="train_ranking")
         trained = tx.training.fit(
             model,
             train,

@@ -29,7 +29,7 @@ from torchrec_ext.training import Checkpoints, EarlyStopping, Optimization
 class Settings:
     """Trains a two-tower retriever and evaluates it in full ranking.
 
-    An encoder takes settings of its own: --encoder gru --encoder.hidden 256 --encoder.layers 2.
+    Settings of a module follow its name: --encoder gru --encoder.hidden 256 --encoder.layers 2.
     """
 
     source: Source = field(default_factory=lambda: DataSettings(data="ml-1m", min_item_events=5))
@@ -52,8 +52,8 @@ class Settings:
     scorer: str = "dot"
     """Scorer of query and item."""
     loss: str = "softmax_cross_entropy"
-    """Loss of a target among its candidates: a name, or package.module:Class. Its own settings say which
-    items compete: --loss.candidates sampled --loss.num-sampled 512."""
+    """Loss of a target among its candidates: a name, or package.module:Class. Its settings choose the
+    candidates: --loss.candidates sampled --loss.num-sampled 512."""
     epochs: int = 5
     """Largest number of epochs."""
     early_stopping: OmitArgPrefixes[EarlyStopping] = field(default_factory=EarlyStopping)
@@ -68,22 +68,24 @@ class Settings:
     seed: int = 0
     """Seed of first weights, order, dropout and samples."""
     resume: bool = False
-    """Go on with the run in --output."""
+    """Continue the run in --output."""
     overwrite: bool = False
     """Delete the run in --output first."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Device to compute on."""
     timeout: float = 300.0
-    """Seconds after which the others end when a rank is missing."""
+    """Seconds without an answer of one rank after which the other ranks fail."""
 
 
 def main() -> None:
     """Trains, evaluates and writes everything into the folder of the run."""
-    settings, own = parse_settings(Settings, {"encoder": "encoders", "scorer": "scorers", "loss": "losses"})
+    settings, modules = parse_settings(
+        Settings, {"encoder": "encoders", "scorer": "scorers", "loss": "losses"}
+    )
     group = tx.distributed.join_group(settings.device, timeout=settings.timeout)
-    encoder: Any = tx.plugins.bind("encoders", settings.encoder, **own["encoder"])
-    scorer: Any = tx.plugins.bind("scorers", settings.scorer, **own["scorer"])
-    loss = tx.plugins.build("losses", settings.loss, **own["loss"])
+    encoder: Any = tx.plugins.bind("encoders", settings.encoder, **modules["encoder"])
+    scorer: Any = tx.plugins.bind("scorers", settings.scorer, **modules["scorer"])
+    loss = tx.plugins.build("losses", settings.loss, **modules["loss"])
     with new_run(settings.output, resume=settings.resume, overwrite=settings.overwrite) as run:
         events = settings.source.events(run.rejected)
         train, valid, test = settings.source.parts(events)
@@ -103,7 +105,7 @@ def main() -> None:
             settings.query_hidden,
             settings.history_fields,
         )
-        run.write_settings(settings, own, events, recipe="train_retrieval")
+        run.write_settings(settings, modules, events, recipe="train_retrieval")
         trained = tx.training.fit(
             model,
             train,

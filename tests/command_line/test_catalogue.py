@@ -19,5 +19,5 @@ def test_other_lists_are_refused(k, match):
 
 
 def test_data_without_items_has_no_lists():
-    with pytest.raises(InputError, match="has no items, so there is none to recommend"):
+    with pytest.raises(InputError, match="has no items, so there is nothing to recommend"):
         expect_k(10, items=0)

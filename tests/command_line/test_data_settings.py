@@ -147,7 +147,7 @@ def declared(tmp_path):
     return settings
 
 
-def test_what_a_file_declares_holds_unless_told(declared):
+def test_what_a_file_declares_is_the_default(declared):
     events = declared().events()
     assert events.context_features == ("type",)
     assert [events.weights[kind] for kind in ("view", "cart")] == [1, 3]
@@ -164,7 +164,7 @@ def test_files_of_one_name_are_told_apart_and_the_declaration_is_among_them(decl
 
 @pytest.mark.parametrize("value", ["many", "-1", "nan", "inf"])
 def test_weights_are_numbers_from_0_on(declared, value):
-    with pytest.raises(InputError, match=f"--weights view={value} is no number from 0 on"):
+    with pytest.raises(InputError, match=f"--weights view={value} is not a number of 0 or more"):
         declared("--weights", f"view={value}").events()
 
 
@@ -200,9 +200,9 @@ def test_without_users_the_split_is_by_ratio(tmp_path):
     assert describe_parts(train).splitlines()[:2] == [
         "no users, no items; features context_colour", "by ratio: 0.05 valid, 0.1 test, seed 0"
     ]  # fmt: skip
-    told = parse_settings(Settings, argv=[*words, "--split", "leave_last_out"])[0].source
+    by_user = parse_settings(Settings, argv=[*words, "--split", "leave_last_out"])[0].source
     with pytest.raises(InputError, match="has no column of users"):
-        told.parts(events)
+        by_user.parts(events)
 
 
 def test_with_users_it_is_leave_last_out(settings):

@@ -23,5 +23,5 @@ def test_the_type_is_no_field_where_it_stands_for_the_rating(columns, expected):
     assert fields_or_default(None, train_part(**columns)) == expected
 
 
-def test_what_is_told_counts():
+def test_a_setting_counts():
     assert fields_or_default(["context_type"], train_part(type=list("xyxy"))) == ("context_type",)

@@ -20,9 +20,9 @@ def train_part(**columns):
         ({}, (4.0,)),  # training then says that there are no ratings
     ],
 )
-def test_where_nothing_is_told(columns, expected):
+def test_the_default(columns, expected):
     assert positive_or_default(None, train_part(**columns)) == expected
 
 
-def test_what_is_told_counts():
+def test_a_setting_counts():
     assert positive_or_default((3.0, 5.0), train_part(rating=[0, 1, 0, 1, 1, 1])) == (3.0, 5.0)

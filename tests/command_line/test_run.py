@@ -14,16 +14,16 @@ from torchrec_ext.command_line import run
 from torchrec_ext.command_line.run import run_recipe
 from torchrec_ext.errors import InputError
 
-QUIETEN = run._quieten
+QUIETEN = run._quieten_libraries
 GLOO = "[/pytorch/third_party/gloo/gloo/tcp/pair.cc:537] Connection closed by peer [::1]:7. Check the logs."
 
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
-    """No trace is left in this process, and nobody waits long."""
+    """Leaves no trace in this process, and waits are short."""
     monkeypatch.setattr(sys, "argv", ["recipes/train.py"])
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(run, "_quieten", lambda first: None)
+    monkeypatch.setattr(run, "_quieten_libraries", lambda first: None)
     monkeypatch.setattr(run, "_WAIT", timedelta(seconds=0.01))
     monkeypatch.delenv("RANK", raising=False)
     yield
@@ -55,13 +55,13 @@ def end(error: BaseException, capsys) -> tuple[object, str]:
         (
             RuntimeError(GLOO),
             1,
-            "answers no more (Connection closed by peer [::1]:7); its own output says why",
+            "does not answer (Connection closed by peer [::1]:7); its own output says why",
         ),
-        (RuntimeError("Application timeout caused pair closure"), 1, "answers no more (Application timeout"),
+        (RuntimeError("Application timeout caused pair closure"), 1, "does not answer (Application timeout"),
         (
             dist.DistBackendError("NCCL: remote process exited"),
             1,
-            "answers no more (NCCL: remote process exited)",
+            "does not answer (NCCL: remote process exited)",
         ),
     ],
 )
@@ -82,19 +82,19 @@ def test_a_bug_keeps_its_traceback(error):
         run_recipe(main)
 
 
-def test_another_rank_speaks_if_it_is_alone_with_its_mistake(monkeypatch, capsys):
+def test_another_rank_reports_an_error_of_its_own(monkeypatch, capsys):
     monkeypatch.setenv("RANK", "1")
     assert end(InputError("no file x"), capsys) == (2, "train.py, rank 1: no file x\n")
     assert end(KeyboardInterrupt(), capsys) == (130, "")
     assert end(SystemExit(2), capsys) == (2, "")
 
 
-@pytest.mark.parametrize(("spoken", "said"), [(True, ""), (False, "train.py, rank 1: no file x\n")])
-def test_another_rank_is_silent_when_rank_0_has_spoken(monkeypatch, capsys, spoken, said):
+@pytest.mark.parametrize(("reported", "said"), [(True, ""), (False, "train.py, rank 1: no file x\n")])
+def test_another_rank_is_silent_when_rank_0_has_reported(monkeypatch, capsys, reported, said):
     def main() -> None:
         dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-        if spoken:
-            run._get_default_store().set(run._SPOKEN, "")
+        if reported:
+            run._get_default_store().set(run._REPORTED, "")
         raise InputError("no file x")
 
     monkeypatch.setenv("RANK", "1")

@@ -14,7 +14,7 @@ from torchrec_ext.errors import InputError
     ("content", "match"),
     [
         ("{", "is cut short or not JSON"),
-        ('{"data": {}, "recipe": "demo"}', "is not of a run of train_retrieval.py or train_ranking.py"),
+        ('{"data": {}, "recipe": "demo"}', "was not written by train_retrieval.py"),
     ],
 )
 def test_settings_that_cannot_be_read(tmp_path, content, match):

@@ -130,7 +130,7 @@ def test_a_folder_that_is_taken_is_refused_at_once(tmp_path, flags):
 def test_a_folder_that_holds_no_run_is_never_touched(tmp_path):
     (tmp_path / "diary.txt").write_text("mine")
     for flags in ({"resume": True}, {"overwrite": True}):
-        with pytest.raises(InputError, match="no run of ours"), new_run(str(tmp_path), **flags):
+        with pytest.raises(InputError, match="not a run of this package"), new_run(str(tmp_path), **flags):
             pytest.fail("it was not refused")
     assert names(tmp_path) == ["diary.txt"]
 

@@ -16,7 +16,7 @@ def test_the_table_the_sheet_and_the_split(warm, folder, events):
     assert again.status == 2 and "exists; add --overwrite" in again.error
 
 
-def test_cleaning_is_told_and_a_split_that_does_not_fit_comes_last(warm, folder, events):
+def test_cleaning_is_reported_and_a_split_that_does_not_fit_comes_last(warm, folder, events):
     words = (*EVENTS, "--min-rating", "3", "--split", "by_time")
     ended = warm.launch("describe", *words, folder=folder, succeeds=False)
     removed = int((events["stars"] < 3).sum())

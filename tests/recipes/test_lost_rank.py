@@ -64,7 +64,7 @@ def test_without_torchrun_the_other_rank_notices(warm, folder, before, hang, lim
     words = (*WORDS, "--output", "alone", *(["--encoder.hang"] if hang else []), "--timeout", str(limit))
     ended = warm.launch("train_retrieval", *words, folder=folder, processes=2, succeeds=False)
     assert ended.status == 1
-    assert ended.error.startswith("train_retrieval.py: another rank has ended or answers no more"), ended
+    assert ended.error.startswith("train_retrieval.py: another rank has failed or does not answer"), ended
     took = ended.time - float((folder / "lost").read_text())
     assert took < (limit + 5 if hang else 10)  # the limit and a moment to wind up, or that moment alone
     assert {name for name in files(folder) if "__pycache__" not in name} == before

@@ -50,7 +50,7 @@ def test_what_it_writes(run):
     )
     assert (run / "curves.png").stat().st_size > 0
     settings = json.loads((run / "settings.json").read_text())
-    assert settings["recipe"] == "train_ranking" and settings["own"]["interaction"]["filters"] == 4
+    assert settings["recipe"] == "train_ranking" and settings["modules"]["interaction"]["filters"] == 4
 
 
 def test_evaluation_repeats_the_figures_of_training(warm, folder, run):

@@ -73,7 +73,7 @@ def test_a_ranker_learns_evaluates_and_predicts(warm, tmp_path, data):
     if data == "criteo":
         words = ("--checkpoint", "run", "--users", "1")
         ended = warm.launch("recommend", *words, folder=tmp_path, succeeds=False)
-        assert ended.status == 2 and "has no items, so there is none to recommend" in ended.error
+        assert ended.status == 2 and "has no items, so there is nothing to recommend" in ended.error
     else:
         user = str(events.frame["user"].iloc[-1])
         words = ("--checkpoint", "run", "--users", user, "--k", "5", "--output", "top.csv")

@@ -19,8 +19,8 @@ from tests.recipes.tiny import EVENTS, SMALL
         (["--encoder", "nowhere:Encoder"], "cannot import 'nowhere:Encoder'", "correct the name"),
         (["--k", "10", "41"], "received 41", "--k must be from 1 to the number of items, 40"),
         (["--sharding", "itm=row_wise"], "'itm'", "it has item"),
-        (["--output", "notes"], "notes exists", "add --resume to go on with it, --overwrite to delete it"),
-        (["--output", "notes", "--overwrite"], "notes holds no run of ours", "name another"),
+        (["--output", "notes"], "notes exists", "add --resume to continue it, --overwrite to delete it"),
+        (["--output", "notes", "--overwrite"], "notes is not a run of this package", "name another"),
     ],
 )  # fmt: skip
 def test_training_is_refused(warm, folder, words, thing, remedy):

@@ -69,7 +69,7 @@ RECOMMEND = ("recommend", "--users", "all", "--output")
         (change_data, (*RECOMMEND, "lists"), "events.csv has changed since", "bring the old file back"),
         (remove_checkpoints, EVALUATE, "run has no finished checkpoint", "name the folder of a run"),
         (nothing, ("recommend", "--users", "u1", "--k", "41"), "received 41", "the number of items, 40"),
-        (nothing, (*RECOMMEND, "run", "--overwrite"), "run is no folder of Parquet parts", "name another"),
+        (nothing, (*RECOMMEND, "run", "--overwrite"), "run is not a folder of Parquet parts", "name another"),
     ],
 )  # fmt: skip
 def test_it_is_refused(warm, own, spoil, words, thing, remedy):

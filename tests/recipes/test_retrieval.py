@@ -54,7 +54,7 @@ def test_a_run_of_one_process(folder, alone, events):
     ties = int(events.duplicated(["uid", "t"], keep=False).sum())
     assert settings["data"]["ties"] == ties
     assert f"{ties} share user and timestamp" in settings["data"]["ordering"]
-    assert settings["own"]["encoder"] == {"hidden": 8, "layers": 1, "dropout": 0.2}
+    assert settings["modules"]["encoder"] == {"hidden": 8, "layers": 1, "dropout": 0.2}
 
     history = pd.read_csv(alone / "history.csv")
     assert list(history["epoch"]) == [1, 2] and {"train_loss", "valid_ndcg@10"} <= set(history)

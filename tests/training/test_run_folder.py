@@ -24,7 +24,7 @@ def test_a_new_folder_is_made(tmp_path):
 
 def test_a_run_is_refused_resumed_or_overwritten(tmp_path):
     run = a_run(tmp_path / "run")
-    with pytest.raises(InputError, match="exists; add --resume to go on with it, --overwrite to delete it"):
+    with pytest.raises(InputError, match="exists; add --resume to continue it, --overwrite to delete it"):
         open_run(run)
     assert (open_run(run, resume=True) / "settings.json").is_file()
     assert list(open_run(run, overwrite=True).iterdir()) == []
@@ -35,9 +35,11 @@ def test_a_run_is_refused_resumed_or_overwritten(tmp_path):
 @pytest.mark.parametrize("how", ["resume", "overwrite"])
 def test_what_is_no_run_is_left_alone(tmp_path, how):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="holds no run of ours, so it is neither resumed nor overwritten"):
+    with pytest.raises(
+        InputError, match="is not a run of this package, so it is neither resumed nor overwritten"
+    ):
         open_run(tmp_path, **{how: True})
-    with pytest.raises(InputError, match="holds no run of ours"):
+    with pytest.raises(InputError, match="is not a run of this package"):
         open_run(tmp_path / "thesis.tex", **{how: True})
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 

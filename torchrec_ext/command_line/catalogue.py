@@ -1,4 +1,4 @@
-"""How long lists may be: what can be said before anything is trained or loaded."""
+"""How long lists may be, checked before anything is trained."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ def expect_k(k: Sequence[int] | int, items: int) -> None:
         >>> expect_k((1, 40), items=40)
     """
     if items < 1:
-        raise InputError("the data of the run has no items, so there is none to recommend; use predict.py")
+        raise InputError("the data of the run has no items, so there is nothing to recommend; use predict.py")
     lengths = (k,) if isinstance(k, int) else tuple(k)
     if not lengths:
         raise InputError(f"--k is empty; give a list length from 1 to the number of items, {items:,}")

@@ -9,7 +9,7 @@ from typing import Literal
 import tyro
 
 from torchrec_ext.command_line.parse import parse_pairs
-from torchrec_ext.command_line.prepared_data import ready_parts
+from torchrec_ext.command_line.prepared_data import prepared_parts
 from torchrec_ext.data import (
     Dataset,
     Events,
@@ -41,37 +41,39 @@ class DataSettings:
     tiktok, yidian or yoochoose; a .toml file that declares tables; a folder in MovieLens' layout; or a CSV,
     TSV, JSON Lines or Parquet file."""
     data_dir: str | None = None
-    """Folder that holds the known data sets by name; unless told the folder TORCHREC_EXT_DATA names, or else
+    """Folder that holds the known data sets by name. By default the folder that TORCHREC_EXT_DATA names, else
     ~/.cache/torchrec_ext, which is filled from GroupLens."""
     prepared: str | None = None
-    """Folder where the data is kept read, cleaned and split: made at first use, opened in no time from then
-    on; for data that does not fit into memory, too. Large data is prepared by one process, before several."""
+    """Folder that keeps the data read, cleaned and split: made at first use and opened from then on, also for
+    data that does not fit into memory. Prepare large data with one process before you start several."""
     format: Literal["csv", "tsv", "jsonl", "parquet", "criteo", "histories", "movielens"] | None = None
-    """Format of the file, where its suffix does not tell."""
+    """Format of the file. By default the one that its suffix names."""
     columns: tuple[str, ...] = ()
-    """What the file's columns are called: user=uid item=sku timestamp=t rating=stars. Common names are found
-    unless told; rating= leaves one out."""
+    """Names of the file's columns: user=uid item=sku timestamp=t rating=stars. By default common names are
+    found; rating= leaves a column out."""
     users: str | None = None
     """File of the users' side features: CSV, TSV or Parquet with the users' column."""
     items: str | None = None
     """File of the items' side features: CSV, TSV or Parquet with the items' column."""
     user_features: tuple[str, ...] | None = None
-    """Columns of the users' file that a model may use; all of them unless told, none of MovieLens' own."""
+    """Columns of the users' file that a model may use. By default all of --users, none of MovieLens."""
     item_features: tuple[str, ...] | None = None
-    """Columns of the items' file that a model may use; all but title unless told, none of MovieLens' own."""
+    """Columns of the items' file that a model may use. By default all of --items but title, none of
+    MovieLens."""
     context: tuple[str, ...] | None = None
-    """Columns of the events that describe the event itself and that a model may use; those that a known name
-    or a .toml file declares unless told, none of another file."""
+    """Columns of the events that describe the event itself and that a model may use. By default those that a
+    known name or a .toml file declares, none of another file."""
     weights: tuple[str, ...] = ()
-    """How much an event of each type counts: view=1 purchase=4."""
+    """Weight of the events of each type: view=1 purchase=4."""
     max_bad_share: float | None = None
-    """The largest share of rows that may be set aside because a value is missing or cannot be read; 0.01
-    unless told or declared."""
+    """Largest share of rows that may be set aside because a value is missing or cannot be read. By default as
+    a .toml file declares, else 0.01."""
     rejected: str | None = None
-    """Parquet file of the rows set aside; unless told rejected.parquet in the run's folder, if there are
-    any."""
+    """Parquet file of the rows that are set aside. By default rejected.parquet in the run's folder, if there
+    are any."""
     sessions_gap: float | None = None
-    """Take sessions for users: one ends where its user's next event comes more seconds later, 1800 say."""
+    """Replaces users by sessions: a session ends where the next event of its user comes more than so many
+    seconds later, such as 1800."""
     min_rating: float | None = None
     """Leave out events with a lower rating."""
     where: tuple[str, ...] = ()
@@ -87,8 +89,8 @@ class DataSettings:
     """Leave out users and items with fewer events until every one has as many: 5 for both, or 5 3 for 5 of a
     user and 3 of an item."""
     split: Split | None = None
-    """How train, validation and test part are made; leave_last_out unless told, by_ratio for a ranker and
-    where the events have no users."""
+    """How the training, validation and test part are made. By default leave_last_out, or by_ratio for rankers
+    and where the events have no users."""
     valid_events: int = 1
     """Events of each user for the validation part, for leave_last_n."""
     test_events: int = 1
@@ -107,7 +109,7 @@ class DataSettings:
     split_column: str = "split"
     """Column that marks each event as train, valid or test, for as_marked."""
     split_seed: int = 0
-    """Of by_user and by_ratio."""
+    """Seed of the draw, for by_user and by_ratio."""
 
     def events(self, rejected: Path | None = None) -> Events:
         """The events, read and cleaned.
@@ -115,7 +117,7 @@ class DataSettings:
         Args:
             rejected: file of the rows set aside where the settings name none; rank 0 alone writes it.
         """
-        return self._read(rejected) if self.prepared is None else self._ready()[0].table
+        return self._read(rejected) if self.prepared is None else self._prepared_parts()[0].table
 
     def _read(self, rejected: Path | None, folder: Path | None = None) -> Events:
         columns, where = parse_pairs(self.columns, "columns"), parse_filters(self.where)
@@ -149,15 +151,15 @@ class DataSettings:
 
     def parts(self, events: Events) -> tuple[Dataset, Dataset, Dataset]:
         """Training, validation and test part."""
-        return self._split(events) if self.prepared is None else self._ready()
+        return self._split(events) if self.prepared is None else self._prepared_parts()
 
-    def _ready(self) -> tuple[Dataset, Dataset, Dataset]:
+    def _prepared_parts(self) -> tuple[Dataset, Dataset, Dataset]:
         assert self.prepared is not None
         folder = Path(self.prepared).expanduser()
-        without = replace(self, prepared=None, data_dir=None, rejected=None)
-        return ready_parts(
+        settings = replace(self, prepared=None, data_dir=None, rejected=None)
+        return prepared_parts(
             folder,
-            asdict(without),
+            asdict(settings),
             lambda place: self._read(place.parent / REJECTED, place),
             self._split,
         )
@@ -184,19 +186,19 @@ class DataSettings:
         return split(events, valid=self.valid, test=self.test, seed=self.split_seed, folder=folder)
 
     def resolved(self, events: Events) -> "DataSettings":
-        """The settings with the split that :meth:`parts` makes of these events where none is told."""
-        usual: Split = "leave_last_out" if "user" in events.columns else "by_ratio"
-        return replace(self, split=self.split or usual)
+        """The settings with the split that :meth:`parts` makes of these events by default."""
+        default: Split = "leave_last_out" if "user" in events.columns else "by_ratio"
+        return replace(self, split=self.split or default)
 
     def _also_read(self, where: dict[str, Wanted]) -> Iterator[str]:
-        """Columns that filters and the split look at and that are not read anyhow."""
+        """Columns that filters and the split need and that would not be read otherwise."""
         read = {"user", "item", "timestamp", "rating", "visitor", *(self.context or ())}
         marks = [self.split_column] if self.split == "as_marked" else []
         yield from (name for name in [*where, *marks] if name not in read)
 
 
 Source = tyro.conf.OmitArgPrefixes[DataSettings]
-"""DataSettings as a field of a recipe's settings, its own settings flat."""
+"""DataSettings as a field of a recipe's settings; its flags have no prefix."""
 
 
 def parse_filters(words: Sequence[str]) -> dict[str, Wanted]:
@@ -214,7 +216,7 @@ def parse_filters(words: Sequence[str]) -> dict[str, Wanted]:
 
 
 def parse_weights(words: Sequence[str]) -> dict[str, float]:
-    """``("view=1", "purchase=4")`` as numbers; InputError for what is none, or is below 0.
+    """``("view=1", "purchase=4")`` as numbers; InputError for what is not a number of 0 or more.
 
     Example:
         >>> parse_weights(["view=0.5", "purchase=4"])
@@ -227,7 +229,9 @@ def parse_weights(words: Sequence[str]) -> dict[str, float]:
         except ValueError:
             weights[name] = math.nan
         if not 0 <= weights[name] < math.inf:
-            raise InputError(f"--weights {name}={value} is no number from 0 on; give one, such as {name}=2")
+            raise InputError(
+                f"--weights {name}={value} is not a number of 0 or more; give one, such as {name}=2"
+            )
     return weights
 
 

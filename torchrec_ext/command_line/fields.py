@@ -1,4 +1,4 @@
-"""The fields of a ranker, where none are told."""
+"""The default of a ranker's fields."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,14 @@ from torchrec_ext.data import Dataset
 _TYPE = "context_type"
 
 
-def fields_or_default(told: Sequence[str] | None, train: Dataset) -> tuple[str, ...] | None:
-    """The fields as told, or else every feature but one that gives the label away; None for every one.
+def fields_or_default(fields: Sequence[str] | None, train: Dataset) -> tuple[str, ...] | None:
+    """The fields of the setting; by default every feature except one that reveals the label, None for all.
 
-    Where the data has no ratings, the type of an event stands for one, so a model must not read the type
-    of the event it is to judge. That of the events before it is another matter (``history_fields``).
+    Where the data has no ratings, the type of an event stands for one, so a model must not read the type of
+    the event that it scores. It may read the types of the events before (``history_fields``).
 
     Args:
-        told: the setting.
+        fields: the setting.
         train: the training part.
 
     Example:
@@ -25,8 +25,8 @@ def fields_or_default(told: Sequence[str] | None, train: Dataset) -> tuple[str, 
         >>> fields_or_default(None, train)
         ('user', 'item')
     """
-    if told is not None:
-        return tuple(told)
+    if fields is not None:
+        return tuple(fields)
     known = (
         *train.schema.features_of("user", "item", "context"),
         *train.schema.dense_of("user", "item", "context"),

@@ -1,4 +1,4 @@
-"""Files a recipe writes: refused if they are there, written in one step."""
+"""Files that a recipe writes: an existing one is refused, a new one is written in one step."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
 
 
-def free_file(output: str | None, overwrite: bool = False) -> Path | None:
-    """The path of a file to write, or None where there is no wish.
+def writable_file(output: str | None, overwrite: bool = False) -> Path | None:
+    """The path of a file to write, or None for none.
 
     Args:
         output: the path.
-        overwrite: whether a file that is there may be replaced.
+        overwrite: whether an existing file may be replaced.
 
     Raises:
         InputError: if it is a folder, or a file that may not be replaced.
@@ -29,7 +29,7 @@ def free_file(output: str | None, overwrite: bool = False) -> Path | None:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Writes CSV on rank 0 and in one step, so that nobody finds half of it."""
+    """Writes CSV on rank 0 and in one step, so that a reader never finds half of it."""
     if world()[0] > 0:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A recipe's settings from the command line, with the settings of the plug-ins it names."""
+"""A recipe's settings from the command line, with the settings of the plug-ins that it names."""
 
 import dataclasses
 import inspect
@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from torchrec_ext import plugins
-from torchrec_ext.command_line.own_settings import own_settings
+from torchrec_ext.command_line.module_settings import module_settings
 from torchrec_ext.errors import InputError
 
 Settings = TypeVar("Settings")
@@ -19,19 +19,19 @@ Settings = TypeVar("Settings")
 def parse_settings(
     settings: type[Settings], parts: Mapping[str, str] | None = None, argv: Sequence[str] | None = None
 ) -> tuple[Settings, dict[str, dict[str, Any]]]:
-    """Parses the command line; an unknown setting is refused with the nearest name there is.
+    """Parses the command line; an unknown setting is refused with the nearest names.
 
     Args:
         settings: a frozen dataclass; its docstring is the help.
-        parts: settings that name a plug-in -> its group. The plug-in's own settings are then settings
-            too, ``--<part>.<name> value``, and stand in the help.
+        parts: settings that name a plug-in -> its group. The settings of the plug-in become flags
+            too, ``--<part>.<name> value``, and are in the help.
         argv: the arguments; None takes the process's.
 
     Returns:
         The settings, and for each part the settings of its plug-in, defaults included.
 
     Raises:
-        InputError: for a plug-in that does not exist, with those that do.
+        InputError: for a plug-in that does not exist, with the known names.
         SystemExit: from the parser, after help (0) or for a setting that does not exist (2).
 
     Example:
@@ -44,16 +44,16 @@ def parse_settings(
     """
     words = list(sys.argv[1:] if argv is None else argv)
     parts = parts or {}
-    own = {part: own_settings(group, _chosen(settings, part, words)) for part, group in parts.items()}
-    both = dataclasses.make_dataclass(
+    classes = {part: module_settings(group, _chosen(settings, part, words)) for part, group in parts.items()}
+    with_modules = dataclasses.make_dataclass(
         settings.__name__,
-        [(_field(part), Annotated[kind, tyro.conf.arg(name=part)]) for part, kind in own.items()],
+        [(_field(part), Annotated[cls, tyro.conf.arg(name=part)]) for part, cls in classes.items()],
         bases=(settings,),
         frozen=True,
         kw_only=True,
     )
     parsed: Any = tyro.cli(
-        both,
+        with_modules,
         description="\n\n".join([inspect.cleandoc(settings.__doc__ or ""), *map(_choices, parts.values())]),
         args=words,
         config=(tyro.conf.FlagCreatePairsOff,),
@@ -75,11 +75,11 @@ def parse_pairs(words: Sequence[str], setting: str) -> dict[str, str]:
 
 
 def _field(part: str) -> str:
-    return f"{part}_own"
+    return f"{part}_settings"
 
 
 def _chosen(settings: type, part: str, words: Sequence[str]) -> str | None:
-    """The plug-in that a part names on the command line, the last time it does, or else by default."""
+    """The name of a part's plug-in: the last one on the command line, or the default."""
     chosen = next(f.default for f in dataclasses.fields(settings) if f.name == part)
     for word, following in zip(words, [*words[1:], ""], strict=True):
         flag, equals, value = word.partition("=")

@@ -1,4 +1,4 @@
-"""The threshold from which a rating means interest, where none is told."""
+"""The default of the threshold from which a rating means interest."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from torchrec_ext.data import Dataset
 STARS, CLICKS = 4.0, 1.0
 
 
-def positive_or_default(told: Sequence[float] | None, train: Dataset) -> tuple[float, ...]:
-    """The thresholds as told, or else 4, the least of a liked item in stars, or 1 where there are clicks.
+def positive_or_default(positive: Sequence[float] | None, train: Dataset) -> tuple[float, ...]:
+    """The thresholds of the setting; by default 4 for stars, from which an item is liked, and 1 for clicks.
 
     Args:
-        told: the setting.
-        train: the training part, whose ratings tell clicks: none is above 1.
+        positive: the setting.
+        train: the training part; its ratings are clicks if none is above 1.
 
     Example:
         >>> import pandas as pd
@@ -24,7 +24,7 @@ def positive_or_default(told: Sequence[float] | None, train: Dataset) -> tuple[f
         >>> positive_or_default(None, train), positive_or_default((0.5,), train)
         ((1.0,), (0.5,))
     """
-    if told is not None:
-        return tuple(told)
+    if positive is not None:
+        return tuple(positive)
     ratings = train.events.ratings
     return (STARS if ratings is None or np.nanmax(ratings) > 1 else CLICKS,)

@@ -1,4 +1,4 @@
-"""Data that a recipe keeps ready in a folder: made at first use, opened from then on."""
+"""Data that a recipe keeps in a folder: made at first use, opened from then on."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from torchrec_ext.errors import InputError
 Parts = tuple[Dataset, Dataset, Dataset]
 
 
-def ready_parts(
+def prepared_parts(
     folder: Path,
     settings: dict[str, Any],
     read: Callable[[Path], Events],
@@ -21,34 +21,34 @@ def ready_parts(
 ) -> Parts:
     """The parts that a folder holds; rank 0 makes them if it holds none, and the other ranks wait.
 
-    They wait no longer than the process group's time-out: large data is prepared by one process first.
+    They wait no longer than the time-out of the process group: prepare large data with one process first.
 
     Args:
         folder: on a file system that every rank sees.
         settings: what the parts depend on, plain JSON values, which are kept beside them.
-        read: gives the events, their columns in the folder it is told.
-        split: gives the parts, their log in the folder it is told.
+        read: returns the events and keeps their columns in the folder that it receives.
+        split: returns the parts and keeps their log in the folder that it receives.
 
     Raises:
         InputError: if the folder was made with other settings.
     """
 
-    def split_and_note(events: Events, place: Path) -> Parts:
+    def split_and_save_settings(events: Events, place: Path) -> Parts:
         (place / "settings.json").write_text(json.dumps(settings, indent=2))
         return split(events, place)
 
     if world()[0] == 0 and not is_prepared(folder):
         try:
-            keep_parts(folder, read, split_and_note)
+            keep_parts(folder, read, split_and_save_settings)
         except InputError:
-            barrier()  # the others find nothing to open, and end too
+            barrier()  # the other ranks find nothing to open and fail too
             raise
     barrier()
     parts = open_prepared(folder)
-    kept = folder / "settings.json"  # not there where somebody's own program prepared the data
+    kept = folder / "settings.json"  # missing where a script prepared the data
     before = json.loads(kept.read_text()) if kept.is_file() else {}
     for name, value in json.loads(json.dumps(settings)).items():
-        # a split that is not told is chosen by the data, and told in the settings of a run
+        # the data chooses the default split, which the settings of a run then name
         chosen = name == "split" and None in (value, before.get(name))
         if name in before and before[name] != value and not chosen:
             raise InputError(

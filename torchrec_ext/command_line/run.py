@@ -1,4 +1,4 @@
-"""Runs a recipe: quiet libraries, one-line errors, an orderly end."""
+"""Runs a recipe: quiet libraries, errors of one line, a clean exit on every rank."""
 
 import atexit
 import errno
@@ -18,61 +18,61 @@ from torch.distributed.distributed_c10d import _get_default_store
 
 from torchrec_ext.errors import InputError
 
-_MENDABLE = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
-_WAIT = timedelta(seconds=10)  # for rank 0 to speak; torchrun ends the others when it has ended
-_SPOKEN = "torchrec_ext/rank 0 has spoken"
+_USER_ERRORS = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
+_WAIT = timedelta(seconds=10)  # for rank 0 to report; when it exits, torchrun ends the other ranks
+_REPORTED = "torchrec_ext/rank 0 has reported"
 
 
 def run_recipe(main: Callable[[], None]) -> None:
-    """Calls ``main`` and turns a mistake the user can mend into one line and exit status 2.
+    """Calls ``main``; an error that the user can mend becomes one line and exit status 2.
 
-    Modules of the folder the user stands in can be named as ``package.module:Class``.
+    Modules in the current folder can be named as ``package.module:Class``.
 
     Args:
-        main: the recipe; anything but an InputError, a path that cannot be written and a lost rank keeps
-            its traceback.
+        main: the recipe. Any error keeps its traceback, except an InputError, a path that cannot be written
+            and a lost rank.
     """
     first = os.environ.get("RANK", "0") == "0"
-    _quieten(first)
+    _quieten_libraries(first)
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
         main()
     except InputError as error:
-        _fail(str(error), status=2, speak=first or not _first_speaks())
+        _fail(str(error), status=2, report=first or not _rank_0_reports())
     except OSError as error:
-        if error.errno not in _MENDABLE:
+        if error.errno not in _USER_ERRORS:
             raise
         message = f"{error.filename}: {error.strerror}; mend that, or name another path"
-        _fail(message, status=2, speak=first or not _first_speaks())
+        _fail(message, status=2, report=first or not _rank_0_reports())
     except RuntimeError as error:
         if not _lost_a_rank(error):
             raise
         reason = re.sub(r"^\[\S+\] ", "", str(error)).partition(". ")[0]
         _fail(
-            f"another rank has ended or answers no more ({reason}); its own output says why, and --resume "
-            "goes on with training from the newest checkpoint",
+            f"another rank has failed or does not answer ({reason}); its own output says why, and --resume "
+            "continues training from the newest checkpoint",
             status=1,
         )
     except KeyboardInterrupt:
-        _fail("interrupted", status=130, speak=first)
+        _fail("interrupted", status=130, report=first)
     except SystemExit as end:
         if end.code and not first:
-            time.sleep(_WAIT.total_seconds())  # the parser speaks on rank 0
+            time.sleep(_WAIT.total_seconds())  # rank 0 prints the parser's message
         raise
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        _leave()
+        _exit_at_once()
 
 
-def _leave() -> NoReturn:
-    """Ends this process with status 0, before the interpreter takes its objects apart.
+def _exit_at_once() -> NoReturn:
+    """Exits with status 0 before the interpreter destroys its objects.
 
-    That now and then aborts a rank that has done all its work, with "terminate called without an active
-    exception" and status 134: it destroys a group whose threads still run (torch 2.13, gloo). A rank that
-    fails needs none of this, since it fails either way.
+    Their destruction sometimes aborts a rank that has done all its work, with "terminate called without an
+    active exception" and status 134, because threads of the process group still run (torch 2.13, gloo). A
+    rank that fails does not need this, since it fails either way.
     """
     atexit._run_exitfuncs()
     sys.stdout.flush()
@@ -80,51 +80,51 @@ def _leave() -> NoReturn:
     os._exit(0)
 
 
-def _fail(message: str, status: int, speak: bool = True) -> NoReturn:
-    """Says what is wrong in one line, and exits."""
+def _fail(message: str, status: int, report: bool = True) -> NoReturn:
+    """Prints what is wrong in one line, and exits."""
     rank = int(os.environ.get("RANK", "0"))
-    if speak:
+    if report:
         name = os.path.basename(sys.argv[0]) + (f", rank {rank}" if rank else "")
         print(f"{name}: {message}", file=sys.stderr, flush=True)
     if rank == 0 and dist.is_initialized():
-        with suppress(dist.DistError):  # the launcher, and its store with it, may have gone
-            _get_default_store().set(_SPOKEN, "")
+        with suppress(dist.DistError):  # the launcher and its store may have ended
+            _get_default_store().set(_REPORTED, "")
     sys.exit(status)
 
 
-def _first_speaks() -> bool:
-    """Whether rank 0 has found a mistake too, waiting for it to say so.
+def _rank_0_reports() -> bool:
+    """Waits for rank 0 to report an error of its own; returns whether it did.
 
-    Most mistakes are found on every rank. If another one ended first, torchrun would end rank 0 before
-    it has tidied up and spoken, so the others wait; one that is alone with its mistake, as with a file
-    that is missing on its machine, must speak for itself.
+    Most errors occur on every rank. If another rank exited first, torchrun would end rank 0 before it has
+    cleaned up and reported, so the other ranks wait. A rank whose error is its own, such as a file that is
+    missing on its machine, must report it itself.
     """
     if not dist.is_initialized():
         time.sleep(_WAIT.total_seconds())
         return False
     try:
-        _get_default_store().wait([_SPOKEN], _WAIT)
-    except dist.DistStoreError:  # the time is over
+        _get_default_store().wait([_REPORTED], _WAIT)
+    except dist.DistStoreError:  # timed out
         return False
-    except dist.DistNetworkError:  # rank 0 has ended already, and the store it kept with it
+    except dist.DistNetworkError:  # rank 0 has exited, and with it the store
         return True
     return True
 
 
 def _lost_a_rank(error: RuntimeError) -> bool:
-    """Whether the error comes from a collective call; gloo's have no class of their own."""
+    """Whether the error comes from a collective call; errors of gloo have no class of their own."""
     words = str(error)
     of_gloo = ("gloo" in words and "enforce fail" not in words) or "pair closure" in words
     return isinstance(error, dist.DistError) or of_gloo
 
 
-def _quieten(first: bool) -> None:
-    """Our own messages on rank 0; of the libraries below, errors alone."""
+def _quieten_libraries(first: bool) -> None:
+    """Shows our own messages on rank 0, and only errors of the libraries below."""
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     ours = logging.getLogger("torchrec_ext")
     ours.setLevel(logging.INFO if first else logging.ERROR)
     ours.addHandler(logging.StreamHandler())
-    ours.propagate = False  # a library below may have given the root a format of its own
+    ours.propagate = False  # a library below may have set a format on the root logger
     for name in ("torchrec", "torch.fx", "torch.distributed"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(torch|torchrec|torchmetrics|fbgemm_gpu)\b")

@@ -1,16 +1,16 @@
 """The data of a run, read again as the run's checkpoint records it, or newer data read in the same way."""
 
-import dataclasses
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from torchrec_ext.command_line.newer_events import Newer, newer_events
-from torchrec_ext.command_line.run_record import Parts, RunRecord
-from torchrec_ext.data import SPLITS, Events, Preparation
-from torchrec_ext.data.content import find_change
-from torchrec_ext.data.recorded_calls import arguments_of
 from torchrec_ext.errors import InputError
+
+if TYPE_CHECKING:
+    from torchrec_ext.command_line.newer_events import Newer
+    from torchrec_ext.command_line.run_record import Parts
+    from torchrec_ext.data import Events
 
 
 def read_run_data(checkpoint: Path | str, data: str | None = None, data_dir: str | None = None) -> Events:
@@ -28,6 +28,9 @@ def read_run_data(checkpoint: Path | str, data: str | None = None, data_dir: str
     Raises:
         InputError: if the data cannot be read again, or rows that the run was trained on have changed.
     """
+    from torchrec_ext.command_line.run_record import RunRecord  # here, so that --help is quick
+    from torchrec_ext.data.content import find_change
+
     run = RunRecord.open(checkpoint)
     if data is None and (prepared := run.open_prepared()):
         return prepared[0].table
@@ -62,9 +65,13 @@ def split_run_data(
         InputError: if the data cannot be read or split again, or rows that the run was trained on have
             changed.
     """
+    import numpy as np
+
+    from torchrec_ext.command_line.newer_events import newer_events
+    from torchrec_ext.command_line.run_record import RunRecord
+
     run = RunRecord.open(checkpoint)
-    split = run.record.get("split")
-    if split is None:
+    if run.record.get("split") is None:
         raise InputError(
             f"the split of {run.path} ({run.record.get('protocol')}) cannot be made again from its name and "
             "settings; evaluate in your own script with evaluation.evaluate"
@@ -76,16 +83,7 @@ def split_run_data(
     is_old = np.arange(len(raw)) < len(raw) - added
     events = run.clean(raw.take(is_old) if added else raw)
     run.expect_same_number(events, "evaluate in your own script with evaluation.evaluate")
-    parts = _with_preparation(SPLITS[split["call"]](events, **arguments_of(split)), run.preparation)
+    parts = run.split(events)
     if not (added and with_added):
         return parts, None
     return parts, newer_events(raw, ~is_old, run.clean, run.preparation, parts[0].protocol)
-
-
-def _with_preparation(parts: Parts, preparation: Preparation) -> Parts:
-    """The same parts with the rows and the features of a training."""
-    log_of_all = preparation.log(parts[0].table)
-    train, valid, test = (
-        dataclasses.replace(part, preparation=preparation, log=log_of_all, own=None) for part in parts
-    )
-    return train, valid, test

@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from torchrec_ext.data import Dataset, Events, Preparation, clean, open_prepared, read_events, sessions
+from torchrec_ext.data import (
+    SPLITS,
+    Dataset,
+    Events,
+    Preparation,
+    clean,
+    open_prepared,
+    read_events,
+    sessions,
+)
 from torchrec_ext.data.content import find_change
 from torchrec_ext.data.prepared import is_prepared
 from torchrec_ext.data.reading.declared_set import names_of_sets
@@ -96,7 +105,12 @@ class RunRecord:
             arguments = _moved(arguments, Path(data_dir), keep=data)
         for name in ("source", "users", "items"):
             path = arguments.get(name)
-            if path is not None and path != data and not _is_named(path) and not Path(path).exists():
+            if (
+                path is not None
+                and path != data
+                and not _is_named(path)
+                and not Path(path).expanduser().exists()
+            ):
                 raise InputError(
                     f"no file {path}, which {self.path} was trained on; name its folder with --data-dir, or "
                     "the file with --data"
@@ -118,6 +132,16 @@ class RunRecord:
                     events, **{name: value for name, value in arguments.items() if name not in left_out}
                 )
         return events
+
+    def split(self, events: Events) -> Parts:
+        """The events split as for the training, with the rows and features that ids had there."""
+        split = self.record["split"]
+        parts = SPLITS[split["call"]](events, **arguments_of(split))
+        event_log = self.preparation.log(events)
+        train, valid, test = (
+            dataclasses.replace(part, preparation=self.preparation, log=event_log, own=None) for part in parts
+        )
+        return train, valid, test
 
     def count_added(self, raw: Events, given: bool = False) -> int:
         """How many events were added behind those of the training.

@@ -9,27 +9,27 @@ from torchrec_ext.command_line.data_settings import DataSettings
 from torchrec_ext.data import Events
 from torchrec_ext.errors import InputError
 
-# where the data lies may change, and how much of it may be bad; what it is may not
+# the place of the data and the share of bad rows may change, the data may not
 _FREE = ("data", "data_dir", "users", "items", "max_bad_share", "rejected", "prepared")
 
 
 def load_settings(path: Path) -> dict[str, Any]:
-    """The settings of a run; InputError if they are cut short or are not those of a training recipe."""
+    """The settings of a run; InputError if the file is cut short or not from a training recipe."""
     try:
         settings = json.loads(path.read_text())
     except ValueError as error:
         raise InputError(
-            f"{path} is cut short or not JSON ({error}); train again, or bring it back"
+            f"{path} is cut short or not JSON ({error}); bring it back, or train again"
         ) from error
     if not isinstance(settings, dict) or not {"source", "data", "recipe"} <= settings.keys():
         raise InputError(
-            f"{path} is not of a run of train_retrieval.py or train_ranking.py; name the --output of one"
+            f"{path} was not written by train_retrieval.py or train_ranking.py; name the --output of one"
         )
     return settings
 
 
 def expect_same_data(events: Events, settings: dict[str, Any], run: Path) -> None:
-    """Refuses events of other files than the run was trained on, naming the file."""
+    """Refuses events of other files than those of the run, naming the file."""
     for name, checksum in (events.source.files or {events.source.name: events.source.sha256}).items():
         trained = (settings["data"]["files"] or {settings["data"]["name"]: settings["data"]["sha256"]}).get(
             name
@@ -42,10 +42,10 @@ def expect_same_data(events: Events, settings: dict[str, Any], run: Path) -> Non
 
 
 def expect_same_source(source: DataSettings, settings: dict[str, Any], run: Path) -> None:
-    """Refuses to go on with a run whose data was cleaned or split in another way, naming the setting."""
+    """Refuses to resume a run whose data was cleaned or split in another way, naming the setting."""
     now, default = (json.loads(json.dumps(dataclasses.asdict(s))) for s in (source, DataSettings()))
     for name, value in now.items():
-        trained = settings["source"].get(name, default[name])  # an older run does not know every setting
+        trained = settings["source"].get(name, default[name])  # an older run has fewer settings
         if name not in _FREE and value != trained:
             raise InputError(
                 f"--{name.replace('_', '-')} is {value}, but the run {run} began with {trained}; "

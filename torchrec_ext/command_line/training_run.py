@@ -1,4 +1,4 @@
-"""A training run's folder: what is refused before the first checkpoint leaves everything as it was."""
+"""The folder of a training run; a run that fails before its first checkpoint leaves everything as it was."""
 
 import dataclasses
 import shutil
@@ -21,37 +21,39 @@ from torchrec_ext.evaluation import Report
 from torchrec_ext.training import TrainedModel, data_record, open_run, write_json
 
 
-def tell_popular(popular: Report) -> str:
-    """The figures of popularity that a model's are read beside, in one line.
+def describe_popularity(popular: Report) -> str:
+    """The figures of popularity in one line, to compare a model's with.
 
     Example:
-        >>> tell_popular(Report({"hr@10": 0.25, "ndcg@10": 0.125, "users": 8}, protocol="", part="test"))
+        >>> popular = Report({"hr@10": 0.25, "ndcg@10": 0.125, "users": 8}, protocol="", part="test")
+        >>> describe_popularity(popular)
         'popularity alone: hr@10 0.2500  ndcg@10 0.1250'
     """
-    told = (f"{n} {v:.4f}" for n, v in popular.items() if n.startswith(("auc", "log_loss", "hr@", "ndcg@")))
-    return f"popularity alone: {'  '.join(told)}"
+    figures = (
+        f"{n} {v:.4f}" for n, v in popular.items() if n.startswith(("auc", "log_loss", "hr@", "ndcg@"))
+    )
+    return f"popularity alone: {'  '.join(figures)}"
 
 
 @contextmanager
-def new_run(output: str, *, resume: bool = False, overwrite: bool = False) -> Iterator["NewRun"]:
-    """The folder of a run that begins or goes on, refused at once if it is taken; every rank enters it.
+def new_run(output: str, *, resume: bool = False, overwrite: bool = False) -> Iterator["TrainingRun"]:
+    """Opens the folder of a new or a resumed run, and refuses a folder in use at once; every rank enters it.
 
-    A run that is to be overwritten stays until the new one has a checkpoint to its name. If the new
-    one ends before, because of a setting that training refuses for instance, nothing of it is left.
+    A run that is overwritten stays until the new run has a checkpoint. If the new run fails before, for
+    instance because training refuses a setting, nothing of it is left.
 
     Args:
         output: the folder.
-        resume: go on with the run that is there; where none is, a new one begins.
-        overwrite: replace the run that is there.
+        resume: resume the run in the folder; begin a new one if there is none.
+        overwrite: replace the run in the folder.
 
     Raises:
-        InputError: if the folder exists and neither was asked for, or if it holds something that is no
-            run.
+        InputError: if the folder exists and neither is set, or if it holds something other than a run.
     """
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude each other; choose one")
     missing = [path for path in (Path(output), *Path(output).parents) if not path.exists()]
-    run = NewRun(open_run(output, resume=resume or overwrite), resume)
+    run = TrainingRun(open_run(output, resume=resume or overwrite), resume)
     try:
         yield run
     except BaseException:
@@ -63,12 +65,12 @@ def new_run(output: str, *, resume: bool = False, overwrite: bool = False) -> It
         shutil.rmtree(run.replaced, ignore_errors=True)
 
 
-class NewRun:
+class TrainingRun:
     """What a training recipe writes into the folder of its run.
 
     Args:
         path: the folder, which exists.
-        resume: whether the run that is there goes on.
+        resume: whether the run in the folder is resumed.
     """
 
     def __init__(self, path: Path, resume: bool) -> None:
@@ -76,24 +78,24 @@ class NewRun:
         self.resume = resume
         self.replaced = path.with_name(f".{path.name}.replaced")
         self.rejected = path.with_name(f".{path.name}.rejected.parquet")
-        """File for the rows that reading sets aside; it goes into the folder if it holds any."""
-        # what this process, if it is rank 0, has done
+        """File of the rows that reading sets aside; it is moved into the folder if it has any."""
+        # what rank 0 has done
         self.started = self.set_aside = False
         self.settings_before: str | None = None
 
     def write_settings(
-        self, settings: Any, own: dict[str, dict[str, Any]], events: Events, recipe: str
+        self, settings: Any, modules: dict[str, dict[str, Any]], events: Events, recipe: str
     ) -> None:
-        """Writes settings.json, setting the run that was there aside; every rank calls it, before training.
+        """Writes settings.json and sets an earlier run aside; every rank calls it before training.
 
         Args:
             settings: the recipe's dataclass, with its :class:`DataSettings` as ``source``.
-            own: settings of the plug-ins.
+            modules: settings of the plug-ins.
             events: the data.
             recipe: name of the recipe.
 
         Raises:
-            InputError: if the run goes on with other data, or was begun by another recipe.
+            InputError: if the run is resumed with other data or by another recipe.
         """
         path = self.path / "settings.json"
         settings = dataclasses.replace(settings, source=settings.source.resolved(events))
@@ -105,7 +107,7 @@ class NewRun:
                 )
             expect_same_data(events, before, self.path)
             expect_same_source(settings.source, before, self.path)
-        barrier()  # every rank has read what rank 0 replaces now
+        barrier()  # rank 0 now replaces what every rank has read
         if world()[0] == 0:
             if self.resume:
                 self.settings_before = path.read_text() if path.is_file() else None
@@ -118,7 +120,7 @@ class NewRun:
             if self.rejected.is_file() and pq.read_metadata(self.rejected).num_rows:
                 self.rejected.replace(self.path / "rejected.parquet")
             self.rejected.unlink(missing_ok=True)
-            record = {**dataclasses.asdict(settings), "own": own, "data": data_record(events)}
+            record = {**dataclasses.asdict(settings), "modules": modules, "data": data_record(events)}
             write_json(path, {**record, "recipe": recipe, "world_size": world()[1]})
         barrier()
 
@@ -128,8 +130,8 @@ class NewRun:
         Args:
             trained: what ``fit`` returned.
             report: its figures on the test part.
-            popular: those of popularity there.
-            more: what else belongs to the figures.
+            popular: the figures of popularity on the same part.
+            more: further values to write.
         """
         figures = report.as_json(
             world_size=world()[1],
@@ -142,16 +144,16 @@ class NewRun:
         write_json(self.path / "metrics.json", figures)
         if world()[0] == 0:
             print(report)
-            print(tell_popular(popular))
+            print(describe_popularity(popular))
             print(
                 f"trained {trained.epochs} epochs in {trained.seconds:,.0f} s; everything is in {self.path}"
             )
 
     def undo(self, made: list[Path]) -> None:
-        """Leaves things as they were, unless the run has a checkpoint; rank 0 alone calls it.
+        """Restores what was there before, unless the run has a checkpoint; only rank 0 calls it.
 
         Args:
-            made: the folders that were not there, the run's own first.
+            made: the folders that did not exist before, the run's own first.
         """
         has_checkpoint = any((self.path / "checkpoints").glob("step-????????"))
         if self.settings_before is not None:

@@ -4,8 +4,7 @@ import dataclasses
 import json
 from typing import Any
 
-from torchrec_ext.data.events import Events
-from torchrec_ext.data.split_report import SplitReport
+from torchrec_ext.data import Events, SplitReport
 
 
 def data_record(events: Events, split: SplitReport | None = None) -> dict[str, Any]:

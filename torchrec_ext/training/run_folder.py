@@ -1,4 +1,4 @@
-"""The folder of a run: refused if it exists, unless the run goes on or is to be overwritten."""
+"""The folder of a run: an existing one is refused unless its run is resumed or overwritten."""
 
 import json
 import shutil
@@ -9,20 +9,20 @@ import torch.distributed as dist
 
 from torchrec_ext.errors import InputError
 
-_OURS = ("settings.json", "checkpoints", "history.csv", "metrics.json")
+_RUN_FILES = ("settings.json", "checkpoints", "history.csv", "metrics.json")
 
 
 def open_run(output: Path | str, *, resume: bool = False, overwrite: bool = False) -> Path:
-    """Makes or checks the folder of a run; every rank must call it, and rank 0 decides.
+    """Makes or checks the folder of a run; every rank must call it, and rank 0 does the work.
 
     Args:
         output: the folder.
-        resume: go on with the run that is there; where none is, a new one begins.
-        overwrite: delete the run that is there.
+        resume: resume the run in the folder; begin a new one if there is none.
+        overwrite: delete the run in the folder.
 
     Raises:
-        InputError: if it exists and neither was asked for, if it holds something that is no run, or if it
-            cannot be made.
+        InputError: if it exists and neither is set, if it holds something other than a run, or if it cannot
+            be made.
     """
     run = Path(output)
     if resume and overwrite:
@@ -41,16 +41,16 @@ def open_run(output: Path | str, *, resume: bool = False, overwrite: bool = Fals
 
 
 def _make(run: Path, resume: bool, overwrite: bool) -> str | None:
-    """Makes the folder, or says why not."""
+    """Makes the folder; returns what is wrong if it cannot."""
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         if not (resume or overwrite):
             return (
-                f"output {run} exists; add --resume to go on with it, --overwrite to delete it, "
-                "or name another"
+                f"output {run} exists; add --resume to continue it, --overwrite to delete it, or name another"
             )
-        if not run.is_dir() or not any((run / name).exists() for name in _OURS):
+        if not run.is_dir() or not any((run / name).exists() for name in _RUN_FILES):
             return (
-                f"output {run} holds no run of ours, so it is neither resumed nor overwritten; name another"
+                f"output {run} is not a run of this package, so it is neither resumed nor overwritten; "
+                "name another"
             )
         if overwrite:
             shutil.rmtree(run)
@@ -59,7 +59,7 @@ def _make(run: Path, resume: bool, overwrite: bool) -> str | None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes JSON on rank 0 and in one step, so that a reader never sees half of it."""
+    """Writes JSON on rank 0 and in one step, so that a reader never finds half of it."""
     if dist.is_initialized() and dist.get_rank() > 0:
         return
     new = path.with_name(path.name + ".new")

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from torchrec_ext import plugins
-from torchrec_ext.command_line.own_settings import own_settings
+from torchrec_ext.command_line.module_settings import module_settings
 from torchrec_ext.command_line.parse import parse_pairs, parse_settings
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
@@ -65,7 +65,7 @@ class Settings:
 
 
 def test_plain_arguments_alone_are_settings():
-    made = own_settings("encoders", f"{HERE}:Odd")
+    made = module_settings("encoders", f"{HERE}:Odd")
     assert {field.name: field.type for field in fields(made)} == {
         "steps": int,
         "sizes": tuple[int, ...],
@@ -87,24 +87,33 @@ def test_plain_arguments_alone_are_settings():
 
 
 def test_a_type_that_does_not_resolve_is_that_of_the_default():
-    assert vars(own_settings("encoders", f"{HERE}:Unresolved")()) == {"width": 3}
+    assert vars(module_settings("encoders", f"{HERE}:Unresolved")()) == {"width": 3}
 
 
 def test_a_plug_in_without_a_constructor_of_its_own_has_its_parents_settings():
-    assert vars(own_settings("encoders", f"{HERE}:Bare")()) == {"hidden": None, "layers": 1, "dropout": 0.2}
+    assert vars(module_settings("encoders", f"{HERE}:Bare")()) == {
+        "hidden": None,
+        "layers": 1,
+        "dropout": 0.2,
+    }
 
 
 def test_none_is_for_what_a_model_can_do_without():
-    assert vars(own_settings("encoders", "none")()) == vars(own_settings("target_attention", None)()) == {}
+    assert (
+        vars(module_settings("encoders", "none")()) == vars(module_settings("target_attention", None)()) == {}
+    )
     with pytest.raises(InputError, match="'none'; there are .*concat, convolution, .*dot"):
-        own_settings("interactions", "none")
+        module_settings("interactions", "none")
 
 
 def test_the_last_name_on_the_command_line_counts():
     words = ["--encoder", "mean_pool", "--encoder=gru", "--encoder.layers", "2", "--scorer", "cosine"]
-    settings, own = parse_settings(Settings, {"encoder": "encoders", "scorer": "scorers"}, words)
+    settings, modules = parse_settings(Settings, {"encoder": "encoders", "scorer": "scorers"}, words)
     assert settings == Settings("gru", "cosine")
-    assert own == {"encoder": {"hidden": None, "layers": 2, "dropout": 0.2}, "scorer": {"temperature": 0.1}}
+    assert modules == {
+        "encoder": {"hidden": None, "layers": 2, "dropout": 0.2},
+        "scorer": {"temperature": 0.1},
+    }
 
 
 def test_a_needed_setting_of_a_plug_in_is_asked_for(capsys):
@@ -112,16 +121,16 @@ def test_a_needed_setting_of_a_plug_in_is_asked_for(capsys):
     with pytest.raises(SystemExit) as end:
         parse_settings(Settings, parts, ["--encoder", f"{HERE}:Odd"])
     assert end.value.code == 2 and "--encoder.steps" in capsys.readouterr().err
-    own = parse_settings(Settings, parts, ["--encoder", f"{HERE}:Odd", "--encoder.steps", "4"])[1]
-    assert own["encoder"]["steps"] == 4
+    modules = parse_settings(Settings, parts, ["--encoder", f"{HERE}:Odd", "--encoder.steps", "4"])[1]
+    assert modules["encoder"]["steps"] == 4
 
 
 def test_what_also_takes_modules_is_set_by_names():
     parts = {"interaction": "interactions"}
     words = ["--interaction", "parallel", "--interaction.parts", "dot", "cross_network"]
-    own = parse_settings(Ranking, parts, words)[1]
-    assert own == {"interaction": {"parts": ("dot", "cross_network")}}
-    made = plugins.bind("interactions", "parallel", **own["interaction"])(num_fields=3, dim=8)
+    modules = parse_settings(Ranking, parts, words)[1]
+    assert modules == {"interaction": {"parts": ("dot", "cross_network")}}
+    made = plugins.bind("interactions", "parallel", **modules["interaction"])(num_fields=3, dim=8)
     assert made.parts == ("dot", "cross_network") and made.out_dim == 3 + 24
 
 

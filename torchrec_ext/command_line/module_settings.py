@@ -1,4 +1,4 @@
-"""The settings a plug-in brings along, as a dataclass that the command line can read."""
+"""The settings of a plug-in, as a dataclass that the command line can read."""
 
 import dataclasses
 import inspect
@@ -9,30 +9,30 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from torchrec_ext import plugins
 
-_NEEDED = ("interactions", "heads", "losses")  # no model is trained without one
-_SIZES = ("num_fields", "dim", "in_dim", "tasks")  # a model tells these
+_NEEDED = ("interactions", "heads", "losses")  # every model needs one
+_SIZES = ("num_fields", "dim", "in_dim", "tasks")  # the model gives these
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PLAIN = (int, float, bool, str, type(None))
 
 
-def own_settings(group: str, name: str | None) -> type:
+def module_settings(group: str, name: str | None) -> type:
     """A dataclass of the plain arguments of a plug-in: a number, a word, a truth value, or several.
 
-    An argument that takes something else too, a name or a module say, is a setting by its plain kinds.
+    An argument that takes other kinds too, such as a module, is a setting of its plain kinds.
 
     Args:
         group: see :func:`torchrec_ext.plugins.names`.
         name: see :func:`torchrec_ext.plugins.find`; None and ``"none"`` have no settings,
-            where a model can do without.
+            in groups that a model does not need.
 
     Returns:
-        The dataclass; its docstring is the plug-in's, so that the help tells what each setting means.
+        The dataclass; its docstring is the plug-in's, so that the help says what each setting means.
 
     Raises:
         InputError: if there is no such plug-in.
 
     Example:
-        >>> own_settings("encoders", "gru")(layers=2)
+        >>> module_settings("encoders", "gru")(layers=2)
         gru(hidden=None, layers=2, dropout=0.2)
     """
     if name in (None, "none") and group not in _NEEDED:
@@ -56,13 +56,18 @@ def own_settings(group: str, name: str | None) -> type:
 def _annotation(plugin: type, parameter: inspect.Parameter) -> Any:
     try:
         hints = get_type_hints(plugin.__init__)  # type: ignore[misc]
-    except (NameError, AttributeError, SyntaxError, TypeError):  # a name does not resolve: the default tells
+    except (
+        NameError,
+        AttributeError,
+        SyntaxError,
+        TypeError,
+    ):  # a name does not resolve: take the type of the default
         hints = {}
     return hints.get(parameter.name, type(parameter.default))
 
 
 def _plain(annotation: Any) -> Any:
-    """The annotation with its plain kinds alone; None where there is none."""
+    """The annotation reduced to its plain kinds; None if it has none."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return annotation
