@@ -5,6 +5,7 @@ python recipes/describe.py --data ml-100k --output sheet.png
 
 from dataclasses import dataclass, field
 
+import torchrec_ext as tx
 from torchrec_ext.command_line import (
     DataSettings,
     Source,
@@ -13,7 +14,6 @@ from torchrec_ext.command_line import (
     run_recipe,
     writable_file,
 )
-from torchrec_ext.distributed import join_group
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def main() -> None:
     """Reads, describes, draws and splits."""
     settings, _ = parse_settings(Settings)
     output = writable_file(settings.output, settings.overwrite)
-    group = join_group()
+    group = tx.distributed.join_group()
     events = settings.source.events()
     if not group.first:
         return

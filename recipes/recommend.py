@@ -23,7 +23,6 @@ from torchrec_ext.command_line import (
     writable_file,
     write_csv,
 )
-from torchrec_ext.distributed import barrier, world
 from torchrec_ext.errors import InputError
 
 
@@ -103,15 +102,15 @@ def writable_folder(output: str | None, overwrite: bool) -> Path:
 
 def write_parts(lists: pd.DataFrame, folder: Path) -> None:
     """Each rank writes the lists of its share of the users; the folder appears once it is complete."""
-    rank, world_size = world()
+    rank, world_size = tx.distributed.world()
     partial = folder.with_name(f".{folder.name}.partial")
     if rank == 0:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-    barrier()
+    tx.distributed.barrier()
     mine = pd.factorize(lists["user"])[0] % world_size == rank
     lists[mine].to_parquet(partial / f"part-{rank:05d}.parquet", index=False)
-    barrier()
+    tx.distributed.barrier()
     if rank == 0:
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)

@@ -183,7 +183,7 @@ def test_rows_set_aside_go_to_a_file(settings, tmp_path):
 
 
 def test_another_rank_writes_no_rows_set_aside(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr("torchrec_ext.command_line.data_settings.world", lambda: (1, 2))
+    monkeypatch.setattr("torchrec_ext.distributed.world", lambda: (1, 2))
     settings("--rejected", str(tmp_path / "own.parquet")).events(tmp_path / "aside.parquet")
     assert not list(tmp_path.glob("*.parquet"))
 

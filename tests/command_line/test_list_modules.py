@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from torchrec_ext import plugins
-from torchrec_ext.command_line.find_modules import ListedModule, find_modules
+from torchrec_ext.command_line.find_modules import ListedModule, find_modules, groups
 from torchrec_ext.command_line.list_modules import (
     BEGIN,
     END,
@@ -45,6 +45,28 @@ def test_every_built_in_module_is_there_and_described(group):
         assert not module.error
         assert module.cls == plugins.find(group, module.name).__name__
         assert module.summary.endswith(".")
+
+
+def test_the_list_imports_no_torch():
+    """Torch alone takes a second and more to import."""
+    code = """
+import sys
+from torchrec_ext.__main__ import main
+sys.argv[1:] = ["list", "--built-in"]
+main()
+assert not {"torch", "torchrec", "pandas"} & {*sys.modules}
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert "GRU" in done.stdout
+
+
+def test_groups_are_those_of_the_contracts():
+    imported = {
+        group: tuple(f"{contract.__module__}.{contract.__qualname__}" for contract in contracts)
+        for group, contracts in GROUPS.items()
+    }
+    assert groups() == imported
 
 
 def test_what_a_module_supports_comes_from_its_class():
@@ -111,6 +133,13 @@ def test_a_broken_plug_in_has_a_row_with_its_error(tmp_path, monkeypatch, n, cod
     assert one("encoders", "gru").error == ""
     for form in (as_table, as_markdown, as_json):
         assert row.error[:20] in form([row])
+
+
+def test_a_plug_in_whose_own_needs_are_missing_has_its_error(tmp_path, monkeypatch):
+    """Its class can be read, but it cannot be loaded."""
+    code = "import no_such_package\nfrom torchrec_ext.encoders import GRU\nclass Mine(GRU): ...\n"
+    package(tmp_path, monkeypatch, "needy", f"{ENTRY}needy = needy:Mine\n", code)
+    assert "No module named 'no_such_package'" in one("encoders", "needy").error
 
 
 def test_a_name_that_cannot_be_had_is_said(tmp_path, monkeypatch):
@@ -184,7 +213,9 @@ def test_the_list_can_be_narrowed(capsys, tmp_path, monkeypatch):
     rows = json.loads(capsys.readouterr().out)
     assert {row["group"] for row in rows} == {"encoders"}
     assert "lost_one" not in {row["name"] for row in rows}
-    with pytest.raises(InputError, match="group should be 'interactions' or .*, received 'encoder'"):
+    with pytest.raises(
+        InputError, match="should be one of interactions, .*'encoder', did you mean 'encoders'"
+    ):
         list_modules(group="encoder")
 
 
@@ -199,6 +230,13 @@ def test_written_between_marks(tmp_path):
         write_between_marks(file, "new")
     with pytest.raises(InputError, match="no file"):
         write_between_marks(tmp_path / "none.md", "new")
+
+
+def test_a_mistake_is_one_line():
+    command = [sys.executable, "-m", "torchrec_ext", "list", "--group", "scorer"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 2
+    assert done.stderr.startswith("torchrec_ext: group should be one of ") and done.stderr.count("\n") == 1
 
 
 def test_from_the_command_line():

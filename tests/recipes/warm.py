@@ -55,8 +55,10 @@ class Warm:
 
 
 def _serve() -> None:
-    import torchrec_ext.command_line  # noqa: F401  (which imports all the others)
+    from torchrec_ext import command_line, data, evaluation, models, retrieval, training  # noqa: F401
 
+    for name in command_line.__all__:
+        getattr(command_line, name)  # imported here rather than in every child
     for line in sys.stdin:
         recipe, words, folder, processes = json.loads(line)
         pipes = [[os.memfd_create(f"{name}{rank}") for rank in range(processes)] for name in ("out", "err")]

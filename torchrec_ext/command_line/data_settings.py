@@ -1,33 +1,23 @@
 """DataSettings: which events a recipe reads and how it splits them."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from torchrec_ext.command_line.parse import parse_pairs
-from torchrec_ext.command_line.prepared_data import prepared_parts
-from torchrec_ext.data import (
-    Dataset,
-    Events,
-    as_marked,
-    by_ratio,
-    by_time,
-    by_user,
-    clean,
-    leave_last_n,
-    leave_last_out,
-    read_events,
-    sessions,
-)
-from torchrec_ext.data.cleaning.where import Wanted
-from torchrec_ext.data.prepared import REJECTED
-from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
-from torchrec_ext.schema import Entity
+
+# What reads data and shards takes seconds to import, so functions import it: --help needs none of it.
+if TYPE_CHECKING:
+    from torchrec_ext.data import Dataset, Events
+    from torchrec_ext.data.cleaning.where import Wanted
+    from torchrec_ext.schema import Entity
 
 Split = Literal["leave_last_out", "leave_last_n", "by_time", "by_user", "by_ratio", "as_marked"]
 
@@ -120,6 +110,9 @@ class DataSettings:
         return self._read(rejected) if self.prepared is None else self._prepared_parts()[0].table
 
     def _read(self, rejected: Path | None, folder: Path | None = None) -> Events:
+        from torchrec_ext.data import clean, read_events, sessions
+        from torchrec_ext.distributed import world
+
         columns, where = parse_pairs(self.columns, "columns"), parse_filters(self.where)
         events = read_events(
             self.data,
@@ -154,6 +147,9 @@ class DataSettings:
         return self._split(events) if self.prepared is None else self._prepared_parts()
 
     def _prepared_parts(self) -> tuple[Dataset, Dataset, Dataset]:
+        from torchrec_ext.command_line.prepared_data import prepared_parts
+        from torchrec_ext.data.prepared import REJECTED
+
         assert self.prepared is not None
         folder = Path(self.prepared).expanduser()
         settings = replace(self, prepared=None, data_dir=None, rejected=None)
@@ -165,6 +161,8 @@ class DataSettings:
         )
 
     def _split(self, events: Events, folder: Path | None = None) -> tuple[Dataset, Dataset, Dataset]:
+        from torchrec_ext.data import as_marked, by_ratio, by_time, by_user, leave_last_n, leave_last_out
+
         chosen = self.resolved(events).split
         if chosen == "leave_last_out":
             return leave_last_out(events, folder=folder)
@@ -185,7 +183,7 @@ class DataSettings:
         split = by_user if chosen == "by_user" else by_ratio
         return split(events, valid=self.valid, test=self.test, seed=self.split_seed, folder=folder)
 
-    def resolved(self, events: Events) -> "DataSettings":
+    def resolved(self, events: Events) -> DataSettings:
         """The settings with the split that :meth:`parts` makes of these events by default."""
         default: Split = "leave_last_out" if "user" in events.columns else "by_ratio"
         return replace(self, split=self.split or default)

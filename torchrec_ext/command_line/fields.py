@@ -1,8 +1,12 @@
 """The default of a ranker's fields."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from torchrec_ext.data import Dataset
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torchrec_ext.data import Dataset
 
 _TYPE = "context_type"
 

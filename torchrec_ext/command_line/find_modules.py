@@ -1,29 +1,30 @@
-"""Every module that can be named, built in or brought by another package, and what it can do."""
+"""Every module that can be named, built in or from another package, and what it can do."""
 
 import dataclasses
 import inspect
 import re
-from importlib.metadata import entry_points
+from importlib import import_module
 
-from torchrec_ext import plugins
-from torchrec_ext.contracts import (
-    MaskedEncoder,
-    MultiInterestEncoder,
-    Scorer,
-    SequenceEncoder,
-    StreamingEncoder,
-    SupervisedTargetAttention,
+from torchrec_ext import plugin_names
+from torchrec_ext.command_line.read_class import (
+    DeclaredClass,
+    UnreadableError,
+    classes_of,
+    read_class,
+    read_tuples,
 )
+
+_ATTRIBUTES = ("causal", "reads_times", "indexable", "cannot")
 
 
 @dataclasses.dataclass(frozen=True)
 class ListedModule:
-    """What the list says of a module; of one that cannot be loaded no more than its origin and why.
+    """A module of the list; of one that cannot be loaded, only its origin and the error are known.
 
     Args:
         group: of plug-ins, such as ``encoders``.
         name: on the command line.
-        origin: ``built in``, or name and version of the distributions that bring it.
+        origin: ``built in``, or name and version of the distributions that provide it.
         cls: name of the class.
         summary: first line of its docstring.
         paper: title, authors and year.
@@ -43,39 +44,73 @@ class ListedModule:
     error: str = ""
 
 
+def groups() -> dict[str, tuple[str, ...]]:
+    """Plug-in groups and the paths of their contracts: ``contracts.GROUPS``, read without importing torch."""
+    return read_tuples("torchrec_ext.contracts.groups", "GROUPS")
+
+
 def find_modules(group: str) -> list[ListedModule]:
-    """The modules of a group, those that cannot be loaded among them."""
-    brought: dict[str, list[str]] = {}
-    for point in entry_points(group=f"torchrec_ext.{group}"):
-        of = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-        brought.setdefault(point.name, []).append(of)
-    listed = [_listed(group, name, brought) for name in plugins.names(group)]
-    taken = {module.name for module in listed if module.origin == "built in"} & brought.keys()
+    """The modules of a group, those that cannot be loaded among them.
+
+    Sources are read, not imported, so that the list is quick. A class whose source does not say everything
+    is imported.
+    """
+    points = plugin_names.entry_points_of(group)
+    origins = {
+        name: " and ".join(f"{p.dist.name} {p.dist.version}" if p.dist else p.value for p in same)
+        for name, same in points.items()
+    }
+    built_in = plugin_names.built_in(group)
+    listed = [_listed(group, name, "built in") for name in built_in]
+    listed += [_listed(group, name, origins[name]) for name in sorted(points.keys() - built_in)]
     reason = "a built-in module has this name; name it as 'package.module:Class'"
-    return listed + [
-        ListedModule(group, name, " and ".join(brought[name]), error=reason) for name in sorted(taken)
-    ]
+    taken = sorted(points.keys() & set(built_in))
+    return listed + [ListedModule(group, name, origins[name], error=reason) for name in taken]
 
 
-def _listed(group: str, name: str, brought: dict[str, list[str]]) -> ListedModule:
-    origin = " and ".join(brought.get(name, []))
+def _listed(group: str, name: str, origin: str) -> ListedModule:
     try:
-        found = plugins.find(group, name)
-        if found.__module__.startswith("torchrec_ext."):
-            origin = "built in"
-        text = inspect.getdoc(found) or ""
-        return ListedModule(
-            group,
-            name,
-            origin,
-            found.__name__,
-            text.partition("\n")[0],
-            _paper(text),
-            _supports(found),
-            dict(getattr(found, "cannot", {})),
-        )
+        try:
+            declared = _read(group, name)
+        except UnreadableError:
+            declared = _imported(group, name)
     except Exception as error:  # whatever somebody else's package raises must not end the list
         return ListedModule(group, name, origin, error=" ".join(f"{type(error).__name__}: {error}".split()))
+    return ListedModule(
+        group,
+        name,
+        origin,
+        declared.path.rpartition(".")[2],
+        declared.doc.partition("\n")[0],
+        _paper(declared.doc),
+        _supports(declared),
+        dict(declared.attributes.get("cannot", {})),
+    )
+
+
+def _read(group: str, name: str) -> DeclaredClass:
+    """The plug-in of that name by its source."""
+    if name in plugin_names.built_in(group):
+        paths = classes_of(f"torchrec_ext.{group}.{name}")
+    else:
+        paths = list({point.value.replace(":", ".") for point in plugin_names.entry_points_of(group)[name]})
+    classes = [read_class(path, _ATTRIBUTES) for path in paths]
+    kept = [c for c in classes if not set(groups()[group]).isdisjoint(c.ancestors)]
+    if len(kept) != 1:
+        raise UnreadableError(f"{len(kept)} classes keep the contract")
+    return kept[0]
+
+
+def _imported(group: str, name: str) -> DeclaredClass:
+    """The plug-in of that name by importing it; raises whatever is wrong with it."""
+    plugins = import_module("torchrec_ext.plugins")  # which imports torch
+    found = plugins.find(group, name)
+    return DeclaredClass(
+        f"{found.__module__}.{found.__qualname__}",
+        inspect.getdoc(found) or "",
+        tuple(f"{c.__module__}.{c.__qualname__}" for c in inspect.getmro(found)),
+        {attribute: getattr(found, attribute) for attribute in _ATTRIBUTES if hasattr(found, attribute)},
+    )
 
 
 def _paper(text: str) -> str:
@@ -84,14 +119,23 @@ def _paper(text: str) -> str:
     return "; ".join(found)
 
 
-def _supports(cls: type) -> tuple[str, ...]:
+def _supports(declared: DeclaredClass) -> tuple[str, ...]:
+    def is_a(contract: str) -> bool:
+        return any(
+            path.startswith("torchrec_ext.contracts.") and path.endswith(f".{contract}")
+            for path in declared.ancestors
+        )
+
+    def says(attribute: str) -> bool:
+        return declared.attributes.get(attribute) is True
+
     can = {
-        "causal": issubclass(cls, SequenceEncoder) and getattr(cls, "causal", None) is True,
-        "streams": issubclass(cls, StreamingEncoder),
-        "times": getattr(cls, "reads_times", False) is True,
-        "masked": issubclass(cls, MaskedEncoder),
-        "multi-interest": issubclass(cls, MultiInterestEncoder),
-        "indexable": issubclass(cls, Scorer) and getattr(cls, "indexable", None) is True,
-        "own loss": issubclass(cls, SupervisedTargetAttention),
+        "causal": is_a("SequenceEncoder") and says("causal"),
+        "streams": is_a("StreamingEncoder"),
+        "times": says("reads_times"),
+        "masked": is_a("MaskedEncoder"),
+        "multi-interest": is_a("MultiInterestEncoder"),
+        "indexable": is_a("Scorer") and says("indexable"),
+        "own loss": is_a("SupervisedTargetAttention"),
     }
     return tuple(name for name, does in can.items() if does)

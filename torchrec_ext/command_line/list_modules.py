@@ -1,4 +1,4 @@
-"""The list of modules as a text, as Markdown or as JSON."""
+"""The list of modules as plain text, Markdown or JSON."""
 
 import dataclasses
 import json
@@ -8,10 +8,8 @@ import textwrap
 from pathlib import Path
 from typing import Any, Literal
 
-from torchrec_ext.checks import expect_one_of
-from torchrec_ext.command_line.find_modules import ListedModule, find_modules
-from torchrec_ext.contracts import GROUPS
-from torchrec_ext.errors import InputError
+from torchrec_ext.command_line.find_modules import ListedModule, find_modules, groups
+from torchrec_ext.errors import InputError, nearest
 
 BEGIN = "<!-- modules: made by `python -m torchrec_ext list`, see `make modules` -->"
 END = "<!-- end of the modules -->"
@@ -23,19 +21,23 @@ def list_modules(
     built_in: bool = False,
     into: str | None = None,
 ) -> None:
-    """Prints every module found, by its group: those of this package and of others that are installed.
+    """Prints the modules of this package and of other installed packages by group.
 
     Args:
-        format: a text for reading, tables in Markdown, or JSON.
-        group: one group alone, such as encoders.
-        built_in: leave out what other packages bring.
-        into: a file, into which the Markdown goes between the two comments that mark its place.
+        format: plain text, tables in Markdown, or JSON.
+        group: list one group only, such as encoders.
+        built_in: leave out the modules of other packages.
+        into: a file; the Markdown replaces what stands between its two comments that mark the place.
     """
     if group is not None:
-        expect_one_of("group", group, tuple(GROUPS))
+        there = [*groups()]
+        if group not in there:
+            raise InputError(
+                f"group should be one of {', '.join(there)}, received {group!r}{nearest(group, there)}"
+            )
     modules = [
         module
-        for one in ([group] if group else GROUPS)
+        for one in ([group] if group else groups())
         for module in find_modules(one)
         if not built_in or module.origin == "built in"
     ]
@@ -46,7 +48,7 @@ def list_modules(
 
 
 def as_table(modules: list[ListedModule], width: int | None = None) -> str:
-    """A text of so many columns, unless told the terminal's, and at least 80."""
+    """Plain text of ``width`` columns, at least 80; None takes the terminal's width."""
     width = max(80, width or shutil.get_terminal_size((110, 24)).columns)
     name, cls, origin = (
         max((len(getattr(module, part)) for module in modules), default=0)
@@ -66,7 +68,7 @@ def as_table(modules: list[ListedModule], width: int | None = None) -> str:
 
 
 def as_markdown(modules: list[ListedModule]) -> str:
-    """A table for each group; where a module is from is told if some are from elsewhere."""
+    """A table for each group; it has a column for the origin if some modules are not built in."""
     elsewhere = any(module.origin != "built in" for module in modules)
     columns = ["name", "class", *(["origin"] if elsewhere else []), "what it is", "paper", "supports, cannot"]
     blocks = []
@@ -85,7 +87,7 @@ def as_markdown(modules: list[ListedModule]) -> str:
 
 
 def as_json(modules: list[ListedModule]) -> str:
-    """A list of objects, their keys the attributes of :class:`ListedModule`, ``cls`` being ``class``."""
+    """A list of objects with the attributes of :class:`ListedModule` as keys; ``cls`` becomes ``class``."""
     rows = []
     for module in modules:
         row: dict[str, Any] = dataclasses.asdict(module)
@@ -94,15 +96,15 @@ def as_json(modules: list[ListedModule]) -> str:
 
 
 def write_between_marks(path: Path, text: str) -> None:
-    """Puts a text between the two comments of a file.
+    """Replaces the text between the two comments of a file.
 
     Raises:
-        InputError: if the file does not hold both.
+        InputError: if the file lacks one of them.
     """
     if not path.is_file():
         raise InputError(f"no file {path}; name one that holds the lines {BEGIN} and {END}")
     before, begin, rest = path.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise InputError(f"{path} lacks the lines {BEGIN} and {END}; put them where the modules should stand")
+        raise InputError(f"{path} lacks the lines {BEGIN} and {END}; add them where the table belongs")
     path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")

@@ -1,11 +1,14 @@
 """Files that a recipe writes: an existing one is refused, a new one is written in one step."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def writable_file(output: str | None, overwrite: bool = False) -> Path | None:
@@ -30,6 +33,8 @@ def writable_file(output: str | None, overwrite: bool = False) -> Path | None:
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Writes CSV on rank 0 and in one step, so that a reader never finds half of it."""
+    from torchrec_ext.distributed import world
+
     if world()[0] > 0:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

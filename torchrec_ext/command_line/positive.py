@@ -1,10 +1,14 @@
 """The default of the threshold from which a rating means interest."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from torchrec_ext.data import Dataset
+if TYPE_CHECKING:
+    from torchrec_ext.data import Dataset
 
 STARS, CLICKS = 4.0, 1.0
 

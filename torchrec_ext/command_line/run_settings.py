@@ -1,13 +1,17 @@
 """The settings that a training recipe writes into its run, and what must stay the same to resume it."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchrec_ext.command_line.data_settings import DataSettings
-from torchrec_ext.data import Events
 from torchrec_ext.errors import InputError
+
+if TYPE_CHECKING:
+    from torchrec_ext.data import Events
 
 # the place of the data and the share of bad rows may change, the data may not
 _FREE = ("data", "data_dir", "users", "items", "max_bad_share", "rejected", "prepared")

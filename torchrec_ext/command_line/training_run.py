@@ -1,30 +1,32 @@
 """The folder of a training run; a run that fails before its first checkpoint leaves everything as it was."""
 
+from __future__ import annotations
+
 import dataclasses
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from torchrec_ext.command_line.run_settings import (
     expect_same_data,
     expect_same_source,
     load_settings,
 )
-from torchrec_ext.data import Events
-from torchrec_ext.distributed import barrier, world
 from torchrec_ext.errors import InputError
-from torchrec_ext.evaluation import Report
-from torchrec_ext.training import TrainedModel, data_record, open_run, write_json
+
+if TYPE_CHECKING:
+    from torchrec_ext.data import Events
+    from torchrec_ext.evaluation import Report
+    from torchrec_ext.training import TrainedModel
 
 
 def describe_popularity(popular: Report) -> str:
     """The figures of popularity in one line, to compare a model's with.
 
     Example:
+        >>> from torchrec_ext.evaluation import Report
         >>> popular = Report({"hr@10": 0.25, "ndcg@10": 0.125, "users": 8}, protocol="", part="test")
         >>> describe_popularity(popular)
         'popularity alone: hr@10 0.2500  ndcg@10 0.1250'
@@ -36,7 +38,7 @@ def describe_popularity(popular: Report) -> str:
 
 
 @contextmanager
-def new_run(output: str, *, resume: bool = False, overwrite: bool = False) -> Iterator["TrainingRun"]:
+def new_run(output: str, *, resume: bool = False, overwrite: bool = False) -> Iterator[TrainingRun]:
     """Opens the folder of a new or a resumed run, and refuses a folder in use at once; every rank enters it.
 
     A run that is overwritten stays until the new run has a checkpoint. If the new run fails before, for
@@ -50,6 +52,9 @@ def new_run(output: str, *, resume: bool = False, overwrite: bool = False) -> It
     Raises:
         InputError: if the folder exists and neither is set, or if it holds something other than a run.
     """
+    from torchrec_ext.distributed import world
+    from torchrec_ext.training import open_run
+
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude each other; choose one")
     missing = [path for path in (Path(output), *Path(output).parents) if not path.exists()]
@@ -97,6 +102,11 @@ class TrainingRun:
         Raises:
             InputError: if the run is resumed with other data or by another recipe.
         """
+        import pyarrow.parquet as pq
+
+        from torchrec_ext.distributed import barrier, world
+        from torchrec_ext.training import data_record, write_json
+
         path = self.path / "settings.json"
         settings = dataclasses.replace(settings, source=settings.source.resolved(events))
         if self.resume and path.is_file():
@@ -133,6 +143,9 @@ class TrainingRun:
             popular: the figures of popularity on the same part.
             more: further values to write.
         """
+        from torchrec_ext.distributed import world
+        from torchrec_ext.training import write_json
+
         figures = report.as_json(
             world_size=world()[1],
             seconds=trained.seconds,

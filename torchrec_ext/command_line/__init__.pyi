@@ -1,0 +1,17 @@
+from torchrec_ext.command_line.catalogue import catalogue_size as catalogue_size
+from torchrec_ext.command_line.catalogue import expect_k as expect_k
+from torchrec_ext.command_line.catalogue import saved_schema as saved_schema
+from torchrec_ext.command_line.data_settings import DataSettings as DataSettings
+from torchrec_ext.command_line.data_settings import Source as Source
+from torchrec_ext.command_line.data_settings import describe_parts as describe_parts
+from torchrec_ext.command_line.fields import fields_or_default as fields_or_default
+from torchrec_ext.command_line.output_file import writable_file as writable_file
+from torchrec_ext.command_line.output_file import write_csv as write_csv
+from torchrec_ext.command_line.parse import parse_pairs as parse_pairs
+from torchrec_ext.command_line.parse import parse_settings as parse_settings
+from torchrec_ext.command_line.positive import positive_or_default as positive_or_default
+from torchrec_ext.command_line.run import run_recipe as run_recipe
+from torchrec_ext.command_line.run_data import read_run_data as read_run_data
+from torchrec_ext.command_line.run_data import split_run_data as split_run_data
+from torchrec_ext.command_line.training_run import describe_popularity as describe_popularity
+from torchrec_ext.command_line.training_run import new_run as new_run
