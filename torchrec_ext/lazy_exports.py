@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 
@@ -14,14 +15,11 @@ def lazy_exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[
     Type checkers read the same stub, so both see the same names. It holds absolute imports alone, one
     ``from package.module import Name as Name`` for each export.
 
-    A name that equals that of a module of the package cannot be lazy, since importing the module puts the
-    module in its place: import such a name in ``__init__.py``.
+    An export may have the name of the module it is in, such as ``training.fit``. Importing that module would
+    put it in the place of the export, so that such a package keeps the export.
 
     Args:
         package: the package's ``__name__``.
-
-    Raises:
-        ValueError: if an export has the name of a module that exports are in.
 
     Example:
         >>> get, listing, names = lazy_exports("torchrec_ext.scorers")
@@ -32,9 +30,14 @@ def lazy_exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[
     """
     module = sys.modules[package]
     source_of = _imports(Path(str(module.__file__)).with_suffix(".pyi"))
-    for name in source_of:
-        if f"{package}.{name}" in source_of.values():
-            raise ValueError(f"{package}.{name} is an export and a module; rename one or import it eagerly")
+    named_as_module = {name for name, source in source_of.items() if source == f"{package}.{name}"}
+
+    class KeepsExports(ModuleType):
+        def __setattr__(self, name: str, value: Any) -> None:
+            is_module = name in named_as_module and isinstance(value, ModuleType)
+            super().__setattr__(name, getattr(value, name) if is_module else value)
+
+    module.__class__ = KeepsExports
 
     def get(name: str) -> Any:
         if name not in source_of:

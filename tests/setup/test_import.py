@@ -2,11 +2,10 @@ import pkgutil
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
-from torchrec_ext import encoders, plugin_names, plugins
+from torchrec_ext import plugin_names, plugins
 from torchrec_ext.contracts import GROUPS
 
 TORCH_ALONE = (
@@ -105,15 +104,15 @@ def test_every_plug_in_is_exported_from_its_folder(group):
         assert getattr(folder, found.__name__) is found
 
 
-def test_an_export_with_the_name_of_a_module_is_refused(tmp_path, monkeypatch):
-    """Importing the module would put it in the place of the class."""
-    package = tmp_path / "clashing"
-    package.mkdir()
-    (package / "__init__.py").write_text(Path(encoders.__file__).read_text())
-    (package / "__init__.pyi").write_text("from clashing.gru import gru as gru\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ValueError, match="clashing.gru is an export and a module"):
-        import_module("clashing")
+def test_an_export_with_the_name_of_its_module_stays_the_export():
+    """Importing the module puts it in the place of the function, which the package keeps."""
+    code = """
+import torchrec_ext as tx
+from torchrec_ext.training.fit import fit
+import torchrec_ext.training.load
+print(tx.training.fit is fit, callable(tx.training.load), callable(tx.training.fit))
+"""
+    assert python(code) == "True True True"
 
 
 def test_floors_without_torchrec_import_with_torch_alone():

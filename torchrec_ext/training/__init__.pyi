@@ -1,0 +1,13 @@
+from torchrec_ext.retrieval.trained_model import TrainedModel as TrainedModel
+from torchrec_ext.training.checkpoint import find_checkpoint as find_checkpoint
+from torchrec_ext.training.checkpoint import load_weights as load_weights
+from torchrec_ext.training.checkpoint import save_checkpoint as save_checkpoint
+from torchrec_ext.training.curves import draw_curves as draw_curves
+from torchrec_ext.training.data_record import data_record as data_record
+from torchrec_ext.training.fit import fit as fit
+from torchrec_ext.training.load import load as load
+from torchrec_ext.training.run_folder import open_run as open_run
+from torchrec_ext.training.run_folder import write_json as write_json
+from torchrec_ext.training.settings import Checkpoints as Checkpoints
+from torchrec_ext.training.settings import EarlyStopping as EarlyStopping
+from torchrec_ext.training.settings import Optimization as Optimization
