@@ -63,11 +63,11 @@ RECOMMEND = ("recommend", "--users", "all", "--output")
 @pytest.mark.parametrize(
     ("spoil", "words", "thing", "remedy"),
     [
-        (cut_short, EVALUATE, "is cut short", "take an older checkpoint"),
+        (cut_short, EVALUATE, "is cut short", "use an older checkpoint"),
         (of_another_schema, EVALUATE, "does not fit the model", "open it with the schema"),
         (of_another_schema, (*RECOMMEND, "lists"), "does not fit the model", "open it with the schema"),
         (change_data, (*RECOMMEND, "lists"), "events.csv has changed since", "bring the old file back"),
-        (remove_checkpoints, EVALUATE, "run has no finished checkpoint", "name the folder of a run"),
+        (remove_checkpoints, EVALUATE, "run has no finished checkpoint", "pass the folder of a run"),
         (nothing, ("recommend", "--users", "u1", "--k", "41"), "received 41", "the number of items, 40"),
         (nothing, (*RECOMMEND, "run", "--overwrite"), "run is not a folder of Parquet parts", "name another"),
     ],

@@ -230,9 +230,9 @@ def test_each_file_cut_short_is_one_line(run, tmp_path):
 
 
 def test_a_path_without_a_checkpoint_is_explained(tmp_path):
-    with pytest.raises(InputError, match="nowhere does not exist; name the folder of a run"):
+    with pytest.raises(InputError, match="nowhere does not exist; pass the folder of a run"):
         find_checkpoint(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="has no finished checkpoint; name the folder of a run"):
+    with pytest.raises(InputError, match="has no finished checkpoint; pass the folder of a run"):
         find_checkpoint(tmp_path)
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "latest").write_text("step-00000009\n")
@@ -256,7 +256,7 @@ def test_a_version_that_this_release_does_not_read(run, tmp_path):
         (lambda: TwoTower(TRAIN.schema, 8, GRU(8, layers=2)), "does not fit the model: .*recurrence"),
         (
             lambda: TwoTower(other_part().schema, 8, GRU(8)),
-            r"has another schema \(tables: .*'item', rows=26\) here, .*'item', rows=31\) there\); use",
+            r"has another schema \(tables: .*'item', rows=26\) here, .*'item', rows=31\) in the checkpoint",
         ),
     ],
 )
@@ -316,7 +316,9 @@ def test_an_entry_that_is_no_tensor_is_refused(run, tmp_path):
         if file.name not in (".metadata", "manifest.json") and file.suffix != ".distcp":
             (shutil.copytree if file.is_dir() else shutil.copy)(file, tmp_path / "copy" / file.name)
     trust(tmp_path / "copy")
-    with pytest.raises(InputError, match="'extra' in .* is no tensor; this is no checkpoint of ours"):
+    with pytest.raises(
+        InputError, match="'extra' in .* is not a tensor; this is not a checkpoint of torchrec_ext"
+    ):
         load(tmp_path / "copy")
     assert not exploded.exists()
 
@@ -328,7 +330,7 @@ def test_an_index_that_is_none_is_refused(run, tmp_path, content):
     shutil.copytree(find_checkpoint(run), tmp_path / "copy")
     (tmp_path / "copy" / ".metadata").write_bytes(content)
     trust(tmp_path / "copy")
-    with pytest.raises(InputError, match="cannot be read|no checkpoint of ours") as error:
+    with pytest.raises(InputError, match="cannot be read|not a checkpoint of torchrec_ext") as error:
         load(tmp_path / "copy")
     assert "\n" not in str(error.value)
 

@@ -48,7 +48,7 @@ def test_fit_monitors_the_log_loss_and_says_so_once(tmp_path, rating, words, mon
     told = [str(w.message) for w in told if "AUC" in str(w.message)]
     assert told == [
         f"every rating of the valid part is {words} positive=4, so it has no AUC; the log-loss is "
-        "monitored in its place"
+        "monitored instead"
     ]
     history = pd.read_csv(tmp_path / "run" / "history.csv")
     assert len(history) == 3 and history["valid_auc"].isna().all() and history["valid_loss"].notna().all()

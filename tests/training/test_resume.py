@@ -139,7 +139,7 @@ def test_a_run_goes_on_within_its_warm_up(tmp_path):
 def test_column_wise_optimizer_state_is_refused_in_another_sharding(together, shared_folder):
     """Its rows have a value for each rank's columns, so that it has another form than row-wise has."""
     run = shared_folder / "retriever, column-wise"
-    with pytest.raises(InputError, match="does not fit the model: .* kind of sharding it was trained with"):
+    with pytest.raises(InputError, match="does not fit the model: .* sharding types it was trained with"):
         train(run, "retriever", epochs=4, resume=True, sharding={"item": "row_wise"})
 
 
@@ -174,14 +174,14 @@ def finished(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"seed": 1}, "has seed 0, now it would be 1, and it could not go on at the next batch"),
+        ({"seed": 1}, "was started with seed 0, now it is 1, so it cannot continue at the exact next batch"),
         ({"kind": "ranker"}, "trains another model"),
-        ({"size": 20}, "has global_batch_size 13, now it would be 20"),
-        ({"resume": False}, "holds a run; go on with resume=True, or name another folder"),
+        ({"size": 20}, "was started with global_batch_size 13, now it is 20"),
+        ({"resume": False}, "contains a run; pass resume=True, or choose another folder"),
         ({"items": 25}, r"has another schema \(tables: Table\(name='item', rows=26\) here, "),
         ({"users": 50}, r"has another schema \(tables: Table\(name='user', rows=51\) here, "),
         ({"world": 1}, "the data gives the ids of table 'item' other rows than the model was trained with"),
-        ({"sharding": {"item": "data_parallel"}}, "does not fit the model: .*kind of sharding"),
+        ({"sharding": {"item": "data_parallel"}}, "does not fit the model: .*sharding types"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

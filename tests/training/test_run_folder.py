@@ -71,5 +71,5 @@ def test_every_rank_is_told_the_same(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="output .*file/run cannot be made: .*Not a directory"):
+    with pytest.raises(InputError, match="output .*file/run cannot be created: .*Not a directory"):
         open_run(tmp_path / "file" / "run")

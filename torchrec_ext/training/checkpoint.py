@@ -35,22 +35,22 @@ def save_checkpoint(
 ) -> Path:
     """Writes ``run/checkpoints/step-<step>``; every rank must call it.
 
-    The folder appears under its name only when it is whole; only then ``latest`` names it. The newest
-    ``keep`` stay, and the one that ``best`` names.
+    The folder gets its name only when it is complete; only then ``latest`` points to it. The newest
+    ``keep`` checkpoints are kept, and the one that ``best`` points to.
 
     Args:
-        run: folder of the run, on a file system that every rank sees.
+        run: folder of the run, on a file system that all ranks share.
         step: optimizer steps taken.
-        model: the model itself, whose tables are sharded.
+        model: the model with sharded tables, without the task around it.
         optimizer: of :func:`~torchrec_ext.training.optimizers.make_optimizer`.
         preparation: how ids became rows.
         position: epoch and step within it, and the state of early stopping; plain JSON values.
-        settings: what ``fit`` was called with; plain JSON values.
-        keep: how many of the newest stay.
-        best: whether ``best`` names it too.
+        settings: the arguments of ``fit``; plain JSON values.
+        keep: how many of the newest checkpoints are kept.
+        best: whether ``best`` points to it too.
 
     Raises:
-        InputError: on every rank, if its folder cannot be written, as where the disk is full.
+        InputError: on every rank, if the folder cannot be written, such as on a full disk.
     """
     folder = run / "checkpoints" / f"step-{step:08d}"
     partial = folder.with_suffix(".partial")
@@ -79,7 +79,7 @@ def save_checkpoint(
         _write(partial / "manifest.json", sizes)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
-        if best:  # before the position that knows of it
+        if best:  # before latest, whose position counts this one as the best
             _point(run, "best", folder)
         _point(run, "latest", folder)
         _prune(run, keep)
@@ -88,7 +88,7 @@ def save_checkpoint(
 
 
 def _point(run: Path, name: str, folder: Path) -> None:
-    """Makes ``run/checkpoints/<name>`` name a checkpoint, in one step."""
+    """Points ``run/checkpoints/<name>`` to a checkpoint, atomically."""
     pointer = run / "checkpoints" / name
     new = pointer.with_suffix(".new")
     new.write_text(folder.name + "\n")
@@ -96,14 +96,14 @@ def _point(run: Path, name: str, folder: Path) -> None:
 
 
 def find_checkpoint(path: Path | str, *names: str) -> Path:
-    """The checkpoint that a path means, checked to be whole.
+    """Finds the checkpoint of a path and checks that it is complete.
 
     Args:
         path: folder of a checkpoint or of a run.
         names: pointers to try in a run; by default ``best``, then ``latest``.
 
     Raises:
-        InputError: if there is none, or one was cut short.
+        InputError: if there is none, or if it was cut short.
     """
     path = Path(path)
     folder = path
@@ -115,24 +115,24 @@ def find_checkpoint(path: Path | str, *names: str) -> Path:
     manifest = folder / "manifest.json"
     if not manifest.is_file():
         what = "has no finished checkpoint" if path.is_dir() else "does not exist"
-        raise InputError(f"{path} {what}; name the folder of a run or of one of its checkpoints")
+        raise InputError(f"{path} {what}; pass the folder of a run or of one of its checkpoints")
     try:
         sizes = json.loads(manifest.read_text())
     except ValueError as error:
-        raise InputError(f"{manifest} is cut short ({error}); take an older checkpoint of the run") from error
+        raise InputError(f"{manifest} is cut short ({error}); use an older checkpoint of the run") from error
     for name, size in sizes.items():
         file = folder / name
         found = file.stat().st_size if file.is_file() else 0
         if found != size:
             raise InputError(
                 f"the checkpoint {folder} is cut short: {name} has {found:,} bytes, {size:,} were written; "
-                "take an older checkpoint of the run"
+                "use an older checkpoint of the run"
             )
     return folder
 
 
 def load_weights(folder: Path, model: nn.Module) -> None:
-    """Reads the weights into a sharded model, whatever the sharding they were written with; collective."""
+    """Reads weights, written with any sharding, into a sharded model; every rank must call it."""
     _read(folder, {"model": model.state_dict()})
 
 
@@ -143,8 +143,8 @@ def load_training_state(folder: Path, model: nn.Module, optimizer: CombinedOptim
         The position that was saved.
 
     Raises:
-        InputError: if the optimizer state has another form, as after a change between a fused and a
-            replicated or a column-wise table.
+        InputError: if the optimizer state has another layout, such as after a table changed from fused to
+            replicated or column-wise.
     """
     state = _state(model, optimizer)
     _read(folder, state)
@@ -154,7 +154,7 @@ def load_training_state(folder: Path, model: nn.Module, optimizer: CombinedOptim
 
 
 def read_model_description(folder: Path) -> dict[str, Any] | None:
-    """What :func:`~torchrec_ext.plugins.rebuild` needs, or None for a model that cannot be described."""
+    """The input of :func:`~torchrec_ext.plugins.rebuild`, or None for a model that cannot be described."""
     content = json.loads((folder / "model.json").read_text())
     if content["version"] != VERSION:
         raise InputError(
@@ -165,7 +165,7 @@ def read_model_description(folder: Path) -> dict[str, Any] | None:
 
 
 def _state(model: nn.Module, optimizer: CombinedOptimizer) -> dict[str, Any]:
-    # the settings of the optimizers are not tensors; they come from the run's own settings
+    # the settings of the optimizers are not tensors; they come from the settings of the run
     return {"model": model.state_dict(), "optimizer": optimizer.state_dict()["state"]}
 
 
@@ -180,12 +180,12 @@ def _read(folder: Path, state: dict[str, Any]) -> None:
         first_line = str(cause).strip().splitlines()[0]
         raise InputError(
             f"the checkpoint {folder} does not fit the model: {first_line}; "
-            "open it with the schema, dim, modules and kind of sharding it was trained with"
+            "open it with the schema, dim, modules and sharding types it was trained with"
         ) from error
 
 
 def _cause(error: CheckpointException) -> BaseException:
-    """What the ranks met with: a mistake of the user's first, else what the first rank met with."""
+    """The error to report: a mistake of the user if there is one, else the error of the first rank."""
     causes = [cause for cause, _ in error.failures.values()]
     return next((c for c in causes if isinstance(c, InputError)), causes[0])
 

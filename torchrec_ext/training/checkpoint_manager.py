@@ -15,15 +15,15 @@ from torchrec_ext.training.run_state import RunState
 
 
 class CheckpointManager:
-    """Saves after each epoch and brings the best one back; every rank must make the same calls.
+    """Saves after each epoch and restores the best one; every rank must make the same calls.
 
     Args:
         run: folder of the run; None keeps this rank's part of the best weights in memory instead.
         model: sharded.
         optimizer: of the model.
         preparation: how ids became rows.
-        settings: what ``fit`` was called with, as plain values.
-        keep: newest checkpoints that stay beside the best.
+        settings: the arguments of ``fit``, as plain values.
+        keep: number of newest checkpoints to keep besides the best.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class CheckpointManager:
             self.copies = [part.detach().clone() for part in _parts(self.model)]
 
     def restore_best(self) -> None:
-        """Brings the weights of the best epoch back into the model."""
+        """Restores the weights of the best epoch."""
         if self.run is not None:
             if (self.run / "checkpoints" / "best").is_file():
                 load_weights(find_checkpoint(self.run, "best"), self.model)
@@ -61,7 +61,7 @@ class CheckpointManager:
 
 
 def _parts(model: nn.Module) -> list[Tensor]:
-    """The tensors in which this rank holds its part of the weights."""
+    """The tensors that hold this rank's part of the weights."""
     parts: list[Tensor] = []
     for value in model.state_dict().values():
         parts += [s.tensor for s in value.local_shards()] if isinstance(value, ShardedTensor) else [value]

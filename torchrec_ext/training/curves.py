@@ -1,4 +1,4 @@
-"""Learning curves: training and validation figures by epoch, as a picture."""
+"""Learning curves: a plot of training and validation metrics by epoch."""
 
 import math
 from pathlib import Path
@@ -20,18 +20,18 @@ _STYLES: dict[str, dict[str, Any]] = {
     "train": {"linestyle": (0, (4, 2)), "linewidth": 1.3, "marker": "o", "markerfacecolor": "white"},
     "valid": {"linestyle": "-", "linewidth": 2.0, "marker": "o"},
 }
-_WORDS = {"loss": "loss", "log_loss": "log-loss", "accuracy": "accuracy"}  # other metrics go by initials
+_METRIC_NAMES = {"loss": "loss", "log_loss": "log-loss", "accuracy": "accuracy"}  # others by initials
 _PANELS_A_ROW = 3
 _INK, _FAINT = "#333333", "#DDDDDD"
 
 
 def draw_curves(history: pd.DataFrame, path: str | Path, title: str = "") -> None:
-    """Writes the picture of :func:`curves_figure` as a PNG.
+    """Writes :func:`curves_figure` as a PNG file.
 
     Args:
         history: see :func:`curves_figure`.
-        path: the file to write; its folder is made.
-        title: stands above the panels.
+        path: the file to write; its folder is created.
+        title: heading above the panels.
 
     Raises:
         InputError: if there is no column ``epoch`` or nothing to draw.
@@ -51,13 +51,13 @@ def draw_curves(history: pd.DataFrame, path: str | Path, title: str = "") -> Non
 
 
 def curves_figure(history: pd.DataFrame, title: str = "") -> Figure:
-    """A panel a metric: its value by epoch on the training and on the validation part.
+    """One panel per metric: its value by epoch on the training and on the validation part.
 
     Args:
-        history: a row an epoch (and a model, if there is a column ``model``): column ``epoch``, then
+        history: one row per epoch (and model, if there is a column ``model``): column ``epoch``, then
             ``train_<metric>``, ``valid_<metric>`` or both. A missing value is left out of its line;
-            a metric without any value has no panel; other columns are passed over.
-        title: stands above the panels.
+            a metric without any value has no panel; other columns are ignored.
+        title: heading above the panels.
 
     Raises:
         InputError: if there is no column ``epoch`` or nothing to draw.
@@ -65,7 +65,7 @@ def curves_figure(history: pd.DataFrame, title: str = "") -> Figure:
     if "epoch" not in history:
         raise InputError(
             f"history has no column 'epoch', only {', '.join(map(str, history.columns)) or 'none'}; "
-            "it needs a row an epoch"
+            "it needs one row per epoch"
         )
     drawn = _drawn(history)
     metrics = list(dict.fromkeys(metric for _, metric in drawn))
@@ -78,15 +78,15 @@ def curves_figure(history: pd.DataFrame, title: str = "") -> Figure:
     columns = min(len(metrics), _PANELS_A_ROW)
     rows = math.ceil(len(metrics) / columns)
     figure = Figure(figsize=(max(4.2 * columns, 5.0), 3.4 * rows + 0.6), dpi=150)
-    FigureCanvasAgg(figure)  # of its own, so that nothing of pyplot's is touched
+    FigureCanvasAgg(figure)  # a separate canvas, so that pyplot's state is not touched
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
-    for place, metric in enumerate(metrics, start=1):
-        panel = figure.add_subplot(rows, columns, place)
+    for number, metric in enumerate(metrics, start=1):
+        panel = figure.add_subplot(rows, columns, number)
         for i, (_, table) in enumerate(models):
             _lines(panel, table, metric, _COLOURS[i % len(_COLOURS)])
-        _dress(panel, _label(metric), int(history["epoch"].min()), int(history["epoch"].max()))
+        _format_panel(panel, _label(metric), int(history["epoch"].min()), int(history["epoch"].max()))
     figure.legend(
-        handles=_key([str(name) for name, _ in models if name], {part for part, _ in drawn}),
+        handles=_legend_entries([str(name) for name, _ in models if name], {part for part, _ in drawn}),
         loc="outside lower center",
         ncols=6,
         frameon=False,
@@ -109,11 +109,11 @@ def _lines(panel: Axes, table: pd.DataFrame, metric: str, colour: str) -> None:
         column = f"{part}_{metric}"
         if column in table:
             line = table[["epoch", column]].dropna().sort_values("epoch")
-            size = 4.5 if len(line) <= 20 else 0  # points so close together hide their line
+            size = 4.5 if len(line) <= 20 else 0  # points that are close together hide their line
             panel.plot(line["epoch"], line[column], color=colour, markersize=size, **style)
 
 
-def _dress(panel: Axes, label: str, first: int, last: int) -> None:
+def _format_panel(panel: Axes, label: str, first: int, last: int) -> None:
     panel.set_title(label, fontsize=11, color=_INK, loc="left")
     panel.set_xlabel("epoch", fontsize=10, color=_INK)
     edge = 0.3 + 0.02 * (last - first)
@@ -129,7 +129,7 @@ def _dress(panel: Axes, label: str, first: int, last: int) -> None:
     panel.tick_params(labelsize=9, colors=_INK, length=0)
 
 
-def _key(models: list[str], parts: set[str]) -> list[Line2D]:
+def _legend_entries(models: list[str], parts: set[str]) -> list[Line2D]:
     """Entries of the legend: a colour for each model, then a line for each part that is drawn."""
     colours = [
         Line2D([], [], color=_COLOURS[i % len(_COLOURS)], linewidth=5, label=name)
@@ -137,12 +137,12 @@ def _key(models: list[str], parts: set[str]) -> list[Line2D]:
     ]
     ink = _INK if models else _COLOURS[0]
     return colours + [
-        Line2D([], [], color=ink, markersize=4.5, label=words, **_STYLES[part])
-        for part, words in _PARTS.items()
+        Line2D([], [], color=ink, markersize=4.5, label=name, **_STYLES[part])
+        for part, name in _PARTS.items()
         if part in parts
     ]
 
 
 def _label(metric: str) -> str:
-    words = _WORDS.get(metric)
-    return words.capitalize() if words else metric.replace("_", " ").upper()
+    name = _METRIC_NAMES.get(metric)
+    return name.capitalize() if name else metric.replace("_", " ").upper()

@@ -24,7 +24,7 @@ from torchrec_ext.training.warm_up import WarmUp
 
 @dataclass
 class Epoch:
-    """What every epoch needs.
+    """The parts that all epochs of a run share.
 
     Args:
         pipeline: TorchRec's pipeline around the task.
@@ -32,12 +32,12 @@ class Epoch:
         inputs: what the model reads.
         group: this process.
         progress: bar, TensorBoard and history of the run.
-        labelled: whether predictions come with labels, whose figures are then kept.
-        on_step: takes each step's number and loss, a few steps late.
+        labelled: whether predictions have labels; the metrics of both are then computed.
+        on_step: called with each step's number and loss, a few steps late.
         checkpoint_every: steps between calls of ``save``, or None.
         save: saves the position of the run.
         warm_up: sets the learning rate of each step.
-        prefetch: batches that are made ready in the background.
+        prefetch: number of batches that a background thread prepares.
     """
 
     pipeline: TrainPipelineSparseDist | TrainPipelineBase
@@ -54,16 +54,16 @@ class Epoch:
 
 
 def train_epoch(epoch: Epoch, state: RunState) -> dict[str, Any]:
-    """Trains the epoch that comes next from the step that comes next; every rank must call it.
+    """Trains the next epoch from its next step; every rank must call it.
 
     Args:
         epoch: see :class:`Epoch`.
-        state: position of the run; its ``step`` moves on.
+        state: position of the run; its ``step`` is advanced.
 
     Returns:
-        The epoch's row of the history: ``epoch`` from 1, ``train_loss``, figures, speed, seconds and
-        ``data_share``, the part of them in which training waited for its next batch, of the steps taken
-        here.
+        The epoch's row of the history: ``epoch`` from 1, ``train_loss``, metrics, speed, seconds and
+        ``data_share``, the share of the seconds that training waited for its next batch. Speed and seconds
+        are those of the steps of this call.
 
     Raises:
         InputError: if the loss is not a finite number, at most a few steps later.
@@ -85,7 +85,7 @@ def _train(epoch: Epoch, state: RunState, feed: "_Feed") -> dict[str, Any]:
     if isinstance(epoch.pipeline, TrainPipelineSparseDist):
         epoch.pipeline.attach()
     else:
-        epoch.pipeline.reset()  # it stays at the end of the batches it had
+        epoch.pipeline.reset()  # otherwise it stays at the end of its last batches
     while state.step < state.steps:
         step = state.epoch * state.steps + state.step
         _seed_dropout(state.seed, step, epoch.group.rank)
@@ -96,7 +96,7 @@ def _train(epoch: Epoch, state: RunState, feed: "_Feed") -> dict[str, Any]:
         recent.add(step, loss, predictions, labels)
         state.step += 1
         if epoch.checkpoint_every and state.step % epoch.checkpoint_every == 0 and state.step < state.steps:
-            recent.read()  # a checkpoint holds no weights of a loss that is not a number
+            recent.read()  # so that no checkpoint has weights from after a loss that is not finite
             epoch.save()
     recent.read()
     if isinstance(epoch.pipeline, TrainPipelineSparseDist):
@@ -114,7 +114,7 @@ def _train(epoch: Epoch, state: RunState, feed: "_Feed") -> dict[str, Any]:
 
 
 class _Feed(Iterator[Batch]):
-    """Gives batches to the pipeline, which reads ahead, and keeps the labels of each until it is done.
+    """Passes batches to the pipeline, which reads ahead, and keeps the labels of each until it is done.
 
     ``waited`` is the number of seconds spent waiting for a batch.
     """
@@ -129,14 +129,14 @@ class _Feed(Iterator[Batch]):
         self.ahead: deque[tuple[Any, int]] = deque()
 
     def __next__(self) -> Batch:
-        asked = time.perf_counter()
+        started = time.perf_counter()
         batch = next(self.batches)
-        self.waited += time.perf_counter() - asked
+        self.waited += time.perf_counter() - started
         assert batch.total is not None
-        now = min(self.size, self.left)
+        examples = min(self.size, self.left)
         labels: Any = batch.labels
-        self.ahead.append((labels, now if labels.dim() == 2 else int(batch.total)))
-        slots = -(-now // self.world_size)
+        self.ahead.append((labels, examples if labels.dim() == 2 else int(batch.total)))
+        slots = -(-examples // self.world_size)
         self.left -= self.size
         return even_batch(batch, slots, self.inputs)
 
@@ -146,6 +146,6 @@ class _Feed(Iterator[Batch]):
 
 
 def _seed_dropout(seed: int, step: int, rank: int) -> None:
-    """Makes dropout a function of these, so that a resumed run draws what an unbroken one does."""
+    """Seeds dropout with these, so that a resumed run has the same dropout as an uninterrupted one."""
     state = np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0]
     torch.manual_seed(int(state >> np.uint64(1)))

@@ -1,4 +1,4 @@
-"""even_batch(): a batch padded to as many examples as the other ranks have."""
+"""even_batch(): pads a batch to the number of examples of the other ranks."""
 
 from dataclasses import replace
 
@@ -13,16 +13,16 @@ from torchrec_ext.batch import Batch, Inputs
 def even_batch(batch: Batch, slots: int, inputs: Inputs) -> Batch:
     """Adds examples of weight zero until there are ``slots``.
 
-    TorchRec's backward pass of a row-wise pooled table gathers gradients of as many examples from each
-    rank; gloo refuses other numbers.
+    TorchRec's backward pass of a row-wise pooled table gathers gradients of the same number of examples
+    from each rank; gloo refuses uneven numbers.
 
     Args:
-        batch: of B examples, which may be none.
-        slots: B of the rank that has most.
-        inputs: what the model wants.
+        batch: of B examples; B may be 0.
+        slots: the largest B of all ranks.
+        inputs: what the model reads.
 
     Returns:
-        A batch of ``slots`` examples with the labels of the B examples; the batch itself where B is
+        A batch of ``slots`` examples with the labels of the B examples; the batch itself if B is
         ``slots``.
     """
     missing = slots - len(batch.dense)
@@ -34,13 +34,13 @@ def even_batch(batch: Batch, slots: int, inputs: Inputs) -> Batch:
     if ranking:  # each pair's item is a candidate: here the unknown one
         weights = torch.ones_like(labels) if weights is None else weights
         labels, weights = pad(labels, (0, 0, 0, missing)), pad(weights, (0, 0, 0, missing))
-    elif not inputs.per_event_labels:  # else the labels are those of events, which an empty history has not
+    elif not inputs.per_event_labels:  # otherwise labels belong to events, and an empty history has none
         labels = pad(labels, (0, missing), value=-1)
         weights = None if weights is None else pad(weights, (0, missing))
     return replace(
         batch,
-        fields=_longer(batch.fields, missing),
-        sequences=_longer(
+        fields=_extended(batch.fields, missing),
+        sequences=_extended(
             batch.sequences, slots - batch.sequences.stride(), with_unknown_id="candidates" if ranking else ""
         ),
         dense=pad(batch.dense, (0, 0, 0, missing)),
@@ -49,8 +49,8 @@ def even_batch(batch: Batch, slots: int, inputs: Inputs) -> Batch:
     )
 
 
-def _longer(ids: KeyedJaggedTensor, missing: int, with_unknown_id: str = "") -> KeyedJaggedTensor:
-    """Ids of as many more examples: none, but for one key the unknown id in each."""
+def _extended(ids: KeyedJaggedTensor, missing: int, with_unknown_id: str = "") -> KeyedJaggedTensor:
+    """Adds examples without ids; for one key each of them has the unknown id."""
     values: list[Tensor] = []
     lengths: list[Tensor] = []
     for key in ids.keys():  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""Which examples a model learns from."""
+"""Chooses the examples that a model learns from."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.errors import InputError
 
 _CATALOGUE = 50_000
-"""The largest catalogue whose items all compete, where the loss leaves the choice to training."""
+"""The largest catalogue of which all items compete if the loss does not choose its candidates."""
 
 
 def training_examples(
@@ -31,19 +31,18 @@ def training_examples(
     Args:
         model: a retriever or a ranker.
         train: the training part.
-        loss: says which candidates compete, or how positives weigh.
-        positive: least rating of an interested user, one for each task of a ranker.
+        loss: decides which candidates compete, or how positives are weighted.
+        positive: smallest rating of a positive example, one for each task of a ranker.
 
     Raises:
-        InputError: if the model has another number of tasks than there are thresholds, or there is
-            nothing to learn from.
+        InputError: if the numbers of tasks and thresholds differ, or there is nothing to learn from.
     """
     if isinstance(model, contracts.Ranker):
         assert isinstance(loss, contracts.RankingLoss)
         tasks, thresholds = getattr(model, "tasks", None), np.size(positive)
         if tasks not in (None, thresholds):
             raise InputError(
-                f"the model has {tasks} task(s), but positive gives {thresholds} threshold(s): {positive}"
+                f"the model has {tasks} task(s), but positive has {thresholds} threshold(s): {positive}"
             )
         return LabelledEvents(train, train, model.inputs, positive, loss.weigh_by_rating)
     assert isinstance(model, contracts.Retriever) and isinstance(loss, contracts.RetrievalLoss)
@@ -57,15 +56,15 @@ def training_examples(
 
 
 def default_batch_size(inputs: Inputs, examples: int) -> int:
-    """Examples a step over all ranks.
+    """Examples per step over all ranks.
 
     Args:
         inputs: what the model reads.
         examples: number of training examples.
 
     Returns:
-        32 histories where every event of one is learnt; else a power of two from 32 to 2,048 that gives an
-        epoch 32 steps, where there are as many examples.
+        32 histories if every event of a history is learnt; otherwise a power of two from 32 to 2,048 with
+        which an epoch has at least 32 steps, if there are enough examples.
 
     Example:
         >>> default_batch_size(Inputs(), 1_000_000), default_batch_size(Inputs(), 10_000)

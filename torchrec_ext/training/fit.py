@@ -77,21 +77,21 @@ def fit(
             :class:`~torchrec_ext.contracts.RankingLoss`: an instance, a class, a name of the group
             ``losses``, or a plain function with the arguments of its ``forward``. None takes softmax
             cross-entropy for a retriever, binary cross-entropy for a ranker.
-        positive: least rating of an interested user, for a ranker; several for as many tasks, of which the
-            first is validated.
+        positive: smallest rating of a positive example, for a ranker; one for each task, of which the first
+            is validated.
         optimization: batch size, learning rates and precision.
-        early_stopping: patience, and the validation figure that decides.
-        checkpoints: how often to save, and how many checkpoints stay; needs ``output``.
+        early_stopping: patience, and the validation metric that decides.
+        checkpoints: how often to save, and how many checkpoints are kept; needs ``output``.
         output: folder of the run: checkpoints, ``history.csv``, ``curves.png``, TensorBoard; on a file
-            system that every rank sees. None writes nothing.
-        resume: goes on from the newest checkpoint in ``output`` at the exact next batch; where there is
-            none, the run begins.
+            system that all ranks share. None writes nothing.
+        resume: continues from the newest checkpoint in ``output`` at the exact next batch; without a
+            checkpoint the run starts from the beginning.
         sharding: table -> sharding type; the planner chooses for the others.
-        prefetch: batches that a thread makes ready while the model computes; 0 makes each when its turn
-            comes. It does not change what is learnt.
-        seed: of the tables' first weights, the order of batches, dropout and samples.
+        prefetch: number of batches that a thread prepares while the model computes; with 0 each is built
+            when it is needed. It does not change the results.
+        seed: of the tables' initial weights, the order of batches, dropout and samples.
         device: ``cpu`` or ``cuda``.
-        progress: shows a progress bar and a line an epoch on rank 0.
+        progress: shows a progress bar and one line per epoch on rank 0.
         on_step: called with each step's number and its loss over the global batch, on every rank, at
             most a few steps late.
 
@@ -114,7 +114,7 @@ def fit(
     run = None if output is None else Path(output)
     resuming = run is not None and (run / "checkpoints" / "latest").is_file()
     if resuming and not resume:
-        raise InputError(f"output {run} holds a run; go on with resume=True, or name another folder")
+        raise InputError(f"output {run} contains a run; pass resume=True, or choose another folder")
 
     inputs_of(model)  # a retriever or a ranker
     _expect_untrained(model)
@@ -138,7 +138,7 @@ def fit(
     )
     log = print if progress and group.first else None
     if log:
-        share = f"{size // group.world_size:,} each; {len(loader):,} steps an epoch"
+        share = f"{size // group.world_size:,} per rank; {len(loader):,} steps per epoch"
         log(f"global batch of {size:,} over {group.world_size} rank(s): {share}")
     dmp = shard(
         task, sharding=sharding, learning_rate=optimization.table_learning_rate, device=device,
@@ -148,7 +148,7 @@ def fit(
     optimizer = make_optimizer(dmp, optimization.learning_rate, optimization.weight_decay)
     warmup_steps = optimization.warmup_steps
     if warmup_steps is None:
-        # does not depend on the number of epochs: a run that is resumed with more has learnt the same so far
+        # independent of epochs, so that a run resumed with more epochs equals one that started with them
         warmup_steps = min(100, len(loader) // 2) if inputs_of(model).per_event_labels else 0
     state = RunState(seed, size, len(loader))
     if run is not None and resuming:
@@ -161,14 +161,14 @@ def fit(
         manager.save(state, best=best)
 
     dmp.train()
-    with Progress(run, group.first, progress, _name(model), state.history) as shown:
+    with Progress(run, group.first, progress, _name(model), state.history) as run_progress:
         epoch = Epoch(
-            _pipeline(dmp, optimizer, group), loader, inputs_of(model), group, shown,
+            _pipeline(dmp, optimizer, group), loader, inputs_of(model), group, run_progress,
             isinstance(model, contracts.Ranker), on_step, checkpoints.every, save,
             WarmUp(optimizer, warmup_steps), prefetch,
         )  # fmt: skip
         while state.epoch < epochs and state.epochs_without_improvement < early_stopping.patience:
-            shown.start_epoch(state.epoch, epochs, state.steps, state.step)
+            run_progress.start_epoch(state.epoch, epochs, state.steps, state.step)
             with quiet_libraries():
                 row = train_epoch(epoch, state)
             row |= monitor.validate()
@@ -176,7 +176,7 @@ def fit(
             state.best = row.get(monitor.column) if better else state.best
             state.epochs_without_improvement = 0 if better else state.epochs_without_improvement + 1
             state.epoch, state.step = state.epoch + 1, 0
-            shown.end_epoch(state.epoch * state.steps, row)
+            run_progress.end_epoch(state.epoch * state.steps, row)
             save(best=better)
     manager.restore_best()
     return TrainedModel(
@@ -196,21 +196,21 @@ def _expect_untrained(model: nn.Module) -> None:
     ours = [module for module in model.modules() if isinstance(module, Embeddings)]
     if sharded or any(not table.is_meta for tables in ours for table in tables.parameters()):
         raise InputError(
-            "the model was trained or sharded already; build a new one, or go on with resume=True"
+            "the model was trained or sharded already; build a new one, or resume its run with resume=True"
         )
 
 
 def _pipeline(
     dmp: DistributedModelParallel, optimizer: CombinedOptimizer, group: Group
 ) -> TrainPipelineBase | TrainPipelineSparseDist:
-    """TorchRec's pipeline, without overlap where a lookup's ids do not come straight from the batch."""
+    """TorchRec's pipeline, without overlap if the ids of a lookup do not come straight from the batch."""
     findings = doctor(dmp)
     slow = [finding for finding in findings if not finding.overlapped]
     if slow and group.first:
         warnings.warn(
             f"lookups do not overlap with computing: {'; '.join(map(str, slow))}", UserWarning, stacklevel=3
         )
-    # torchrec 1.8 takes no module for a leaf where none is sharded, and its tracing fails inside plain ones
+    # torchrec 1.8 treats no module as a leaf if none is sharded, and its tracing fails inside plain modules
     if slow or not findings:
         return TrainPipelineBase(dmp, optimizer, group.device)
     return TrainPipelineSparseDist(dmp, optimizer, group.device, execute_all_batches=True)

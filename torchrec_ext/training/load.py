@@ -23,15 +23,15 @@ def load(
     sharding: Mapping[str, str] | None = None,
     device: str = "cpu",
 ) -> TrainedModel:
-    """Opens the best checkpoint of a run, or the newest where none is best; every rank must call it.
+    """Opens the best checkpoint of a run, or the newest if there is no best; every rank must call it.
 
-    In a notebook it makes a process group of one; under torchrun it shards over all ranks, whatever
-    the sharding and the number of processes it was trained with.
+    In a notebook it creates a process group of one process; under torchrun it shards over all ranks.
+    Sharding and number of processes may differ from those of training.
 
     Args:
         path: folder of a run or of one of its checkpoints.
         model: built but not sharded, for a model with parts that cannot be described in JSON; None
-            builds the one that was trained.
+            builds the model from its description.
         sharding: see :func:`torchrec_ext.distributed.shard`.
         device: ``cpu`` or ``cuda``.
 
@@ -39,8 +39,8 @@ def load(
         The trained model, in evaluation mode, as ``fit`` returned it.
 
     Raises:
-        InputError: if there is no whole checkpoint, or ``model`` has another schema or form, or is
-            sharded already.
+        InputError: if there is no complete checkpoint, or ``model`` has another schema or architecture, or
+            is sharded already.
     """
     folder = find_checkpoint(path)
     preparation = Preparation.load(folder / "preparation")
@@ -66,16 +66,16 @@ def load(
     )
 
 
-def check_schema(own: Schema, saved: Schema, folder: Path) -> None:
+def check_schema(schema: Schema, saved: Schema, folder: Path) -> None:
     """Refuses a checkpoint of another schema, naming the first difference."""
     for kind in ("tables", "features", "dense"):
-        mine, theirs = getattr(own, kind), getattr(saved, kind)
+        mine, theirs = getattr(schema, kind), getattr(saved, kind)
         if mine != theirs:
             pairs = [(m, t) for m, t in zip(mine, theirs, strict=False) if m != t]
             difference = (
-                f"{pairs[0][0]} here, {pairs[0][1]} there"
+                f"{pairs[0][0]} here, {pairs[0][1]} in the checkpoint"
                 if pairs
-                else f"{len(mine)} here, {len(theirs)} there"
+                else f"{len(mine)} here, {len(theirs)} in the checkpoint"
             )
             raise InputError(
                 f"the checkpoint {folder} has another schema ({kind}: {difference}); use the data it was "

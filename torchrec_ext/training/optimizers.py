@@ -1,4 +1,4 @@
-"""Optimizers: the fused one of the sharded tables and Adam for the rest, as one."""
+"""make_optimizer(): the fused optimizer of the sharded tables and AdamW for the rest, combined."""
 
 import torch
 from torchrec.distributed.model_parallel import DistributedModelParallel
@@ -9,19 +9,19 @@ from torchrec.optim.optimizers import in_backward_optimizer_filter
 def make_optimizer(
     dmp: DistributedModelParallel, learning_rate: float, weight_decay: float = 0.0
 ) -> CombinedOptimizer:
-    """Adam for every parameter that no fused optimizer updates, beside those that are fused.
+    """Combines the fused optimizer of the tables with AdamW for all other parameters.
 
     Args:
         dmp: the sharded model.
-        learning_rate: of Adam; the fused one's was given to ``shard``.
-        weight_decay: of Adam, decoupled from the gradient (AdamW).
+        learning_rate: of AdamW; that of the fused optimizer is an argument of ``shard``.
+        weight_decay: of AdamW, decoupled from the gradient.
     """
     dense = dict(in_backward_optimizer_filter(dmp.named_parameters()))
     if not dense:
         return CombinedOptimizer([dmp.fused_optimizer])
     adam = torch.optim.AdamW(dense.values(), lr=learning_rate, weight_decay=weight_decay)
     for parameter in dense.values():
-        # what Adam itself begins with at its first step, so that a checkpoint finds a state to load into
+        # Adam's own initial state, so that a checkpoint has a state to load into
         adam.state[parameter] = {
             "step": torch.tensor(0.0),
             "exp_avg": torch.zeros_like(parameter),

@@ -16,7 +16,7 @@ class Progress:
     Args:
         run: folder of the run, or None to write nothing.
         first: whether this is rank 0.
-        bar: whether to show a progress bar and a line an epoch.
+        bar: whether to show a progress bar and one line per epoch.
         name: of the model, for the bar and the curves.
         history: rows of the earlier epochs of a resumed run.
     """
@@ -37,7 +37,7 @@ class Progress:
             self.bar.close()
         if self.writer is not None:
             self.writer.close()
-        if self.run is not None and self.history:  # here, for drawing takes a second
+        if self.run is not None and self.history:  # on exit only, because plotting takes a second
             draw_curves(pd.DataFrame(self.history), self.run / "curves.png", title=self.name)
 
     def start_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
@@ -53,7 +53,7 @@ class Progress:
         )
 
     def step(self, step: int, loss: float, rate: float) -> None:
-        """One step: its loss and the samples a second so far."""
+        """Shows a step: its loss and the samples per second so far."""
         self.bar.update()
         self.bar.set_postfix(loss=f"{loss:.4f}", samples_per_s=f"{rate:,.0f}", refresh=False)
         if self.writer is not None and step % 10 == 0:
@@ -61,7 +61,7 @@ class Progress:
             self.writer.add_scalar("train/samples_per_second", rate, step)
 
     def end_epoch(self, step: int, row: dict[str, Any]) -> None:
-        """An epoch's figures: into the history, a line of text and TensorBoard."""
+        """Writes the metrics of an epoch to the history, a line of text and TensorBoard."""
         self.bar.close()
         self.history.append(row)
         if self.writer is not None:
@@ -80,7 +80,7 @@ _SHOWN = (
     "train", "samples", "seconds", "data", "valid_loss", "valid_auc", "valid_accuracy", "valid_hr",
     "valid_ndcg",
 )  # fmt: skip
-"""Figures on the line of an epoch; history.csv has all of them."""
+"""Metrics on the line of an epoch; history.csv has all of them."""
 
 
 def _text(name: str, value: Any) -> str:

@@ -1,4 +1,4 @@
-"""RecentSteps: losses that are read a few steps late, so that no step waits for its own."""
+"""RecentSteps: reads losses a few steps late, so that no step waits for its loss."""
 
 import math
 from collections.abc import Callable
@@ -15,15 +15,15 @@ READ_EVERY = 8
 
 
 class RecentSteps:
-    """Collects what each step computed and reads it for several steps at a time.
+    """Collects the results of each step and reads those of several steps at a time.
 
-    Reading a loss makes a GPU finish all its work, so that reading each one would undo the overlap of
-    TorchRec's pipeline.
+    Reading a loss makes a GPU finish all its work, so reading the loss of every step would undo the overlap
+    of TorchRec's pipeline.
 
     Args:
         world_size: number of ranks.
-        report: takes the predictions of the first task and their labels, or None.
-        on_step: takes each step's number and its loss over the global batch, in order.
+        report: collects the predictions of the first task and their labels, or None.
+        on_step: called with each step's number and its loss over the global batch, in order.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class RecentSteps:
         self._pending: list[tuple[int, Tensor, Tensor, Tensor]] = []
 
     def add(self, step: int, loss: Tensor, predictions: Tensor, labels: Tensor) -> None:
-        """Takes a step and reads the last ones if it is time; every rank must call it.
+        """Adds a step, and reads all pending ones every ``READ_EVERY`` steps; every rank must call it.
 
         Args:
             step: its number.
             loss: scalar, this rank's share of the loss.
-            predictions: logits of the batch, those of added examples last.
+            predictions: logits of the batch, those of padding examples last.
             labels: of the batch.
 
         Raises:

@@ -1,4 +1,4 @@
-"""resolve_loss(): the loss that fit was given, as a module."""
+"""resolve_loss(): turns the argument ``loss`` of fit into a module."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ class RetrievalFunctionLoss(contracts.RetrievalLoss):
     """A plain function of ``(logits_NC, labels_N, log_q_C)`` as a loss.
 
     Args:
-        function: gives ``(N,)`` losses.
+        function: returns ``(N,)`` losses.
     """
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
@@ -29,7 +29,7 @@ class RankingFunctionLoss(contracts.RankingLoss):
     """A plain function of ``(logits, labels)`` as a loss.
 
     Args:
-        function: gives losses in the shape of the logits.
+        function: returns losses in the shape of the logits.
     """
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
@@ -43,7 +43,7 @@ class RankingFunctionLoss(contracts.RankingLoss):
 def resolve_loss(
     loss: str | type[nn.Module] | nn.Module | Callable[..., Any] | None, model: nn.Module
 ) -> contracts.RetrievalLoss | contracts.RankingLoss:
-    """A loss by name, class, instance or function as a module.
+    """Turns a name, class, instance or function into a loss module.
 
     Args:
         loss: see :func:`~torchrec_ext.training.fit`.

@@ -32,7 +32,7 @@ def open_run(output: Path | str, *, resume: bool = False, overwrite: bool = Fals
         try:
             problem = [_make(run, resume, overwrite)]
         except OSError as error:
-            problem = [f"output {run} cannot be made: {error}"]
+            problem = [f"output {run} cannot be created: {error}"]
     if dist.is_initialized():
         dist.broadcast_object_list(problem, src=0)
     if problem[0] is not None:

@@ -18,18 +18,18 @@ from torchrec_ext.training.load import check_schema
 
 @dataclass
 class RunState:
-    """What a resumed run needs beside weights and optimizer; plain JSON values.
+    """What a resumed run needs besides weights and optimizer state; plain JSON values.
 
     Args:
         seed: of order, dropout and samples.
-        global_batch_size: examples a step over all ranks.
-        steps: steps an epoch.
-        epoch: epochs that are done.
-        step: steps of the next one that are done.
-        best: the best validation figure so far.
+        global_batch_size: examples per step over all ranks.
+        steps: steps per epoch.
+        epoch: number of completed epochs.
+        step: number of completed steps of the next epoch.
+        best: the best validation metric so far.
         epochs_without_improvement: epochs since then.
-        seconds: trained so far.
-        history: a row for each epoch that is done.
+        seconds: training time so far.
+        history: one row for each completed epoch.
     """
 
     seed: int
@@ -43,7 +43,7 @@ class RunState:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def history_frame(self) -> pd.DataFrame:
-        """The history, one row an epoch."""
+        """The history, one row per epoch."""
         return pd.DataFrame(self.history)
 
 
@@ -57,13 +57,13 @@ def resume_run(
         model: sharded.
         optimizer: of the model.
         preparation: of the data.
-        fresh: the state of this run if it began now.
+        fresh: the state of the run if it started now.
 
     Returns:
         The position that was saved.
 
     Raises:
-        InputError: if the run trains another model, on other data or in other steps.
+        InputError: if the run trains another model, on other data or with other steps.
     """
     folder = find_checkpoint(run, "latest")
     prepared = Preparation.load(folder / "preparation")
@@ -77,9 +77,9 @@ def resume_run(
     for name in ("seed", "global_batch_size", "steps"):
         was, now = getattr(state, name), getattr(fresh, name)
         if was != now:
-            what = "steps an epoch" if name == "steps" else name
+            what = "steps per epoch" if name == "steps" else name
             raise InputError(
-                f"the run {run} has {what} {was}, now it would be {now}, and it could not go on at the next "
-                "batch; resume it with the settings and the data it began with"
+                f"the run {run} was started with {what} {was}, now it is {now}, so it cannot continue at the "
+                "exact next batch; resume it with the settings and the data it was started with"
             )
     return state

@@ -1,4 +1,4 @@
-"""SafeReader: torch.distributed.checkpoint's files without its unpickling of anything."""
+"""SafeReader: reads the files of torch.distributed.checkpoint without unpickling arbitrary objects."""
 
 import pickle
 from pathlib import Path
@@ -22,36 +22,40 @@ _ALLOWED = {
     "torch.serialization": {"_get_layout"},
     "pathlib": {"Path", "PosixPath", "PurePosixPath"},
 }  # fmt: skip
-"""Module to the names in it that an index may use: plain data, and dtypes."""
+"""Module -> names in it that an index may use: plain data, and dtypes."""
 
 
 class SafeReader(FileSystemReader):
     """Reads a checkpoint of tensors.
 
-    The format keeps its index (``.metadata``) as a pickle, which the stock reader of torch 2.13 loads
-    with all that may do. Here only the handful of plain classes an index is made of can be named, and
-    an entry that is no tensor, which the stock planner would unpickle too, is refused. The tensors
-    themselves are read with ``weights_only``.
+    The format stores its index (``.metadata``) as a pickle. The stock reader of torch 2.13 unpickles any
+    class in it, so a crafted file can run code. This reader accepts only the few plain classes that an index
+    consists of, and refuses an entry that is not a tensor, which the stock planner would unpickle too. The
+    tensors themselves are read with ``weights_only``.
 
     Args:
         path: the checkpoint's folder.
     """
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        """The index; raises InputError if it is cut short or names what an index has no use for."""
+        """The index; raises InputError if it is cut short or names a class that an index does not need."""
         path = Path(str(self.path)) / ".metadata"
         try:
             with path.open("rb") as file:
                 metadata = _Unpickler(file).load()
         except Exception as error:  # a pickle that was altered raises anything
             raise InputError(
-                f"the checkpoint's index {path} cannot be read ({error}); take an older checkpoint"
+                f"the checkpoint's index {path} cannot be read ({error}); use an older checkpoint"
             ) from error
         if not isinstance(metadata, Metadata):
-            raise InputError(f"{path} holds a {type(metadata).__name__}; this is no checkpoint of ours")
+            raise InputError(
+                f"{path} holds a {type(metadata).__name__}; this is not a checkpoint of torchrec_ext"
+            )
         for name, entry in metadata.state_dict_metadata.items():
             if not isinstance(entry, TensorStorageMetadata):
-                raise InputError(f"{name!r} in {path} is no tensor; this is no checkpoint of ours")
+                raise InputError(
+                    f"{name!r} in {path} is not a tensor; this is not a checkpoint of torchrec_ext"
+                )
         metadata.storage_meta = metadata.storage_meta or StorageMeta()
         metadata.storage_meta.load_id = self.load_id
         return metadata

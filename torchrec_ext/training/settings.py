@@ -1,4 +1,4 @@
-"""The settings of fit() that belong together."""
+"""Groups of settings of fit()."""
 
 import math
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ class Optimization:
     """
 
     global_batch_size: int | None = None
-    """Examples a step over all ranks. By default 32 histories where every event of one is learnt, else 2,048
-    events, fewer where an epoch would have fewer than 32 steps."""
+    """Examples per step over all ranks. By default 32 histories if every event of a history is learnt, else
+    2,048 events, or fewer so that an epoch has at least 32 steps."""
     learning_rate: float = 2e-3
     """Learning rate of AdamW, for everything but the sharded tables."""
     table_learning_rate: float = 0.1
     """Learning rate of the fused row-wise Adagrad of the sharded tables."""
     warmup_steps: int | None = None
-    """Steps over which AdamW's learning rate rises linearly. By default half an epoch, at most 100, where a
-    label is learnt from each event of a history, else none."""
+    """Steps over which AdamW's learning rate rises linearly. By default half an epoch, at most 100, if
+    every event of a history is learnt, else none."""
     weight_decay: float = 0.0
     """Weight decay of AdamW."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -62,9 +62,9 @@ class EarlyStopping:
     """
 
     patience: int = 3
-    """Epochs without a better validation figure before training stops."""
+    """Epochs without a better validation metric before training stops."""
     monitor: str | None = None
-    """Validation figure that decides, such as ndcg@20, mrr, auc or loss. By default ndcg@10 of a retriever,
+    """Validation metric that decides, such as ndcg@20, mrr, auc or loss. By default ndcg@10 of a retriever,
     auc of a ranker."""
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """How often a run is saved, and how many checkpoints stay.
+    """How often a run is saved, and how many checkpoints are kept.
 
     Raises:
         InputError: for a number below 1.
@@ -84,9 +84,9 @@ class Checkpoints:
     """
 
     every: int | None = None
-    """Steps between checkpoints within an epoch; there is one at the end of each epoch in any case."""
+    """Steps between checkpoints within an epoch; one is saved at the end of each epoch in any case."""
     keep: int = 2
-    """Newest checkpoints that stay beside the best."""
+    """Number of newest checkpoints to keep besides the best."""
 
     def __post_init__(self) -> None:
         if self.every is not None:

@@ -13,8 +13,8 @@ from torchrec_ext.evaluation import evaluate
 from torchrec_ext.evaluation.full_ranking import expect_unknown
 from torchrec_ext.retrieval.trained_model import TrainedModel
 
-_OF_RANKER = ("loss", "auc", "accuracy", "rmse")
-_OF_RETRIEVER = ("hr", "recall", "precision", "ndcg", "map", "mrr", "coverage")
+_RANKER_METRICS = ("loss", "auc", "accuracy", "rmse")
+_RETRIEVER_METRICS = ("hr", "recall", "precision", "ndcg", "map", "mrr", "coverage")
 _LOWER_IS_BETTER = ("loss", "rmse")
 
 
@@ -25,10 +25,10 @@ class ValidationMonitor:
         trained: the model in training.
         train: the events that are known when the validation part is predicted.
         valid: the validation part; without one the newest epoch is the best.
-        monitor: the figure that decides, such as ``ndcg@10`` or ``auc``; None takes these.
+        monitor: the metric that decides; None takes ``ndcg@10`` for a retriever, ``auc`` for a ranker.
 
     Raises:
-        InputError: for an unknown figure, parts of two splits, or a part that cannot be evaluated.
+        InputError: for an unknown metric, parts of two splits, or a part that cannot be evaluated.
     """
 
     def __init__(
@@ -44,24 +44,26 @@ class ValidationMonitor:
         self.k = min(10, items)
         figure = monitor or ("auc" if self.ranker else f"ndcg@{self.k}")
         if valid is not None:
-            figure = _measurable(figure, trained, train, valid)
+            figure = _measurable_metric(figure, trained, train, valid)
         name, at, k = figure.partition("@")
         if self.ranker:
-            there = figure in _OF_RANKER
+            is_known = figure in _RANKER_METRICS
         elif at:
-            there = name in _OF_RETRIEVER and k.isdecimal() and 1 <= int(k) <= items
-            self.k = int(k) if there else self.k
+            is_known = name in _RETRIEVER_METRICS and k.isdecimal() and 1 <= int(k) <= items
+            self.k = int(k) if is_known else self.k
         else:
-            there = name == "mrr"
-        if not there:
-            names = _OF_RANKER if self.ranker else ("mrr", *(f"{n}@{self.k}" for n in _OF_RETRIEVER))
+            is_known = name == "mrr"
+        if not is_known:
+            names = (
+                _RANKER_METRICS if self.ranker else ("mrr", *(f"{n}@{self.k}" for n in _RETRIEVER_METRICS))
+            )
             more = "" if self.ranker else f" (or another number up to the {items:,} items)"
-            raise InputError(f"monitor is {figure!r}; there are {', '.join(names)}{more}")
+            raise InputError(f"monitor should be one of {', '.join(names)}{more}, received {figure!r}")
         self.column = f"valid_{figure}"
         self.lower = figure in _LOWER_IS_BETTER
 
     def validate(self) -> dict[str, float]:
-        """The validation figures, named ``valid_...``; every rank must call it."""
+        """The validation metrics, named ``valid_...``; every rank must call it."""
         if self.valid is None:
             return {}
         figures = evaluate(self.trained, self.train, self.valid, k=(self.k,))
@@ -70,16 +72,16 @@ class ValidationMonitor:
         return {f"valid_{names.get(name, name)}": float(figures[name]) for name in kept}
 
     def is_better(self, row: dict[str, Any], best: float | None) -> bool:
-        """Whether an epoch with these figures beats the best so far."""
+        """Whether an epoch with these metrics is better than the best so far."""
         if self.valid is None or best is None:
             return True
         return row[self.column] < best if self.lower else row[self.column] > best
 
 
-def _measurable(figure: str, trained: TrainedModel, train: Dataset, valid: Dataset) -> str:
-    """The figure, or ``loss`` in place of an AUC that a validation part of one class does not have.
+def _measurable_metric(figure: str, trained: TrainedModel, train: Dataset, valid: Dataset) -> str:
+    """The metric, or ``loss`` instead of an AUC, which a validation part of one class does not have.
 
-    What cannot be validated is known before training, so it is said then and not after the first epoch.
+    Whether a part can be evaluated is known before training, so errors are raised before the first epoch.
     """
     if valid.log is not train.log:
         raise InputError(f"{train.name} and {valid.name} come from two splits; use parts of one")
@@ -91,10 +93,10 @@ def _measurable(figure: str, trained: TrainedModel, train: Dataset, valid: Datas
     if figure != "auc" or labels.min() < labels.max():
         return figure
     if world()[0] == 0:
-        liked = "at least" if labels.min() else "below"
+        comparison = "at least" if labels.min() else "below"
         warnings.warn(
-            f"every rating of the {valid.name} part is {liked} positive={first:g}, so it has no AUC; the "
-            "log-loss is monitored in its place",
+            f"every rating of the {valid.name} part is {comparison} positive={first:g}, so it has no AUC; "
+            "the log-loss is monitored instead",
             stacklevel=4,
         )
     return "loss"

@@ -4,13 +4,13 @@ from torchrec.optim.keyed import CombinedOptimizer, KeyedOptimizerWrapper
 
 
 class WarmUp:
-    """The learning rate of Adam as a function of the step alone, so that a resumed run goes on exactly.
+    """Sets the learning rate of AdamW from the step alone, so that a resumed run continues exactly.
 
-    It rises linearly to its full size; the fused optimizers of the sharded tables keep theirs.
+    It rises linearly to its full value; the fused optimizers of the sharded tables keep theirs.
 
     Args:
         optimizer: see :func:`~torchrec_ext.training.optimizers.make_optimizer`.
-        steps: until the learning rate is full; 0 for no warm-up.
+        steps: number of steps until the full learning rate; 0 for no warm-up.
     """
 
     def __init__(self, optimizer: CombinedOptimizer, steps: int) -> None:
