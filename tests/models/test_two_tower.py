@@ -213,7 +213,7 @@ def test_a_model_that_reads_the_context_is_evaluated_with_that_of_the_target():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"query_fields": ("age",)}, "'age', which is no such feature; there are user,"),
+        ({"query_fields": ("age",)}, "'age', which is not a feature of user or context; there are user,"),
         ({"query_fields": ("item_genres",)}, "query_fields names 'item_genres'"),
         ({"item_fields": ("user_age",)}, "'user_age', .* there are item, item_genres, item_price"),
         ({"encoder": GRU(16)}, "the GRU was built with dim=16, but the model needs dim=8"),

@@ -1,4 +1,4 @@
-"""What an event of a history is: its item's vector and those of its own features, added up."""
+"""Vectors of the events of a history: the sum of the item's vector and those of the event's features."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ from torchrec_ext.schema import Schema
 
 
 def event_vectors(sequences: dict[str, JaggedTensor], fields: Sequence[str], batch: Batch) -> JaggedTensor:
-    """The histories' events, before an encoder reads them.
+    """Adds up the vectors of each event, before an encoder reads them.
 
-    An event without an item, such as a search, has the vector of the unknown item and its own features.
+    An event without an item, such as a search, has the vector of the unknown item and those of its features.
 
     Args:
         sequences: looked-up vectors by key.
         fields: features of the events, such as their type; the mean of several ids is added.
-        batch: that they were looked up for.
+        batch: the batch that was looked up.
 
     Returns:
         The (sum, D) vectors of the events of each example.
@@ -28,31 +28,31 @@ def event_vectors(sequences: dict[str, JaggedTensor], fields: Sequence[str], bat
         return history
     values_ED = history.values()
     for name in fields:
-        own = sequences[f"history_{name}"].values()
+        vectors = sequences[f"history_{name}"].values()
         lengths_E = batch.history_lengths.get(name)
-        values_ED = values_ED + (own if lengths_E is None else segment_means(own, lengths_E))
+        values_ED = values_ED + (vectors if lengths_E is None else segment_means(vectors, lengths_E))
     return JaggedTensor(values=values_ED, lengths=history.lengths(), offsets=history.offsets_or_none())
 
 
-def history_fields_of(schema: Schema, names: Sequence[str], reads: bool) -> tuple[str, ...]:
-    """The chosen features of a history's events.
+def history_fields_of(schema: Schema, names: Sequence[str], reads_history: bool) -> tuple[str, ...]:
+    """Checks the chosen features of a history's events.
 
     Args:
         schema: of the data.
         names: categorical features of the context.
-        reads: whether the model reads a history at all.
+        reads_history: whether the model reads a history.
 
     Raises:
-        InputError: if one is no such feature, or no history is read.
+        InputError: if one is not such a feature, or the model reads no history.
     """
     there = schema.features_of("context")
     for name in names:
         if name not in there:
             raise InputError(
-                f"history_fields names {name!r}, which is no categorical feature of the events; there are "
+                f"history_fields names {name!r}, which is not a categorical feature of the events; there are "
                 f"{', '.join(there) or 'none'}"
             )
-    if names and not reads:
+    if names and not reads_history:
         raise InputError(
             f"history_fields names {', '.join(names)}, but the model reads no history; leave it out"
         )

@@ -1,4 +1,4 @@
-"""Running a model outside training: what it reads, where it computes, and without gradients."""
+"""Runs a model outside training: its inputs, its device, and no gradients."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from torchrec_ext.errors import InputError
 
 
 def inputs_of(model: nn.Module) -> Inputs:
-    """What a model reads.
+    """The inputs that a model reads.
 
     Raises:
         InputError: if it is neither a retriever nor a ranker.
@@ -26,10 +26,10 @@ def inputs_of(model: nn.Module) -> Inputs:
 
 
 def on_device(batch: Batch, model: nn.Module) -> Batch:
-    """The batch on the device where the model computes.
+    """Moves a batch to the device of the model.
 
     Raises:
-        InputError: if the tables of the model have no memory yet.
+        InputError: if the tables of the model have no weights yet.
     """
     devices = {p.device.type: p.device for p in model.parameters()}
     if "meta" in devices:
@@ -42,7 +42,7 @@ def on_device(batch: Batch, model: nn.Module) -> Batch:
 
 @contextmanager
 def inference(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; the model has its former mode afterwards."""
+    """Evaluation mode without gradients; the former mode is restored afterwards."""
     training = model.training
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""Ranker: fields of user, item and context, crossed, to the logits of a pair."""
+"""Ranker: crosses the fields of user, item and context into the logits of a pair."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,20 +23,20 @@ class Ranker(contracts.Ranker):
     Args:
         schema: features and tables of the data.
         dim: D, width of the vectors.
-        fields: features that are crossed, categorical or numeric; all numeric ones together become
-            one more field. None takes every feature of the schema.
+        fields: features that are crossed, categorical or numeric; all numeric features together
+            become one more field. None takes every feature of the schema.
         interaction: of the field vectors: an instance, a name such as ``"dot"``, or a class or function that
             takes ``num_fields`` and ``dim``.
-        target_attention: of the item and the user's history. Its result and the item's vector are two more
-            fields; the item is then not a pooled field, since its table serves the history.
-        over_arch: hidden sizes of the layers above the interaction, with ReLU; a module that has
-            ``out_dim``; or None if the interaction's output is the logit.
+        target_attention: attention of the item over the user's history. Its result and the item's vector are
+            two more fields; the item is then not a pooled field, because the history uses its table.
+        over_arch: hidden sizes of the layers above the interaction, with ReLU; a custom
+            module with ``out_dim``; or None if the interaction's output is the logit.
         tasks: number of logits.
         max_length: newest events of a history that target attention reads.
         head: from the over arch to the logits: an instance, a class or a name such as ``"mmoe"``.
         history_fields: categorical context features of the history's events that are added to their
             items' vectors, such as ``context_type``; they are then not pooled fields.
-        first_order: whether the logits have the linear term of a factorization machine too: for each task
+        first_order: whether the logits also have the linear term of a factorization machine: for each task
             a weight for each id of the fields and for each number, and a bias. With few fields an
             interaction such as ``"dot"`` needs it to rank items by their popularity.
 
@@ -83,7 +83,7 @@ class Ranker(contracts.Ranker):
         attention: TargetAttention | None = None
         if target_attention is not None:
             attention = plugins.make("target_attention", target_attention, dim=dim)
-        self.history_fields = history_fields_of(schema, history_fields, reads=attention is not None)
+        self.history_fields = history_fields_of(schema, history_fields, reads_history=attention is not None)
         attended = {"item", *self.history_fields} if attention is not None else set()
         self.inputs = Inputs(
             fields=tuple(n for n in categorical if n in self.fields and n not in attended),
@@ -119,25 +119,25 @@ class Ranker(contracts.Ranker):
 
     @property
     def target_attention(self) -> TargetAttention | None:
-        """The attention from the item to the history, or None."""
+        """The attention of the item over the history, if there is one."""
         return self.arch.attention
 
     @property
     def over_arch(self) -> tuple[int, ...] | nn.Module | None:
-        """The argument ``over_arch``: sizes, a module or None."""
-        return self.arch.over if self.arch.own else self.arch.hidden
+        """The over arch, as passed to the constructor."""
+        return self.arch.over if self.arch.has_custom_over_arch else self.arch.hidden
 
     @property
     def head(self) -> Head | str:
-        """The module of the logits; the name ``"single"`` if there is none, since ``over_arch`` is None."""
+        """The head; without an over arch there is none."""
         return self.arch.head if isinstance(self.arch.head, Head) else "single"
 
     def forward(self, batch: Batch) -> Tensor:
-        """A batch of B pairs to ``(B, tasks)`` logits; a collective call."""
+        """A batch of B pairs to ``(B, tasks)`` logits; every rank must call it."""
         return self.arch(*self.look_up(batch), batch)
 
     def look_up(self, batch: Batch) -> tuple[Tensor | None, dict[str, JaggedTensor], Tensor | None]:
-        """What :class:`RankerArch` reads of the tables; a collective call.
+        """Looks up the inputs of :class:`RankerArch`; every rank must call it.
 
         Returns:
             ``(B, F, D)`` pooled fields or None, the vectors of each sequence by its key, and the
@@ -148,17 +148,17 @@ class Ranker(contracts.Ranker):
 
 
 class RankerArch(nn.Module):
-    """The part of a ranker above its tables, which TorchRec's tracing treats as one step.
+    """The part of a ranker above its tables, which TorchRec traces as one step.
 
     Args:
         dim: D, width of the looked-up vectors.
-        inputs: what the batches hold.
+        inputs: what the model reads.
         interaction: of the field vectors.
         attention: of the item and the history, or None.
         over_arch: see :class:`Ranker`, as ``head`` and ``tasks``.
         head: to the logits.
         tasks: number of logits.
-        dense_width: how many numbers ``inputs.dense`` are.
+        dense_width: total width of ``inputs.dense``.
         first_order: whether there is a bias and a linear term of the numbers.
     """
 
@@ -182,9 +182,9 @@ class RankerArch(nn.Module):
         width = dim if attention is None else attention.out_dim
         self.project = nn.Identity() if width == dim else nn.Linear(width, dim)
         self.interaction = interaction
-        self.own = isinstance(over_arch, nn.Module)
+        self.has_custom_over_arch = isinstance(over_arch, nn.Module)
         self.hidden = None if over_arch is None or isinstance(over_arch, nn.Module) else tuple(over_arch)
-        self.over, self.head = _above(interaction.out_dim, over_arch, head, tasks)
+        self.over, self.head = _build_over_arch(interaction.out_dim, over_arch, head, tasks)
         self.bias = nn.Parameter(torch.zeros(tasks)) if first_order else None
         self.linear = nn.Linear(dense_width, tasks, bias=False) if first_order and inputs.dense else None
         if self.linear is not None:
@@ -197,7 +197,7 @@ class RankerArch(nn.Module):
         weights_BT: Tensor | None,
         batch: Batch,
     ) -> Tensor:
-        """What :meth:`Ranker.look_up` gives, and the batch, to ``(B, tasks)`` logits."""
+        """The result of :meth:`Ranker.look_up`, and the batch, to ``(B, tasks)`` logits."""
         vectors: tuple[Tensor, ...] = ()
         if self.attention is not None:
             target_BD, events_BTD, lengths_B = self._history(sequences, batch)
@@ -242,18 +242,18 @@ class RankerArch(nn.Module):
         return self.head(self.over(self.interaction(torch.cat(parts, 1))))
 
 
-def _above(
+def _build_over_arch(
     width: int,
     over_arch: Sequence[int] | nn.Module | None,
     head: Head | Callable[..., Head] | str,
     tasks: int,
 ) -> tuple[nn.Module, nn.Module]:
-    """Over arch and head over an interaction of that width."""
+    """Builds over arch and head above an interaction of that width."""
     if over_arch is None:
         if width != tasks:
             raise InputError(
                 f"over_arch is None, so the interaction's output must be the {tasks} logit(s), "
-                f"but its width is {width}; pass over_arch=() for a linear head"
+                f"but it is {width} wide; pass over_arch=() for a linear head"
             )
         if head != "single":
             raise InputError("over_arch is None, so there is no head; pass over_arch=() for one")

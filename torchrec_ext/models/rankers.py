@@ -1,4 +1,4 @@
-"""Well-known rankers, put together from the parts, with a first-order term where the paper has one."""
+"""Well-known rankers, built from the modules; they have a first-order term if the paper has one."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,8 +18,8 @@ from torchrec_ext.schema import Schema
 def dlrm(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (64, 32)) -> Ranker:
     """DLRM (Naumov et al. 2019): pairwise dot products of all fields, the numeric ones as one of them.
 
-    In the paper the layers above read the vector of the numeric fields beside the products; here they read
-    every field's vector, since data without numeric fields has none.
+    In the paper the layers above read the products and the vector of the numeric fields; here they read the
+    vectors of all fields, because data may have no numeric fields.
 
     Args:
         schema: features and tables of the data.
@@ -51,7 +51,7 @@ def dcn_v2(schema: Schema, dim: int = 32, layers: int = 3, over_arch: Sequence[i
     Args:
         schema: features and tables of the data.
         dim: D, width of the vectors.
-        layers: of the cross network.
+        layers: number of layers of the cross network.
         over_arch: hidden sizes of the MLP.
     """
     crosses = partial(CrossNetwork, layers=layers)
@@ -74,7 +74,7 @@ def din(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (80, 40), max_
 
 
 def dien(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (80, 40), max_length: int = 50) -> Ranker:
-    """DIEN (Zhou et al. 2019): interests evolve towards the item, and learn by a loss of their own too.
+    """DIEN (Zhou et al. 2019): interests evolve towards the item and have an auxiliary loss.
 
     Args:
         schema: features and tables of the data.
@@ -91,12 +91,12 @@ def dien(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (80, 40), max
 def conv_ncf(schema: Schema, dim: int = 64, filters: int = 32) -> Ranker:
     """ConvNCF (He et al. 2018): convolutions over the outer product of the user's and the item's vector.
 
-    The paper learns by pairwise ranking; here each pair has a label.
+    The paper trains with pairwise ranking; here each pair has a label.
 
     Args:
         schema: features and tables of the data.
         dim: D, width of the vectors.
-        filters: of each convolution.
+        filters: number of filters of each convolution.
     """
     crossed = partial(OuterProductConvolution, filters=filters)
     return Ranker(schema, dim, ("user", "item"), interaction=crossed, over_arch=(), first_order=False)
@@ -105,8 +105,8 @@ def conv_ncf(schema: Schema, dim: int = 64, filters: int = 32) -> Ranker:
 def youtube_ranker(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (256, 128, 64)) -> Ranker:
     """The ranker of YouTube (Covington et al. 2016): an MLP over all fields.
 
-    It does not read the history: for what was watched last, give ``Ranker`` a ``target_attention``. Trained
-    with ``fit(..., positive=..., weigh_by_rating=True)`` on ratings that are watch times, its odds
+    It does not read the history: for recent videos, pass a ``target_attention`` to ``Ranker``. Trained with
+    ``loss=BinaryCrossEntropy(weigh_by_rating=True)`` on ratings that are watch times, its odds
     ``exp(logit)`` are the expected watch time (weighted logistic regression, section 4.2).
 
     Args:
@@ -120,7 +120,7 @@ def youtube_ranker(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (25
 def mmoe(
     schema: Schema, tasks: int = 2, dim: int = 32, experts: int = 4, over_arch: Sequence[int] = (64,)
 ) -> Ranker:
-    """MMoE (Ma et al. 2018): each task mixes shared experts by a gate of its own.
+    """MMoE (Ma et al. 2018): each task mixes shared experts by a separate gate.
 
     Trained with as many thresholds as tasks: ``fit(..., positive=(4, 5))``.
 
@@ -128,7 +128,7 @@ def mmoe(
         schema: features and tables of the data.
         tasks: number of logits.
         dim: D, width of the vectors.
-        experts: shared by the tasks.
+        experts: number of experts, which the tasks share.
         over_arch: hidden sizes below the experts.
     """
     head = partial(MMoEHead, experts=experts)

@@ -1,4 +1,4 @@
-"""Well-known retrievers, put together from the parts."""
+"""Well-known retrievers, built from the modules."""
 
 from torchrec_ext.encoders import GRU, HSTU, BERT4Rec, Caser, NextItNet, SASRec
 from torchrec_ext.models.two_tower import TwoTower
@@ -9,7 +9,7 @@ from torchrec_ext.scorers import NeuMF
 def neumf(schema: Schema, dim: int = 32, hidden: tuple[int, ...] = (64, 32)) -> TwoTower:
     """Neural matrix factorisation (He et al. 2017): user and item vectors scored by GMF and an MLP.
 
-    The paper gives each branch a table of its own; here both read one.
+    In the paper each branch has separate tables; here both share one.
 
     Args:
         schema: features and tables of the data.
@@ -20,10 +20,10 @@ def neumf(schema: Schema, dim: int = 32, hidden: tuple[int, ...] = (64, 32)) -> 
 
 
 def youtube_candidates(schema: Schema, dim: int = 64, max_length: int = 50) -> TwoTower:
-    """The candidate generator of YouTube (Covington et al. 2016): mean of what was watched, ReLU tower.
+    """The candidate generator of YouTube (Covington et al. 2016): mean of the watched items, ReLU tower.
 
-    The user's features stand beside the history; the paper's example age and search tokens are context
-    features, which make each target an example of its own, and are left out here.
+    The tower reads the user's features and the history. The paper's example age and search tokens are left
+    out: they are context features, with which each target would be a separate example.
 
     Args:
         schema: features and tables of the data.
@@ -31,25 +31,25 @@ def youtube_candidates(schema: Schema, dim: int = 64, max_length: int = 50) -> T
         max_length: newest events that are read.
     """
     features = (*schema.features_of("user"), *schema.dense_of("user"))
-    beside = tuple(name for name in features if name != "user")
+    user_fields = tuple(name for name in features if name != "user")
     tower = (4 * dim, 2 * dim)
-    return TwoTower(schema, dim, "mean_pool", beside, max_length=max_length, query_hidden=tower)
+    return TwoTower(schema, dim, "mean_pool", user_fields, max_length=max_length, query_hidden=tower)
 
 
 def gru4rec(schema: Schema, dim: int = 128, layers: int = 1, max_length: int = 200) -> TwoTower:
-    """GRU4Rec (Hidasi et al. 2016), learnt by cross-entropy over the candidates at every position.
+    """GRU4Rec (Hidasi et al. 2016), trained with cross-entropy over the candidates at every position.
 
     Args:
         schema: features and tables of the data.
         dim: D, width of the vectors.
-        layers: of the recurrence.
+        layers: number of recurrent layers.
         max_length: newest events that are read.
     """
     return TwoTower(schema, dim, GRU(dim, layers=layers), max_length=max_length)
 
 
 def caser(schema: Schema, dim: int = 128, window: int = 5, max_length: int = 200) -> TwoTower:
-    """Caser (Tang, Wang 2018), with the user's own vector beside its convolutions.
+    """Caser (Tang, Wang 2018), with the user's vector next to its convolutions.
 
     Args:
         schema: features and tables of the data.
@@ -74,13 +74,13 @@ def nextitnet(schema: Schema, dim: int = 128, max_length: int = 200) -> TwoTower
 def sasrec(
     schema: Schema, dim: int = 128, layers: int = 2, heads: int = 4, max_length: int = 200
 ) -> TwoTower:
-    """SASRec (Kang, McAuley 2018), learnt by cross-entropy over the candidates, not one negative.
+    """SASRec (Kang, McAuley 2018), trained with cross-entropy over the candidates, not one negative.
 
     Args:
         schema: features and tables of the data.
         dim: D, width of the vectors.
-        layers: of attention.
-        heads: a layer; they divide ``dim``.
+        layers: number of attention layers.
+        heads: number per layer; it divides ``dim``.
         max_length: newest events that are read.
     """
     encoder = SASRec(dim, layers=layers, heads=heads, max_length=max_length)
@@ -90,27 +90,27 @@ def sasrec(
 def bert4rec(
     schema: Schema, dim: int = 128, layers: int = 2, heads: int = 4, max_length: int = 200
 ) -> TwoTower:
-    """BERT4Rec (Sun et al. 2019), learnt by telling hidden events from those around them.
+    """BERT4Rec (Sun et al. 2019), trained to predict hidden events from those around them.
 
     Args:
         schema: features and tables of the data.
         dim: D, width of the vectors.
-        layers: of attention.
-        heads: a layer; they divide ``dim``.
-        max_length: newest events that are read, the hidden one among them.
+        layers: number of attention layers.
+        heads: number per layer; it divides ``dim``.
+        max_length: newest events that are read, including the hidden one.
     """
     encoder = BERT4Rec(dim, layers=layers, heads=heads, max_length=max_length)
     return TwoTower(schema, dim, encoder, max_length=max_length)
 
 
 def hstu(schema: Schema, dim: int = 128, layers: int = 2, heads: int = 4, max_length: int = 200) -> TwoTower:
-    """HSTU (Zhai et al. 2024) as a retriever; it reads times where the data has them.
+    """HSTU (Zhai et al. 2024) as a retriever; it reads times if the data has them.
 
     Args:
         schema: features and tables of the data.
         dim: D, width of the vectors.
-        layers: of attention.
-        heads: a layer; they divide ``dim``.
+        layers: number of attention layers.
+        heads: number per layer; it divides ``dim``.
         max_length: newest events that are read.
     """
     encoder = HSTU(dim, layers=layers, heads=heads, max_length=max_length)

@@ -1,4 +1,4 @@
-"""Means of consecutive segments of a flat tensor: one vector for a value that is several ids."""
+"""Means of consecutive segments of a flat tensor: one vector for a value of several ids."""
 
 import torch
 from torch import Tensor

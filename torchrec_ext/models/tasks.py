@@ -1,4 +1,4 @@
-"""Tasks: a model with the loss around it, as TorchRec's pipelines want them."""
+"""Tasks: a model and its loss, in the form that TorchRec's pipelines expect."""
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,9 @@ from torchrec_ext.models.ranker import Ranker, RankerArch
 class RetrievalTask(nn.Module):
     """The loss of each target against the batch's candidates.
 
-    The loss is the sum over the rank's targets times ``world_size / total``, so that the mean over
-    ranks, which is what data-parallel and sharded gradients are divided by, is the mean over the
-    targets of the global batch: a rank with fewer targets weighs less.
+    The loss is the sum over the rank's targets times ``world_size / total``. TorchRec and DDP average
+    gradients over the ranks, so the result is the mean over the targets of the global batch, in which a
+    rank with fewer targets weighs less.
 
     Args:
         model: the retriever.
@@ -47,7 +47,7 @@ class RetrievalTask(nn.Module):
 
 
 class _CandidateLoss(nn.Module):
-    """Scores and their loss, which TorchRec's tracing takes as one step."""
+    """Scores and their loss, which TorchRec traces as one step."""
 
     def __init__(self, model: contracts.Retriever, loss: contracts.RetrievalLoss, world_size: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class _CandidateLoss(nn.Module):
 
 
 def _nearest_interest(queries_NKD: Tensor, targets_ND: Tensor, scorer: contracts.Scorer) -> Tensor:
-    """``(N, D)`` interest that scores each target best: the one that learns it (ComiRec, Cen et al. 2020)."""
+    """``(N, D)`` interest that scores each target best: only it is trained (ComiRec, Cen et al. 2020)."""
     rows, interests, dim = queries_NKD.shape
     with torch.no_grad():
         repeated = targets_ND.repeat_interleave(interests, 0).unsqueeze(1)
@@ -85,7 +85,7 @@ def _nearest_interest(queries_NKD: Tensor, targets_ND: Tensor, scorer: contracts
 class RankingTask(nn.Module):
     """The loss of each pair's logits; it is scaled as :class:`RetrievalTask` does.
 
-    The mean over the ranks of a target attention's own loss is added to it.
+    The mean over the ranks of a target attention's auxiliary loss is added to it.
 
     Args:
         model: the ranker.
@@ -115,7 +115,7 @@ class RankingTask(nn.Module):
 
 
 class _SupervisedArch(nn.Module):
-    """A ranker above its tables, with the target attention's loss."""
+    """A ranker above its tables, with the loss of its target attention."""
 
     def __init__(self, arch: RankerArch) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class _SupervisedArch(nn.Module):
 
 
 class _PairLoss(nn.Module):
-    """The loss of a ranker's logits, which TorchRec's tracing takes as one step."""
+    """The loss of a ranker's logits, which TorchRec traces as one step."""
 
     def __init__(self, loss: contracts.RankingLoss, world_size: int) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ def _weighted_sum(losses: Tensor, weights: Tensor | None) -> Tensor:
 
 
 def _share(total: Tensor, world_size: int) -> Tensor:
-    """The factor from a rank's sum to its share of the global mean; finite where nothing has weight."""
+    """The factor from a rank's sum to its share of the global mean; finite if the total is 0."""
     return (world_size / total.clamp(min=1e-12)).float()
 
 

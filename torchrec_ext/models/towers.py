@@ -17,14 +17,14 @@ from torchrec_ext.padding import real_events
 
 
 class QueryTower(nn.Module):
-    """User fields, numbers and a history to one query vector, several interests, or one an event.
+    """User fields, numbers and a history to one query vector, several interests, or one vector per event.
 
     Args:
         dim: D, width of the looked-up vectors and of the query.
-        inputs: what the batches hold.
+        inputs: what the model reads.
         encoder: of the history, or None.
         hidden: sizes of the layers above all of them, with ReLU.
-        dense_width: how many numbers ``inputs.dense`` are.
+        dense_width: total width of ``inputs.dense``.
     """
 
     def __init__(
@@ -38,13 +38,14 @@ class QueryTower(nn.Module):
         super().__init__()
         self.inputs = inputs
         self.encoder = encoder
-        beside = dim * len(inputs.fields) + dense_width
-        width = beside + (encoder.out_dim if encoder is not None else 0)
-        alone = beside == 0 and width == dim or encoder is None and beside == dim and len(inputs.fields) == 1
+        fields_width = dim * len(inputs.fields) + dense_width
+        width = fields_width + (encoder.out_dim if encoder is not None else 0)
+        only_history = fields_width == 0 and width == dim
+        only_one_field = encoder is None and fields_width == dim and len(inputs.fields) == 1
         if hidden:
             self.project: nn.Module = nn.Sequential(MLP(width, list(hidden)), nn.Linear(hidden[-1], dim))
         else:
-            self.project = nn.Identity() if alone else nn.Linear(width, dim)
+            self.project = nn.Identity() if only_history or only_one_field else nn.Linear(width, dim)
 
     def forward(
         self,
@@ -58,55 +59,54 @@ class QueryTower(nn.Module):
         Args:
             fields_BFD: pooled fields, or None.
             sequences: vectors of each key.
-            batch: that they were looked up for.
-            per_event_labels: gives a query for each event of the histories that has a label.
+            batch: the batch that was looked up.
+            per_event_labels: whether to return a query for each event of the histories that has a label.
 
         Returns:
             ``(B, D)``, ``(B, K, D)`` of K interests, or ``(N, D)`` for the N labelled events if
             ``per_event_labels``.
         """
-        beside = [batch.dense] if batch.dense.shape[1] else []
+        features = [batch.dense] if batch.dense.shape[1] else []
         if fields_BFD is not None:
-            beside.insert(0, fields_BFD.flatten(1))
+            features.insert(0, fields_BFD.flatten(1))
         if self.encoder is None:
-            return self.project(torch.cat(beside, 1))
+            return self.project(torch.cat(features, 1))
         if not per_event_labels:
             states = self._newest(event_vectors(sequences, self.inputs.history_fields, batch), batch)
-            spread = (
-                [b[:, None].expand(-1, states.shape[1], -1) for b in beside] if states.dim() == 3 else beside
-            )
-            return self.project(torch.cat([states, *spread], -1))
+            if states.dim() == 3:
+                features = [part[:, None].expand(-1, states.shape[1], -1) for part in features]
+            return self.project(torch.cat([states, *features], -1))
         assert batch.labels is not None
         history = event_vectors(sequences, self.inputs.history_fields, batch)
         events_BTD, lengths_B = pad_history(history, self.inputs.max_length)
         real_BT = real_events(events_BTD, lengths_B)
         labelled_BT = real_BT.masked_scatter(real_BT, batch.labels >= 0)
-        given = (events_BTD, lengths_B, _times(batch, real_BT))
+        times_BT = _times(batch, real_BT)
         hidden = (labelled_BT,) if isinstance(self.encoder, MaskedEncoder) else ()
-        states_NH = self.encoder(*given, *hidden)[labelled_BT]
+        states_NH = self.encoder(events_BTD, lengths_B, times_BT, *hidden)[labelled_BT]
         rows_N = labelled_BT.nonzero()[:, 0]
-        return self.project(torch.cat([states_NH, *(b[rows_N] for b in beside)], 1))
+        return self.project(torch.cat([states_NH, *(part[rows_N] for part in features)], 1))
 
     def _newest(self, history: JaggedTensor, batch: Batch) -> Tensor:
         """``(B, H)`` state after all events, or ``(B, K, H)`` interests."""
         assert self.encoder is not None
-        room = 1 if isinstance(self.encoder, MaskedEncoder) else 0
-        events_BTD, lengths_B = pad_history(history, max(self.inputs.max_length - room, 1))
+        reserved = 1 if isinstance(self.encoder, MaskedEncoder) else 0
+        events_BTD, lengths_B = pad_history(history, max(self.inputs.max_length - reserved, 1))
         times_BT = _times(batch, real_events(events_BTD, lengths_B))
         if isinstance(self.encoder, MaskedEncoder):
-            events_BTD, lengths_B, times_BT, hidden_BT = _one_more(events_BTD, lengths_B, times_BT)
+            events_BTD, lengths_B, times_BT, hidden_BT = _with_hidden_event(events_BTD, lengths_B, times_BT)
             return last_state(self.encoder(events_BTD, lengths_B, times_BT, hidden_BT), lengths_B)
         states = self.encoder(events_BTD, lengths_B, times_BT)
         return states if isinstance(self.encoder, MultiInterestEncoder) else last_state(states, lengths_B)
 
 
 class ItemTower(nn.Module):
-    """An item's own vector plus its side features, mapped to the width of the query.
+    """The vectors of an item and of its side features, mapped to the width of the query.
 
     Args:
         dim: D, width of the vectors.
-        inputs: what the batches hold.
-        dense_width: how many numbers ``inputs.candidate_dense`` are.
+        inputs: what the model reads.
+        dense_width: total width of ``inputs.candidate_dense``.
     """
 
     def __init__(self, dim: int, inputs: Inputs, dense_width: int = 0) -> None:
@@ -127,7 +127,7 @@ class ItemTower(nn.Module):
 
 
 class Towers(nn.Module):
-    """Both towers, which TorchRec's tracing takes as one step.
+    """Both towers, which TorchRec traces as one step.
 
     Args:
         query_tower: from looked-up vectors to queries.
@@ -152,16 +152,16 @@ class Towers(nn.Module):
 
 
 def _times(batch: Batch, real_BT: Tensor) -> Tensor | None:
-    """``(B, T)`` float64 seconds, or None; fbgemm pads no float64, and float32 cannot tell a minute."""
+    """``(B, T)`` float64 seconds, or None. fbgemm pads no float64, and float32 rounds to minutes."""
     if batch.history_times is None:
         return None
     return batch.history_times.new_zeros(real_BT.shape).masked_scatter(real_BT, batch.history_times)
 
 
-def _one_more(
+def _with_hidden_event(
     events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-    """Histories with one hidden event after the newest, and where it is."""
+    """Adds a hidden event after the newest one of each history, and returns its position."""
     events_BTD = pad(events_BTD, (0, 0, 0, 1))
     times_BT = None if times_BT is None else pad(times_BT, (0, 1))
     hidden_BT = real_events(events_BTD, lengths_B + 1) & ~real_events(events_BTD, lengths_B)

@@ -20,25 +20,25 @@ Encoder = SequenceEncoder | MultiInterestEncoder
 class TwoTower(contracts.Retriever):
     """A retriever of a query tower and an item tower over sharded tables.
 
-    How the history is learnt follows from the encoder: a causal one every next event in one pass, one
-    that hides events those, any other one each event from what came before it. Of several interests an
-    item's best score counts.
+    The encoder decides how training uses a history: a causal encoder predicts every next event in one pass,
+    a masked encoder predicts hidden events, any other encoder predicts each event from those before it.
+    With several interests, the score of an item is the best over the interests.
 
-    The history is read through the item table, which the candidates share. Without an encoder and
-    without fields the user's own vector is the query: matrix factorisation.
+    The history is looked up in the item table, which it shares with the candidates. Without an encoder and
+    without fields the query is the user's vector: matrix factorization.
 
     Args:
         schema: features and tables of the data.
         dim: D, width of the vectors.
-        encoder: of the history: an instance, a class or a name such as ``"gru"``; None reads none.
-        query_fields: categorical and numeric features of user and context beside the history.
+        encoder: of the history: an instance, a class or a name such as ``"gru"``; None reads no history.
+        query_fields: categorical and numeric features of user and context, besides the history.
         item_fields: categorical and numeric side features of the item tower.
         max_length: newest events of a history that are read, and the window of training.
-        scorer: of queries and items: an instance, a class or a name; a dot product where None.
-        query_hidden: sizes of the query tower's layers, with ReLU; without any it is linear at most.
+        scorer: of queries and items: an instance, a class or a name; None takes the dot product.
+        query_hidden: sizes of the query tower's layers, with ReLU; without layers it is linear.
         history_fields: categorical context features of the history's events that are added to their
-            items' vectors, such as ``context_type``; not the context of the query, whose tables they
-            cannot share.
+            items' vectors, such as ``context_type``. They cannot be query fields too, because both would
+            use one table.
 
     Raises:
         InputError: for an unknown feature or name, or an encoder of another width.
@@ -76,7 +76,7 @@ class TwoTower(contracts.Retriever):
         self.item_fields = tuple(item_fields)
         self.max_length = max_length
         self.query_hidden = tuple(query_hidden)
-        self.history_fields = history_fields_of(schema, history_fields, reads=made is not None)
+        self.history_fields = history_fields_of(schema, history_fields, reads_history=made is not None)
         self.scorer: Scorer = plugins.make("scorers", "dot" if scorer is None else scorer, dim=dim)
         fields, dense = _chosen(schema, self.query_fields, ("user", "context"), "query_fields")
         candidate_fields, candidate_dense = _chosen(schema, self.item_fields, ("item",), "item_fields")
@@ -90,7 +90,7 @@ class TwoTower(contracts.Retriever):
             candidates=True,
             candidate_fields=candidate_fields,
             candidate_dense=candidate_dense,
-            # the context is that of one target, so each target is an example of its own
+            # the context belongs to one target, so each target is a separate example
             every_position=sequence is not None and sequence.causal and not in_context & {*fields, *dense},
             masked=made.masked_share if isinstance(made, MaskedEncoder) else 0.0,
         )
@@ -107,12 +107,12 @@ class TwoTower(contracts.Retriever):
 
     @property
     def query_tower(self) -> QueryTower:
-        """From looked-up vectors to queries."""
+        """The query tower: looked-up vectors to queries."""
         return self.towers.query_tower
 
     @property
     def item_tower(self) -> ItemTower:
-        """From looked-up vectors to candidates."""
+        """The item tower: looked-up vectors to candidates."""
         return self.towers.item_tower
 
     @property
@@ -121,17 +121,17 @@ class TwoTower(contracts.Retriever):
         return self.query_tower.encoder
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The queries of a training batch's labels and its ``(C, D)`` candidates; a collective call."""
+        """The queries of a training batch's labels and its ``(C, D)`` candidates; every rank must call it."""
         fields_BFD, sequences = self.embeddings(batch)
         return self.towers(fields_BFD, sequences, batch, self.inputs.per_event_labels)
 
     def encode_queries(self, batch: Batch) -> Tensor:
-        """Users of a batch to ``(B, D)`` query vectors; a collective call."""
+        """Users of a batch to ``(B, D)`` query vectors; every rank must call it."""
         fields_BFD, sequences = self.embeddings(batch)
         return self.query_tower(fields_BFD, sequences, batch)
 
     def encode_items(self, batch: Batch) -> Tensor:
-        """Candidates of a batch to ``(C, D)`` item vectors; a collective call."""
+        """Candidates of a batch to ``(C, D)`` item vectors; every rank must call it."""
         _, sequences = self.embeddings(batch)
         return self.item_tower(sequences, batch)
 
@@ -139,13 +139,14 @@ class TwoTower(contracts.Retriever):
 def _chosen(
     schema: Schema, names: Sequence[str], entities: tuple[Entity, ...], argument: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The categorical and the numeric ones among the chosen features."""
+    """Checks the chosen features, and returns the categorical and the numeric ones."""
     fields = tuple(n for n in names if n in schema.features_of(*entities))
     dense = tuple(n for n in names if n in schema.dense_of(*entities))
     for name in names:
         if name not in fields + dense:
             there = (*schema.features_of(*entities), *schema.dense_of(*entities))
             raise InputError(
-                f"{argument} names {name!r}, which is no such feature; there are {', '.join(there)}"
+                f"{argument} names {name!r}, which is not a feature of {' or '.join(entities)}; "
+                f"there are {', '.join(there)}"
             )
     return fields, dense
