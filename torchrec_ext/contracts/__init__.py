@@ -3,11 +3,11 @@
 Shape letters: B batch, F fields, T events, D embedding width, K interests, C candidates, I items,
 N queries, k list length. A tensor's name may end in its shape: ``fields_BFD``.
 
-B and T may be 0: an output then has 0 rows or 0 events, and gradients are zero. Every module keeps each
+B and T may be 0: the output then has 0 rows or 0 events, and gradients are zero. Every module keeps each
 argument of its constructor as an attribute of the same name, so that a run can be described and rebuilt
 (:func:`torchrec_ext.plugins.specification`). A class that cannot keep a promise of the contract tests
-names it in its attribute ``cannot``: the test's name without ``test_``, and the reason, which the list
-of modules shows.
+names it in its attribute ``cannot``: a mapping from the name of the test without ``test_`` to the reason,
+which the list of modules shows.
 """
 
 from torchrec_ext.contracts.encoders import (

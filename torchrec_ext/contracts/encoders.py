@@ -10,8 +10,8 @@ class SequenceEncoder(nn.Module, ABC):
     """A history to one state per event.
 
     Events are padded on the right; padding never changes a real state. If ``causal``, state t depends on
-    events <= t only, and training may learn every next event of a history in one pass.
-    ``reads_times`` says whether the states depend on the times. A model builds it as
+    events <= t only, and training may predict every next event of a history in one pass.
+    ``reads_times`` is True if the states depend on the times. A model builds it as
     ``cls(dim=D, **arguments)``.
     """
 
@@ -26,7 +26,7 @@ class SequenceEncoder(nn.Module, ABC):
         Args:
             events_BTD: ``(B, T, D)`` float event vectors, oldest first.
             lengths_B: ``(B,)`` integer lengths.
-            times_BT: ``(B, T)`` float64 seconds, or None where the data has no times.
+            times_BT: ``(B, T)`` float64 seconds, or None if the data has no times.
 
         Returns:
             ``(B, T, out_dim)`` states.
@@ -36,7 +36,7 @@ class SequenceEncoder(nn.Module, ABC):
 class StreamingEncoder(SequenceEncoder):
     """A causal encoder that can also read one event at a time, for real-time serving.
 
-    ``step`` gives the states of ``forward``, for histories of any length.
+    ``step`` returns the states of ``forward``, for histories of any length.
     """
 
     @abstractmethod
@@ -50,7 +50,7 @@ class StreamingEncoder(SequenceEncoder):
         Args:
             state: from ``initial_state`` or an earlier step; it is not changed.
             event_BD: ``(B, D)`` float event vectors.
-            time_B: ``(B,)`` float64 seconds, or None where the data has no times.
+            time_B: ``(B,)`` float64 seconds, or None if the data has no times.
 
         Returns:
             The new state, and the ``(B, out_dim)`` state of the event.
@@ -60,8 +60,8 @@ class StreamingEncoder(SequenceEncoder):
 class MaskedEncoder(SequenceEncoder):
     """A bidirectional encoder that is trained by predicting hidden events.
 
-    Training hides a share of a window's events, ``masked_share``, and learns each from its state. The query
-    of a user is the state of a hidden event after the newest. ``causal`` is False.
+    Training hides a share of the events of a window, ``masked_share``, and predicts each from its state. The
+    query of a user is the state of a hidden event after the newest one. ``causal`` is False.
     """
 
     masked_share: float
@@ -79,7 +79,7 @@ class MaskedEncoder(SequenceEncoder):
         Args:
             events_BTD: ``(B, T, D)`` float event vectors, oldest first.
             lengths_B: ``(B,)`` integer lengths; hidden events count.
-            times_BT: ``(B, T)`` float64 seconds, or None where the data has no times.
+            times_BT: ``(B, T)`` float64 seconds, or None if the data has no times.
             masked_BT: ``(B, T)`` bool, True where the event is hidden: no state depends on its vector
                 or its time. None hides none.
         """
@@ -88,7 +88,7 @@ class MaskedEncoder(SequenceEncoder):
 class MultiInterestEncoder(nn.Module, ABC):
     """A history to K interest vectors; an item's score is the best over the K.
 
-    ``reads_times`` says whether they depend on the times. A model builds it as ``cls(dim=D, **arguments)``.
+    ``reads_times`` is True if they depend on the times. A model builds it as ``cls(dim=D, **arguments)``.
     """
 
     out_dim: int

@@ -17,4 +17,4 @@ GROUPS: dict[str, tuple[type[nn.Module], ...]] = {
     "heads": (Head,),
     "losses": (RetrievalLoss, RankingLoss),
 }
-"""Plug-in group, which is also the folder's name, to the contracts of which its classes keep one."""
+"""Plug-in group, which is also the name of the folder -> contracts, one of which each class implements."""

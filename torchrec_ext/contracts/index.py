@@ -1,4 +1,4 @@
-"""Index: item vectors to the best for a query."""
+"""Index: finds the best items of a query among item vectors."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
@@ -6,15 +6,15 @@ from typing import Protocol, TypeAlias
 from torch import Tensor
 
 Exclusions: TypeAlias = Sequence[Tensor | Sequence[int]] | tuple[Tensor, Tensor]
-"""Ids to leave out: a sequence of int64 ids for each query; or a tuple of all of them, ``(N,)`` int64, and
-the ``(B + 1,)`` int64 offsets at which those of each query begin, the last of which is N."""
+"""Ids to exclude: a sequence of int64 ids for each query; or a tuple of all ids, ``(N,)`` int64, and the
+``(B + 1,)`` int64 offsets at which the ids of each query start, the last of which is N."""
 
 
 class Index(Protocol):
-    """Item vectors to the k best for a query; ``retrieval.ExactIndex`` is one.
+    """Finds the k best items of a query; ``retrieval.ExactIndex`` is an implementation.
 
-    The index scores vectors as the model makes them: one for a cosine is given the scorer, or normalises
-    with its ``index_vectors``. Both methods are collective where several ranks share the items.
+    The index scores the vectors of the model: an index for a cosine takes the scorer as an argument, or
+    normalizes vectors with its ``index_vectors``. Every rank must call both methods if ranks share the items.
     """
 
     def build(self, vectors_ID: Tensor, ids_I: Tensor) -> None:
@@ -24,11 +24,11 @@ class Index(Protocol):
         """The k best items of each query among those of all ranks.
 
         Args:
-            queries_BD: ``(B, D)``, or ``(B, K, D)`` of which an item's best score counts.
+            queries_BD: ``(B, D)``, or ``(B, K, D)`` in which case the best score of an item counts.
             k: from 1 to the number of items.
-            exclude: ids that must not come back, of the forms that :data:`Exclusions` names; one that is
-                not in the index is passed over.
+            exclude: ids that must not be returned, see :data:`Exclusions`; ids that are not in the index are
+                ignored.
 
         Returns:
-            ``(B, k)`` scores, best first, and ``(B, k)`` int64 ids; -1 where no item is left.
+            ``(B, k)`` scores, best first, and ``(B, k)`` int64 ids; -1 if no item is left.
         """

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class RetrievalLoss(nn.Module, ABC):
     """The loss of a retriever: each target among its candidates; training averages the global batch.
 
-    ``candidates`` names the items that compete with a target; None leaves the choice to training.
-    ``num_sampled`` is the number of draws a step. Built by name it gets ``cls(**own)``.
+    ``candidates`` names the items that compete with a target; with None training chooses them.
+    ``num_sampled`` is the number of draws per step. Training builds it as ``cls(**arguments)``.
     """
 
     candidates: Literal["catalogue", "sampled", "in_batch"] | None = None
@@ -22,9 +22,9 @@ class RetrievalLoss(nn.Module, ABC):
 
         Args:
             logits_NC: ``(N, C)`` float scores of the candidates.
-            labels_N: ``(N,)`` int64 position of the target among the candidates; -1 where there is none.
+            labels_N: ``(N,)`` int64 position of the target among the candidates; -1 if there is none.
             log_q_C: ``(C,)`` float log-probability that a candidate is among the candidates, or None
-                where each is there for certain.
+                if all items are candidates.
 
         Returns:
             ``(N,)`` float32 losses; 0 where the label is -1.
@@ -34,11 +34,12 @@ class RetrievalLoss(nn.Module, ABC):
 class RankingLoss(nn.Module, ABC):
     """The loss of a ranker: the logits of each pair against its labels; training averages the batch.
 
-    If ``weigh_by_rating``, positives weigh as much as their rating. Built by name it gets ``cls(**own)``.
+    If ``weigh_by_rating``, the weight of a positive is its rating. Training builds it as
+    ``cls(**arguments)``.
     """
 
     weigh_by_rating: bool = False
 
     @abstractmethod
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """``(B, tasks)`` float logits and as many labels from 0 to 1 to ``(B, tasks)`` float32 losses."""
+        """``(B, tasks)`` float logits and labels from 0 to 1 to ``(B, tasks)`` float32 losses."""

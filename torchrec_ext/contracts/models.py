@@ -1,4 +1,4 @@
-"""Models: what training, evaluation and retrieval take."""
+"""Models: retrievers and rankers, for training, evaluation and retrieval."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -10,9 +10,9 @@ from torchrec_ext.contracts.scorer import Scorer
 
 
 class Retriever(nn.Module, ABC):
-    """Queries and items to vectors, and a scorer of the two; an index serves it if that is indexable.
+    """Queries and items to vectors, and a scorer of both; an index can serve it if the scorer is indexable.
 
-    Training overlaps a lookup where ``forward`` gives the batch's tensors to a sharded module once.
+    Training overlaps a lookup if ``forward`` passes the tensors of the batch to a sharded module once.
     """
 
     inputs: Inputs
@@ -20,7 +20,7 @@ class Retriever(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: Any) -> tuple[Tensor, Tensor]:
-        """What a training batch is learnt from.
+        """Encodes a training batch.
 
         Args:
             batch: a :class:`~torchrec_ext.batch.Batch` with labels.
@@ -40,7 +40,7 @@ class Retriever(nn.Module, ABC):
 
 
 class Ranker(nn.Module, ABC):
-    """Examples to logits: may cross user and item freely, and cannot be indexed."""
+    """Examples to logits: it may combine user and item freely, and cannot be indexed."""
 
     inputs: Inputs
 

@@ -10,11 +10,19 @@ class Scorer(nn.Module, ABC):
 
     ``indexable`` is True if a nearest-neighbour index can serve the scorer. It then also has
     ``index_vectors(vectors_ND)``, whose dot products are the scores: a cosine is the dot product of
-    normalised vectors. A model builds it as ``cls(dim=D, **arguments)``.
+    normalized vectors. A model builds it as ``cls(dim=D, **arguments)``.
     """
 
     indexable: bool
 
     @abstractmethod
     def forward(self, queries_BD: Tensor, candidates: Tensor) -> Tensor:
-        """``(B, D)`` queries and ``(C, D)`` shared or ``(B, C, D)`` own candidates to ``(B, C)`` scores."""
+        """Scores each query with each of its candidates.
+
+        Args:
+            queries_BD: ``(B, D)`` queries.
+            candidates: ``(C, D)`` candidates of all queries, or ``(B, C, D)`` candidates of each query.
+
+        Returns:
+            ``(B, C)`` scores.
+        """

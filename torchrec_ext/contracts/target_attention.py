@@ -19,7 +19,7 @@ class TargetAttention(nn.Module, ABC):
 
 
 class SupervisedTargetAttention(TargetAttention):
-    """A target attention with a loss of its own, which training adds to the ranker's."""
+    """A target attention with an auxiliary loss, which training adds to the loss of the ranker."""
 
     @abstractmethod
     def forward_and_loss(

@@ -1,4 +1,4 @@
-"""Losses: plain functions of logits and labels, and the modules that training takes."""
+"""Losses: plain functions of logits and labels, and modules for training."""
 
 from torchrec_ext.losses.binary_cross_entropy import BinaryCrossEntropy, binary_cross_entropy
 from torchrec_ext.losses.softmax_cross_entropy import SoftmaxCrossEntropy, softmax_cross_entropy

@@ -1,4 +1,4 @@
-"""Binary cross-entropy of logits: a function, and the loss that training takes."""
+"""Binary cross-entropy of logits: a function, and a loss module for training."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ class BinaryCrossEntropy(RankingLoss):
     Networks for YouTube Recommendations" (Covington, Adams, Sargin 2016).
 
     Args:
-        weigh_by_rating: positives weigh as much as their rating, such as the seconds watched.
+        weigh_by_rating: whether the weight of a positive is its rating, such as the seconds watched.
 
     Example:
         >>> import torch
@@ -46,16 +46,16 @@ def binary_cross_entropy(
 
     Args:
         logits: float logits of any shape.
-        labels: as many labels, from 0 to 1, float, integer or bool.
-        weights: as many weights, or None for ones.
+        labels: labels of the same shape, from 0 to 1, float, integer or bool.
+        weights: weights of the same shape, or None for ones.
         reduction: ``"sum"``, ``"mean"`` for the sum over the sum of the weights, or ``"none"``.
 
     Returns:
-        A float32 scalar; zero, with a gradient of zero, where no weight is left. For ``"none"`` the
+        A float32 scalar; zero, with a gradient of zero, if all weights are zero. For ``"none"`` the
         weighted losses in the shape of the logits.
 
     Raises:
-        InputError: if a shape differs from the logits'.
+        InputError: if a shape differs from that of the logits.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Softmax cross-entropy over candidates: a function, and the loss that training takes."""
+"""Softmax cross-entropy over candidates: a function, and a loss module for training."""
 
 from typing import Literal, get_args
 
@@ -19,10 +19,10 @@ class SoftmaxCrossEntropy(RetrievalLoss):
     From "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations" (Yi et al. 2019).
 
     Args:
-        candidates: what competes: ``"catalogue"``, ``"sampled"`` (the targets of the batch and a sample)
-            or ``"in_batch"`` (the targets of the batch); None takes the catalogue up to 50,000 items and
-            a sample beyond, or where the scorer is not indexable.
-        num_sampled: draws a step, for ``"sampled"``.
+        candidates: the items that compete: ``"catalogue"``, ``"sampled"`` (the targets of the batch and a
+            sample) or ``"in_batch"`` (the targets of the batch); None takes the catalogue up to 50,000
+            items, and a sample if there are more or if the scorer is not indexable.
+        num_sampled: number of draws per step, for ``"sampled"``.
 
     Raises:
         InputError: for another kind of candidates, or fewer than one draw.
@@ -55,28 +55,28 @@ def softmax_cross_entropy(
 ) -> Tensor:
     """The negative log-likelihood of each row's target among the candidates.
 
-    Where the candidates are a sample of the catalogue, subtracting the log-probability of being in
-    the sample makes the gradient that of the whole catalogue's softmax, nearly: "On Using Very Large
+    If the candidates are a sample of the catalogue, subtracting the log-probability of being in the sample
+    makes the gradient approximately that of the softmax over the catalogue: "On Using Very Large
     Target Vocabulary for Neural Machine Translation" (Jean et al. 2015); for candidates that are the
-    batch's own targets "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
+    targets of the batch "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
     Recommendations" (Yi et al. 2019).
 
     It may be called in a model that TorchRec's train pipeline traces.
 
     Args:
         logits_NC: ``(N, C)`` float scores of the candidates.
-        labels_N: ``(N,)`` int64 place of the target among the candidates; -1 leaves the row out.
+        labels_N: ``(N,)`` int64 position of the target among the candidates; -1 leaves the row out.
         weights_N: ``(N,)`` weight of each row, or None for ones.
         log_q_C: ``(C,)`` log-probability that a candidate is among the candidates, or None for
             zeros, which is right for the whole catalogue.
         reduction: ``"sum"``, ``"mean"`` for the sum over the sum of the weights, or ``"none"``.
 
     Returns:
-        A float32 scalar; zero, with a gradient of zero, where no row or weight is left. For ``"none"``
+        A float32 scalar; zero, with a gradient of zero, if no row or weight is left. For ``"none"``
         the ``(N,)`` weighted losses.
 
     Raises:
-        InputError: if a shape does not fit the logits'; on a CPU also if a label is not a candidate.
+        InputError: if a shape does not fit the logits; on a CPU also if a label is not a candidate.
 
     Example:
         >>> import torch
@@ -103,7 +103,7 @@ def _softmax_cross_entropy(
     losses_N = functional.cross_entropy(logits_NC, labels_N, ignore_index=-1, reduction="none")
     if weights_N is not None:
         expect_shape("weights_N", weights_N, (rows,))
-        # Not torch's own weight argument, which is a weight of each class.
+        # Not torch's weight argument, which is a weight of each class.
         losses_N = losses_N * weights_N.float()
     if reduction == "none":
         return losses_N
@@ -116,7 +116,7 @@ def _softmax_cross_entropy(
 def _expect_candidates(labels_N: Tensor, candidates: int) -> None:
     """Refuses a label that is not a candidate.
 
-    On a GPU that would wait for the labels; there CUDA's own assertion stops the process.
+    On a GPU the check would wait for the labels; there an assertion of CUDA stops the process.
     """
     if labels_N.device.type != "cpu" or torch.compiler.is_compiling() or not len(labels_N):
         return

@@ -39,5 +39,5 @@ class Case:
             return self.cls(**{**self.arguments, **changed})
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
-        return f"{self.cls.__name__}({given})"
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        return f"{self.cls.__name__}({arguments})"

@@ -85,7 +85,7 @@ class HistoryContract(ModuleContract):
         """Lengths may be int32 or int64: TorchRec gives both."""
         module = case.build().eval()
         events, lengths = self.draw(case)
-        output, expected = (module(events, given) for given in (lengths.int(), lengths))
+        output, expected = (module(events, some) for some in (lengths.int(), lengths))
         expect_close(output, expected, "the output with int32 lengths", tolerance=0)
 
     @promise

@@ -85,7 +85,7 @@ class TargetAttentionContract(ModuleContract):
         """Lengths may be int32 or int64: TorchRec gives both."""
         module = case.build().eval()
         target, events, lengths = self.draw(case)
-        output, expected = (module(target, events, given) for given in (lengths.int(), lengths))
+        output, expected = (module(target, events, some) for some in (lengths.int(), lengths))
         expect_close(output, expected, "the output with int32 lengths", tolerance=0)
 
     @promise
@@ -154,5 +154,5 @@ def _with_loss(module: SupervisedTargetAttention, inputs: tuple[Tensor, ...]) ->
 def _supervised(case: Case) -> SupervisedTargetAttention:
     module = case.build()
     if not isinstance(module, SupervisedTargetAttention):
-        pytest.skip("it has no loss of its own")
+        pytest.skip("it has no auxiliary loss")
     return module

@@ -122,7 +122,7 @@ def _saved_and_loaded(program: torch.export.ExportedProgram) -> nn.Module:
 
 
 class _Holder(nn.Module):
-    """A model that holds the module, which is traced through, and has a weight of its own."""
+    """A model that holds the module, which is traced through, and has another weight."""
 
     def __init__(self, module: nn.Module, count: int, names: tuple[str, ...]) -> None:
         super().__init__()
