@@ -1,9 +1,9 @@
-"""Makes the environment of this project: a venv with torch, fbgemm, torchrec and the pins of lock.txt.
+"""Creates the environment of this project: a venv with torch, fbgemm, torchrec and the pins of lock.txt.
 
     python3 requirements/install.py [--backend cpu|cuda]
 
-It goes on where an interrupted run stopped, and does nothing where the environment is ready.
-Plain pip with --no-deps throughout: torchrec's own metadata would pull the CUDA build of fbgemm.
+It resumes where an interrupted run stopped, and does nothing if the environment is ready.
+It calls pip with --no-deps: torchrec's own metadata would pull the CUDA build of fbgemm.
 """
 
 import argparse
@@ -30,10 +30,10 @@ IMPORTS = (
 
 
 def refusal(backend, python, system, machine, libc="glibc", ensurepip=True):
-    """One line that says why no environment can be made here, or None."""
+    """One line that explains why the environment cannot be created here, or None."""
     names = ["{}.{}".format(*version) for version in (python, PYTHONS[0], PYTHONS[1])]
     if backend not in MACHINES:
-        return "unknown BACKEND {!r}; it is cpu or cuda".format(backend)
+        return "unknown BACKEND {!r}; expected cpu or cuda".format(backend)
     if system != "Linux":
         return "fbgemm has no build for {}; use a Linux container or WSL2".format(
             {"Darwin": "macOS"}.get(system, system)
@@ -43,29 +43,29 @@ def refusal(backend, python, system, machine, libc="glibc", ensurepip=True):
             backend, machine, " and ".join(MACHINES[backend])
         )
     if not PYTHONS[0] <= python <= PYTHONS[1]:
-        return "Python {} is not supported, {} to {} are; try make setup PYTHON=python3.12".format(*names)
+        return "Python {} is not supported, only {} to {}; try make setup PYTHON=python3.12".format(*names)
     if libc != "glibc":
         return "torch and fbgemm need glibc, which this Linux lacks; use a Debian or Ubuntu container"
     if not ensurepip:
-        return "this Python cannot make environments; apt-get install python3-venv, or choose with PYTHON="
+        return "this Python cannot create environments; apt-get install python3-venv, or set another PYTHON="
     return None
 
 
 def pins(backend):
-    """Version of torch and requirement of fbgemm, from the one place where versions stand."""
+    """Version of torch and requirement of fbgemm, from compatibility.py."""
     installed = runpy.run_path(str(ROOT / "torchrec_ext" / "compatibility.py"))["INSTALLED"]
     build = "fbgemm-gpu" if backend == "cuda" else "fbgemm-gpu-cpu"
     return installed.torch, "{}=={}".format(build, installed.fbgemm)
 
 
 def fingerprint(backend):
-    """Changes with anything that decides what the environment holds."""
+    """A hash of everything that decides the content of the environment."""
     parts = (repr(pins(backend)).encode(), LOCK.read_bytes(), (ROOT / "pyproject.toml").read_bytes())
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def call(folder, *command):
-    """Runs the environment's Python, away from modules of the caller's own; raises on failure."""
+    """Runs the Python of the environment without the caller's PYTHONPATH; raises on failure."""
     kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "PIP_USER")}
     subprocess.run([str(folder / "bin" / "python")] + list(command), check=True, env=kept)
 
@@ -80,7 +80,7 @@ def install_torch(folder, backend):
     """Installs torch and fbgemm of the backend."""
     torch, fbgemm = pins(backend)
     if backend == "cuda":
-        # Three equal signs refuse a +cpu build; torch brings NVIDIA's packages, the lock all others.
+        # Three equal signs refuse a +cpu build; torch installs NVIDIA's packages, the lock all others.
         pip(folder, "--constraint", str(LOCK), "torch===" + torch, fbgemm)
         return
     try:
@@ -89,7 +89,7 @@ def install_torch(folder, backend):
         pip(folder, "--no-deps", *patience, "--extra-index-url", TORCH_CPU_INDEX, "torch==" + torch + "+cpu")
     except subprocess.CalledProcessError:
         print(
-            "  no +cpu build of torch {} for this Python within reach; taking the registry's, "
+            "  no +cpu build of torch {} for this Python can be reached; installing the registry's build, "
             "on x86_64 a CUDA build of about 5 GB that works on a CPU too".format(torch),
             flush=True,
         )
@@ -98,7 +98,7 @@ def install_torch(folder, backend):
 
 
 def install(folder, backend):
-    """All steps; the environment is marked ready only when what it is for can be imported."""
+    """Runs all steps; the environment is marked as ready only when torch, fbgemm and torchrec import."""
     mark, wanted = folder / "ready", fingerprint(backend)
     if mark.exists():
         if mark.read_text() == wanted:
@@ -115,7 +115,7 @@ def install(folder, backend):
 
 
 def python_of(folder):
-    """(major, minor) of the environment's Python, or None where it has none that runs."""
+    """(major, minor) of the environment's Python, or None if it has none that runs."""
     code = "import sys; print(*sys.version_info[:2])"
     try:
         out = subprocess.run([str(folder / "bin" / "python"), "-c", code], check=True, stdout=subprocess.PIPE)
@@ -125,7 +125,7 @@ def python_of(folder):
 
 
 def main():
-    """Reads the command line; exit status 2 for what the user has to change."""
+    """Reads the command line; exit status 2 for a mistake that the user can correct."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backend", default="cpu", help="cpu (default) or cuda")
     backend = parser.parse_args().backend
@@ -137,19 +137,19 @@ def main():
         return 2
     folder = ROOT / (".venv" if backend == "cpu" else ".venv-" + backend)
     if folder.exists() and python_of(folder) != python:
-        print(folder.name, "holds another Python or none; making it anew", flush=True)
+        print(folder.name, "has another Python or none; creating it again", flush=True)
         shutil.rmtree(str(folder))
     try:
         install(folder, backend)
     except subprocess.CalledProcessError as error:
         print(
-            "setting up {} stopped at: {}; run it again when that is mended, it goes on from there "
-            "(make clean starts anew)".format(folder.name, " ".join(error.cmd[1:])),
+            "setting up {} failed at: {}; correct the cause and run it again, it resumes there "
+            "(make clean starts over)".format(folder.name, " ".join(error.cmd[1:])),
             file=sys.stderr,
         )
         return 1
     except KeyboardInterrupt:
-        print("interrupted; run it again, it goes on from there", file=sys.stderr)
+        print("interrupted; run it again, it resumes there", file=sys.stderr)
         return 130
     return 0
 

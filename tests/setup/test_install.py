@@ -60,7 +60,7 @@ def runner(installer, monkeypatch):
 @pytest.mark.parametrize(
     ("backend", "python", "system", "machine", "line"),
     [
-        ("tpu", (3, 11), "Linux", "x86_64", "unknown BACKEND 'tpu'; it is cpu or cuda"),
+        ("tpu", (3, 11), "Linux", "x86_64", "unknown BACKEND 'tpu'; expected cpu or cuda"),
         (
             *("cpu", (3, 11), "Darwin", "arm64"),
             "fbgemm has no build for macOS; use a Linux container or WSL2",
@@ -79,11 +79,11 @@ def runner(installer, monkeypatch):
         ),
         (
             *("cpu", (3, 9), "Linux", "x86_64"),
-            "Python 3.9 is not supported, 3.10 to 3.13 are; try make setup PYTHON=python3.12",
+            "Python 3.9 is not supported, only 3.10 to 3.13; try make setup PYTHON=python3.12",
         ),
         (
             *("cpu", (3, 14), "Linux", "x86_64"),
-            "Python 3.14 is not supported, 3.10 to 3.13 are; try make setup PYTHON=python3.12",
+            "Python 3.14 is not supported, only 3.10 to 3.13; try make setup PYTHON=python3.12",
         ),
     ],
 )
@@ -117,7 +117,7 @@ def test_make_refuses_an_unknown_backend_with_2():
         ["make", "-s", "setup", "BACKEND=tpu"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert done.stderr.splitlines()[0] == "unknown BACKEND 'tpu'; it is cpu or cuda"
+    assert done.stderr.splitlines()[0] == "unknown BACKEND 'tpu'; expected cpu or cuda"
 
 
 def test_steps_on_a_cpu(installer, runner):
