@@ -36,9 +36,9 @@ def test_lookup_by_name():
 @pytest.mark.parametrize(
     ("tables", "features", "message"),
     [
-        ((*TABLES, Table("user", 9)), FEATURES, "table name 'user' stands twice"),
-        (TABLES, (*FEATURES, FEATURES[0]), "feature name 'user' stands twice"),
-        ((Table("a.b", 1),), (), "'a.b' is no identifier"),
+        ((*TABLES, Table("user", 9)), FEATURES, "table name 'user' is used twice"),
+        (TABLES, (*FEATURES, FEATURES[0]), "feature name 'user' is used twice"),
+        ((Table("a.b", 1),), (), "'a.b' is not an identifier"),
         (TABLES[:1], FEATURES[:2], "feature 'item' looks up table 'item', which is not in the schema"),
     ],
 )

@@ -1,7 +1,7 @@
-"""torchrec_ext: what stands between TorchRec's sharded tables and a top-N list.
+"""torchrec_ext: the path from TorchRec's sharded tables to a top-N list.
 
 Sub-packages are imported at first use, so ``import torchrec_ext`` is quick. ``contracts``, ``interactions``,
-``encoders``, ``target_attention``, ``scorers``, ``heads`` and ``losses`` work where torch alone is installed.
+``encoders``, ``target_attention``, ``scorers``, ``heads`` and ``losses`` work with torch alone.
 """
 
 from torchrec_ext.lazy_exports import lazy_exports

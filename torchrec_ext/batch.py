@@ -1,4 +1,4 @@
-"""Batch: what ``forward()`` gets, and Inputs: what a model wants to find in it."""
+"""Batch: the argument of ``forward()``, and Inputs: the parts of it that a model reads."""
 
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a model wants in its batches; the data path builds just that.
+    """The parts of a batch that a model reads; the data path builds these only.
 
     Args:
         fields: categorical features pooled into one vector each, the keys of ``Batch.fields``.
         dense: numeric features, the columns of ``Batch.dense``.
-        max_length: newest events of a history that are kept; 0 where the model reads no history.
+        max_length: number of newest events of a history; 0 if the model reads no history.
         history_fields: categorical context features of the events of a history, such as their type.
-        candidates: whether items are looked up one vector each, apart from the pooled fields.
+        candidates: whether items are looked up as one vector each, separately from the pooled fields.
         candidate_fields: categorical side features of the candidates.
         candidate_dense: numeric side features of the candidates.
-        every_position: whether training learns every next event of a history in one pass.
-        masked: share of the events of a history that training hides and learns; 0 hides none.
+        every_position: whether training predicts every next event of a history in one pass.
+        masked: share of the events of a history that training hides and predicts; 0 hides none.
     """
 
     fields: tuple[str, ...] = ()
@@ -55,12 +55,12 @@ class Batch:
             ``candidates_<name>`` for each of their side features.
         dense: (B, n) float32 numeric features.
         history_times: flat float64 times in seconds of the history's events, or None.
-        history_lengths: for each feature of the history's events that is several ids, the flat int64
-            number of them of each event.
+        history_lengths: for each feature of the history's events that has several ids, the flat int64
+            number of ids of each event.
         candidate_lengths: for each candidate side feature the (C,) int64 number of ids of a candidate.
         candidate_dense: (C, m) float32 numeric features of the candidates, or None.
-        labels: ranking: (B, tasks) float32; retrieval: (N,) int64 place of the target among the
-            candidates, -1 where there is none, N being the flat history positions or B. Where the
+        labels: ranking: (B, tasks) float32; retrieval: (N,) int64 position of the target among the
+            candidates, -1 if there is none; N is the number of flat history positions or B. If the
             model hides events, those with a label are hidden.
         weights: weight of each label, or None for ones.
         log_q: (C,) float32 log-probability that a candidate is among the candidates, or None for zeros.
@@ -88,7 +88,7 @@ class Batch:
         return self._each(lambda t: t.pin_memory())
 
     def record_stream(self, stream: torch.Stream) -> None:
-        """Keeps the memory of every tensor until ``stream`` is done with it."""
+        """Keeps the memory of every tensor until ``stream`` has used it."""
 
         def record(tensor: Any) -> Any:
             tensor.record_stream(stream)

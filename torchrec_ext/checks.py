@@ -30,7 +30,7 @@ def expect_shape(name: str, tensor: Tensor, shape: tuple[int | str, ...]) -> Non
     _expect_shape(name, tensor, shape)
 
 
-@torch.fx.wrap  # patched where it is defined, which is why the public function only calls it
+@torch.fx.wrap  # patched in this module, which is why the public function only calls it
 def _expect_shape(name: str, tensor: Tensor, shape: tuple[int | str, ...]) -> None:
     if tensor.dim() == len(shape) and all(
         isinstance(wanted, str) or wanted == size for wanted, size in zip(shape, tensor.shape, strict=True)

@@ -1,6 +1,6 @@
-"""Which torch, fbgemm and torchrec go together, and a check of those that are installed.
+"""Releases of torch, fbgemm and torchrec that work together, and a check of the installed ones.
 
-The one place where versions stand; the installer and the tests read it. It imports no torch.
+The only place with version numbers; the installer and the tests read it. It does not import torch.
 """
 
 import re
@@ -31,26 +31,26 @@ GOOD = (
     Triple("2.13.0", "1.8.0", ("1.5.1", "1.6.1", "1.7.0", "1.8.0", "1.9.0", "1.9.2")),
     Triple("2.14.0", "1.9.0", ("1.8.0", "1.9.2")),
 )
-"""Every triple that was tried and works. torchrec is lenient, fbgemm is not: 1.N belongs to torch 2.(N+5)."""
+"""Every triple that was tried and works. torchrec is lenient, fbgemm is not: 1.N needs torch 2.(N+5)."""
 
 BUILDS = ("fbgemm-gpu-cpu", "fbgemm-gpu")
 """The two distributions of the one import package ``fbgemm_gpu``."""
 
 TORCHREC_NEEDS = ("pyre-extensions", "tensordict", "torchmetrics==1.0.3")
-"""What ``pip install --no-deps torchrec`` leaves out, besides fbgemm."""
+"""The packages that ``pip install --no-deps torchrec`` leaves out, besides fbgemm."""
 
 KERNEL_MULTIPLE = 4
 """The fused kernels of fbgemm 1.8 refuse a table whose width is not a multiple of this, on a CPU too."""
 
 
 def check() -> None:
-    """Checks that torch, fbgemm and torchrec are there and fit, from their metadata alone.
+    """Checks that torch, fbgemm and torchrec are installed and work together, from their metadata alone.
 
     A package that can be imported but has no metadata under its usual name (a nightly, a build from
-    source) is taken on trust.
+    source) is not checked.
 
     Raises:
-        ImportError: one line that names what is missing or does not fit, and what works.
+        ImportError: one line that names the missing or incompatible package, and releases that work.
 
     Example:
         >>> check()
@@ -108,7 +108,7 @@ def _fit(torch: str, fbgemm: str) -> bool:
 
 
 def _good(torch: str | None, torchrec: str | None) -> Triple:
-    """The triple that asks for the fewest changes: of this torch and this torchrec where there is one."""
+    """The triple that needs the fewest changes: of this torch and this torchrec if there is one."""
     fallback = next(t for t in GOOD if t.torch == INSTALLED.torch)
     row = next((t for t in GOOD if torch and _fit(torch, t.fbgemm)), fallback)
     for wanted in (torchrec, *INSTALLED.torchrec):

@@ -1,4 +1,4 @@
-"""Recurrences over a number of events that ``torch.export`` leaves open."""
+"""Recurrences over a dynamic number of events for ``torch.export``."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from torch.nn import functional
 
 
 def is_dynamic(size: int) -> bool:
-    """Whether ``torch.export`` is tracing and leaves this size open.
+    """Whether ``torch.export`` is tracing and this size is dynamic.
 
-    A branch that depends on the size would fix it, and so would torch's own recurrent networks, which
-    torch.export unrolls into one copy for each event.
+    A branch that depends on the size would fix it. So would torch's recurrent networks, which torch.export
+    unrolls into one copy for each event.
 
     Example:
         >>> is_dynamic(torch.zeros(2, 5, 8).shape[1])
@@ -41,14 +41,14 @@ def scan(
 
 
 def scan_states(step: Callable[[Any, Any], tuple[Any, Tensor]], start: Any, inputs_TBG: Tensor) -> Tensor:
-    """The ``(T, B, H)`` outputs of a :func:`scan`, of no event too."""
+    """The ``(T, B, H)`` outputs of a :func:`scan`; T may be 0."""
     # A scan refuses zero steps, and whether there are any is not known while torch.export traces.
     one_more = functional.pad(inputs_TBG, (0, 0, 0, 0, 0, 1))
     return scan(step, start, one_more)[1][: inputs_TBG.shape[0]]
 
 
 def gru(layers: Sequence[Sequence[Tensor]], events_TBD: Tensor) -> Tensor:
-    """What a unidirectional ``nn.GRU`` computes in evaluation mode, as a scan.
+    """A unidirectional ``nn.GRU`` in evaluation mode, as a scan.
 
     Args:
         layers: ``all_weights`` of the network, which has biases.
@@ -74,7 +74,7 @@ def gru(layers: Sequence[Sequence[Tensor]], events_TBD: Tensor) -> Tensor:
 
 
 def lstm(layers: Sequence[Sequence[Tensor]], events_TBD: Tensor) -> Tensor:
-    """What a unidirectional ``nn.LSTM`` computes in evaluation mode, as a scan; see :func:`gru`."""
+    """A unidirectional ``nn.LSTM`` in evaluation mode, as a scan; see :func:`gru`."""
     for from_event, from_state, event_bias, state_bias in layers:
         start_BH = events_TBD.new_zeros(events_TBD.shape[1], from_state.shape[1])
 

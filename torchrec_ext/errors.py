@@ -1,25 +1,25 @@
-"""The one exception for mistakes that a user can mend, and a hint at what was meant."""
+"""InputError, the exception for mistakes that a user can correct, and a hint at the intended name."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Something the user handed in is wrong: a file, a setting, a name, a shape.
+    """An input of the user is wrong: a file, a setting, a name or a shape.
 
-    The message is one line that names the thing, shows the value received, says what was expected
-    and what to do. Recipes print it without a traceback and exit with 2; anything else is a bug and
+    The message is one line that names the input, shows the received value, and explains what was expected
+    and what to do. Recipes print it without a traceback and exit with 2; any other exception is a bug and
     keeps its traceback.
     """
 
 
 def nearest(word: object, choices: Iterable[str], after: str = ",") -> str:
-    """A hint at the choice that was meant by a wrong word, to follow it; nothing where none is near.
+    """A hint at the choice nearest to a wrong word, for the end of a message; empty if none is near.
 
     Args:
         word: what was received.
-        choices: what there is.
-        after: what parts the hint from the text before it.
+        choices: the possible words.
+        after: punctuation before the hint.
 
     Example:
         >>> nearest("prise", ["price", "brand"]), nearest("colour", ["price"])

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 def float_weights(module: nn.Module) -> list[Tensor]:
-    """Weights and biases of a module in the order of its parameters, dequantized where need be.
+    """Weights and biases of a module in the order of its parameters, dequantized if necessary.
 
     ``torch.ao.quantization.quantize_dynamic`` replaces ``nn.Linear`` and ``nn.GRU`` by modules without
     parameters, so a module that reads the weights of its layers, instead of calling them, reads them here.

@@ -1,4 +1,4 @@
-"""Names that a package exports and imports at their first use."""
+"""lazy_exports(): a package imports each exported name at its first use."""
 
 import ast
 import sys
@@ -12,7 +12,7 @@ from typing import Any
 def lazy_exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """``__getattr__``, ``__dir__`` and ``__all__`` of a package, read from its ``__init__.pyi``.
 
-    Type checkers read the same stub, so both see the same names. It holds absolute imports alone, one
+    Type checkers read the same stub, so both see the same names. It contains absolute imports only, one
     ``from package.module import Name as Name`` for each export.
 
     An export may have the name of the module it is in, such as ``training.fit``. Importing that module would

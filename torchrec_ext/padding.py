@@ -26,7 +26,7 @@ def real_events(events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
 
 
 def at_least_one_event(events_BTD: Tensor) -> Tensor:
-    """``(B, max(T, 1), D)``: the events, or one event of zeros, for torch's recurrent networks refuse T = 0.
+    """``(B, max(T, 1), D)``: the events, or one event of zeros: torch's recurrent networks refuse T = 0.
 
     torch.fx traces the call as one step.
 
@@ -45,6 +45,6 @@ def _at_least_one_event(events_BTD: Tensor) -> Tensor:
     return events_BTD if events_BTD.shape[1] else functional.pad(events_BTD, (0, 0, 0, 1))
 
 
-@torch.fx.wrap  # patched where it is defined, which is why the public function only calls it
+@torch.fx.wrap  # patched in this module, which is why the public function only calls it
 def _real_events(events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
     return torch.arange(events_BTD.shape[1], device=events_BTD.device) < lengths_B.unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Names of plug-ins, built in and by entry point, found without importing them or torch."""
+"""Finds the names of plug-ins, built in and of entry points, without importing them or torch."""
 
 import pkgutil
 from importlib.metadata import EntryPoint, entry_points
@@ -11,8 +11,8 @@ def names(group: str) -> list[str]:
     Args:
         group: such as ``encoders``.
     """
-    own = built_in(group)
-    return [*own, *sorted(entry_points_of(group).keys() - own)]
+    ours = built_in(group)
+    return [*ours, *sorted(entry_points_of(group).keys() - ours)]
 
 
 def built_in(group: str) -> list[str]:
@@ -27,7 +27,7 @@ def built_in(group: str) -> list[str]:
 
 
 def entry_points_of(group: str) -> dict[str, list[EntryPoint]]:
-    """Entry points of a group by name; a name has several where several packages chose it."""
+    """Entry points of a group by name; a name has several if several packages use it."""
     found: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=f"torchrec_ext.{group}"):
         found.setdefault(point.name, []).append(point)

@@ -54,7 +54,7 @@ def find(group: str, name: str) -> type:
         hint = nearest(name, names(group))
         raise InputError(
             f"no {group} named {name!r}{hint}; there are {', '.join(names(group))}, "
-            "or name your own as 'package.module:Class'"
+            "or pass 'package.module:Class'"
         )
     if not (isinstance(found, type) and issubclass(found, GROUPS[group])):
         raise InputError(
@@ -88,27 +88,27 @@ def make(group: str, given: Any, **sizes: int) -> Any:
         sizes: such as ``dim``.
 
     Raises:
-        InputError: if it breaks the group's contract, or an instance was built with other sizes.
+        InputError: if it does not keep the group's contract, or an instance was built with other sizes.
 
     Example:
         >>> make("encoders", "gru", dim=8).out_dim
         16
     """
-    if isinstance(given, nn.Module):
-        made: Any = given
-    elif isinstance(given, str):
-        made = build(group, given, **sizes)
-    elif isinstance(given, type):
-        made = _construct(given, given.__name__, sizes)
+    if isinstance(plugin, nn.Module):
+        made: Any = plugin
+    elif isinstance(plugin, str):
+        made = build(group, plugin, **sizes)
+    elif isinstance(plugin, type):
+        made = _construct(plugin, plugin.__name__, sizes)
     else:
-        made = given(**sizes)
+        made = plugin(**sizes)
     name = type(made).__name__
     if not isinstance(made, GROUPS[group]):
         raise InputError(f"{name} is not a contracts.{_contracts(group)}, as {group} must be; subclass it")
     for size, wanted in sizes.items():
-        own = getattr(made, size, wanted)
-        if own != wanted:
-            raise InputError(f"the {name} was built with {size}={own}, but the model needs {size}={wanted}")
+        built = getattr(made, size, wanted)
+        if built != wanted:
+            raise InputError(f"the {name} was built with {size}={built}, but the model needs {size}={wanted}")
     return made
 
 
@@ -127,7 +127,7 @@ def bind(group: str, name: str | None, **own: Any) -> Callable[..., nn.Module] |
     if name is None or name == "none":
         return None
     find(group, name)
-    return partial(build, group, name, **own)
+    return partial(build, group, name, **arguments)
 
 
 def specification(module: nn.Module, *, without: tuple[str, ...] = ()) -> dict[str, Any] | None:
@@ -158,11 +158,11 @@ def specification(module: nn.Module, *, without: tuple[str, ...] = ()) -> dict[s
 
 
 def rebuild(spec: dict[str, Any], **more: Any) -> nn.Module:
-    """Builds what :func:`specification` described.
+    """Builds a module from the result of :func:`specification`.
 
     Args:
         spec: the description.
-        more: arguments that are not plain values; one that the class does not take is left out.
+        more: arguments that are not plain values; one that the class does not have is ignored.
 
     Raises:
         InputError: if the description does not name an ``nn.Module`` class, or an argument is missing.
@@ -260,7 +260,7 @@ def _load(group: str, name: str, points: list[EntryPoint]) -> Any:
 def _imported(path: str) -> Any:
     module, _, name = path.partition(":")
     if not all(part.isidentifier() for part in f"{module}.{name}".split(".")):
-        raise InputError(f"{path!r} should read 'package.module:Class'")
+        raise InputError(f"{path!r} should have the form 'package.module:Class'")
     try:
         found: Any = import_module(module)
         for part in name.split("."):

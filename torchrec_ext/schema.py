@@ -1,4 +1,4 @@
-"""Schema: columns -> features -> tables; to and from JSON."""
+"""Schema: the features of the data and their embedding tables; to and from JSON."""
 
 import json
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ class Table:
     """One embedding table. Row 0 stands for unknown ids.
 
     Args:
-        name: its name, a Python identifier.
-        rows: number of rows, row 0 included.
+        name: name of the table, a Python identifier.
+        rows: number of rows, including row 0.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Feature:
     Args:
         name: key of the feature in the jagged tensors, such as ``item_genres``.
         table: name of the table it looks up.
-        entity: whose feature it is: the user's, the item's or the event's own (context).
+        entity: the feature describes the user, the item or the event (context).
         column: the column of the user's data it is read from.
         many: whether a value is a list of ids, whose vectors are averaged.
     """
@@ -49,10 +49,10 @@ class DenseFeature:
     """One numeric feature: a number, or a vector of some width.
 
     Args:
-        name: its name, such as ``user_age``.
-        entity: whose feature it is.
+        name: name of the feature, such as ``user_age``.
+        entity: the feature describes the user, the item or the event (context).
         column: the column of the user's data it is read from.
-        width: how many numbers a value becomes, such as 128 of a given vector.
+        width: number of floats per value, such as 128 for a vector.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Schema:
         dense: the numeric features.
 
     Raises:
-        InputError: if a name stands twice, is no identifier, or a feature names no table.
+        InputError: if a name is used twice or is not an identifier, or if the table of a feature is missing.
 
     Example:
         >>> schema = Schema(
@@ -96,10 +96,10 @@ class Schema:
             for name in names:
                 if not name.isidentifier():
                     raise InputError(
-                        f"{kind} name {name!r} is no identifier; use letters, digits and underscores"
+                        f"{kind} name {name!r} is not an identifier; use letters, digits and underscores"
                     )
                 if names.count(name) > 1:
-                    raise InputError(f"{kind} name {name!r} stands twice in the schema; rename one")
+                    raise InputError(f"{kind} name {name!r} is used twice in the schema; rename one")
         known = {t.name for t in self.tables}
         for feature in self.features:
             if feature.table not in known:
@@ -109,11 +109,11 @@ class Schema:
                 )
 
     def table(self, name: str) -> Table:
-        """The table of that name; raises InputError with the names there are."""
+        """The table of that name; raises InputError with the existing names."""
         return _named(self.tables, name, "table")
 
     def feature(self, name: str) -> Feature:
-        """The categorical feature of that name; raises InputError with the names there are."""
+        """The categorical feature of that name; raises InputError with the existing names."""
         return _named(self.features, name, "feature")
 
     def features_of(self, *entities: Entity) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ class Schema:
         return tuple(f for f in both if f.entity in entities)
 
     def dense_width(self, names: Sequence[str]) -> int:
-        """How many numbers these numeric features are, side by side."""
+        """Total width of these numeric features."""
         return sum(d.width for d in self.dense if d.name in names)
 
     def to_json(self) -> str:

@@ -63,7 +63,7 @@ def test_found_built_described_and_rebuilt(installed):
 
 
 def test_a_misspelt_name_shows_third_party_ones_too(installed):
-    with pytest.raises(InputError, match=r"did you mean 'gated_sum'\?; there are .*, gated_sum, or name"):
+    with pytest.raises(InputError, match=r"did you mean 'gated_sum'\?; there are .*, gated_sum, or pass"):
         plugins.find("interactions", "gatedsum")
 
 
