@@ -1,4 +1,4 @@
-"""Plug-ins by name: built in, by entry point, or as ``package.module:Class``; and their descriptions."""
+"""Builds plug-ins by name: built in, an entry point or ``package.module:Class``; and describes modules."""
 
 import inspect
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def find(group: str, name: str) -> type:
         name: a built-in name, an entry point's name, or ``package.module:Class``.
 
     Raises:
-        InputError: if there is none, with the names that exist, or if it breaks the group's contract.
+        InputError: if there is none, with the existing names, or if it does not keep the group's contract.
 
     Example:
         >>> find("interactions", "dot").__name__
@@ -68,8 +68,8 @@ def build(group: str, name: str, **arguments: Any) -> nn.Module:
     """Builds a plug-in by name, checking the arguments against its constructor.
 
     Raises:
-        InputError: for an argument that the constructor does not have, with the nearest one that it has,
-            and for a missing one that it needs.
+        InputError: for an argument that the constructor does not have, with the nearest one that it has, and
+            for a missing argument.
 
     Example:
         >>> build("interactions", "dot", num_fields=3, dim=8).out_dim
@@ -78,13 +78,13 @@ def build(group: str, name: str, **arguments: Any) -> nn.Module:
     return _construct(find(group, name), name, arguments)
 
 
-def make(group: str, given: Any, **sizes: int) -> Any:
-    """The plug-in that a model received, checked against the sizes the model needs.
+def make(group: str, plugin: Any, **sizes: int) -> Any:
+    """Builds the plug-in argument of a model and checks it against the sizes that the model needs.
 
     Args:
         group: see :func:`names`.
-        given: an instance, which is used as it is; or a class, a name or the result of :func:`bind`, which
-            is built with ``sizes``.
+        plugin: an instance, which is returned; or a class, a name or a function such as the result of
+            :func:`bind`, which is called with ``sizes``.
         sizes: such as ``dim``.
 
     Raises:
@@ -104,7 +104,7 @@ def make(group: str, given: Any, **sizes: int) -> Any:
         made = plugin(**sizes)
     name = type(made).__name__
     if not isinstance(made, GROUPS[group]):
-        raise InputError(f"{name} is not a contracts.{_contracts(group)}, as {group} must be; subclass it")
+        raise InputError(f"{name} is not a contracts.{_contracts(group)}, which {group} must be; subclass it")
     for size, wanted in sizes.items():
         built = getattr(made, size, wanted)
         if built != wanted:
@@ -112,13 +112,13 @@ def make(group: str, given: Any, **sizes: int) -> Any:
     return made
 
 
-def bind(group: str, name: str | None, **own: Any) -> Callable[..., nn.Module] | None:
-    """A plug-in by name with its own arguments, which a model builds when it knows the sizes.
+def bind(group: str, name: str | None, **arguments: Any) -> Callable[..., nn.Module] | None:
+    """Binds the arguments of a plug-in; a model builds it later with the sizes that it needs.
 
     Args:
         group: see :func:`names`.
-        name: see :func:`find`; for None and ``"none"`` the result is None.
-        own: the plug-in's own arguments.
+        name: see :func:`find`; for None or ``"none"`` the result is None.
+        arguments: of the plug-in, without the sizes.
 
     Example:
         >>> bind("encoders", "gru", hidden=16)(dim=8).out_dim
@@ -135,12 +135,12 @@ def specification(module: nn.Module, *, without: tuple[str, ...] = ()) -> dict[s
 
     Args:
         module: the module.
-        without: arguments that are not plain values, which :func:`rebuild` will receive.
+        without: arguments that :func:`rebuild` will receive, since they are not plain values.
 
     Returns:
-        ``{"class": "package.module:Class", "arguments": {...}}`` of plain JSON values. None if an argument
-        is not kept under its own name or is neither a plain value nor a module that can be described, or
-        if the class is defined inside a function, so that it cannot be imported.
+        ``{"class": "package.module:Class", "arguments": {...}}`` of plain JSON values, or None if an
+        argument is not an attribute of the same name, or is neither a plain value nor a module that can be
+        described, or if the class is defined in a function, where it cannot be imported.
 
     Example:
         >>> from torchrec_ext.encoders import GRU
@@ -181,7 +181,7 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 def _described(value: Any) -> Any:
-    """The value as plain JSON values, or ``_missing`` if it cannot be one."""
+    """The value as plain JSON values, or ``_missing`` if it cannot be described."""
     if isinstance(value, (list, tuple, nn.ModuleList)):
         parts = [_described(part) for part in value]
         return _missing if _missing in parts else parts
@@ -204,9 +204,9 @@ def _rebuilt(value: Any) -> Any:
 
 
 def _parameters(cls: type) -> list[inspect.Parameter]:
-    # A module without a constructor of its own has that of nn.Module, which takes no arguments.
-    own = cls.__init__ is not nn.Module.__init__  # type: ignore[misc]
-    return [*inspect.signature(cls).parameters.values()] if own else []
+    # A class without a constructor has the one of nn.Module, which takes no arguments.
+    has_constructor = cls.__init__ is not nn.Module.__init__  # type: ignore[misc]
+    return [*inspect.signature(cls).parameters.values()] if has_constructor else []
 
 
 def _construct(cls: type, shown: str, arguments: dict[str, Any]) -> Any:
@@ -217,7 +217,7 @@ def _construct(cls: type, shown: str, arguments: dict[str, Any]) -> Any:
         if argument not in takes and not takes_any:
             hint = nearest(argument, takes)
             raise InputError(
-                f"{shown} has no argument {argument!r}{hint}; it has {', '.join(takes) or 'none'}"
+                f"{shown} has no argument {argument!r}{hint}; it has {', '.join(takes) or 'no arguments'}"
             )
     needed = [p.name for p in parameters if p.kind in _NAMED and p.default is p.empty]
     if missing := [name for name in needed if name not in arguments]:
@@ -249,12 +249,10 @@ def _expect_group(group: str) -> None:
 
 
 def _load(group: str, name: str, points: list[EntryPoint]) -> Any:
-    places = sorted({point.value for point in points})
-    if len(places) > 1:
-        raise InputError(
-            f"several packages have {group} named {name!r}; name the class instead: {' or '.join(places)}"
-        )
-    return _imported(places[0])
+    values = sorted({point.value for point in points})
+    if len(values) > 1:
+        raise InputError(f"several packages provide {group} named {name!r}; choose {' or '.join(values)}")
+    return _imported(values[0])
 
 
 def _imported(path: str) -> Any:

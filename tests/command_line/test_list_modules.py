@@ -149,7 +149,7 @@ def test_a_name_that_cannot_be_had_is_said(tmp_path, monkeypatch):
     assert [module.origin for module in both] == ["built in", "taker_a 1.5"]
     assert both[1].error == "a built-in module has this name; name it as 'package.module:Class'"
     same = one("encoders", "same")
-    assert "several packages have" in same.error
+    assert "several packages provide" in same.error
     assert sorted(same.origin.split(" and ")) == ["taker_a 1.5", "taker_b 1.5"]
 
 

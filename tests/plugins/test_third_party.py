@@ -125,7 +125,7 @@ def test_it_trains_through_a_recipe_by_name(site, tmp_path, recipe, words):
     settings = json.loads((tmp_path / "run" / "settings.json").read_text())
     part, name, argument, value = words
     assert settings[part.strip("-")] == name
-    assert settings["own"][part.strip("-")] == {argument.partition(".")[2]: float(value)}
+    assert settings["modules"][part.strip("-")] == {argument.partition(".")[2]: float(value)}
     assert (tmp_path / "run" / "metrics.json").is_file()
 
 
@@ -149,9 +149,7 @@ def test_two_packages_with_one_name_must_be_told_apart(tmp_path, monkeypatch):
     for package in ("one", "two"):
         entry = f"[torchrec_ext.encoders]\nsame = {package}.encoder:Same\n"
         monkeypatch.syspath_prepend(_package(tmp_path / package, package, entry))
-    with pytest.raises(
-        InputError, match="'same'; name the class instead: one.encoder:Same or two.encoder:Same"
-    ):
+    with pytest.raises(InputError, match="'same'; choose one.encoder:Same or two.encoder:Same"):
         plugins.find("encoders", "same")
 
 
