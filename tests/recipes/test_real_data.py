@@ -18,7 +18,7 @@ pytestmark = [
 
 RETRIEVAL = {
     "ml-100k": (),
-    "amazon-beauty": ("--item-fields", "item_attributes", "--candidates", "sampled"),
+    "amazon-beauty": ("--item-fields", "item_attributes", "--loss.candidates", "sampled"),
     "yoochoose": (),
     "ciao": ("--history-fields", "context_category", "--query-fields", "user_trusts"),
     "tiktok": ("--item-fields", "item_image", "item_audio", "--epochs", "2"),

@@ -69,6 +69,9 @@ RECOMMEND = ("recommend", "--users", "all", "--output")
         (change_data, (*RECOMMEND, "lists"), "events.csv has changed since", "bring the old file back"),
         (remove_checkpoints, EVALUATE, "run has no finished checkpoint", "pass the folder of a run"),
         (nothing, ("recommend", "--users", "u1", "--k", "41"), "received 41", "the number of items, 40"),
+        (nothing, ("recommend", "--users", "u1", "--checkpoint", "events.csv"), "is a file", "name the"),
+        (nothing, ("recommend", "--users", "u1", "--checkpoint", "rum"), "does not exist", "name the"),
+        (nothing, ("recommend", "--users"), "users is empty", "give at least one id"),
         (nothing, (*RECOMMEND, "run", "--overwrite"), "run is not a folder of Parquet parts", "name another"),
     ],
 )  # fmt: skip

@@ -114,8 +114,10 @@ def find_checkpoint(path: Path | str, *names: str) -> Path:
             break
     manifest = folder / "manifest.json"
     if not manifest.is_file():
-        what = "has no finished checkpoint" if path.is_dir() else "does not exist"
-        raise InputError(f"{path} {what}; pass the folder of a run or of one of its checkpoints")
+        problem = "does not exist"
+        if path.exists():
+            problem = "has no finished checkpoint" if path.is_dir() else "is a file"
+        raise InputError(f"{path} {problem}; pass the folder of a run or of one of its checkpoints")
     try:
         sizes = json.loads(manifest.read_text())
     except ValueError as error:
