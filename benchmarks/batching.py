@@ -1,4 +1,4 @@
-"""How fast batches are built, beside builders that go row by row, and beside the training they feed.
+"""Times how batches are built, compared with row-by-row builders and with a training step.
 
 python benchmarks/batching.py --output batching.json
 python benchmarks/batching.py --users 20_000 --history 200
@@ -32,7 +32,7 @@ def main() -> None:
         settings = tyro.cli(Settings)
         check(settings)
         torch.set_num_threads(settings.threads)
-        # What takes the timings keeps several ranks together; here is one.
+        # interleaved.measure needs a process group; this one has one rank.
         dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
         run(settings)
     except InputError as refusal:
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def run(settings: Settings) -> None:
-    """Measures both kinds of examples, prints a table and writes the file."""
+    """Measures both kinds of examples, prints a table and writes the output file."""
     began = time.perf_counter()
     train = training_part(settings)
     found: list[Record] = []
@@ -53,14 +53,14 @@ def run(settings: Settings) -> None:
             timings = interleaved.measure(
                 workload.actions,
                 rounds=settings.rounds,
-                warmup=0,  # the blocks that settle how many steps a block has come first
+                warmup=0,  # the blocks that determine the number of steps come first
                 block_seconds=settings.block_seconds,
                 synchronise=lambda: None,
             )
             found += records(workload, timings, settings.batch)
-    print(f"batches of {settings.batch:,} examples of a log of {len(train):,} events")
+    print(f"batches of {settings.batch:,} examples from a log of {len(train):,} events")
     print(table(found))
-    print(f"\n{time.perf_counter() - began:.0f} s in all, threads: {settings.threads}")
+    print(f"\n{time.perf_counter() - began:.0f} s in total, threads: {settings.threads}")
     if settings.output is not None:
         content = {
             "benchmark": "batching",
@@ -88,7 +88,7 @@ def records(workload: Workload, timings: Mapping[str, Timing], batch: int) -> li
             "seconds_lower_quartile": low,
             "seconds_upper_quartile": high,
             "seconds_rounds": timing.rounds,
-            "batches_a_block": timing.steps,
+            "batches_per_block": timing.steps,
             "examples_per_second": batch / seconds,
             "times_ours": _ratio(timing.rounds, ours),
             "share_of_training": _ratio(timing.rounds, training),
@@ -100,11 +100,11 @@ def _ratio(seconds: list[float], other: list[float]) -> float:
     return quartiles([a / b for a, b in zip(seconds, other, strict=True)])[1]
 
 
-HEAD = ("", "ms a batch", "examples/s", "(quartiles)", "time/ours", "time/training step")
+HEAD = ("", "ms per batch", "examples/s", "(quartiles)", "time/ours", "time/training step")
 
 
 def table(found: list[Record]) -> str:
-    """An aligned table, a line a contender, with a title for each kind of examples."""
+    """An aligned table, one line per contender, with a title for each kind of examples."""
     lines: list[list[str]] = []
     for record in found:
         title = (

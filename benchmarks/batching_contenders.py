@@ -1,4 +1,4 @@
-"""What batching.py times: our batches, those of builders that go row by row, and what batches feed."""
+"""The contenders of batching.py: our batches, row-by-row builders, and a training step."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -32,14 +32,14 @@ Step = Callable[[int], Any]
 
 @dataclass(frozen=True)
 class Workload:
-    """What is built and trained on.
+    """One kind of examples, and what is timed with it.
 
     Args:
         examples: ``LastEvents`` or ``LabelledEvents``.
-        model: that learns from them.
-        actions: contender -> one batch built, or one step trained.
-        mean_history: events of a history on average.
-        first_seconds: until our first batch of an epoch, whose order comes before it.
+        model: the model that is trained with them.
+        actions: contender -> builds one batch, or trains one step.
+        mean_history: mean number of events of a history.
+        first_seconds: time until our first batch of an epoch, which includes the order of the epoch.
     """
 
     examples: str
@@ -50,7 +50,7 @@ class Workload:
 
 
 def training_part(settings: Settings) -> Dataset:
-    """Users take turns in a log whose items follow Zipf's law, with three columns of context."""
+    """A log in which users alternate and items follow Zipf's law, with three context columns."""
     rng = np.random.default_rng(settings.seed)
     number = settings.users * settings.events
     frame = pd.DataFrame({
@@ -69,7 +69,7 @@ def workloads(train: Dataset, settings: Settings) -> list[Workload]:
     """A retriever and a ranker, both of which read history and context.
 
     Raises:
-        InputError: if a builder gives another batch than ours.
+        InputError: if a builder returns a batch that differs from ours.
     """
     items = train.schema.table("item").rows
     counts = np.bincount(train.events.items, minlength=items)[1:]
@@ -91,7 +91,7 @@ def workloads(train: Dataset, settings: Settings) -> list[Workload]:
         loader = Loader(examples, settings.batch, seed=settings.seed)
         ours = _each(loader.epoch)
         began = time.perf_counter()
-        ours(0)  # the order of an epoch is made but once, and would pass for a slow batch
+        ours(0)  # the order of an epoch is computed once, and would look like a slow batch
         first = time.perf_counter() - began
         actions: dict[str, Step] = {
             "ours": ours,
@@ -104,21 +104,21 @@ def workloads(train: Dataset, settings: Settings) -> list[Workload]:
 
 
 def compare(examples: Any, lists: Lists, settings: Settings) -> None:
-    """Refuses to time what is not the same batch.
+    """Checks that the builders return the same batch.
 
     Raises:
-        InputError: naming what differs.
+        InputError: if they do not, with the name of the tensor that differs.
     """
     chosen = next(_orders(len(examples.sizes()), 0, settings))
     ours = examples.batch(chosen, 1.0, np.random.default_rng(0), 0)
     theirs = lists(chosen if isinstance(examples, LabelledEvents) else examples.events[chosen])
-    for name, mine in vars(padded(ours)).items():
-        if not torch.equal(mine, getattr(theirs, name)):
-            raise InputError(f"{name} of {type(examples).__name__} differs between the builders: mend them")
+    for name, tensor in vars(padded(ours)).items():
+        if not torch.equal(tensor, getattr(theirs, name)):
+            raise InputError(f"{name} of {type(examples).__name__} differs between the builders: fix them")
 
 
 def padded(batch: Batch) -> Padded:
-    """One of our batches as the other builders give it."""
+    """One of our batches in the format of the other builders."""
     history = batch.sequences["history"]
     lengths_B = history.lengths()
     inside_BT = torch.arange(int(lengths_B.max())) < lengths_B.unsqueeze(1)
@@ -137,7 +137,7 @@ def padded(batch: Batch) -> Padded:
 
 
 def _each(epoch: Callable[[int], Iterator[Any]]) -> Step:
-    """A step takes the next full batch, of the next epoch where one ends."""
+    """A step that takes the next full batch, from the next epoch when one ends."""
     batches = (batch for number in count() for batch in epoch(number))
     return lambda _: next(batches)
 
@@ -150,7 +150,7 @@ def _orders(number: int, epoch: int, settings: Settings) -> Iterator[np.ndarray]
 
 
 def _training(model: Any, loader: Loader, settings: Settings) -> Step:
-    """A step of training on batches that are ready: forward, backward, both optimizers."""
+    """A training step on batches that are built beforehand: forward, backward, both optimizers."""
     ready = [batch for batch, _ in zip(loader.epoch(0), range(8), strict=False)]
     dmp = shard(task_for(model), batch_size=settings.batch)
     initialise_tables(model, settings.seed)

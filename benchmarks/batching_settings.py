@@ -1,4 +1,4 @@
-"""The settings of batching.py, and the refusal of what cannot be measured."""
+"""The settings of batching.py and their checks."""
 
 import os
 from dataclasses import dataclass
@@ -9,34 +9,34 @@ from torchrec_ext.errors import InputError
 
 @dataclass(frozen=True)
 class Settings:
-    """Times how batches are built, beside builders that go from example to example, and a training step.
+    """Times how batches are built, compared with row-by-row builders and with a training step.
 
-    An example is a history, its target and three context features. See benchmarks/README.md for what
-    each number means.
+    An example is a history, its target and three context features. See benchmarks/README.md for the
+    meaning of each number.
     """
 
     users: int = 2000
-    """Users of the log."""
+    """Number of users of the log."""
     events: int = 1000
-    """Events of each user, all of which but two are examples."""
+    """Events per user; all but two are examples."""
     items: int = 50_000
-    """Items, of which the frequent ones are those of Zipf's law."""
+    """Number of items, with frequencies after Zipf's law."""
     history: int = 64
-    """Newest events of a history that are read."""
+    """Number of newest events of a history."""
     batch: int = 2048
-    """Examples of a batch."""
+    """Examples per batch."""
     sampled: int = 512
-    """Candidates drawn a batch, beside the targets, for the retriever."""
+    """Candidates drawn per batch for the retriever, besides the targets."""
     dim: int = 32
     """Width of the models' vectors."""
     rounds: int = 5
-    """Timed blocks of each contender."""
+    """Timed blocks per contender."""
     block_seconds: float = 0.3
-    """About how long a block lasts; one batch at least."""
+    """Approximate length of a block, at least one batch."""
     threads: int = 1
     """Threads that torch may use."""
     seed: int = 0
-    """Of the log, the order and the weights."""
+    """Seed of the log, the order and the weights."""
     output: Path | None = None
     """JSON file to write: machine, versions, settings, results."""
 
@@ -48,10 +48,10 @@ LEAST = {
 
 
 def check(settings: Settings) -> None:
-    """Refuses what cannot be measured, before anything is.
+    """Checks the settings before anything is measured.
 
     Raises:
-        InputError: naming the setting, the value and what is expected.
+        InputError: with the setting, its value and what is expected.
     """
     for name, least in LEAST.items():
         if getattr(settings, name) < least:
@@ -61,7 +61,7 @@ def check(settings: Settings) -> None:
     examples = settings.users * (settings.events - 2)
     if settings.batch > examples:
         raise InputError(
-            f"--batch is {settings.batch}, but {settings.users} users of {settings.events} events make "
+            f"--batch is {settings.batch}, but {settings.users} users of {settings.events} events are "
             f"{examples} examples: give a smaller batch or more users"
         )
     path = settings.output

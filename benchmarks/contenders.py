@@ -1,4 +1,4 @@
-"""The ways to look up and train embedding tables that the benchmark compares, all with the same weights."""
+"""The contenders of embedding_throughput.py: ways to look up and train tables, all with the same weights."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -47,14 +47,14 @@ class Contender:
 def build(
     name: str, weights_TRW: Tensor, *, optimizer: str = "rowwise_adagrad", learns: bool = True
 ) -> Contender:
-    """Builds a contender by name, its tables filled with a copy of the weights.
+    """Builds a contender by name, with a copy of the weights in its tables.
 
     Args:
         name: ``embedding_bag``, ``unsharded_ebc`` or one of ``SHARDINGS``; a sharded one needs the
             default process group and every rank must build it.
         weights_TRW: (T, R, W) float32 weights of T tables of R rows and width W, on the device to use.
         optimizer: ``rowwise_adagrad``, ``adagrad`` or ``sgd``.
-        learns: whether ``learn`` will be called; without it no optimizer state is made.
+        learns: whether ``learn`` will be called; without it there is no optimizer state.
 
     Returns:
         The contender.
@@ -67,14 +67,14 @@ def build(
 
 
 def gather(weights_TRW: Tensor, lookups: int) -> Contender:
-    """The yardstick: a plain ``torch.index_select`` of the same rows, no pooling, into memory held ready."""
+    """The yardstick: ``torch.index_select`` of the same rows, without pooling, into preallocated memory."""
     stacked = weights_TRW.flatten(0, 1)
     out = stacked.new_empty(lookups, stacked.shape[1])
     return Contender(lambda batch: torch.index_select(stacked, 0, batch.gather_rows, out=out))
 
 
 def _embedding_bag(weights_TRW: Tensor, optimizer: str, learns: bool) -> Contender:
-    """One nn.EmbeddingBag a table with sparse gradients: the fastest that torch alone offers."""
+    """One nn.EmbeddingBag per table with sparse gradients: the fastest that torch alone offers."""
     bags = nn.ModuleList(
         nn.EmbeddingBag.from_pretrained(table.clone(), freeze=False, mode="sum", sparse=True)
         for table in weights_TRW
@@ -87,7 +87,7 @@ def _embedding_bag(weights_TRW: Tensor, optimizer: str, learns: bool) -> Contend
 
 
 def _unsharded(weights_TRW: Tensor, optimizer: str, learns: bool) -> Contender:
-    """TorchRec's collection as it stands: dense gradients, so an update walks every row of every table."""
+    """TorchRec's unsharded collection: dense gradients, so an update visits every row of every table."""
     model = _collection(weights_TRW, weights_TRW.device)
     with torch.no_grad():
         for bag, table in zip(model.ebc.embedding_bags.values(), weights_TRW, strict=True):
@@ -97,7 +97,7 @@ def _unsharded(weights_TRW: Tensor, optimizer: str, learns: bool) -> Contender:
 
 
 def _sharded(sharding: str, weights_TRW: Tensor, optimizer: str, learns: bool) -> Contender:
-    """The collection through DistributedModelParallel; fused update, but for data_parallel (dense)."""
+    """The collection through DistributedModelParallel; fused update, except for data_parallel (dense)."""
     tables = len(weights_TRW)
     device, world_size = weights_TRW.device, dist.get_world_size()
     model = _collection(weights_TRW, torch.device("meta"))
@@ -105,8 +105,8 @@ def _sharded(sharding: str, weights_TRW: Tensor, optimizer: str, learns: bool) -
     if fused:
         kinds = {"rowwise_adagrad": RowWiseAdagrad, "adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
         apply_optimizer_in_backward(kinds[optimizer], model.parameters(), {"lr": LEARNING_RATE})
-    # Neighbouring tables go to one rank: the columns come back grouped by rank, so they keep their order.
-    ways = {
+    # Consecutive tables go to one rank: the output is grouped by rank, so columns keep their order.
+    placements = {
         "table_wise": lambda table: table_wise(rank=table * world_size // tables),
         "row_wise": lambda table: row_wise(),
         "column_wise": lambda table: column_wise(ranks=list(range(world_size))),
@@ -115,7 +115,7 @@ def _sharded(sharding: str, weights_TRW: Tensor, optimizer: str, learns: bool) -
     sharder = BagSharder()
     plan = construct_module_sharding_plan(
         model.ebc,
-        {f"table_{table}": ways[sharding](table) for table in range(tables)},
+        {f"table_{table}": placements[sharding](table) for table in range(tables)},
         sharder=sharder,
         local_size=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
         device_type=device.type,
@@ -157,14 +157,14 @@ def _keyed_lookup(model: nn.Module, tables: int) -> Callable[[IdBatch], Tensor]:
     keys = [f"feature_{table}" for table in range(tables)]
 
     def look_up(batch: IdBatch) -> Tensor:
-        # A new KeyedJaggedTensor each step, as in training: an old one remembers its offsets.
+        # A new KeyedJaggedTensor each step, as in training: an old one caches its offsets.
         return model(KeyedJaggedTensor(keys, values=batch.ids_TBP.flatten(), lengths=batch.lengths))
 
     return look_up
 
 
 def _torch_optimizer(model: nn.Module, name: str, *, sparse: bool) -> torch.optim.Optimizer:
-    """Torch has no row-wise Adagrad: Adagrad stands in. Its fused kernels take dense gradients only."""
+    """Torch has no row-wise Adagrad, so this is Adagrad. Its fused kernels take dense gradients only."""
     kind = torch.optim.SGD if name == "sgd" else torch.optim.Adagrad
     return kind(model.parameters(), lr=LEARNING_RATE, fused=None if sparse else True)
 
@@ -196,7 +196,7 @@ def memory_needed(
     """Bytes that one rank needs to hold the yardstick and all contenders side by side."""
     one_table = rows * width * 4
     whole = tables * one_table
-    # Copies of what a contender holds: weights, then optimizer state and gradients if it learns.
+    # Copies of the tables per contender: weights, then optimizer state and gradients if it learns.
     element_state = 0 if optimizer == "sgd" else 1
     fused_state = 1 / width if optimizer == "rowwise_adagrad" else element_state
     copies = {

@@ -1,4 +1,4 @@
-"""Rows a second and peak memory of reading, cleaning, preparing and batching events, beside pandas.
+"""Rows per second and peak memory of reading, cleaning, preparing and batching events, compared with pandas.
 
 python benchmarks/data_path.py --output data_path.json
 python benchmarks/data_path.py --rows 1_000_000 --at-size 50_000_000
@@ -29,23 +29,23 @@ _FORMATS = {"read CSV": "csv", "read Parquet": "parquet", "read JSON Lines": "js
 
 @dataclass(frozen=True)
 class Settings:
-    """Times the stages of the data path on generated events, each in a process of its own of one thread.
+    """Times the stages of the data path on generated events, each in a separate process with one thread.
 
-    See benchmarks/README.md for what each number means.
+    See benchmarks/README.md for the meaning of each number.
     """
 
     rows: int = 2_000_000
-    """Events of every stage."""
+    """Number of events of every stage."""
     at_size: tuple[int, ...] = (20_000_000,)
-    """Events of preparing, opening and batching at size."""
+    """Larger numbers of events, for preparing, opening and batching only."""
     rounds: int = 3
-    """Times that ours and its peer are run in turn; medians are shown."""
+    """Number of alternating runs of ours and its peer; the table shows medians."""
     folder: Path | None = None
-    """Where generated events and prepared folders are kept; a temporary one unless told."""
+    """Folder of generated events and prepared data; a temporary folder by default."""
     output: Path | None = None
     """JSON file to write: machine, versions, settings, results."""
     stage: tuple[str, str, int] | None = None
-    """One stage, contender and number of rows, run in this process: what the others are run by."""
+    """Runs one stage, contender and number of rows in this process; the benchmark calls itself with it."""
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def run(settings: Settings, folder: Path) -> None:
-    """Measures every stage, prints the table and writes the file."""
+    """Measures every stage, prints the table and writes the output file."""
     plan = [(name, settings.rows) for name in STAGES]
     plan += [(name, rows) for rows in settings.at_size for name in ("prepare", "open", "batch")]
     found: list[Record] = []
@@ -93,7 +93,7 @@ def run(settings: Settings, folder: Path) -> None:
 
 
 def measured(name: str, rows: int, rounds: int, folder: Path) -> list[Record]:
-    """The contenders of a stage in turn, in as many rounds, each in a new process."""
+    """Runs the contenders of a stage alternately for a number of rounds, each in a new process."""
     taken: dict[str, list[Record]] = {contender: [] for contender in STAGES[name]}
     for _ in range(rounds):
         for contender, runs in taken.items():
@@ -110,7 +110,7 @@ def measured(name: str, rows: int, rounds: int, folder: Path) -> list[Record]:
             "rows": runs[0]["rows"],
             "seconds": seconds,
             "rows_per_second": runs[0]["rows"] / statistics.median(seconds),
-            "speed_beside_ours": statistics.median(ratios) * per_row,
+            "speed_over_ours": statistics.median(ratios) * per_row,
             "peak_bytes": max(run["peak"] for run in runs),
             "growth_bytes": max(run["peak"] - run["before"] for run in runs),
         })  # fmt: skip
@@ -134,7 +134,7 @@ def table(found: list[Record]) -> str:
     rows = [head] + [
         (
             r["stage"], r["contender"], f"{r['events']:,}", f"{statistics.median(r['seconds']):.2f}",
-            f"{r['rows_per_second']:,.0f}", f"{r['speed_beside_ours']:.2f}", f"{r['peak_bytes'] / 1e9:.2f}",
+            f"{r['rows_per_second']:,.0f}", f"{r['speed_over_ours']:.2f}", f"{r['peak_bytes'] / 1e9:.2f}",
             f"{r['growth_bytes'] / 1e9:.2f}",
         )
         for r in found

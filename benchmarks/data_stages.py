@@ -1,4 +1,4 @@
-"""The stages that data_path.py times, each in a process of its own: ours, and how people do it in pandas."""
+"""The stages that data_path.py times, each in a separate process: ours, and the usual way in pandas."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ from torchrec_ext.errors import InputError
 
 Work = Callable[[], Any]
 Stage = Callable[[Path, int], tuple[Work, int]]
-"""Folder of the generated files and their rows to what is timed, and how many rows it handles."""
+"""Folder of the generated files and their number of rows -> the timed work, and its number of rows."""
 
 CONTEXT = ("weekday", "hour", "device")
 HISTORY, BATCH, BATCHES = 64, 2048, 40
@@ -35,7 +35,7 @@ def generate(folder: Path, rows: int, formats: tuple[str, ...], seed: int = 0) -
     """Writes events in order of time: users of 20 events on average, items after Zipf's law.
 
     Args:
-        folder: where ``events-<rows>.csv`` and so on are put, unless they are there.
+        folder: of the files ``events-<rows>.csv`` and so on; an existing file is kept.
         rows: number of events.
         formats: csv, parquet, jsonl.
         seed: of the events.
@@ -63,7 +63,7 @@ def generate(folder: Path, rows: int, formats: tuple[str, ...], seed: int = 0) -
 
 
 def events_file(folder: Path, rows: int, format: str) -> Path:
-    """The file of so many generated events."""
+    """Path of the file with this number of generated events."""
     return folder / f"events-{rows}.{format}"
 
 
@@ -93,7 +93,7 @@ def _read_pandas(read: Callable[[Path], pd.DataFrame], format: str) -> Stage:
         path = events_file(folder, rows, format)
 
         def work() -> list:
-            frame = read(path)  # ids to codes, as ours does: what any model needs
+            frame = read(path)  # ids to codes, as ours does and any model needs
             return [pd.factorize(frame[column]) for column in ("user", "item", *CONTEXT)]
 
         return work, rows
@@ -160,7 +160,7 @@ def _batch_row_by_row(folder: Path, rows: int) -> tuple[Work, int]:
 
 
 def prepared_folder(folder: Path, rows: int) -> Path:
-    """Where so many events are prepared."""
+    """Path of the folder with this number of prepared events."""
     return folder / f"prepared-{rows}"
 
 
@@ -197,6 +197,6 @@ def run_stage(name: str, contender: str, folder: Path, rows: int) -> None:
 
 
 def _peak() -> int:
-    """The most memory this process has had, in bytes; getrusage tells its parent's if that is more."""
+    """Peak memory of this process in bytes; getrusage may return the peak of its parent instead."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024

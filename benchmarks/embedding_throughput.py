@@ -1,4 +1,4 @@
-"""How fast embedding tables are looked up and trained, beside nn.EmbeddingBag and a plain gather.
+"""Times lookups and training of embedding tables, compared with nn.EmbeddingBag and a plain gather.
 
 python benchmarks/embedding_throughput.py
 torchrun --nproc-per-node 2 benchmarks/embedding_throughput.py --output throughput.json
@@ -41,7 +41,7 @@ def main() -> None:
     except (InputError, SystemExit) as refusal:
         if isinstance(refusal, InputError) and first:
             print(f"error: {refusal}", file=sys.stderr)
-        # Torchrun stops the others when one rank leaves: none may before rank 0 has spoken.
+        # torchrun stops all ranks when one exits: none may exit before rank 0 has printed the error.
         join_group()
         dist.all_reduce(torch.zeros(1))
         raise SystemExit(2 if isinstance(refusal, InputError) else refusal.code) from None
@@ -51,17 +51,17 @@ def main() -> None:
 
 
 def silence() -> None:
-    """Keeps from the screen what the libraries say of their own insides, once a rank."""
+    """Silences internal warnings of the libraries, which every rank would print."""
     warnings.simplefilter("ignore", FutureWarning)
     warnings.filterwarnings("ignore", message="Sparse invariant checks are implicitly disabled")
-    # Said of data_parallel; its gradients are right all the same, see the tests.
+    # A warning about data_parallel, whose gradients are correct: see the tests.
     warnings.filterwarnings("ignore", message=".*an autograd kernel was not registered")
     for name in ("torch.fx._symbolic_trace", "torchrec.distributed.utils"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def run(settings: Settings, group: Group) -> None:
-    """Measures all cases; rank 0 prints each as it is done and writes the files at the end."""
+    """Measures all cases; rank 0 prints each result at once and writes the output files at the end."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     started = time.perf_counter()
@@ -74,7 +74,7 @@ def run(settings: Settings, group: Group) -> None:
         gc.collect()
     if not group.first:
         return
-    print(f"{time.perf_counter() - started:.0f} s in all; GB/s counts the bytes that a step must move")
+    print(f"{time.perf_counter() - started:.0f} s in total; GB/s counts the bytes that a step must move")
     if group.world_size > 1:
         print("embedding_bag, unsharded_ebc: each rank has a whole copy and learns from its own batch alone")
     if settings.output is not None:
@@ -92,7 +92,7 @@ def run(settings: Settings, group: Group) -> None:
 
 
 def measure_case(case: Case, settings: Settings, device: torch.device) -> list[report.Record]:
-    """Builds all contenders of a case side by side, sees that they agree, and times them."""
+    """Builds all contenders of a case, checks that they agree, and times them."""
     batches = id_batches.make_batches(
         case.batches,
         tables=case.tables,
@@ -104,7 +104,7 @@ def measure_case(case: Case, settings: Settings, device: torch.device) -> list[r
         rank=dist.get_rank(),
         device=device,
     )
-    # Drawn on the CPU, so that a seed means the same weights on every device.
+    # Drawn on the CPU, so that a seed gives the same weights on every device.
     generator = torch.Generator().manual_seed(settings.seed)
     weights_TRW = torch.randn(case.tables, case.rows, case.width, generator=generator).to(device)
     gradient = torch.randn(case.batch, case.tables * case.width, generator=generator).to(device)
@@ -162,9 +162,9 @@ def totals(case: Case, batches: list[id_batches.IdBatch], optimizer: str) -> tup
     distinct = sum(batch.distinct_rows() for batch in batches) / len(batches)
     forward = (lookups + bags) * row_bytes
     update = forward + bags * row_bytes + distinct * 2 * (row_bytes + state_bytes)
-    everyone = torch.tensor([lookups, 2 * lookups * row_bytes, forward, update], dtype=torch.float64)
-    dist.all_reduce(everyone)
-    counts = [int(number) for number in everyone.tolist()]
+    totals_of_ranks = torch.tensor([lookups, 2 * lookups * row_bytes, forward, update], dtype=torch.float64)
+    dist.all_reduce(totals_of_ranks)
+    counts = [int(number) for number in totals_of_ranks.tolist()]
     return counts[0], {report.GATHER: counts[1], "forward": counts[2], "update": counts[3]}
 
 

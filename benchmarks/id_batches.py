@@ -8,12 +8,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class IdBatch:
-    """One step's lookups of one rank: T tables, B bags a table, P ids a bag.
+    """One step's lookups of one rank: T tables, B bags per table, P ids per bag.
 
     Args:
-        ids_TBP: (T, B, P) int64 rows, each of its own table.
-        lengths: (T * B,) int64, every bag's length, which is P.
-        gather_rows: (T * B * P,) int64 rows of all tables stacked one above the other.
+        ids_TBP: (T, B, P) int64 rows, each a row of its table.
+        lengths: (T * B,) int64, length of each bag, which is P.
+        gather_rows: (T * B * P,) int64 rows of all tables, stacked.
     """
 
     ids_TBP: Tensor
@@ -21,7 +21,7 @@ class IdBatch:
     gather_rows: Tensor
 
     def distinct_rows(self) -> int:
-        """How many different rows of all tables the batch touches: what an update must write."""
+        """Number of distinct rows that the batch looks up, which an update must write."""
         return self.gather_rows.unique().numel()
 
 
@@ -43,13 +43,14 @@ def make_batches(
         count: number of batches.
         tables: number of tables T.
         rows: rows of a table.
-        batch: bags a table B.
-        pooling: ids a bag P.
-        zipf: 0 for uniform ids; otherwise the k-th most frequent row has a chance of k ** -zipf.
-        seed: together with ``rank`` it fixes the ids; which rows are the frequent ones depends on the
-            seed alone, so that all ranks share them.
+        batch: bags per table B.
+        pooling: ids per bag P.
+        zipf: 0 for uniform ids; otherwise the probability of the k-th most frequent row is proportional to
+            k ** -zipf.
+        seed: determines the ids together with ``rank``; the frequent rows depend on the seed alone, so that
+            they are the same on all ranks.
         rank: the rank that looks the ids up.
-        device: where the batches lie.
+        device: of the batches.
 
     Returns:
         The batches; they do not depend on ``device``.
@@ -63,8 +64,8 @@ def make_batches(
     shape = (tables, batch, pooling)
     if zipf:
         shuffler = torch.Generator().manual_seed(seed)
-        # Frequent rows lie scattered over the table, as they do where ids are given out by arrival.
-        row_of_place = torch.stack([torch.randperm(rows, generator=shuffler) for _ in range(tables)])
+        # Frequent rows are scattered over the table, as with ids in order of first appearance.
+        row_of_frequency_rank = torch.stack([torch.randperm(rows, generator=shuffler) for _ in range(tables)])
         chances = torch.arange(1, rows + 1, dtype=torch.float64).pow_(-zipf).cumsum_(0)
         chances /= chances[-1].clone()
     offsets = torch.arange(tables).view(-1, 1, 1) * rows
@@ -72,8 +73,8 @@ def make_batches(
     for _ in range(count):
         if zipf:
             drawn = torch.rand(shape, generator=generator, dtype=torch.float64)
-            places = torch.searchsorted(chances, drawn).clamp_(max=rows - 1)
-            ids_TBP = row_of_place.gather(1, places.view(tables, -1)).view(shape)
+            frequency_ranks = torch.searchsorted(chances, drawn).clamp_(max=rows - 1)
+            ids_TBP = row_of_frequency_rank.gather(1, frequency_ranks.view(tables, -1)).view(shape)
         else:
             ids_TBP = torch.randint(rows, shape, generator=generator)
         batches.append(

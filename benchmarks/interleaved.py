@@ -1,4 +1,4 @@
-"""Times several actions in interleaved rounds (A B C A B C ...), so that a slow spell hits all alike."""
+"""Times several actions in interleaved rounds (A B C A B C ...), so that slow periods affect all equally."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -11,12 +11,12 @@ import torch.distributed as dist
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds a step of one action.
+    """Seconds per step of one action.
 
     Args:
         steps: steps of a timed block, the same in every round and on every rank.
-        rounds: for each round the seconds a step of the slowest rank.
-        by_rank: for each rank the median over its own rounds.
+        rounds: for each round the seconds per step of the slowest rank.
+        by_rank: for each rank the median over its rounds.
     """
 
     steps: int
@@ -49,14 +49,14 @@ def measure(
     block_seconds: float,
     synchronise: Callable[[], None],
 ) -> dict[str, Timing]:
-    """Runs every action in turn, ``rounds`` times over; all ranks of the default group call it together.
+    """Runs the actions alternately in a number of rounds; every rank of the default group must call it.
 
     Args:
         actions: name -> one step, called with a number that counts the action's steps.
-        rounds: timed blocks of each action.
-        warmup: untimed blocks of each action before them.
-        block_seconds: about how long a block lasts; the number of steps is chosen for it, at least one.
-        synchronise: waits until the device has done what it was given.
+        rounds: timed blocks per action.
+        warmup: untimed blocks per action before them.
+        block_seconds: approximate length of a block, which determines its number of steps, at least one.
+        synchronise: waits until the device has finished its work.
 
     Returns:
         The timings by name.
@@ -65,20 +65,20 @@ def measure(
 
     def block(name: str, steps: int) -> list[float]:
         action, counter = actions[name], counters[name]
-        dist.all_reduce(torch.zeros(1))  # a barrier: no rank starts before all are there
+        dist.all_reduce(torch.zeros(1))  # a barrier: no rank starts before all are ready
         synchronise()
         start = time.perf_counter()
         for _ in range(steps):
             action(next(counter))
         synchronise()
-        mine = torch.tensor([(time.perf_counter() - start) / steps], dtype=torch.float64)
-        everyone = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
-        dist.all_gather(everyone, mine)
-        return [seconds.item() for seconds in everyone]
+        local = torch.tensor([(time.perf_counter() - start) / steps], dtype=torch.float64)
+        gathered = [torch.empty_like(local) for _ in range(dist.get_world_size())]
+        dist.all_gather(gathered, local)
+        return [seconds.item() for seconds in gathered]
 
     steps = {}
     for name in actions:
-        # The first step may compile or fill; a long one settles the number all the same.
+        # The first step may compile or fill caches; if it is long it determines the number all the same.
         seconds = max(block(name, 1))
         if seconds < block_seconds:
             seconds = max(block(name, 3))
@@ -94,7 +94,7 @@ def measure(
         name: Timing(
             steps=steps[name],
             rounds=[max(ranks) for ranks in blocks],
-            by_rank=[quartiles(list(own))[1] for own in zip(*blocks, strict=True)],
+            by_rank=[quartiles(list(seconds))[1] for seconds in zip(*blocks, strict=True)],
         )
         for name, blocks in taken.items()
     }

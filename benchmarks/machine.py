@@ -1,4 +1,4 @@
-"""What a benchmark was measured on."""
+"""The machine and the versions that a benchmark was measured with."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ import torch
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """What the numbers were measured on."""
+    """The hardware and system that the numbers were measured on."""
     cpu = platform.processor()
     for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
         if line.startswith("model name"):
@@ -19,7 +19,7 @@ def describe(device: torch.device) -> dict[str, Any]:
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),
-        "threads_a_process": torch.get_num_threads(),
+        "threads_per_process": torch.get_num_threads(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": platform.platform(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
@@ -27,7 +27,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def versions(*more: str) -> dict[str, str]:
-    """Versions of what was measured, ``more`` naming packages beside the usual ones."""
+    """Versions of Python, torch, torchrec and fbgemm, and of the packages in ``more``."""
     found = {"python": platform.python_version()}
     for package in ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu", *more):
         try:

@@ -1,4 +1,4 @@
-"""What a training step of a module takes, apart from time: parameters, floating-point operations, memory."""
+"""Costs of a training step of a module apart from time: parameters, floating-point operations, memory."""
 
 import json
 import tempfile
@@ -15,12 +15,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class Costs:
-    """What does not depend on how fast the machine is.
+    """Costs that do not depend on the speed of the machine.
 
     Args:
-        parameters: number of learnt values; a complex one counts twice.
+        parameters: number of trained values; a complex one counts twice.
         flops: floating-point operations of matrix products and convolutions, forward and backward.
-        peak_bytes: the most memory held at a time beside parameters and inputs.
+        peak_bytes: peak memory without parameters and inputs.
     """
 
     parameters: int
@@ -29,7 +29,7 @@ class Costs:
 
 
 def costs(module: nn.Module, step: Callable[[], None], device: torch.device) -> Costs:
-    """Runs ``step`` twice: to count its operations, then, all being warm, to follow its memory."""
+    """Runs ``step`` twice: to count its operations, then, after this warm-up, to measure its memory."""
     return Costs(
         parameters=sum(p.numel() * (1 + p.is_complex()) for p in module.parameters()),
         flops=flops(step),
@@ -40,9 +40,8 @@ def costs(module: nn.Module, step: Callable[[], None], device: torch.device) -> 
 def flops(step: Callable[[], None]) -> int:
     """Two for each multiplication and addition of a matrix product or a convolution.
 
-    Kernels that the counter cannot look into, such as torch's fused attention and oneDNN's LSTM on CPU,
-    are switched off while it counts, so that the matrix products that they stand for are seen. What a
-    causal mask hides counts too.
+    Fused kernels, such as torch's attention and oneDNN's LSTM on CPU, are disabled while it counts, because
+    the counter does not see the matrix products in them. Products that a causal mask hides count too.
 
     Example:
         >>> a, b = torch.rand(2, 3, requires_grad=True), torch.rand(3, 4)
@@ -50,7 +49,7 @@ def flops(step: Callable[[], None]) -> int:
         96
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a flag of Intel GPUs
+        warnings.simplefilter("ignore")  # about a flag of Intel GPUs
         with (
             torch.backends.mkldnn.flags(enabled=False),
             torch.backends.cudnn.flags(enabled=False),
@@ -62,11 +61,11 @@ def flops(step: Callable[[], None]) -> int:
 
 
 def peak_bytes(step: Callable[[], None], device: torch.device) -> int:
-    """The most bytes that tensors made during the step held at a time, those of kernels included.
+    """Peak memory in bytes of the tensors that the step creates, including those of kernels.
 
     On CUDA the allocator counts. On CPU it is the running sum of what torch's profiler records of each
-    allocation and release; the process's resident memory would show what the allocator keeps, and
-    whatever ran before. Memory that a library below takes by itself is not seen.
+    allocation and release; the resident memory of the process would also contain memory that the
+    allocator caches. Memory that a library allocates outside torch is not counted.
 
     Example:
         >>> def step():

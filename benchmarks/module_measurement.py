@@ -1,4 +1,4 @@
-"""Times the forward pass and the training step of modules in turn, with a matrix product among them."""
+"""Times the forward pass and the training step of modules alternately, together with a matrix product."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of one module.
+    """The measurements of one module.
 
     Args:
-        forward: seconds of a forward pass in training, which keeps what the backward pass needs.
+        forward: seconds of a forward pass in training, which saves tensors for the backward pass.
         step: seconds of a forward and a backward pass.
-        flop_rates: for each round the machine's floating-point operations a second.
+        flop_rates: for each round the floating-point operations per second of the machine.
         costs: parameters, operations and memory of a step.
     """
 
@@ -29,12 +29,12 @@ class Measured:
 
     @property
     def backward_rounds(self) -> list[float]:
-        """Seconds of the backward pass in each round: what a step takes longer than a forward pass."""
+        """Seconds of the backward pass in each round: a step minus a forward pass."""
         return [whole - part for whole, part in zip(self.step.rounds, self.forward.rounds, strict=True)]
 
     @property
     def shares(self) -> list[float]:
-        """For each round, the share of the machine's rate that the step's matrix products make up."""
+        """For each round, the rate of the step's matrix products as a share of the rate of the machine."""
         rounds = zip(self.step.rounds, self.flop_rates, strict=True)
         return [self.costs.flops / seconds / rate for seconds, rate in rounds]
 
@@ -46,13 +46,13 @@ def measure(
     block_seconds: float,
     device: torch.device,
 ) -> dict[str, Measured]:
-    """Measures all contenders side by side; needs the default process group.
+    """Measures all contenders alternately; needs the default process group.
 
     Args:
         contenders: name -> module, in training mode, and its inputs.
         rounds: timed blocks of each.
-        block_seconds: about how long a block lasts.
-        device: where they compute.
+        block_seconds: approximate length of a block.
+        device: of the modules.
     """
     actions: dict[str, Callable[[int], None]] = {}
     taken: dict[str, Costs] = {}
@@ -70,7 +70,7 @@ def measure(
     timings = interleaved.measure(
         actions,
         rounds=rounds,
-        warmup=0,  # the blocks that settle how many steps a block has come first
+        warmup=0,  # the blocks that determine the number of steps come first
         block_seconds=block_seconds,
         synchronise=torch.cuda.synchronize if device.type == "cuda" else lambda: None,
     )
@@ -84,7 +84,7 @@ def measure(
 def _actions(
     module: nn.Module, inputs: tuple[Tensor, ...]
 ) -> tuple[Callable[[int], None], Callable[[int], None]]:
-    """A forward pass, and a step: gradients of the parameters and the inputs are made anew, and let go."""
+    """A forward pass, and a step, which computes and releases gradients of parameters and inputs."""
     learnt = [*module.parameters(), *(tensor for tensor in inputs if tensor.requires_grad)]
     with torch.no_grad():
         gradients = [torch.randn_like(output) for output in forward(module, inputs)]
@@ -94,7 +94,7 @@ def _actions(
 
     def one_step(_: int) -> None:
         outputs = forward(module, inputs)
-        # A module that learns nothing of an input, or two outputs that share a part, are no exception.
+        # An output without a gradient is left out.
         learning = [pair for pair in zip(outputs, gradients, strict=True) if pair[0].requires_grad]
         torch.autograd.backward([output for output, _ in learning], [gradient for _, gradient in learning])
         for tensor in learnt:

@@ -1,4 +1,4 @@
-"""What modules.py measured: as records for JSON, as a table of a line a module, as a bar chart."""
+"""Reports the results of modules.py: records for JSON, a table with one line per module, a bar chart."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -14,21 +14,20 @@ Record = dict[str, Any]
 def record(
     group: str, name: str, size: str, examples: int, measured: Mapping[str, Measured], **more: Any
 ) -> Record:
-    """One record a module: of ``measured["ours"]``, and beside it of the other one, if there is one.
+    """The record of a module: of ``measured["ours"]``, and of the other contender if there is one.
 
-    Ratios are medians over the rounds of the ratio within a round, which a slow spell leaves alone.
+    Ratios are medians over the rounds of the ratio within a round, so a slow period does not change them.
 
     Args:
         group: the module's group.
         name: its name.
-        size: the sizes, for people.
-        examples: examples of a step.
-        measured: ``ours``, and the other one by whatever name.
-        more: what else the record should hold.
+        size: the sizes, as text.
+        examples: examples per step.
+        measured: ``ours``, and the other contender under any name.
+        more: further entries of the record.
 
     Returns:
-        The record; with another one it has ``forward_ratio`` and ``step_ratio``, ours over the other,
-        which are None without.
+        The record; its ``forward_ratio`` and ``step_ratio`` are ours over the other, or None without another.
     """
     ours = measured["ours"]
     others = {kind: other for kind, other in measured.items() if kind != "ours"}
@@ -52,8 +51,8 @@ def _figures(measured: Measured, examples: int) -> Record:
         "step_seconds_upper_quartile": high,
         "forward_seconds_rounds": measured.forward.rounds,
         "step_seconds_rounds": measured.step.rounds,
-        "steps_a_block": measured.step.steps,
-        "examples_a_step": examples,
+        "steps_per_block": measured.step.steps,
+        "examples_per_step": examples,
         "examples_per_second": examples / step,
         "peak_bytes": measured.costs.peak_bytes,
         "parameters": measured.costs.parameters,
@@ -74,11 +73,11 @@ HEAD = (
 
 
 def table(found: Sequence[Record], other: str = "peer") -> str:
-    """An aligned table, a line a module, with a title a group and size.
+    """An aligned table, one line per module, with a title for each group and size.
 
     Args:
         found: the records.
-        other: what they are compared with, which is the records' key of it too.
+        other: the contender that ours is compared with, a key of the records.
     """
     head = [*HEAD, f"forward/{other}", f"step/{other}", other]
     lines: list[str | list[str]] = []
@@ -103,7 +102,7 @@ def table(found: Sequence[Record], other: str = "peer") -> str:
 def _line(record: Record) -> list[str]:
     ours = record["ours"]
     slow, fast = (
-        ours["examples_a_step"] / ours[f"step_seconds_{quartile}_quartile"] for quartile in ("upper", "lower")
+        ours["examples_per_step"] / ours[f"step_seconds_{name}_quartile"] for name in ("upper", "lower")
     )
     return [
         record["module"],
@@ -124,7 +123,7 @@ def _line(record: Record) -> list[str]:
 
 
 def plot(found: Sequence[Record], path: Path) -> None:
-    """Bars of a step's milliseconds, forward and backward; the peer's beneath, and the ratio of both."""
+    """Bars of a step's milliseconds, forward and backward, those of the peer below, and the ratio of both."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""The settings of modules.py, and the refusal of what cannot be measured."""
+"""The settings of modules.py and their checks."""
 
 import difflib
 import os
@@ -17,16 +17,16 @@ Group = Literal["interactions", "encoders", "target_attention", "scorers", "head
 
 @dataclass(frozen=True)
 class Settings:
-    """Times every module that is found, in training, beside a plain implementation of the same paper.
+    """Times the training of every module, compared with a plain implementation of the same paper.
 
-    Modules that an installed package brings are measured too, without a peer. See benchmarks/README.md
-    for what each number means.
+    Modules of installed packages are measured too, without a peer. See benchmarks/README.md for the
+    meaning of each number.
     """
 
     group: tuple[Group, ...] = get_args(Group)
     """Groups of modules."""
     only: tuple[str, ...] = ()
-    """Names of modules; none given, all of the groups."""
+    """Names of modules; by default all of the groups."""
     interactions: tuple[int, int, int] = (2048, 8, 32)
     """Batch, fields and width."""
     encoders: tuple[int, int, int] = (32, 200, 128)
@@ -34,25 +34,25 @@ class Settings:
     target_attention: tuple[int, int, int] = (2048, 50, 32)
     """Batch, longest history in events, and width."""
     scorers: tuple[int, int, int] = (256, 4096, 64)
-    """Queries, candidates that they share, and width."""
+    """Queries, shared candidates, and width."""
     heads: tuple[int, int, int] = (4096, 128, 3)
     """Batch, width and tasks."""
     losses: tuple[int, int, int] = (1024, 4096, 3)
     """Batch, candidates of a retrieval loss, and tasks of a ranking loss."""
     recbole: bool = False
-    """Also times RecBole's layers, where it is installed, beside ours."""
+    """Also compares ours with RecBole's layers, if it is installed."""
     recbole_size: tuple[int, int, int] = (64, 50, 128)
     """Batch, RecBole's MAX_ITEM_LIST_LENGTH, and width."""
     rounds: int = 5
-    """Timed blocks of each module and pass."""
+    """Timed blocks per module and pass."""
     block_seconds: float = 0.05
-    """About how long a block lasts; one step at least."""
+    """Approximate length of a block, at least one step."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where to compute."""
+    """Device that the modules run on."""
     threads: int = 1
     """Threads that torch may use."""
     seed: int = 0
-    """Of inputs, weights and dropout."""
+    """Seed of inputs, weights and dropout."""
     output: Path | None = None
     """JSON file to write: machine, versions, settings, results."""
     plot: Path | None = None
@@ -63,15 +63,15 @@ SIZES = (*get_args(Group), "recbole_size")
 
 
 def check(settings: Settings) -> None:
-    """Refuses what cannot be measured, before anything is.
+    """Checks the settings before anything is measured.
 
     Raises:
-        InputError: naming the setting, the value and what is expected.
+        InputError: with the setting, its value and what is expected.
     """
     for name in SIZES:
         if min(getattr(settings, name)) < 1:
-            given = " ".join(map(str, getattr(settings, name)))
-            raise InputError(f"--{_flag(name)} is {given}: give numbers of at least 1")
+            sizes = " ".join(map(str, getattr(settings, name)))
+            raise InputError(f"--{_flag(name)} is {sizes}: give numbers of at least 1")
     for name in ("rounds", "threads"):
         if getattr(settings, name) < 1:
             raise InputError(f"--{name} is {getattr(settings, name)}: give at least 1")
@@ -83,13 +83,13 @@ def check(settings: Settings) -> None:
     for name in settings.only:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
-            hint = f", did you mean {close[0]}?" if close else ""
+            hint = f", did you mean {close[0]}?" if close else "."
             raise InputError(f"--only names {name}{hint} There are {', '.join(known)}")
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda, but torch sees no GPU: give --device cpu")
     if settings.recbole and find_spec("recbole") is None:
         raise InputError(
-            "--recbole needs RecBole: benchmarks/README.md says how to install it, or leave it away"
+            "--recbole needs RecBole: install it as benchmarks/README.md explains, or leave out --recbole"
         )
     for name in ("output", "plot"):
         path = getattr(settings, name)
@@ -99,7 +99,7 @@ def check(settings: Settings) -> None:
         if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
             raise InputError(f"--{name} {path}: give a file in a folder that exists and can be written to")
     if settings.plot is not None and find_spec("matplotlib") is None:
-        raise InputError("--plot needs matplotlib: install it or leave --plot away")
+        raise InputError("--plot needs matplotlib: install it or leave out --plot")
 
 
 def chosen(settings: Settings) -> list[tuple[Group, str]]:

@@ -1,4 +1,4 @@
-"""What the modules of a group are given to do: their sizes, and one batch of inputs."""
+"""The workload of a group of modules: their sizes, and one batch of inputs."""
 
 import math
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ class Workload:
     """One batch for the modules of a group.
 
     Args:
-        size: the sizes, for people.
-        arguments: the sizes that a module's constructor takes, by name.
-        examples: what counts as an example in examples/s.
-        inputs: of ``forward``; those of floating point but for times learn, as vectors of a table do.
-        seed: of what a module needs beside.
-        tasks: of a ranking loss.
+        size: the sizes, as text.
+        arguments: sizes for the constructor of a module, by name.
+        examples: number of examples in examples/s.
+        inputs: of ``forward``; floating-point inputs except times have gradients, like looked-up vectors.
+        seed: of further inputs of a module.
+        tasks: number of tasks of a ranking loss.
     """
 
     size: str
@@ -33,7 +33,7 @@ class Workload:
     tasks: int = 1
 
     def inputs_of(self, module: nn.Module) -> tuple[Tensor, ...]:
-        """The inputs of this module: an encoder may hide events, a ranking loss reads other labels."""
+        """The inputs of this module: a masked encoder has hidden events, a ranking loss other labels."""
         if isinstance(module, RankingLoss):
             logits_NC, labels_N, tasks = self.inputs[0], self.inputs[1], self.tasks
             logits = logits_NC.detach()[:, :tasks].contiguous().requires_grad_()
@@ -47,13 +47,13 @@ class Workload:
 
 
 def workload(group: str, sizes: Sequence[int], device: torch.device, seed: int = 0) -> Workload:
-    """Draws a group's batch; the seed alone decides what is drawn, the device does not.
+    """Draws the batch of a group; it depends on the seed and not on the device.
 
     Args:
         group: the group of modules.
-        sizes: the three sizes of ``module_settings.Settings`` by that name.
-        device: where the inputs lie.
-        seed: fixes the inputs.
+        sizes: the three sizes of the group in ``module_settings.Settings``.
+        device: of the inputs.
+        seed: of the inputs.
 
     Example:
         >>> drawn = workload("encoders", (4, 9, 8), torch.device("cpu"))
@@ -64,7 +64,7 @@ def workload(group: str, sizes: Sequence[int], device: torch.device, seed: int =
     generator = torch.Generator().manual_seed(seed)
 
     def vectors(*shape: int) -> Tensor:
-        # As wide as the vectors of a table: each of about unit length.
+        # Like the vectors of a table: each of about unit length.
         drawn = torch.randn(shape, generator=generator) * shape[-1] ** -0.5
         return drawn.to(device).requires_grad_()
 
@@ -106,10 +106,10 @@ def workload(group: str, sizes: Sequence[int], device: torch.device, seed: int =
 
 
 def history_lengths(batch: int, longest: int, generator: torch.Generator) -> Tensor:
-    """``(B,)`` int64 lengths, spread as those of MovieLens-1M are when its histories are cut at 200.
+    """``(B,)`` int64 lengths, distributed like those of MovieLens-1M with histories cut at 200.
 
     There the median is 96 and the mean, before the cut, 165: a log-normal distribution with these two.
-    For another ``longest`` the median moves with it.
+    The median is proportional to ``longest``.
     """
     median, mean = 0.48 * longest, 0.825 * longest
     spread = math.sqrt(2 * math.log(mean / median))
@@ -118,7 +118,7 @@ def history_lengths(batch: int, longest: int, generator: torch.Generator) -> Ten
 
 
 def forward(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    """What training takes from a module: its output, and its own loss where it has one."""
+    """The outputs that training uses: the output of a module, and its auxiliary loss if it has one."""
     training: Any = getattr(module, "forward_and_loss", module)
     outputs = training(*inputs)
     return [*outputs] if isinstance(outputs, tuple) else [outputs]

@@ -1,4 +1,4 @@
-"""How fast each module is trained and what it takes, beside a plain implementation of the same paper.
+"""Times the training of each module and measures its costs, compared with a plain implementation.
 
 python benchmarks/modules.py --output modules.json --plot modules.png
 python benchmarks/modules.py --group encoders --only gru nextitnet --recbole
@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import asdict
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler tells of its starts and stops
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise the profiler logs its starts and stops
 
 import machine
 import module_report as report
@@ -21,7 +21,7 @@ from module_measurement import measure
 from module_settings import Group, Settings, check, chosen
 from module_workloads import workload
 from peers import peer_of
-from recbole_layers import RIVALS, Rival, beside
+from recbole_layers import RIVALS, Rival, build_both
 from tqdm import tqdm
 
 from torchrec_ext import plugins
@@ -37,7 +37,7 @@ def main() -> None:
         print(f"error: {refusal}", file=sys.stderr)
         raise SystemExit(2) from None
     torch.set_num_threads(settings.threads)
-    # What takes the timings keeps several ranks together; here is one.
+    # interleaved.measure needs a process group; this one has one rank.
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:
         run(settings)
@@ -46,9 +46,9 @@ def main() -> None:
 
 
 def run(settings: Settings) -> None:
-    """Measures all modules, prints the table and writes the files."""
+    """Measures all modules, prints the table and writes the output files."""
     began = time.perf_counter()
-    found, beside_recbole, left_out = [], [], {}
+    found, with_recbole, left_out = [], [], {}
     modules = chosen(settings)
     rivals = [r for r in RIVALS if settings.recbole and ("encoders", r.encoder) in modules]
     with tqdm(total=len(modules) + len(rivals), unit="module", disable=None, leave=False) as bar:
@@ -56,20 +56,20 @@ def run(settings: Settings) -> None:
             bar.set_description(name)
             try:
                 found.append(measure_module(group, name, settings))
-            except InputError as refusal:  # another's module, which cannot be built of sizes alone
+            except InputError as refusal:  # a third-party module that needs more arguments than sizes
                 left_out[f"{group} {name}"] = str(refusal)
             bar.update()
         for rival in rivals:
             bar.set_description(f"RecBole's {rival.model}")
-            beside_recbole.append(measure_beside_recbole(rival, settings))
+            with_recbole.append(measure_with_recbole(rival, settings))
             bar.update()
     print(report.table(found))
-    if beside_recbole:
-        print("\n" + report.table(beside_recbole, "recbole"))
+    if with_recbole:
+        print("\n" + report.table(with_recbole, "recbole"))
     for name, reason in left_out.items():
         print(f"not measured: {name}: {reason}")
     device = torch.device(settings.device)
-    print(f"\n{time.perf_counter() - began:.0f} s in all, threads: {settings.threads}")
+    print(f"\n{time.perf_counter() - began:.0f} s in total, threads: {settings.threads}")
     if settings.output is not None:
         content = {
             "benchmark": "modules",
@@ -77,7 +77,7 @@ def run(settings: Settings) -> None:
             "versions": machine.versions("recbole"),
             "settings": asdict(settings),
             "results": found,
-            "beside_recbole": beside_recbole,
+            "compared_with_recbole": with_recbole,
             "not_measured": left_out,
         }
         settings.output.write_text(json.dumps(content, indent=1, default=str) + "\n")
@@ -86,7 +86,7 @@ def run(settings: Settings) -> None:
 
 
 def measure_module(group: Group, name: str, settings: Settings) -> report.Record:
-    """Builds a module with its default arguments, and its peer, and times both in turn."""
+    """Builds a module with its default arguments, and its peer, and times both alternately."""
     device = torch.device(settings.device)
     given = workload(group, getattr(settings, group), device, settings.seed)
     torch.manual_seed(settings.seed)
@@ -109,16 +109,16 @@ def measure_module(group: Group, name: str, settings: Settings) -> report.Record
     return report.record(group, name, given.size, given.examples, measured, **more)
 
 
-def measure_beside_recbole(rival: Rival, settings: Settings) -> report.Record:
-    """Times an encoder and RecBole's layers in turn; ours reads the batch cut to its longest history."""
+def measure_with_recbole(rival: Rival, settings: Settings) -> report.Record:
+    """Times an encoder and RecBole's layers alternately; ours reads the batch cut to its longest history."""
     device = torch.device(settings.device)
     batch, longest, dim = settings.recbole_size
-    if rival.longest is not None:  # as many events in all
+    if rival.longest is not None:  # the same number of events in total
         batch, longest = max(1, batch * longest // rival.longest), rival.longest
     given = workload("encoders", (batch, longest, dim), device, settings.seed)
     torch.manual_seed(settings.seed)
     measured = measure(
-        beside(rival, longest, given.inputs),
+        build_both(rival, longest, given.inputs),
         rounds=settings.rounds,
         block_seconds=settings.block_seconds,
         device=device,

@@ -1,4 +1,4 @@
-"""RecBole's layers between the embedded history and its state, and ours with the same arguments."""
+"""RecBole's layers from embedded histories to states, and our encoders with the same arguments."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from torchrec_ext import plugins
 
 @dataclass(frozen=True)
 class Rival:
-    """One of RecBole's models, and how ours is built to be compared with it.
+    """One of RecBole's models, and the arguments of ours for a comparison.
 
     Args:
-        encoder: the name of ours.
-        model: RecBole's name of its own; the file is called the same in lower case.
-        arguments: of RecBole's: those of its own ``properties/model``, but for the widths, which the
+        encoder: the name of our encoder.
+        model: the name of RecBole's model; its file has the same name in lower case.
+        arguments: of RecBole's model: those of its ``properties/model``, except for the widths, which the
             benchmark sets.
-        own: the width -> the arguments of ours.
-        longest: events that RecBole pads to, if not the benchmark's.
-        note: what else there is to say.
+        our_arguments: width -> arguments of our encoder.
+        longest: events that RecBole pads to, if not those of the benchmark.
+        note: a remark for the table.
     """
 
     encoder: str
     model: str
     arguments: dict[str, Any]
-    own: Callable[[int], dict[str, Any]]
+    our_arguments: Callable[[int], dict[str, Any]]
     longest: int | None = None
     note: str = ""
 
@@ -47,18 +47,18 @@ RIVALS = [
         "nextitnet",
         "NextItNet",
         {"kernel_size": 3, "block_num": 5, "dilations": [1, 4], "reg_weight": 1e-5},
-        # A block of RecBole's has two convolutions, the second twice as dilated.
+        # A block of RecBole has two convolutions, the second with twice the dilation.
         lambda dim: {"layers": 10, "dilations": (1, 2, 4, 8), "kernel_size": 3, "dropout": 0.0},
     ),
-    # RecBole's filters always are as many and as high as a padded history is long; ours see a window.
+    # RecBole's filters have every height up to the padded length of a history; ours see a window.
     Rival("caser", "Caser", _CASER, lambda dim: _OUR_CASER, note="our window: 5"),
-    # Its notes advise a length of about 10; there ours can have the same filters.
+    # Its notes recommend a length of about 10, at which ours has the same filters.
     Rival("caser", "Caser", _CASER, lambda dim: {**_OUR_CASER, "window": 10}, 10, "our window: 10"),
 ]
 
 
 class RecBole(nn.Module):
-    """A model of RecBole that reads vectors where it would look them up.
+    """A model of RecBole that reads vectors instead of looking them up.
 
     Args:
         rival: the model.
@@ -69,7 +69,7 @@ class RecBole(nn.Module):
     def __init__(self, rival: Rival, longest: int, dim: int) -> None:
         super().__init__()
         found = import_module(f"recbole.model.sequential_recommender.{rival.model.lower()}")
-        # Importing any of its models switches this on for the whole process, and all of torch slows down.
+        # Importing any of its models enables this for the whole process, which slows down torch.
         torch.autograd.set_detect_anomaly(False)
         config = {
             "USER_ID_FIELD": "user_id",
@@ -97,10 +97,10 @@ class RecBole(nn.Module):
         return self.model(events_BTD, lengths_B) if self.kind == "GRU4Rec" else self.model(events_BTD)
 
 
-def beside(
+def build_both(
     rival: Rival, longest: int, inputs: tuple[Tensor, ...]
 ) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
-    """Ours and RecBole's, and the inputs of each: RecBole's are padded to ``longest``.
+    """Builds ours and RecBole's, with the inputs of each: RecBole's are padded to ``longest``.
 
     Args:
         rival: the model of RecBole.
@@ -109,7 +109,7 @@ def beside(
     """
     events_BTD, lengths_B = inputs[:2]
     batch, events, dim = events_BTD.shape
-    ours = plugins.build("encoders", rival.encoder, dim=dim, **rival.own(dim))
+    ours = plugins.build("encoders", rival.encoder, dim=dim, **rival.our_arguments(dim))
     with torch.no_grad():
         padded = torch.cat([events_BTD, events_BTD.new_zeros(batch, longest - events, dim)], 1)
     theirs = RecBole(rival, longest, dim)

@@ -1,4 +1,4 @@
-"""Builders of batches that go from example to example, as one writes them first."""
+"""Builders of batches that loop over examples, the simple way to write them."""
 
 from dataclasses import dataclass
 
@@ -30,11 +30,11 @@ class Padded:
 
 
 class Lists:
-    """Slices Python's lists, pads them and makes tensors of them.
+    """Slices Python lists, pads them and converts them to tensors.
 
     Args:
-        log: the events, each of which is an example with what its user did before.
-        length: newest events of a history that are read.
+        log: the events; each is an example with its user's earlier events.
+        length: number of newest events of a history.
 
     Example:
         >>> import pandas as pd
@@ -83,8 +83,8 @@ class Rows(TorchDataset):
     """A map-style data set for torch's ``DataLoader``: an example is tensors cut from the log's columns.
 
     Args:
-        log: the events, each of which is an example.
-        length: newest events of a history that are read, and the length it is padded to.
+        log: the events; each is an example.
+        length: number of newest events of a history, and the length it is padded to.
     """
 
     def __init__(self, log: EventLog, length: int) -> None:

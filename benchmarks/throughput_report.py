@@ -1,4 +1,4 @@
-"""What embedding_throughput.py measured: as records for JSON, as a table for people, as a bar chart."""
+"""Reports the results of embedding_throughput.py: records for JSON, a table, a bar chart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -15,16 +15,16 @@ Record = dict[str, Any]
 def records(
     case: Case, stage: str, timings: Mapping[str, Timing], step_bytes: Mapping[str, int], lookups: int
 ) -> list[Record]:
-    """One record a contender; lookups and bytes are those of all ranks together.
+    """One record per contender; lookups and bytes are totals of all ranks.
 
-    Ratios are medians over the rounds of the ratio within a round, which a slow spell leaves alone.
+    Ratios are medians over the rounds of the ratio within a round, so a slow period does not change them.
 
     Args:
         case: the sizes.
         stage: the pass.
-        timings: contender -> timing, the yardstick among them.
-        step_bytes: bytes a step of the pass must move, and those of ``GATHER``.
-        lookups: lookups of a step.
+        timings: contender -> timing, including the yardstick.
+        step_bytes: bytes that a step of the pass must move, and those of ``GATHER``.
+        lookups: lookups per step.
 
     Returns:
         The records, the yardstick first.
@@ -37,24 +37,24 @@ def records(
         moved = step_bytes[GATHER if name == GATHER else stage]
         ranks = len(timing.by_rank)
         in_round = list(zip(yardstick.rounds, first.rounds, timing.rounds, strict=True))
-        shares = [gather * moved / (step_bytes[GATHER] * own) for gather, _, own in in_round]
-        ratios = [one / own for _, one, own in in_round]
+        shares = [gather * moved / (step_bytes[GATHER] * seconds) for gather, _, seconds in in_round]
+        ratios = [one / seconds for _, one, seconds in in_round]
         found.append(
             {
                 **asdict(case),
                 "pass": "gather" if name == GATHER else stage,
-                "beside": stage,
+                "compared_pass": stage,
                 "contender": name,
-                "steps_a_block": timing.steps,
+                "steps_per_block": timing.steps,
                 "seconds_median": median,
                 "seconds_lower_quartile": low,
                 "seconds_upper_quartile": high,
                 "seconds_rounds": timing.rounds,
                 "seconds_median_by_rank": timing.by_rank,
-                "lookups_a_step": lookups,
+                "lookups_per_step": lookups,
                 "lookups_per_second": lookups / median,
                 "lookups_per_second_per_rank": lookups / median / ranks,
-                "bytes_a_step": moved,
+                "bytes_per_step": moved,
                 "gigabytes_per_second": moved / median / 1e9,
                 "gigabytes_per_second_per_rank": moved / median / 1e9 / ranks,
                 "share_of_gather": quartiles(shares)[1],
@@ -69,9 +69,9 @@ def table(found: Sequence[Record]) -> str:
     ranks = len(found[0]["seconds_median_by_rank"])
     title = f"{_case(found[0])}, {ranks} rank{'s' * (ranks > 1)}"
     first = next(record["contender"] for record in found if record["contender"] != GATHER)
-    head = ["pass", "contender", "ms a step", "(quartiles)", "M lookups/s", "GB/s", "of gather", f"x {first}"]
+    head = ["pass", "contender", "ms/step", "(quartiles)", "M lookups/s", "GB/s", "of gather", f"x {first}"]
     if ranks > 1:
-        head[5:5] = ["a rank"]
+        head[5:5] = ["per rank"]
     lines = []
     for record in found:
         low, high = record["seconds_lower_quartile"] * 1e3, record["seconds_upper_quartile"] * 1e3
@@ -113,9 +113,9 @@ def plot(found: Sequence[Record], path: Path) -> None:
 
     panels: dict[tuple[str, str], list[Record]] = {}
     for record in found:
-        if record["contender"] == GATHER and record["beside"] != "forward":
-            continue  # it does no update, and would dwarf the bars of those that do
-        panels.setdefault((str(_case(record)), record["beside"]), []).append(record)
+        if record["contender"] == GATHER and record["compared_pass"] != "forward":
+            continue  # it does no update, and would dwarf the bars of updates
+        panels.setdefault((str(_case(record)), record["compared_pass"]), []).append(record)
     cases, stages = (list(dict.fromkeys(key[axis] for key in panels)) for axis in (0, 1))
     figure, axes = pyplot.subplots(
         len(cases),
@@ -128,8 +128,8 @@ def plot(found: Sequence[Record], path: Path) -> None:
         axis = axes[cases.index(case)][stages.index(stage)]
         names = [record["contender"] for record in bars]
         rates = [record["lookups_per_second"] / 1e6 for record in bars]
-        lows = [record["lookups_a_step"] / record["seconds_upper_quartile"] / 1e6 for record in bars]
-        highs = [record["lookups_a_step"] / record["seconds_lower_quartile"] / 1e6 for record in bars]
+        lows = [record["lookups_per_step"] / record["seconds_upper_quartile"] / 1e6 for record in bars]
+        highs = [record["lookups_per_step"] / record["seconds_lower_quartile"] / 1e6 for record in bars]
         spread = [
             [rate - low for rate, low in zip(rates, lows, strict=True)],
             [high - rate for rate, high in zip(rates, highs, strict=True)],
@@ -138,6 +138,6 @@ def plot(found: Sequence[Record], path: Path) -> None:
         axis.barh(names, rates, xerr=spread, color=colours, ecolor="0.2", capsize=3)
         axis.invert_yaxis()
         axis.set_title(f"{stage}: {case}", fontsize=9)
-        axis.set_xlabel("million lookups a second, all ranks")
+        axis.set_xlabel("million lookups per second, all ranks")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

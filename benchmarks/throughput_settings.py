@@ -1,4 +1,4 @@
-"""The settings of embedding_throughput.py, their cases, and the refusal of what cannot be measured."""
+"""The settings of embedding_throughput.py, their cases and their checks."""
 
 import itertools
 import os
@@ -18,44 +18,45 @@ from torchrec_ext.errors import InputError
 class Settings:
     """Times lookups in embedding tables, and their training, in interleaved rounds.
 
-    Every combination of the listed sizes is a case. Runs in one process with python, in several with
-    torchrun; each rank looks up a batch of its own, rank 0 prints. See benchmarks/README.md for what
-    each number means.
+    Every combination of the listed sizes is a case. It runs in one process with python, in several with
+    torchrun; each rank looks up a separate batch, rank 0 prints. See benchmarks/README.md for the meaning
+    of each number.
     """
 
     tables: tuple[int, ...] = (4,)
     """Number of tables; each has one feature."""
     rows: tuple[int, ...] = (200_000,)
-    """Rows of a table."""
+    """Rows per table."""
     width: tuple[int, ...] = (64,)
     """Width of a row, a multiple of 4."""
     pooling: tuple[int, ...] = (1, 20)
-    """Ids a bag, summed."""
+    """Ids per bag, which are summed."""
     batch: tuple[int, ...] = (1024,)
-    """Bags a table, a rank and a step."""
+    """Bags per table, rank and step."""
     zipf: tuple[float, ...] = (0.0,)
-    """0: uniform ids. Otherwise the k-th most frequent row has a chance of k ** -zipf, say 1.05."""
+    """0: uniform ids. Otherwise the k-th most frequent row has a probability proportional to k ** -zipf,
+    such as 1.05."""
     passes: tuple[Literal["forward", "update"], ...] = ("forward", "update")
     """forward without gradients; update: forward, backward and the optimizer's step."""
     contenders: tuple[
         Literal["embedding_bag", "unsharded_ebc", "table_wise", "row_wise", "column_wise", "data_parallel"],
         ...,
     ] = ("embedding_bag", "unsharded_ebc", "table_wise", "row_wise")
-    """What is measured; the others are compared with the first."""
+    """Ways to look up the tables; all are compared with the first."""
     optimizer: Literal["rowwise_adagrad", "adagrad", "sgd"] = "rowwise_adagrad"
-    """Fused into the backward pass of sharded tables; elsewhere Adagrad stands in for the row-wise one."""
+    """Fused into the backward pass of sharded tables; elsewhere Adagrad replaces the row-wise one."""
     rounds: int = 7
-    """Timed blocks of each contender."""
+    """Timed blocks per contender."""
     warmup: int = 1
-    """Untimed blocks of each contender before them."""
+    """Untimed blocks per contender before them."""
     block_seconds: float = 0.2
-    """About how long a block lasts."""
+    """Approximate length of a block."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where tables and ids lie."""
+    """Device of tables and ids."""
     threads: int | None = None
-    """Threads a process; torch's choice, or torchrun's (1), if not given."""
+    """Threads per process; by default chosen by torch, or by torchrun (1)."""
     seed: int = 0
-    """Fixes ids and weights."""
+    """Seed of ids and weights."""
     output: Path | None = None
     """JSON file to write: machine, versions, settings, results."""
     plot: Path | None = None
@@ -75,19 +76,19 @@ class Case:
 
     @property
     def lookups(self) -> int:
-        """Row lookups of one rank's step."""
+        """Row lookups per rank and step."""
         return self.tables * self.batch * self.pooling
 
     @property
     def batches(self) -> int:
-        """Enough to look up as many rows as there are, so that none is in the cache for being repeated."""
+        """Enough batches to look up as many rows as exist, so that few are in the cache already."""
         return max(4, min(256, -(-self.tables * self.rows // self.lookups)))
 
     def __str__(self) -> str:
         ids = f"Zipf {self.zipf:g}" if self.zipf else "uniform"
         return (
             f"{self.tables} tables x {self.rows:,} rows x {self.width} wide, pooling {self.pooling}, "
-            f"batch {self.batch:,} a rank, {ids} ids"
+            f"batch {self.batch:,} per rank, {ids} ids"
         )
 
 
@@ -98,32 +99,32 @@ def cases(settings: Settings) -> list[Case]:
 
 
 def check(settings: Settings) -> None:
-    """Refuses what cannot be measured, before there is a process group; all ranks judge alike."""
+    """Checks the settings before there is a process group; all ranks decide equally."""
     for name in ("tables", "rows", "width", "pooling", "batch", "zipf", "passes", "contenders"):
         if not getattr(settings, name):
             raise InputError(f"--{name} is empty: give at least one value")
     for name in ("tables", "rows", "width", "pooling", "batch"):
         for value in getattr(settings, name):
             if value < 1:
-                raise InputError(f"--{name} holds {value}: give numbers of at least 1")
+                raise InputError(f"--{name} contains {value}: give numbers of at least 1")
     for name, least in (("rounds", 1), ("warmup", 0), ("threads", 1)):
         value = getattr(settings, name)
         if value is not None and value < least:
             raise InputError(f"--{name} is {value}: give at least {least}")
     for exponent in settings.zipf:
         if not 0 <= exponent < 100:
-            raise InputError(f"--zipf holds {exponent}: give 0 for uniform ids or an exponent such as 1.05")
+            raise InputError(f"--zipf contains {exponent}: give 0 for uniform ids or a number such as 1.05")
     if not 0 < settings.block_seconds <= 60:
         raise InputError(f"--block-seconds is {settings.block_seconds}: give between 0 and 60 seconds")
     for name in ("passes", "contenders"):
         values = getattr(settings, name)
         if len(set(values)) < len(values):
-            raise InputError(f"--{name} names one twice: {' '.join(values)}")
+            raise InputError(f"--{name} contains a name twice: {' '.join(values)}")
     check_width(settings)
     local_ranks = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if settings.device == "cuda" and torch.cuda.device_count() < local_ranks:
         raise InputError(
-            f"--device cuda wants a GPU for each of {local_ranks} local ranks, torch sees "
+            f"--device cuda needs a GPU for each of {local_ranks} local ranks, torch sees "
             f"{torch.cuda.device_count()}: start fewer processes or give --device cpu"
         )
     for name in ("output", "plot"):
@@ -134,11 +135,11 @@ def check(settings: Settings) -> None:
         if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
             raise InputError(f"--{name} {path}: give a file in a folder that exists and can be written to")
     if settings.plot is not None and find_spec("matplotlib") is None:
-        raise InputError("--plot needs matplotlib: install it or leave --plot away")
+        raise InputError("--plot needs matplotlib: install it or leave out --plot")
 
 
 def check_width(settings: Settings) -> None:
-    """Refuses widths that the kernels behind a sharded collection do not take."""
+    """Refuses widths that the kernels of a sharded collection do not support."""
     if not set(settings.contenders) & set(contenders.SHARDINGS):
         return
     ranks = int(os.environ.get("WORLD_SIZE", 1)) if "column_wise" in settings.contenders else 1
@@ -147,13 +148,13 @@ def check_width(settings: Settings) -> None:
         if width % unit:
             over = f" for each of {ranks} ranks" if ranks > 1 else ""
             raise InputError(
-                f"--width holds {width}: the fused kernels want a multiple of 4{over}, "
+                f"--width contains {width}: the fused kernels need a multiple of 4{over}, "
                 f"give {-(-width // unit) * unit}"
             )
 
 
 def check_memory(settings: Settings) -> None:
-    """Refuses the first case whose contenders do not fit side by side; all ranks call it together."""
+    """Refuses the first case whose contenders do not fit into memory together; every rank must call it."""
     if settings.device == "cuda":
         free = torch.tensor(torch.cuda.mem_get_info(int(os.environ.get("LOCAL_RANK", 0)))[0])
     else:
@@ -173,13 +174,13 @@ def check_memory(settings: Settings) -> None:
         )
         if needed > 0.9 * int(free):
             raise InputError(
-                f"{case} needs {needed / 1e9:.1f} GB a rank, {int(free) / 1e9:.1f} GB are free: "
+                f"{case} needs {needed / 1e9:.1f} GB per rank, {int(free) / 1e9:.1f} GB are free: "
                 "give fewer --rows, --tables or --contenders"
             )
 
 
 def available_memory() -> int:
-    """Bytes that this machine, or the control group that holds the process, can still give."""
+    """Bytes that are free on this machine, or in the control group of the process."""
     meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     free = int(meminfo["MemAvailable"].split()[0]) * 1024
     limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")

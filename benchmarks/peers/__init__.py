@@ -1,7 +1,7 @@
-"""Plain implementations of the modules' papers, as many would write them: what ours are measured by.
+"""Plain implementations of the papers, as many would write them, to compare our modules with.
 
 Each is built from one of our modules, with its sizes and arguments, so that both have as many parameters
-but for a bias here and there, and takes the same inputs. Only what a module's defaults need is there.
+except for some biases, and takes the same inputs. Only the default arguments are implemented.
 """
 
 from typing import Any
@@ -18,11 +18,11 @@ PEERS = {
     "heads": heads.PEERS,
     "losses": losses.PEERS,
 }
-"""Group -> name of a built-in module -> what its peer is made of, in a word, and the peer's class."""
+"""Group -> name of a built-in module -> the main parts of its peer, as text, and the peer's class."""
 
 
 def peer_of(group: str, name: str, ours: Any) -> tuple[str, nn.Module] | None:
-    """What the peer of one of our modules is made of, and the peer; None where there is none.
+    """The main parts of the peer of a module, as text, and the peer; None if there is no peer.
 
     Args:
         group: the group of the module.

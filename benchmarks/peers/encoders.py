@@ -1,4 +1,4 @@
-"""Encoders of histories by means, convolutions and attention; the recurrent ones have a file of their own."""
+"""Encoders of histories by means, convolutions and attention; the recurrent ones are in recurrences.py."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Interactions written down as the papers have them, of torch's own layers and einsum."""
+"""Interactions as in the papers, with torch's layers and einsum."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 class ManyHeadAttention(nn.Module):
-    """AutoInt: four linear layers, scores and a softmax of one's own."""
+    """AutoInt: four linear layers, scores and a softmax."""
 
     def __init__(self, ours: Any) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Products(nn.Module):
 
 
 class ProductsAndFields(Products):
-    """The products beside the fields as they are."""
+    """The products next to the unchanged fields."""
 
     def forward(self, fields_BFD: Tensor) -> Tensor:
         """``(B, F, D)`` to ``(B, F * (F - 1) / 2 + F * D)``."""

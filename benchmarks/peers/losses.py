@@ -1,4 +1,4 @@
-"""Losses, by torch's own functions."""
+"""Losses, with torch's modules."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Recurrent encoders: torch's own, one with attention over its states, and a linear one."""
+"""Recurrent encoders: torch's layers, one with attention over its states, and a linear one."""
 
 import math
 from typing import Any

@@ -91,7 +91,7 @@ class TransformerOverBoth(nn.Module):
 
 
 class _PReLU(nn.Module):
-    """``nn.PReLU`` of the last axis; its own is the second one."""
+    """``nn.PReLU`` over the last axis; torch applies it to the second one."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

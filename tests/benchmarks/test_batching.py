@@ -49,7 +49,7 @@ def test_entry_point(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     first, head, *lines = done.stdout.splitlines()
-    assert first == "batches of 16 examples of a log of 200 events"
+    assert first == "batches of 16 examples from a log of 200 events"
     assert "examples/s" in head and "time/training step" in head
     contenders = ["ours", "lists", "DataLoader", "training"]
     assert [line.split()[0].rstrip(":") for line in lines[:10]] == [
@@ -57,7 +57,7 @@ def test_entry_point(tmp_path: Path) -> None:
     ]  # fmt: skip
     found = json.loads(output.read_text())
     assert found["benchmark"] == "batching"
-    assert found["machine"]["threads_a_process"] == 1
+    assert found["machine"]["threads_per_process"] == 1
     assert [record["contender"] for record in found["results"]] == contenders * 2
     for record in found["results"]:
         assert record["examples_per_second"] == pytest.approx(16 / record["seconds"])
@@ -114,7 +114,7 @@ WRONG = [
     ({"events": 3}, "--events is 3: give at least 4"),
     ({"history": 0}, "--history is 0"),
     ({"block_seconds": 0.0}, "--block-seconds is 0.0"),
-    ({"batch": 201}, "--batch is 201, but 20 users of 12 events make 200 examples"),
+    ({"batch": 201}, "--batch is 201, but 20 users of 12 events are 200 examples"),
     ({"output": Path("/no/such/folder/file.json")}, "--output /no/such/folder/file.json"),
 ]
 

@@ -76,7 +76,7 @@ def test_what_cannot_be_measured_is_refused():
 def test_the_table_is_aligned():
     record = {
         "stage": "read CSV", "contender": "ours", "events": 2000, "rows": 2000, "seconds": [2.0, 1.0, 4.0],
-        "rows_per_second": 1000.0, "speed_beside_ours": 1.0, "peak_bytes": 5e8, "growth_bytes": 1e8,
+        "rows_per_second": 1000.0, "speed_over_ours": 1.0, "peak_bytes": 5e8, "growth_bytes": 1e8,
     }  # fmt: skip
     head, line = table([record]).splitlines()
     assert line.split() == ["read", "CSV", "ours", "2,000", "2.00", "1,000", "1.00", "0.50", "0.10"]

@@ -46,12 +46,12 @@ def test_entry_point(processes: int, tmp_path: Path) -> None:
     found = json.loads(output.read_text())
     assert found["benchmark"] == "embedding_throughput"
     assert found["world_size"] == ranks
-    assert found["machine"]["threads_a_process"] == 1
+    assert found["machine"]["threads_per_process"] == 1
     assert found["machine"]["cpu"]
     assert {"python", "torch", "torchrec"} <= set(found["versions"])
     assert found["settings"]["pooling"] == [1, 3]
     results = found["results"]
-    assert [(r["pooling"], r["beside"], r["contender"]) for r in results] == [
+    assert [(r["pooling"], r["compared_pass"], r["contender"]) for r in results] == [
         (pooling, stage, name)
         for pooling in (1, 3)
         for stage in ("forward", "update")
@@ -60,10 +60,10 @@ def test_entry_point(processes: int, tmp_path: Path) -> None:
     for r in results:
         median = r["seconds_median"]
         lookups = ranks * 2 * 8 * r["pooling"]
-        assert r["lookups_a_step"] == lookups
+        assert r["lookups_per_step"] == lookups
         assert r["lookups_per_second"] == pytest.approx(lookups / median)
         assert r["lookups_per_second_per_rank"] == pytest.approx(lookups / median / ranks)
-        assert r["gigabytes_per_second"] == pytest.approx(r["bytes_a_step"] / median / 1e9)
+        assert r["gigabytes_per_second"] == pytest.approx(r["bytes_per_step"] / median / 1e9)
         assert median == sorted(r["seconds_rounds"])[1]
         assert r["seconds_lower_quartile"] <= median <= r["seconds_upper_quartile"]
         assert len(r["seconds_median_by_rank"]) == ranks
@@ -71,13 +71,13 @@ def test_entry_point(processes: int, tmp_path: Path) -> None:
         # Rows of 8 float32: a lookup reads 32 bytes, a bag (16 a rank) writes 32.
         forward = 32 * (lookups + 16 * ranks)
         if r["pass"] == "gather":
-            assert r["bytes_a_step"] == 64 * lookups
+            assert r["bytes_per_step"] == 64 * lookups
             assert r["share_of_gather"] == pytest.approx(1)
         elif r["pass"] == "forward":
-            assert r["bytes_a_step"] == forward
+            assert r["bytes_per_step"] == forward
         else:
             # A gradient row a bag; each row touched is read and written with 4 bytes of state.
-            distinct = (r["bytes_a_step"] - forward - 32 * 16 * ranks) / 72
+            distinct = (r["bytes_per_step"] - forward - 32 * 16 * ranks) / 72
             assert 16 * ranks / 2 < distinct <= lookups
         if r["contender"] == "embedding_bag":
             assert r["ratio_to_first"] == 1
@@ -87,7 +87,7 @@ def test_entry_point_refuses() -> None:
     refused = start("--width", "50")
     assert refused.returncode == 2
     *_, last = refused.stderr.splitlines()
-    assert last == "error: --width holds 50: the fused kernels want a multiple of 4, give 52"
+    assert last == "error: --width contains 50: the fused kernels need a multiple of 4, give 52"
     assert "Traceback" not in refused.stderr
     unknown = start("--tabels", "3", processes=2)
     assert unknown.returncode != 0
@@ -97,14 +97,14 @@ def test_entry_point_refuses() -> None:
 
 WRONG = [
     ({"rows": ()}, "--rows is empty"),
-    ({"pooling": (0,)}, "--pooling holds 0"),
+    ({"pooling": (0,)}, "--pooling contains 0"),
     ({"rounds": 0}, "--rounds is 0"),
-    ({"zipf": (-1.0,)}, "--zipf holds -1.0"),
+    ({"zipf": (-1.0,)}, "--zipf contains -1.0"),
     ({"block_seconds": 0.0}, "--block-seconds is 0.0"),
-    ({"contenders": ("row_wise", "row_wise")}, "--contenders names one twice: row_wise"),
+    ({"contenders": ("row_wise", "row_wise")}, "--contenders contains a name twice: row_wise"),
     ({"output": Path("/no/such/folder/file.json")}, "--output /no/such/folder/file.json"),
-    ({"width": (10,), "contenders": ("column_wise",)}, "--width holds 10"),
-    ({"device": "cuda"}, "--device cuda wants a GPU for each of 1 local ranks"),
+    ({"width": (10,), "contenders": ("column_wise",)}, "--width contains 10"),
+    ({"device": "cuda"}, "--device cuda needs a GPU for each of 1 local ranks"),
 ]
 
 

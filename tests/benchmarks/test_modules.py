@@ -19,7 +19,7 @@ from interleaved import Timing
 from module_measurement import Measured
 from module_settings import Settings, check, chosen
 from peers import PEERS, peer_of
-from recbole_layers import RIVALS, beside
+from recbole_layers import RIVALS, build_both
 
 from torchrec_ext import plugins
 from torchrec_ext.contracts import GROUPS
@@ -78,7 +78,7 @@ def test_entry_point(tmp_path: Path) -> None:
     assert plot.read_bytes().startswith(b"\x89PNG")
     found = json.loads(output.read_text())
     assert found["benchmark"] == "modules"
-    assert found["machine"]["threads_a_process"] == 1
+    assert found["machine"]["threads_per_process"] == 1
     assert found["not_measured"] == {}
     assert [record["group"] for record in found["results"]] == ["interactions", *TINY]
     concat, *others = found["results"]
@@ -88,9 +88,9 @@ def test_entry_point(tmp_path: Path) -> None:
         assert record["step_ratio"] > 0 and record["forward_ratio"] > 0
         for who in ("ours", "peer"):
             figures = record[who]
-            assert figures["examples_a_step"] == TINY[record["group"]][0]
+            assert figures["examples_per_step"] == TINY[record["group"]][0]
             step = figures["step_seconds"]
-            assert figures["examples_per_second"] == pytest.approx(figures["examples_a_step"] / step)
+            assert figures["examples_per_second"] == pytest.approx(figures["examples_per_step"] / step)
             assert figures["backward_seconds"] == pytest.approx(step - figures["forward_seconds"])
             rate = figures["machine_flops_per_second"]
             assert figures["share_of_flop_rate"] == pytest.approx(figures["flops"] / step / rate)
@@ -201,7 +201,7 @@ def test_recbole_reads_the_padded_batch(rival: Any) -> None:
     pytest.importorskip("recbole", reason="RecBole is not installed; benchmarks/README.md says how")
     longest = rival.longest or 12
     events = torch.rand(2, 7, 8)
-    both = beside(rival, longest, (events, torch.tensor([7, 3]), torch.zeros(2, 7)))
+    both = build_both(rival, longest, (events, torch.tensor([7, 3]), torch.zeros(2, 7)))
     assert both["ours"][0](*both["ours"][1]).shape == (2, 7, 8)
     assert both["recbole"][1][0].shape == (2, longest, 8)
     assert both["recbole"][0](*both["recbole"][1]).shape == (2, 8)
