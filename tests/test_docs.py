@@ -41,8 +41,17 @@ def in_folder_with_files(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if PAGES[name] != OWN_DATA])
+# a reader copies what is there, so it should not lose the overlap of lookups with computing
+@pytest.mark.filterwarnings("error:lookups do not overlap")
 def test_examples_of_a_page_run(name):
     run_examples(PAGES[name])
+
+
+def test_the_readme_and_the_overview_link_every_guide():
+    guides = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md", "changelog.md"}
+    for page in ("README.md", "docs/index.md"):
+        linked = set(re.findall(r"\]\((?:docs/)?([\w-]+\.md)\)", PAGES[page].read_text()))
+        assert guides <= linked, (page, guides - linked)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -152,16 +161,21 @@ def test_commands_are_accepted(name, monkeypatch):
 
 @cache
 def flags() -> set[str]:
-    """Every flag of every recipe and benchmark: the fields of their dataclasses."""
+    """Every flag of every recipe and benchmark: the fields of their dataclasses, and of those they share."""
+    shared = (tx.training.Optimization, tx.training.EarlyStopping)
     trees = [ast.parse(p.read_text()) for p in sources("recipes", "benchmarks", "torchrec_ext/command_line")]
-    return {
-        "--" + statement.target.id.replace("_", "-")
-        for tree in trees
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-        for statement in node.body
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
-    } | {"--help"}
+    return (
+        {
+            "--" + statement.target.id.replace("_", "-")
+            for tree in trees
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef)
+            for statement in node.body
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+        }
+        | {"--" + f.name.replace("_", "-") for cls in shared for f in dataclasses.fields(cls)}
+        | {"--help"}
+    )
 
 
 @pytest.mark.parametrize("name", PAGES)
