@@ -17,9 +17,8 @@ import torchrec_ext as tx
 from tests.documents import PAGES, ROOT, blocks, commands, run_examples, spans, write_files
 from tests.setup.project import sources
 from torchrec_ext import plugins
-from torchrec_ext.command_line import list_modules
 from torchrec_ext.command_line.find_modules import find_modules
-from torchrec_ext.command_line.list_modules import BEGIN, END, as_markdown
+from torchrec_ext.command_line.list_modules import BEGIN, END, as_markdown, list_modules
 from torchrec_ext.contracts import GROUPS
 from torchrec_ext.data.features import category, number, vector
 from torchrec_ext.data.features.options import KINDS
