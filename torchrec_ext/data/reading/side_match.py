@@ -45,6 +45,6 @@ def side_match(entity: str, ids: pd.Index, table: str, rows: pd.Index) -> SideMa
         warnings.warn(
             f"{found} of the events ({found.matched / found.ids:.1%}); the features of the others, such as "
             f"{shown(ids[~ids.isin(rows)][0])}, are missing: check that both write ids alike",
-            stacklevel=3,  # the caller of read_events
+            stacklevel=4,  # the caller of read_events, whose calls are recorded
         )
     return found
