@@ -34,8 +34,8 @@ class Settings:
     batch: tuple[int, ...] = (1024,)
     """Bags per table, rank and step."""
     zipf: tuple[float, ...] = (0.0,)
-    """0: uniform ids. Otherwise the k-th most frequent row has a probability proportional to k ** -zipf,
-    such as 1.05."""
+    """0: uniform ids. Otherwise an exponent such as 1.05: the probability of the k-th most frequent row is
+    proportional to k ** -zipf."""
     passes: tuple[Literal["forward", "update"], ...] = ("forward", "update")
     """forward without gradients; update: forward, backward and the optimizer's step."""
     contenders: tuple[
