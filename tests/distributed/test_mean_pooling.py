@@ -69,6 +69,7 @@ def error_of_each_pair() -> dict[tuple[str, ...], float]:
     return errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_each_pair_of_shardings_pools_alike(ranks):
     for errors in processes.run(error_of_each_pair, processes=ranks):

@@ -16,6 +16,8 @@ from torchrec_ext.distributed import join_group, shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.training.optimizers import make_optimizer
 
+pytestmark = pytest.mark.slow  # trains in several groups of processes
+
 ROWS, BATCH, STEPS = 5, 8, 3
 BAGS = ("row_wise", "table_row_wise", "grid_shard", None)
 SEQUENCES = ("row_wise", None)

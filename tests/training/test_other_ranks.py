@@ -20,6 +20,8 @@ from torchrec_ext.models import Ranker, TwoTower
 from torchrec_ext.training import EarlyStopping, Optimization, fit
 
 
+pytestmark = pytest.mark.slow  # trains in several groups of processes
+
 @dataclass
 class Case:
     """A model, the size of its batches and how its tables are sharded."""
