@@ -19,8 +19,8 @@ from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower
 from torchrec_ext.training import EarlyStopping, Optimization, fit
 
-
 pytestmark = pytest.mark.slow  # trains in several groups of processes
+
 
 @dataclass
 class Case:
