@@ -190,6 +190,7 @@ def test_the_prose_names_flags_files_and_targets_that_exist(name):
             assert found[1] in TARGETS, span
 
 
+@pytest.mark.slow
 def test_the_site_builds_from_the_sources_alone_and_loads_nothing_from_elsewhere(tmp_path):
     command = ["-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)

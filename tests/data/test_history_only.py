@@ -202,6 +202,7 @@ def figures() -> list:
     return found
 
 
+@pytest.mark.slow
 def test_two_processes_learn_and_find_what_one_does():
     first, second = processes.run(figures)
     assert first == second and first == pytest.approx(figures(), abs=1e-4)

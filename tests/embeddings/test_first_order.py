@@ -78,6 +78,7 @@ def after_steps() -> dict[str, dict[str, torch.Tensor]]:
     return found
 
 
+@pytest.mark.slow
 def test_they_begin_at_zero_and_learn_alike_under_every_sharding():
     alone, together = after_steps(), processes.run(after_steps)
     for kind, tables in alone.items():

@@ -81,7 +81,7 @@ class Shorter(nn.Module):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: plugins.build("encoders", "module", dim=2), "no encoders named 'module'.* name your own as"),
+        (lambda: plugins.build("encoders", "module", dim=2), "no encoders named 'module'.* or pass"),
         (lambda: ModuleEncoder(2, nn.Linear), "module should be an nn.Module, received <class"),
         (lambda: ModuleEncoder(2, nn.Linear(3, 1)), r"Linear fails on zeros of shape \(2, 3, 2\): mat1"),
         (lambda: ModuleEncoder(2, nn.Flatten()), r"should give \(batch, events, width\), received \(2, 6\)"),

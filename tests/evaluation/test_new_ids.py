@@ -204,6 +204,7 @@ def figures() -> list[dict[str, float]]:
     return found
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_does():
     first, second = processes.run(figures)
     assert first == second

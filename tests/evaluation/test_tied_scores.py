@@ -79,11 +79,13 @@ def test_by_hand():
     assert (ties.users, ties.tied, ties.undecided) == (6, 3, 1)
 
 
-@pytest.mark.parametrize("level", [True, False])
-def test_two_processes_count_what_one_does(level):
-    first, second = processes.run(reports, level)
+def of_both_levels() -> list[dict]:
+    return [*reports(level=True), *reports(level=False)]
+
+
+def test_two_processes_count_what_one_does():
+    first, second = processes.run(of_both_levels)
     assert first == second
-    alone = reports(level)
-    for one, other in zip(first, alone, strict=True):
+    for one, other in zip(first, of_both_levels(), strict=True):
         assert one.pop("protocol") == other.pop("protocol")
         assert one == pytest.approx(other, abs=1e-3)

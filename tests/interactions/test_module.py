@@ -144,7 +144,7 @@ class Total(nn.Module):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: plugins.build("interactions", "module", num_fields=3, dim=2), "name your own as 'package"),
+        (lambda: plugins.build("interactions", "module", num_fields=3, dim=2), "or pass 'package"),
         (lambda: plugins.build("interactions", PLACE, num_fields=3, dim=2), "Interaction needs module; pass"),
         (lambda: ModuleInteraction(3, 2, nn.Linear), "module should be an nn.Module, received <class"),
         (lambda: ModuleInteraction(3, 2, nn.Linear(5, 1)), r"Linear fails on zeros .*\(2, 3, 2\): mat1"),

@@ -27,7 +27,7 @@ def run(warm, folder):
     data = (*EVENTS, "--data", "days.csv", *SIDES)
     words = (*data, *SMALL, *own, "--global-batch-size", "128", "--output", "runs/ranker")
     ended = warm.launch("train_ranking", *words, folder=folder, processes=2)
-    assert "global batch of 128 over 2 rank(s): 64 each" in ended.out[0]
+    assert "global batch of 128 over 2 rank(s): 64 per rank" in ended.out[0]
     assert ended.out[1] == ended.err[1] == ""
     return folder / "runs/ranker"
 

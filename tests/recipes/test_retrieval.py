@@ -66,7 +66,7 @@ def test_a_run_of_one_process(folder, alone, events):
 def test_a_run_of_two_processes(paired):
     run, ended = paired
     assert json.loads((run / "metrics.json").read_text())["world_size"] == 2
-    assert "global batch of 32 over 2 rank(s): 16 each" in ended.out[0]
+    assert "global batch of 32 over 2 rank(s): 16 per rank" in ended.out[0]
     assert "row_wise  asked for" in ended.out[0] and "ndcg@10" in ended.out[0]
     assert ended.out[1] == ended.err[1] == ""
 

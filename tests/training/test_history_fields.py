@@ -119,7 +119,7 @@ def test_the_mean_of_several_ids_is_added_to_the_item():
             {"encoder": "gru", "history_fields": ("type",)},
             "names 'type'.*there are context_type",
         ),
-        ({"encoder": "gru", "history_fields": ("user",)}, "no categorical feature of the events"),
+        ({"encoder": "gru", "history_fields": ("user",)}, "is not a categorical feature of the events"),
         ({"history_fields": ("context_type",)}, "but the model reads no history; leave it out"),
         (
             {"encoder": "gru", "history_fields": ("context_type",), "query_fields": ("context_type",)},

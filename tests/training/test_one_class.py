@@ -98,6 +98,7 @@ def test_what_cannot_be_validated_is_refused_before_training():
     assert not steps
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_as_one_does():
     first, second = processes.run(run)
     assert first == second

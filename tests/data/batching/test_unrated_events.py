@@ -108,6 +108,7 @@ def figures(declaration) -> tuple[list[float], dict[str, float]]:
     return losses, dict(evaluate(trained, train + valid, test))
 
 
+@pytest.mark.slow
 def test_two_processes_learn_and_find_what_one_does(declaration):
     first, second = processes.run(figures, declaration)
     losses, found = figures(declaration)
