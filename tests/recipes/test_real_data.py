@@ -68,7 +68,8 @@ def test_a_ranker_learns_evaluates_and_predicts(warm, tmp_path, data):
     words = ("--checkpoint", "run", "--pairs", "pairs.csv", "--output", "scores.csv")
     warm.launch("predict", *words, folder=tmp_path)
     scores = pd.read_csv(tmp_path / "scores.csv")
-    assert len(scores) == 30 and scores["score"].between(0, 1).all() and scores["known"].all()
+    assert len(scores) == 30 and scores["score"].between(0, 1).all()
+    assert scores["known"].mean() > 0.9, "all but the few items that training has not learnt from"
     assert scores["score"].nunique() > 10
     if data == "criteo":
         words = ("--checkpoint", "run", "--users", "1")
