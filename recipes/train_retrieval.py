@@ -61,6 +61,8 @@ class Settings:
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     sharding: tuple[str, ...] = ()
     """Sharding of tables, such as item=row_wise user=table_wise; the planner chooses for the others."""
+    repeats: bool = False
+    """Items a user has an event with may come back, in validation and evaluation."""
     k: tuple[int, ...] = (10, 50)
     """List lengths of the evaluation."""
     prefetch: int = 2
@@ -114,6 +116,7 @@ def main() -> None:
             loss=loss,
             optimization=settings.optimization,
             early_stopping=settings.early_stopping,
+            exclude_seen=not settings.repeats,
             checkpoints=settings.checkpoints,
             output=run.path,
             resume=settings.resume,
@@ -122,8 +125,9 @@ def main() -> None:
             seed=settings.seed,
             device=settings.device,
         )
-        report = tx.evaluation.evaluate(trained, train + valid, test, k=settings.k, progress=True)
-        popular = tx.evaluation.baseline(trained, train + valid, test, k=settings.k)
+        protocol: dict[str, Any] = {"k": settings.k, "exclude_seen": not settings.repeats}
+        report = tx.evaluation.evaluate(trained, train + valid, test, **protocol, progress=True)
+        popular = tx.evaluation.baseline(trained, train + valid, test, **protocol)
         run.write_metrics(trained, report, popular, seed=settings.seed)
 
 

@@ -1,6 +1,7 @@
 """Checks of shapes and constructor arguments, with errors that name the argument and both values."""
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -58,6 +59,27 @@ def expect_at_least(least: float, **arguments: float) -> None:
     for name, value in arguments.items():
         if value < least:
             raise InputError(f"{name} should be at least {least}, received {value}")
+
+
+def expect_whole(least: int, **arguments: Any) -> None:
+    """Refuses what is not a whole number, or is too small.
+
+    Args:
+        least: the smallest number accepted.
+        arguments: the values received, by the name of their argument.
+
+    Raises:
+        InputError: for the first that is not such a number.
+
+    Example:
+        >>> expect_whole(1, epochs=1.5)
+        Traceback (most recent call last):
+        torchrec_ext.errors.InputError: epochs should be a whole number, received 1.5
+    """
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise InputError(f"{name} should be a whole number, received {value!r}")
+        expect_at_least(least, **{name: int(value)})
 
 
 def expect_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

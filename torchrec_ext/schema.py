@@ -155,3 +155,28 @@ def _named(things: Sequence[_Named], name: str, kind: str) -> _Named:
     raise InputError(
         f"no {kind} {name!r} in the schema; there are {', '.join(t.name for t in things) or 'none'}"
     )
+
+
+def expect_schema(schema: object) -> None:
+    """Refuses what is not a :class:`Schema`.
+
+    Raises:
+        InputError: with the remedy.
+    """
+    if not isinstance(schema, Schema):
+        raise InputError(f"schema should be a Schema, received {type(schema).__name__}; pass train.schema")
+
+
+def expect_names(argument: str, names: object) -> None:
+    """Refuses one name where several are expected: a string would be read letter by letter.
+
+    Raises:
+        InputError: with the remedy.
+
+    Example:
+        >>> expect_names("query_fields", "user")
+        Traceback (most recent call last):
+        torchrec_ext.errors.InputError: query_fields should be a list of names, received 'user'; pass ['user']
+    """
+    if isinstance(names, str):
+        raise InputError(f"{argument} should be a list of names, received {names!r}; pass [{names!r}]")

@@ -17,7 +17,7 @@ from torchrec_ext.encoders import GRU
 from torchrec_ext.evaluation import baseline, evaluate
 from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower
-from torchrec_ext.retrieval import recommend
+from torchrec_ext.retrieval import predict, recommend
 from torchrec_ext.training import Optimization, fit
 
 START = 1_600_000_000
@@ -206,3 +206,17 @@ def figures() -> list:
 def test_two_processes_learn_and_find_what_one_does():
     first, second = processes.run(figures)
     assert first == second and first == pytest.approx(figures(), abs=1e-4)
+
+
+def test_an_item_that_was_only_searched_for_is_not_in_the_catalogue():
+    frame = pd.DataFrame({"user": [1, 1, 1, 1, 2, 2, 2, 2], "item": [7, 8, 7, 8, 8, 7, 8, 7]})
+    searches = pd.DataFrame({"user": [1, 2], "item": [9, 9]})
+    both = pd.concat([frame.assign(type="view"), searches.assign(type="search")], ignore_index=True)
+    both["timestamp"] = START + np.argsort([1, 3, 4, 5, 1, 3, 4, 5, 2, 2], kind="stable").argsort()
+    events = read_events(both)
+    train, _, _ = leave_last_out(events)
+    trained = fit(TwoTower(train.schema, 4), train, epochs=1, progress=False)
+    assert sorted(trained.item_vectors()["item"]) == [7, 8]
+    assert set(recommend(trained, events, [1, 2], k=2, exclude_seen=False)["item"]) == {7, 8}
+    scored = predict(trained, events, pd.DataFrame({"user": [1, 1], "item": [8, 9]}))
+    assert scored["known"].tolist() == [True, False]

@@ -228,3 +228,15 @@ def test_a_model_that_reads_the_context_is_evaluated_with_that_of_the_target():
 def test_what_cannot_be_built_is_explained(train, arguments, message):
     with pytest.raises(InputError, match=message):
         TwoTower(train.schema, **{"dim": 8, **arguments})
+
+
+def test_arguments_of_another_kind_are_one_line(train):
+    for call, message in (
+        (lambda: TwoTower(train), "schema should be a Schema, received Dataset; pass train.schema"),
+        (
+            lambda: TwoTower(train.schema, query_fields="user"),
+            r"should be a list of names, received 'user'; pass",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()

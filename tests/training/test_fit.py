@@ -1,4 +1,5 @@
 import sys
+import warnings
 from unittest import mock
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import nn
 
 from tests.shards import assert_equal, held
 from tests.worlds import small_world
-from torchrec_ext.data import leave_last_out
+from torchrec_ext.data import leave_last_out, read_events
 from torchrec_ext.distributed import shard
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
@@ -20,6 +21,7 @@ from torchrec_ext.training import Checkpoints, EarlyStopping, Optimization, find
 from torchrec_ext.training.validation_monitor import ValidationMonitor
 
 TRAIN, VALID, TEST = leave_last_out(small_world())
+OTHER = leave_last_out(small_world(items=25))[0]
 QUICK = {"optimization": Optimization(global_batch_size=32), "progress": False}
 
 
@@ -73,7 +75,8 @@ def test_what_a_run_writes(tmp_path):
     again = load(run)
     assert (again.run, again.checkpoint) == (trained.run, trained.checkpoint)
     assert again.settings == trained.settings
-    pd.testing.assert_frame_equal(again.history, trained.history.iloc[: again.epochs])
+    pd.testing.assert_frame_equal(again.history, trained.history)
+    assert again.epochs == trained.epochs == 2 and len(repr(again)) < 200
 
 
 def test_a_rankers_history_has_the_figures_of_both_parts(tmp_path):
@@ -186,6 +189,23 @@ def test_a_model_that_is_sharded_is_refused():
         ({"loss": "softmax_cross_entropi"}, "no losses named .* did you mean 'softmax_cross_entropy'"),
         ({"loss": BinaryCrossEntropy}, "loss is a BinaryCrossEntropy, but a TwoTower needs a contracts.Retr"),
         ({"loss": nn.CrossEntropyLoss()}, "CrossEntropyLoss is not a contracts.RetrievalLoss or Rank"),
+        ({"epochs": 1.5}, "epochs should be a whole number, received 1.5"),
+        (
+            {"optimization": {"learning_rate": 0.1}},
+            r"optimization should be training.Optimization\(...\), rec",
+        ),
+        (
+            {"loss": lambda logits, labels, log_q: logits.mean()},
+            r"the losses should be \(\d+,\), received \(\)",
+        ),
+        (
+            {"loss": lambda logits, labels, log_q: logits},
+            r"the losses should be \(\d+,\), received \(\d+, 30\)",
+        ),
+        (
+            {"train": leave_last_out(small_world(items=25))[0], "valid": None},
+            "the model was built for the schema",
+        ),
         ({"loss": 3}, "loss should be a name, a class, a module or a function; received int"),
         ({"train": small_world()}, r"train should be a part of a split .* received Events"),
         ({"valid": small_world()}, r"valid should be a part of a split .* received Events"),
@@ -262,3 +282,19 @@ def test_first_weights_of_the_tables_are_those_of_the_seed():
     assert_equal(*first)
     item = first[0]["embeddings.events.embeddings.item.weight"]
     assert (item[0] == 0).all() and abs(item[1:].std() * np.sqrt(8) - 1) < 0.2
+
+
+def test_validation_may_keep_seen_items():
+    """Of users who go round three items each target was seen before: no list can hold it otherwise."""
+    rows = [(user, place % 3, place) for user in range(8) for place in range(9)]
+    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp"])
+    train, valid, _ = leave_last_out(read_events(frame))
+    found = {}
+    for exclude_seen in (True, False):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trained = fit(
+                TwoTower(train.schema, 4), train, valid, epochs=1, exclude_seen=exclude_seen, **QUICK
+            )
+        found[exclude_seen] = trained.history["valid_hr@3"].iloc[0]
+    assert found == {True: 0.0, False: 1.0}

@@ -145,7 +145,10 @@ def test_a_loss_by_function_class_instance_or_name(loss):
     trained, losses = quickly(TwoTower(TRAIN.schema, 8, "gru"), loss=loss)
     assert losses[-1] < losses[0] < 2, "the hinge of 30 candidates is about 1, their cross-entropy 3.4"
     described = trained.settings["loss"]
-    assert described is None if loss is hinge else described["class"].endswith(":Hinge")
+    if loss is hinge:
+        assert described == {"function": "tests.training.test_third_party:hinge"}
+    else:
+        assert described["class"].endswith(":Hinge")
 
 
 def test_a_rankers_loss_by_function_is_that_of_its_logits():

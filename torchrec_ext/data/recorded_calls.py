@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from torchrec_ext.data.content import content_of
-from torchrec_ext.data.events import Events
+from torchrec_ext.data.events import Events, expect_events
 from torchrec_ext.data.features import Category, Number, Time, Vector
 
 P = ParamSpec("P")
@@ -44,6 +44,8 @@ def recorded_split(function: Callable[P, PartsT]) -> Callable[P, PartsT]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> PartsT:
+        if args:
+            expect_events(args[0])
         parts = function(*args, **kwargs)
         report = dataclasses.replace(parts[0].report, call=_record(function, args, kwargs))
         return tuple(dataclasses.replace(part, report=report) for part in parts)  # type: ignore[return-value]

@@ -37,7 +37,7 @@ class TrainedIds:
 
     @classmethod
     def of(cls, events: Events, training: np.ndarray, vocabularies: Mapping[str, Vocabulary]) -> "TrainedIds":
-        """Users with an event to learn from, and items with any event of training, which is read or learnt.
+        """Users and items with an event of training to learn from: not one that is only read as history.
 
         Args:
             events: N events.
@@ -46,13 +46,12 @@ class TrainedIds:
         """
         weights = events.target_weights()
         learnt = training if weights is None else training & (weights > 0)
-        masks = {"user": learnt, "item": training}
         found = {}
         for entity in _ENTITIES:
             there = np.zeros(len(vocabularies[entity]), bool)
             ids = events.columns.get(entity)
             if isinstance(ids, Coded):
-                there[vocabularies[entity].rows(ids.words[ids.take(masks[entity]).counts() > 0])] = True
+                there[vocabularies[entity].rows(ids.words[ids.take(learnt).counts() > 0])] = True
             there[0] = False
             found[entity] = there
         return cls(found["user"], found["item"])

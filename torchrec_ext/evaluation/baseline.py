@@ -9,7 +9,7 @@ from torchrec_ext import contracts
 from torchrec_ext.batch import Inputs
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.dataset import Dataset
-from torchrec_ext.evaluation.full_ranking import full_ranking
+from torchrec_ext.evaluation.full_ranking import full_ranking, list_lengths
 from torchrec_ext.evaluation.labels import in_words
 from torchrec_ext.evaluation.popularity import item_mean_label
 from torchrec_ext.evaluation.report import Report
@@ -21,7 +21,7 @@ def baseline(
     model: TrainedModel,
     known: Dataset,
     targets: Dataset,
-    k: Sequence[int] = (10, 50),
+    k: int | Sequence[int] = (10, 50),
     *,
     exclude_seen: bool = True,
     positive: float | Sequence[float] | None = None,
@@ -46,7 +46,7 @@ def baseline(
     expect_trained(model)
     if not isinstance(model.module, contracts.Ranker):
         return full_ranking(
-            None, known, targets, tuple(k), preparation=model.preparation, exclude_seen=exclude_seen
+            None, known, targets, list_lengths(k), preparation=model.preparation, exclude_seen=exclude_seen
         )
     first = model.threshold(positive)
     seen, wanted = (LabelledEvents(part, part, Inputs(), first, one_class=True) for part in (known, targets))

@@ -9,7 +9,7 @@ from torchrec_ext import contracts
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.dataset import Dataset, expect_part
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.evaluation.full_ranking import full_ranking
+from torchrec_ext.evaluation.full_ranking import full_ranking, list_lengths
 from torchrec_ext.evaluation.labels import in_words
 from torchrec_ext.evaluation.report import Report
 from torchrec_ext.metrics import BinaryReport
@@ -22,7 +22,7 @@ def evaluate(
     model: TrainedModel,
     known: Dataset,
     targets: Dataset,
-    k: Sequence[int] = (10, 50),
+    k: int | Sequence[int] = (10, 50),
     *,
     exclude_seen: bool = True,
     positive: float | Sequence[float] | None = None,
@@ -46,7 +46,7 @@ def evaluate(
         known: the events that histories and seen items are taken from, such as ``train``, or
             ``train + valid`` before the test.
         targets: the events to predict; of a model that reads the context, a user's first one gives it.
-        k: list lengths, for a retriever.
+        k: one or several list lengths, for a retriever.
         exclude_seen: see above; False where items are taken again and again.
         positive: least rating of an interested user, for a ranker; of several, one for each task, the
             first counts. None takes that of the training.
@@ -74,7 +74,7 @@ def evaluate(
             return _evaluate_ranker(module, preparation, known, targets, threshold, progress)
         assert isinstance(module, contracts.Retriever)
         return full_ranking(
-            module, known, targets, tuple(k), preparation=preparation, exclude_seen=exclude_seen,
+            module, known, targets, list_lengths(k), preparation=preparation, exclude_seen=exclude_seen,
             chunk=chunk, progress=progress,
         )  # fmt: skip
 

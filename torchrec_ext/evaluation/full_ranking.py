@@ -1,12 +1,13 @@
 """Full ranking: where a user's targets stand among all items of the catalogue."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from torchrec_ext import contracts
+from torchrec_ext.checks import expect_whole
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_log import EventLog
@@ -71,7 +72,7 @@ def full_ranking(
         seen = _tensors(*log.items_of(chosen)) if exclude_seen else None
         items, offsets = _distinct(wanted, chosen)
         _, top, ranks, spans = searched.search_and_rank(queries, max(ks), (items, offsets), seen)
-        ranks, top = ranks.cpu(), top.cpu()
+        ranks, top = ranks.cpu(), top.cpu().contiguous()
         places = torch.searchsorted(catalogue, top) + 1  # the report counts the items of the catalogue alone
         report.update(ranks, offsets, torch.where(top < 0, -1, places))
         counts.add(ranks, torch.isin(items, catalogue))
@@ -136,3 +137,19 @@ def _distinct(wanted: EventLog, users: np.ndarray) -> tuple[torch.Tensor, torch.
     pairs = np.unique(np.stack([owners, items]), axis=1)
     counts = np.bincount(pairs[0], minlength=len(users))
     return _tensors(np.ascontiguousarray(pairs[1]), offsets_of(counts))
+
+
+def list_lengths(k: int | Sequence[int]) -> tuple[int, ...]:
+    """One or several list lengths as a tuple.
+
+    Raises:
+        InputError: if one is not a whole number of at least 1.
+
+    Example:
+        >>> list_lengths(10), list_lengths([5, 10])
+        ((10,), (5, 10))
+    """
+    lengths = tuple(k) if isinstance(k, Iterable) else (k,)
+    for length in lengths:
+        expect_whole(1, k=length)
+    return lengths

@@ -1,5 +1,6 @@
 """Report: figures and the protocol they were measured under."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 
@@ -54,7 +55,8 @@ class Report(Mapping[str, float]):
         return "\n".join([f"{self.part} ({self.protocol})", *lines])
 
     def as_json(self, **more: object) -> dict[str, object]:
-        """The figures, the protocol, the counts and ``more`` as plain values to write down."""
+        """The figures, the protocol, the counts and ``more`` as JSON holds them; NaN is None."""
+        figures = {name: None if math.isnan(value) else value for name, value in self.figures.items()}
         return {
-            **self.figures, "protocol": self.protocol, "part": self.part, "counts": self.counts, **more
+            **figures, "protocol": self.protocol, "part": self.part, "counts": self.counts, **more
         }  # fmt: skip

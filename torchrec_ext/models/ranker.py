@@ -14,7 +14,7 @@ from torchrec_ext.contracts import Head, Interaction, SupervisedTargetAttention,
 from torchrec_ext.embeddings import Embeddings, FirstOrder, pad_history
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.event_vectors import event_vectors, history_fields_of
-from torchrec_ext.schema import Schema
+from torchrec_ext.schema import Schema, expect_names, expect_schema
 
 
 class Ranker(contracts.Ranker):
@@ -69,6 +69,8 @@ class Ranker(contracts.Ranker):
     ) -> None:
         super().__init__()
         expect_at_least(1, dim=dim, tasks=tasks, max_length=max_length)
+        expect_schema(schema)
+        expect_names("fields", fields)
         self.schema = schema
         self.dim = dim
         categorical = schema.features_of("user", "item", "context")

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from torchrec_ext import contracts
 from torchrec_ext.batch import Batch
+from torchrec_ext.checks import expect_shape
 from torchrec_ext.errors import InputError
 from torchrec_ext.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from torchrec_ext.models.ranker import Ranker, RankerArch
@@ -69,6 +70,7 @@ class _CandidateLoss(nn.Module):
         logits_NC = self.scorer(queries, items_CD)
         with torch.autocast(logits_NC.device.type, enabled=False):
             losses_N = self.loss(logits_NC.float(), labels_N, batch.log_q)
+            expect_shape("the losses", losses_N, tuple(labels_N.shape))
             loss = _weighted_sum(losses_N, weights_N) * _share(batch.total, self.world_size)
         return loss, (loss.detach(), logits_NC.new_zeros(0))
 
@@ -140,6 +142,7 @@ class _PairLoss(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         assert batch.labels is not None and batch.total is not None
         losses = self.loss(logits.float(), batch.labels)
+        expect_shape("the losses", losses, tuple(logits.shape))
         loss = _weighted_sum(losses, batch.weights) * _share(batch.total, self.world_size)
         if auxiliary_loss is not None:
             loss = loss + auxiliary_loss

@@ -12,7 +12,7 @@ from torchrec_ext.embeddings import Embeddings
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.event_vectors import history_fields_of
 from torchrec_ext.models.towers import ItemTower, QueryTower, Towers
-from torchrec_ext.schema import Entity, Schema
+from torchrec_ext.schema import Entity, Schema, expect_names, expect_schema
 
 Encoder = SequenceEncoder | MultiInterestEncoder
 
@@ -69,6 +69,8 @@ class TwoTower(contracts.Retriever):
         expect_at_least(1, dim=dim, max_length=max_length)
         for size in query_hidden:
             expect_at_least(1, query_hidden=size)
+        expect_schema(schema)
+        expect_names("query_fields", query_fields)
         self.schema = schema
         self.dim = dim
         made: Encoder | None = None if encoder is None else plugins.make("encoders", encoder, dim=dim)
@@ -140,6 +142,7 @@ def _chosen(
     schema: Schema, names: Sequence[str], entities: tuple[Entity, ...], argument: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Checks the chosen features, and returns the categorical and the numeric ones."""
+    expect_names(argument, names)
     fields = tuple(n for n in names if n in schema.features_of(*entities))
     dense = tuple(n for n in names if n in schema.dense_of(*entities))
     for name in names:

@@ -4,6 +4,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from torchrec_ext.checks import expect_whole
 from torchrec_ext.contracts import Exclusions, Scorer
 from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval.jagged_ids import Jagged, as_jagged, rows_and_ids
@@ -139,6 +140,7 @@ class ExactIndex:
     def _check_k(self, k: int) -> None:
         if not self.items:
             raise InputError("the index has no items; build() it from at least one")
+        expect_whole(0, k=k)
         if not 1 <= k <= self.items:
             raise InputError(
                 f"k is {k}, but the catalogue has {self.items} items; choose k from 1 to {self.items}"

@@ -38,6 +38,8 @@ def predict(
     """
     expect_trained(model)
     expect_events(data)
+    if not isinstance(pairs, pd.DataFrame):
+        raise InputError(f"pairs should be a DataFrame of user and item, received {type(pairs).__name__}")
     preparation = model.preparation
     context = context_features(model)
     own = preparation.schema.features_of("user", "item")

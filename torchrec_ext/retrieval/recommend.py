@@ -9,6 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from torchrec_ext import contracts
+from torchrec_ext.checks import expect_whole
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.events import Events, expect_events
 from torchrec_ext.data.lists import Lists
@@ -108,6 +109,7 @@ def recommend(
     """
     expect_trained(model)
     module, preparation, inputs = model.module, model.preparation, model.inputs
+    expect_whole(0, k=k)
     requests = _requests(model, data, users, sessions)
     values = request_context(preparation, context_read(inputs, preparation), requests, context)
     offered = preparation.trained.catalogue

@@ -26,7 +26,7 @@ Ids: TypeAlias = Sequence | np.ndarray | pd.Series
 Model = TypeVar("Model", bound=nn.Module)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainedModel(Generic[Model]):
     """What ``fit`` and ``load`` return, and what ``evaluate``, ``recommend`` and ``predict`` take.
 
@@ -70,6 +70,10 @@ class TrainedModel(Generic[Model]):
     run: Path | None = None
     checkpoint: Path | None = None
     seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        run = "" if self.run is None else f", run={str(self.run)!r}"
+        return f"TrainedModel({type(self.module).__name__}, epochs={self.epochs}{run})"
 
     def __post_init__(self) -> None:
         inputs_of(self.module)

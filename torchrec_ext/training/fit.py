@@ -16,7 +16,7 @@ from torchrec.distributed.types import ShardedModule
 from torchrec.optim.keyed import CombinedOptimizer
 
 from torchrec_ext import contracts
-from torchrec_ext.checks import expect_at_least
+from torchrec_ext.checks import expect_whole
 from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.batching.loader import Loader
 from torchrec_ext.data.dataset import Dataset, expect_part
@@ -25,7 +25,6 @@ from torchrec_ext.embeddings import Embeddings, initialise_tables
 from torchrec_ext.errors import InputError
 from torchrec_ext.models import task_for
 from torchrec_ext.models.inference import inputs_of
-from torchrec_ext.plugins import specification
 from torchrec_ext.retrieval.trained_model import TrainedModel
 from torchrec_ext.training.checkpoint import find_checkpoint
 from torchrec_ext.training.checkpoint_manager import CheckpointManager
@@ -34,7 +33,7 @@ from torchrec_ext.training.epoch import Epoch, train_epoch
 from torchrec_ext.training.examples import default_batch_size, training_examples
 from torchrec_ext.training.optimizers import make_optimizer
 from torchrec_ext.training.progress import Progress
-from torchrec_ext.training.resolve_loss import resolve_loss
+from torchrec_ext.training.resolve_loss import describe_loss, resolve_loss
 from torchrec_ext.training.run_state import RunState, resume_run
 from torchrec_ext.training.settings import Checkpoints, EarlyStopping, Optimization
 from torchrec_ext.training.validation_monitor import ValidationMonitor
@@ -53,6 +52,7 @@ def fit(
     positive: float | Sequence[float] = 4.0,
     optimization: Optimization | None = None,
     early_stopping: EarlyStopping | None = None,
+    exclude_seen: bool = True,
     checkpoints: Checkpoints | None = None,
     output: Path | str | None = None,
     resume: bool = False,
@@ -81,6 +81,8 @@ def fit(
             is validated.
         optimization: batch size, learning rates and precision.
         early_stopping: patience, and the validation metric that decides.
+        exclude_seen: whether validation leaves out the items that a user has an event with, for a
+            retriever; False where items are taken again and again.
         checkpoints: how often to save, and how many checkpoints are kept; needs ``output``.
         output: folder of the run: checkpoints, ``history.csv``, ``curves.png``, TensorBoard; on a file
             system that all ranks share. None writes nothing.
@@ -89,7 +91,8 @@ def fit(
         sharding: table -> sharding type; the planner chooses for the others.
         prefetch: number of batches that a thread prepares while the model computes; with 0 each is built
             when it is needed. It does not change the results.
-        seed: of the tables' initial weights, the order of batches, dropout and samples.
+        seed: of the tables' initial weights, the order of batches, dropout and samples. Other layers draw
+            their weights when the model is built: call ``torch.manual_seed`` before.
         device: ``cpu`` or ``cuda``.
         progress: shows a progress bar and one line per epoch on rank 0.
         on_step: called with each step's number and its loss over the global batch, on every rank, at
@@ -106,8 +109,17 @@ def fit(
         expect_part("valid", valid)
     optimization = optimization or Optimization()
     early_stopping = early_stopping or EarlyStopping()
-    expect_at_least(1, epochs=epochs)
-    expect_at_least(0, prefetch=prefetch)
+    for group_name, settings_group, kind in (
+        ("optimization", optimization, Optimization),
+        ("early_stopping", early_stopping, EarlyStopping),
+        ("checkpoints", checkpoints or Checkpoints(), Checkpoints),
+    ):
+        if not isinstance(settings_group, kind):
+            raise InputError(
+                f"{group_name} should be training.{kind.__name__}(...), received {settings_group!r}"
+            )
+    expect_whole(1, epochs=epochs)
+    expect_whole(0, prefetch=prefetch, seed=seed)
     if output is None and (resume or checkpoints is not None):
         raise InputError("resume and checkpoints need output, the folder of the run")
     checkpoints = checkpoints or Checkpoints()
@@ -118,6 +130,10 @@ def fit(
 
     inputs_of(model)  # a retriever or a ranker
     _expect_untrained(model)
+    if getattr(model, "schema", train.schema) != train.schema:
+        raise InputError(
+            f"the model was built for the schema of other data than {train.name}; build it with train.schema"
+        )
     group = join_group(device)
     loss = resolve_loss(loss, model)
     precision = torch.bfloat16 if optimization.precision == "bfloat16" else torch.float32
@@ -127,18 +143,20 @@ def fit(
     size = optimization.global_batch_size or default_batch_size(inputs_of(model), len(examples.sizes()))
     loader = Loader(examples, size, rank=group.rank, world_size=group.world_size, seed=seed)
     settings = {
-        "epochs": epochs, "loss": specification(loss),
+        "epochs": epochs, "loss": describe_loss(loss), "exclude_seen": exclude_seen,
         "positive": np.atleast_1d(as_written(positive)).tolist(),
         "optimization": asdict(optimization), "early_stopping": asdict(early_stopping),
         "checkpoints": asdict(checkpoints), "sharding": dict(sharding or {}), "seed": seed,
         "data": data_record(train.table, train.report),
     }  # fmt: skip
     monitor = ValidationMonitor(
-        TrainedModel(model, preparation, settings=settings), train, valid, early_stopping.monitor
-    )
+        TrainedModel(model, preparation, settings=settings), train, valid, early_stopping.monitor,
+        exclude_seen=exclude_seen,
+    )  # fmt: skip
     log = print if progress and group.first else None
     if log:
-        share = f"{size // group.world_size:,} per rank; {len(loader):,} steps per epoch"
+        up_to = "up to " if size % group.world_size else ""
+        share = f"{up_to}{-(-size // group.world_size):,} per rank; {len(loader):,} steps per epoch"
         log(f"global batch of {size:,} over {group.world_size} rank(s): {share}")
     dmp = shard(
         task, sharding=sharding, learning_rate=optimization.table_learning_rate, device=device,

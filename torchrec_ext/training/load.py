@@ -54,7 +54,9 @@ def load(
     check_schema(getattr(model, "schema", preparation.schema), preparation.schema, folder)
     shard(model, sharding=sharding, device=device)
     load_weights(folder, model)
-    position = json.loads((folder / "position.json").read_text())
+    # a run went on after its best epoch; one of its checkpoints ends where it was written
+    newest = folder if Path(path).resolve() == folder.resolve() else find_checkpoint(path, "latest")
+    position = json.loads((newest / "position.json").read_text())
     return TrainedModel(
         model.eval(),
         preparation,

@@ -40,6 +40,15 @@ class RankingFunctionLoss(contracts.RankingLoss):
         return self.function(logits, labels)
 
 
+def describe_loss(loss: contracts.RetrievalLoss | contracts.RankingLoss) -> dict[str, Any] | None:
+    """A loss as plain values: its class and arguments, or where its function is defined."""
+    if isinstance(loss, (RetrievalFunctionLoss, RankingFunctionLoss)):
+        function = loss.function
+        name = getattr(function, "__qualname__", type(function).__name__)
+        return {"function": f"{getattr(function, '__module__', '')}:{name}"}
+    return plugins.specification(loss)
+
+
 def resolve_loss(
     loss: str | type[nn.Module] | nn.Module | Callable[..., Any] | None, model: nn.Module
 ) -> contracts.RetrievalLoss | contracts.RankingLoss:

@@ -26,6 +26,7 @@ class ValidationMonitor:
         train: the events that are known when the validation part is predicted.
         valid: the validation part; without one the newest epoch is the best.
         monitor: the metric that decides; None takes ``ndcg@10`` for a retriever, ``auc`` for a ranker.
+        exclude_seen: whether a retriever's lists leave out the items that a user has an event with.
 
     Raises:
         InputError: for an unknown metric, parts of two splits, or a part that cannot be evaluated.
@@ -37,8 +38,10 @@ class ValidationMonitor:
         train: Dataset,
         valid: Dataset | None,
         monitor: str | None = None,
+        *,
+        exclude_seen: bool = True,
     ) -> None:
-        self.trained, self.train, self.valid = trained, train, valid
+        self.trained, self.train, self.valid, self.exclude_seen = trained, train, valid, exclude_seen
         self.ranker = isinstance(trained.module, contracts.Ranker)
         items = len(train.preparation.trained.catalogue)
         self.k = min(10, items)
@@ -66,7 +69,7 @@ class ValidationMonitor:
         """The validation metrics, named ``valid_...``; every rank must call it."""
         if self.valid is None:
             return {}
-        figures = evaluate(self.trained, self.train, self.valid, k=(self.k,))
+        figures = evaluate(self.trained, self.train, self.valid, k=(self.k,), exclude_seen=self.exclude_seen)
         names = {"log_loss": "loss"} if self.ranker else {}
         kept = [name for name in figures if name not in ("users", "items")]
         return {f"valid_{names.get(name, name)}": float(figures[name]) for name in kept}
