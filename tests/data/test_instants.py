@@ -24,7 +24,10 @@ UTC = datetime.timezone.utc
         np.int64(SEPTEMBER),
         str(SEPTEMBER),
         "2001-09-09",
+        "2001/09/09",
+        "2001-9-9",
         "2001-09-09T02:00+02:00",
+        "2001-09-09T02:00:00+02:00",
         "2001-09-09 00:00:00Z",
         datetime.date(2001, 9, 9),
         datetime.datetime(2001, 9, 9),
@@ -53,9 +56,32 @@ def test_what_is_no_instant_is_refused(value):
         instant("valid_from", value)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "9.9.2001", "9.8.2001", "31.12.2001", "09/08/2001", "08-09-2001", "01-09-08", "Sep 9 2001", "today",
+        "2001-13-09", "2001/31/12", "2001-09/08", "2001-02-30", "2001-09-09T25:00", "2001-09-09\n9.8.2001",
+    ],
+)  # fmt: skip
+def test_a_date_is_not_guessed(value):
+    with pytest.raises(InputError) as caught:
+        instant("valid_from", value)
+    assert str(caught.value).endswith(f", received {value!r}; write the year first")
+    assert "\n" not in str(caught.value)
+    events = read([("a", n, SEPTEMBER + n * DAY) for n in range(6)])
+    with pytest.raises(InputError, match="; write the year first$"):
+        by_time(events, valid_from=value, test_from="2001-09-10")
+    with pytest.raises(InputError, match="^where 'timestamp' .*; write the year first$"):
+        clean(events, where={"timestamp": (value, None)})
+
+
+def test_a_month_begins_with_its_first_day():
+    assert instant("valid_from", "2001-09") == SEPTEMBER - 8 * DAY
+
+
 def test_by_time_names_the_argument():
     events = read([("a", n, SEPTEMBER + n) for n in range(6)])
-    with pytest.raises(InputError, match="^test_from should be .*, received 'later'$"):
+    with pytest.raises(InputError, match="^test_from should be .*, received 'later'; write the year first$"):
         by_time(events, valid_from="2001-09-09", test_from="later")
     with pytest.raises(InputError, match="valid_from must be before test_from, received 2001-09-10 and 2001"):
         by_time(events, valid_from="2001-09-10", test_from="2001-09-09")

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -12,11 +13,14 @@ from torchrec_ext.data.as_written import number_as_written
 from torchrec_ext.errors import InputError
 
 Instant: TypeAlias = float | str | datetime.date | np.datetime64
-"""Unix seconds, or a date or time: a string such as 2024-01-31, a ``datetime``, a pandas ``Timestamp``; in
-UTC if it has no zone. A date is its first instant."""
+"""Unix seconds, or a date or time: a string with the year first such as 2024-01-31, a ``datetime``, a
+pandas ``Timestamp``; in UTC if it has no zone. A date is its first instant."""
 
 Span: TypeAlias = float | str | datetime.timedelta | np.timedelta64
 """Seconds, or a ``timedelta``, a pandas ``Timedelta`` or a string such as ``7 days``."""
+
+
+_YEAR_FIRST = re.compile(r"([0-9]{4})([-/])([0-9]{1,2})(?:\2([0-9]{1,2})([T ].+)?)?")
 
 
 def instant(name: str, value: Instant) -> float:
@@ -27,7 +31,8 @@ def instant(name: str, value: Instant) -> float:
         value: the instant.
 
     Raises:
-        InputError: if it is neither a finite number nor a date.
+        InputError: if it is neither a finite number nor a date, or a date whose year is not first, such as
+            9.8.2001: it may be a day of August or of September.
 
     Example:
         >>> instant("valid_from", "2001-09-09"), instant("valid_from", pd.Timestamp("2001-09-09 02:00+02:00"))
@@ -38,14 +43,23 @@ def instant(name: str, value: Instant) -> float:
     found = number_as_written(value)
     if found is None and isinstance(value, str | datetime.date | np.datetime64):
         with suppress(ValueError, TypeError, OverflowError):
-            date = pd.Timestamp(value)
+            date = _parse(value) if isinstance(value, str) else pd.Timestamp(value)
             found = (date.tz_localize("UTC") if date.tzinfo is None else date).timestamp()
     if found is None or not math.isfinite(found):
         raise InputError(
             f"{name} should be unix seconds or a date such as 2024-01-31 or 2024-01-31T12:00+01:00, received "
-            f"{value!r}"
+            f"{value!r}" + ("; write the year first" if isinstance(value, str) else "")
         )
     return found
+
+
+def _parse(text: str) -> pd.Timestamp:
+    """The instant of a string; ``pd.Timestamp`` alone takes the 9.8.2001 and guesses which is the month."""
+    parts = _YEAR_FIRST.fullmatch(text.strip())
+    if parts is None:
+        raise ValueError(text)
+    year, _, month, day, time = parts.groups()
+    return pd.to_datetime(f"{year}-{month:0>2}-{day or '1':0>2}{time or ''}", format="ISO8601")
 
 
 def span(name: str, value: Span) -> float:
