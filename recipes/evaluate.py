@@ -65,7 +65,10 @@ def main() -> None:
     part = settings.part or ("test" if newer is None else "added")
     if part == "added":
         if newer is None:
-            raise InputError("--part added needs events after those of the training; name a file with --data")
+            raise InputError(
+                "--part added needs events after those of the training that cleaning keeps; name a file with "
+                "--data"
+            )
         known, targets = newer
     else:
         known, targets = (train + valid, test) if part == "test" else (train, valid)

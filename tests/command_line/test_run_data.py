@@ -133,6 +133,38 @@ def test_added_rows_that_cleaning_removes_are_none(data, run):
     assert split_run_data(folder)[1] is None
 
 
+@pytest.mark.parametrize(
+    "limits", [{"min_user_events": 3}, {"min_item_events": 2, "min_user_events": 2}, {"k_core": (3, 2)}]
+)
+def test_limits_of_counts_decide_only_what_is_learnt(data, run, limits, caplog):
+    caplog.set_level("INFO", "torchrec_ext")
+    append("events.csv", "e,x,500,3", "e,q,600,3")  # a user and an item with too few events to be learnt
+    learnt = clean(read(), where={"rating": (2, None)}, **limits)
+    assert sorted(set(learnt.frame["user"])) == list("abcd") and len(learnt) == 12
+    folder = run(leave_last_out(learnt))
+    assert read_run_data(folder).frame.equals(learnt.frame), "unchanged data is read as in training"
+    append("events.csv", "e,w,9000,5", "new,x,9001,4", "b,y,9002,1")
+    shutil.copy("events.csv", "newer.csv")
+    for newer_data in (None, "newer.csv"):
+        events = read_run_data(folder, newer_data)
+        # 12 learnt, 2 + 1 of e, 1 of new; the filter of ratings removes that of b
+        assert len(events) == 16 and events.frame.query("user == 'e'")["item"].tolist() == ["x", "q", "w"]
+        caplog.clear()
+        parts, newer = split_run_data(folder, newer_data)
+        assert "cleaning removed 1 of the 3 added events" in caplog.messages
+        assert sum(map(len, parts)) == 12, "the parts of the training stay as they were"
+        assert newer is not None and len(newer.known) == 14
+        assert triples(newer.targets) == [("e", "w", 9000), ("new", "x", 9001)]
+
+
+def test_nothing_is_said_where_cleaning_removes_no_added_event(data, run, caplog):
+    folder = run(leave_last_out(clean(read(), min_rating=1)))
+    append("events.csv", "a,z,9000,1")
+    caplog.set_level("INFO", "torchrec_ext")
+    assert split_run_data(folder)[1] is not None
+    assert "cleaning removed" not in caplog.text
+
+
 def test_rows_may_be_added_to_a_table_of_users(data, run):
     folder = run(leave_last_out(read(users="users.csv")))
     append("users.csv", "e,9.5")

@@ -1,6 +1,7 @@
 """Events that came after a training, as targets behind everything that was known before."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ import numpy as np
 from torchrec_ext.data import Dataset, Events, Preparation, SplitReport
 from torchrec_ext.data.splits.parts import TEST, TRAIN
 from torchrec_ext.data.splits.places import is_target
+
+log = logging.getLogger(__name__)
 
 _MARK = "added after the training"
 
@@ -32,29 +35,32 @@ def newer_events(
     Args:
         raw: N events as read.
         added: (N,) bool, which were added.
-        clean: cleans them as for the training.
+        clean: cleans them as for the training, but keeps users and items with few events.
         preparation: of the training; ids that it does not have stay unknown.
         protocol: how the training was split, in words.
 
     Returns:
-        All events of the training, whatever their part was, and the added ones; None where cleaning leaves
-        no added event.
+        All events up to the training, whatever their part was, and the added ones; None where cleaning
+        leaves no added event.
     """
     marked = dataclasses.replace(raw, columns={**raw.columns, _MARK: added.astype(np.float64)})
     events = clean(marked)
     part = np.where(events.columns[_MARK] > 0, TEST, TRAIN)  # type: ignore[operator]
+    given, left = int(added.sum()), int((part == TEST).sum())
+    if left < given:
+        log.info("cleaning removed %s of the %s added events", f"{given - left:,}", f"{given:,}")
     history_only = (part == TEST) & ~is_target(events)
     if not ((part == TEST) & ~history_only).any():
         return None
     report = SplitReport.of(events, part, history_only, f"{protocol}; test: events added after the training")
-    log = preparation.log(events)
-    part, history_only = part[log.source_rows], history_only[log.source_rows]
+    event_log = preparation.log(events)
+    part, history_only = part[event_log.source_rows], history_only[event_log.source_rows]
 
     def dataset(number: int, name: str) -> Dataset:
         mine = part == number
         return Dataset(
-            preparation, log, np.flatnonzero(mine & ~history_only), np.flatnonzero(mine & history_only),
-            name, report, events,
+            preparation, event_log, np.flatnonzero(mine & ~history_only),
+            np.flatnonzero(mine & history_only), name, report, events,
         )  # fmt: skip
 
     return Newer(dataset(TRAIN, "train + valid + test"), dataset(TEST, "added"))

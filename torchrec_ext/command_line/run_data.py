@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def read_run_data(checkpoint: Path | str, data: str | None = None, data_dir: str | None = None) -> Events:
     """The events of a run as they are now, or others in their place; for histories and seen items.
 
-    They are read and cleaned as for the training. Newer events in their place are cleaned too, except that
-    users and items with few events stay.
+    Unchanged events are read and cleaned as for the training. Where rows were added, or other events are
+    named, users and items with few events stay: those limits decide what is learnt, not what a user has done.
 
     Args:
         checkpoint: folder of the run, or of one of its checkpoints.
@@ -29,17 +29,15 @@ def read_run_data(checkpoint: Path | str, data: str | None = None, data_dir: str
         InputError: if the data cannot be read again, or rows that the run was trained on have changed.
     """
     from torchrec_ext.command_line.run_record import RunRecord  # here, so that --help is quick
-    from torchrec_ext.data.content import find_change
 
     run = RunRecord.open(checkpoint)
     if data is None and (prepared := run.open_prepared()):
         return prepared[0].table
     raw = run.read(data, data_dir)
     if data is not None:
-        holds_the_old = bool(run.content) and find_change(raw, run.content) is None
-        return run.clean(raw, counts=holds_the_old)
+        return run.clean(raw, counts=False)
     added = run.count_added(raw)
-    events = run.clean(raw)
+    events = run.clean(raw, counts=not added)
     if not added:
         run.expect_same_number(events, "name a file of them, of the same columns, with --data")
     return events
@@ -58,13 +56,15 @@ def split_run_data(
         with_added: whether added events are wanted too.
 
     Returns:
-        The parts, and the events that were added after the training beside those known before; None where
-        there are none or they are not wanted.
+        The parts, and the events that were added after the training beside those known before, with users
+        and items of few events; None where there are none or they are not wanted.
 
     Raises:
         InputError: if the data cannot be read or split again, or rows that the run was trained on have
             changed.
     """
+    from functools import partial
+
     import numpy as np
 
     from torchrec_ext.command_line.newer_events import newer_events
@@ -86,4 +86,5 @@ def split_run_data(
     parts = run.split(events)
     if not (added and with_added):
         return parts, None
-    return parts, newer_events(raw, ~is_old, run.clean, run.preparation, parts[0].protocol)
+    without_counts = partial(run.clean, counts=False)
+    return parts, newer_events(raw, ~is_old, without_counts, run.preparation, parts[0].protocol)
