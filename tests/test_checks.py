@@ -98,3 +98,8 @@ def test_a_module_that_fails_says_so_in_its_own_words():
 
 def _refuse(_):
     raise AssertionError
+
+
+def test_a_list_is_not_a_tensor():
+    with pytest.raises(InputError, match="ids_C should be a tensor, received list"):
+        expect_shape("ids_C", [1, 2], ("candidates",))

@@ -33,6 +33,8 @@ def expect_shape(name: str, tensor: Tensor, shape: tuple[int | str, ...]) -> Non
 
 @torch.fx.wrap  # patched in this module, which is why the public function only calls it
 def _expect_shape(name: str, tensor: Tensor, shape: tuple[int | str, ...]) -> None:
+    if not isinstance(tensor, Tensor):
+        raise InputError(f"{name} should be a tensor, received {type(tensor).__name__}")
     if tensor.dim() == len(shape) and all(
         isinstance(wanted, str) or wanted == size for wanted, size in zip(shape, tensor.shape, strict=True)
     ):

@@ -206,6 +206,7 @@ def test_a_model_that_is_sharded_is_refused():
             {"train": leave_last_out(small_world(items=25))[0], "valid": None},
             "the model was built for the schema",
         ),
+        ({"loss": lambda logits, labels: logits}, r"loss should take \(logits_NC, labels_N, log_q_C\), "),
         ({"loss": 3}, "loss should be a name, a class, a module or a function; received int"),
         ({"train": small_world()}, r"train should be a part of a split .* received Events"),
         ({"valid": small_world()}, r"valid should be a part of a split .* received Events"),

@@ -4,7 +4,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from torchrec_ext.checks import expect_whole
+from torchrec_ext.checks import expect_shape, expect_whole
 from torchrec_ext.contracts import Exclusions, Scorer
 from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval.jagged_ids import Jagged, as_jagged, rows_and_ids
@@ -57,8 +57,8 @@ class ExactIndex:
             InputError: if ids are negative or repeated in the slice, their number is not that of the
                 vectors, or there is a NaN among the vectors of any rank.
         """
-        if vectors_ID.dim() != 2:
-            raise InputError(f"vectors_ID should be (items, D), received {tuple(vectors_ID.shape)}")
+        expect_shape("vectors_ID", vectors_ID, ("items", "D"))
+        expect_shape("ids_I", ids_I, ("items",))
         if ids_I.is_floating_point():
             raise InputError(f"ids_I should be integers, received {ids_I.dtype}")
         if ids_I.shape != vectors_ID.shape[:1]:

@@ -1,5 +1,6 @@
 """resolve_loss(): turns the argument ``loss`` of fit into a module."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -78,4 +79,12 @@ def resolve_loss(
         raise InputError(
             f"loss should be a name, a class, a module or a function; received {type(loss).__name__}"
         )
+    arguments = ("logits", "labels") if ranking else ("logits_NC", "labels_N", "log_q_C")
+    try:
+        inspect.signature(loss).bind(*arguments)
+    except ValueError:  # a built-in function, whose arguments Python cannot tell
+        pass
+    except TypeError as error:
+        name = getattr(loss, "__name__", type(loss).__name__)
+        raise InputError(f"loss should take ({', '.join(arguments)}), {name} does not: {error}") from error
     return RankingFunctionLoss(loss) if ranking else RetrievalFunctionLoss(loss)
