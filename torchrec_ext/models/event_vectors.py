@@ -7,7 +7,7 @@ from torchrec.sparse.jagged_tensor import JaggedTensor
 from torchrec_ext.batch import Batch
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.segment_means import segment_means
-from torchrec_ext.schema import Schema
+from torchrec_ext.schema import Schema, expect_names
 
 
 def event_vectors(sequences: dict[str, JaggedTensor], fields: Sequence[str], batch: Batch) -> JaggedTensor:
@@ -45,6 +45,7 @@ def history_fields_of(schema: Schema, names: Sequence[str], reads_history: bool)
     Raises:
         InputError: if one is not such a feature, or the model reads no history.
     """
+    expect_names("history_fields", names)
     there = schema.features_of("context")
     for name in names:
         if name not in there:

@@ -71,6 +71,7 @@ class TwoTower(contracts.Retriever):
             expect_at_least(1, query_hidden=size)
         expect_schema(schema)
         expect_names("query_fields", query_fields)
+        expect_names("item_fields", item_fields)
         self.schema = schema
         self.dim = dim
         made: Encoder | None = None if encoder is None else plugins.make("encoders", encoder, dim=dim)
@@ -142,7 +143,6 @@ def _chosen(
     schema: Schema, names: Sequence[str], entities: tuple[Entity, ...], argument: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Checks the chosen features, and returns the categorical and the numeric ones."""
-    expect_names(argument, names)
     fields = tuple(n for n in names if n in schema.features_of(*entities))
     dense = tuple(n for n in names if n in schema.dense_of(*entities))
     for name in names:

@@ -46,7 +46,7 @@ def training_examples(
             )
         return LabelledEvents(train, train, model.inputs, positive, loss.weigh_by_rating)
     assert isinstance(model, contracts.Retriever) and isinstance(loss, contracts.RetrievalLoss)
-    items = len(train.preparation.vocabularies["item"]) - 1
+    items = len(train.preparation.trained.catalogue)
     small = items <= _CATALOGUE and model.scorer.indexable
     kind = loss.candidates or ("catalogue" if small else "sampled")
     candidates = Candidates.of(train, kind, loss.num_sampled)

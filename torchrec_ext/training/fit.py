@@ -107,22 +107,22 @@ def fit(
     expect_part("train", train)
     if valid is not None:
         expect_part("valid", valid)
+    if output is None and (resume or checkpoints is not None):
+        raise InputError("resume and checkpoints need output, the folder of the run")
     optimization = optimization or Optimization()
     early_stopping = early_stopping or EarlyStopping()
-    for group_name, settings_group, kind in (
+    checkpoints = checkpoints or Checkpoints()
+    for name, group_of_settings, kind in (
         ("optimization", optimization, Optimization),
         ("early_stopping", early_stopping, EarlyStopping),
-        ("checkpoints", checkpoints or Checkpoints(), Checkpoints),
+        ("checkpoints", checkpoints, Checkpoints),
     ):
-        if not isinstance(settings_group, kind):
+        if not isinstance(group_of_settings, kind):
             raise InputError(
-                f"{group_name} should be training.{kind.__name__}(...), received {settings_group!r}"
+                f"{name} should be training.{kind.__name__}(...), received {group_of_settings!r}"
             )
     expect_whole(1, epochs=epochs)
     expect_whole(0, prefetch=prefetch, seed=seed)
-    if output is None and (resume or checkpoints is not None):
-        raise InputError("resume and checkpoints need output, the folder of the run")
-    checkpoints = checkpoints or Checkpoints()
     run = None if output is None else Path(output)
     resuming = run is not None and (run / "checkpoints" / "latest").is_file()
     if resuming and not resume:
