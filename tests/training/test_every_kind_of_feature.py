@@ -1,7 +1,10 @@
 """Every kind of feature there is: learnt from, saved, and opened again with the same predictions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from torch import nn
@@ -76,19 +79,15 @@ def test_each_feature_of_the_context_changes_a_rankers_scores(name):
     other = given.copy()
     events, changed = EVENTS, EVENTS
     if name in TOLD:
-        events = changed = EVENTS
-        columns = {**EVENTS.columns, column: EVENTS.columns[column].take(np.arange(len(EVENTS))[::-1])}
-        changed = Events(**{**vars_of(EVENTS), "columns": columns})
+        place = EVENTS.table.column_names.index(column)
+        reversed_ = EVENTS.table[column].take(pa.array(np.arange(len(EVENTS))[::-1]))
+        changed = replace(EVENTS, table=EVENTS.table.set_column(place, column, reversed_))
     else:
         other[column] = given[column].iloc[::-1].to_numpy()
         if name.startswith("context_timestamp"):
             other[column] = given[column] + 86_400 + 3600
     scores = predict(trained, events, given)["score"], predict(trained, changed, other)["score"]
     assert not np.allclose(*scores, atol=1e-7)
-
-
-def vars_of(events: Events) -> dict:
-    return {name: getattr(events, name) for name in events.__dataclass_fields__}
 
 
 def test_vectors_in_the_item_tower_by_hand():
@@ -125,8 +124,8 @@ def test_numbers_and_vectors_are_one_field_of_a_ranker():
 def test_a_ranker_learns_from_a_vector():
     """Whether a pair is liked is the sign of one number of its mood."""
     rated = EVENTS.frame.assign(rating=np.where(np.stack(EVENTS.frame["mood"])[:, 1] > 0, 5.0, 1.0))
-    columns = {**EVENTS.columns, "rating": rated["rating"].to_numpy()}
-    train, _, _ = leave_last_out(Events(**{**vars_of(EVENTS), "columns": columns}))
+    table = EVENTS.table.append_column("rating", pa.array(rated["rating"]))
+    train, _, _ = leave_last_out(replace(EVENTS, table=table))
     losses: list[float] = []
     fit(
         Ranker(train.schema, 8, ("user", "context_mood")),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from torchrec_ext.data import Dataset, Events, Preparation, SplitReport
 from torchrec_ext.data.splits.parts import TEST, TRAIN
@@ -43,9 +44,13 @@ def newer_events(
         All events up to the training, whatever their part was, and the added ones; None where cleaning
         leaves no added event.
     """
-    marked = dataclasses.replace(raw, columns={**raw.columns, _MARK: added.astype(np.float64)})
+    marked = dataclasses.replace(
+        raw, table=raw.table.append_column(_MARK, pa.array(added.astype(np.float64)))
+    )
     events = clean(marked)
-    part = np.where(events.columns[_MARK] > 0, TEST, TRAIN)  # type: ignore[operator]
+    marks = events.numbers(_MARK)
+    assert marks is not None
+    part = np.where(marks > 0, TEST, TRAIN)
     given, left = int(added.sum()), int((part == TEST).sum())
     if left < given:
         log.info("cleaning removed %s of the %s added events", f"{given - left:,}", f"{given:,}")

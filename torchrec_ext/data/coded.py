@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from torchrec_ext.data.as_written import series_as_written
+from torchrec_ext.data.columns import codes_of, from_codes, numbers_of, words_of
 from torchrec_ext.data.slices import offsets_of, slice_positions
 from torchrec_ext.errors import InputError
 
@@ -186,3 +187,27 @@ def as_series(column: Column) -> pd.Series:
 def take(column: Column, rows: np.ndarray) -> Column:
     """The rows of a column: (n,) numbers of rows, or a (N,) mask."""
     return column[rows] if isinstance(column, np.ndarray) else column.take(rows)
+
+
+def from_arrow(column: pa.Array) -> Column:
+    """An Arrow column as Coded, CodedLists or numbers."""
+    if pa.types.is_dictionary(column.type):
+        return Coded(codes_of(column), words_of(column))
+    if pa.types.is_list(column.type):
+        offsets = np.asarray(column.offsets).astype(np.int64)
+        return CodedLists(Coded(codes_of(column.values), words_of(column.values)), offsets)
+    return numbers_of(column)
+
+
+def to_arrow(column: Column) -> pa.Array:
+    """The reverse of :func:`from_arrow`."""
+    if isinstance(column, Coded):
+        return from_codes(column.codes, column.words)
+    if isinstance(column, CodedLists):
+        return pa.ListArray.from_arrays(pa.array(column.offsets.astype(np.int32)), to_arrow(column.values))
+    if column.ndim == 2:
+        missing = np.asarray(np.isnan(column).any(axis=1))
+        flat = pa.array(np.where(missing[:, None], 0, column).ravel().astype(np.float32))
+        vectors = pa.FixedSizeListArray.from_arrays(flat, column.shape[1])
+        return vectors.take(pa.array(np.arange(len(column)), mask=missing)) if missing.any() else vectors
+    return pa.array(column)

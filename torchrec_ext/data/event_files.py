@@ -8,37 +8,36 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from torchrec_ext.data.array_file import column_file, open_array
-from torchrec_ext.data.coded import Coded, CodedLists, Column
 from torchrec_ext.data.events import Events, SideMatch, Source, Step
 from torchrec_ext.data.features import options_from
 from torchrec_ext.data.features.plain import plain
-from torchrec_ext.data.gather import OFFSETS, gather
 
 _FEATURES = ("user_features", "item_features", "context_features")
 _SIDES = ("users", "items")
-_WORDS = ".words.parquet"
+_TABLE = "events.arrow"
+_ROWS = 1 << 20
+"""Rows of a batch in the file."""
 
 
 def save_events(events: Events, folder: Path) -> None:
-    """Writes events into an empty folder, a piece of a column in memory at a time.
+    """Writes events into an empty folder, a batch of rows in memory at a time.
 
     Args:
         events: N events.
         folder: is made.
     """
     folder.mkdir(parents=True)
-    rows = np.arange(len(events), dtype=np.int64)
-    for name, column in events.columns.items():
-        _save_column(column, rows, folder, name)
+    table = events.table.unify_dictionaries()
+    with pa.ipc.new_file(str(folder / _TABLE), table.schema) as file:
+        file.write_table(table, max_chunksize=_ROWS)
     for side in _SIDES:
         table = getattr(events, side)
         if table is not None:
             pq.write_table(pa.Table.from_pandas(table, preserve_index=False), folder / f"{side}.parquet")
     told = {
-        "columns": {name: _kind(column) for name, column in events.columns.items()},
         "source": dataclasses.asdict(events.source),
         **{name: list(getattr(events, name)) for name in _FEATURES},
         "options": {
@@ -57,38 +56,13 @@ def open_events(folder: Path) -> Events:
     source["sides"] = tuple(SideMatch(**side) for side in source["sides"])
     source["calls"] = tuple(source.get("calls", ()))
     return Events(
-        columns={name: _open_column(kind, folder, name) for name, kind in told["columns"].items()},
+        table=pa.ipc.open_file(pa.memory_map(str(folder / _TABLE))).read_all(),
         source=Source(**source),
         users=_side(folder / "users.parquet"),
         items=_side(folder / "items.parquet"),
         **{name: tuple(told[name]) for name in _FEATURES},
         options={name: options_from(options) for name, options in told["options"].items()},
         weights=told["weights"],
-    )
-
-
-def _kind(column: Column) -> str:
-    return "numbers" if isinstance(column, np.ndarray) else type(column).__name__
-
-
-def _save_column(column: Column, rows: np.ndarray, folder: Path, name: str) -> None:
-    if isinstance(column, CodedLists):
-        np.save(column_file(folder, name, OFFSETS), column.offsets)
-        _save_column(column.values, np.arange(len(column.values), dtype=np.int64), folder, name)
-        return
-    gather(column.codes if isinstance(column, Coded) else column, rows, folder, name)
-    if isinstance(column, Coded):
-        pq.write_table(pa.table({"word": pa.array(column.words)}), column_file(folder, name, _WORDS))
-
-
-def _open_column(kind: str, folder: Path, name: str) -> Column:
-    values = open_array(column_file(folder, name))
-    if kind not in (Coded.__name__, CodedLists.__name__):
-        return values
-    words = pq.read_table(column_file(folder, name, _WORDS)).column("word").to_pandas()
-    coded = Coded(values, pd.Index(words))
-    return (
-        coded if kind == Coded.__name__ else CodedLists(coded, open_array(column_file(folder, name, OFFSETS)))
     )
 
 

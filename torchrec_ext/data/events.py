@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from torchrec_ext.data.coded import Coded, Column, as_series, take
+from torchrec_ext.data.coded import Coded, Column, from_arrow
+from torchrec_ext.data.columns import as_series, codes_of, numbers_of, one_array, words_of
 from torchrec_ext.data.describe import describe
 from torchrec_ext.data.description import Description
 from torchrec_ext.data.features import Options, Time
@@ -115,9 +117,10 @@ class Events:
     """N rows of who did what when and what is known of each event, in the order they were read.
 
     Args:
-        columns: ``user`` and ``item`` (:class:`Coded`; absent where the data has none), if known
-            ``timestamp`` ((N,) int64 or float64 seconds), ``rating`` ((N,) float64) and ``type``
-            (:class:`Coded`: view, click, purchase, ...), then other columns of the events.
+        table: columns ``user`` and ``item`` (absent where the data has none), if known ``timestamp``
+            (int64 or float64 seconds, or nanoseconds as ``timestamp[ns]``), ``rating`` (float64) and ``type``
+            (view, click, purchase, ...), then other columns of the events; see
+            :mod:`~torchrec_ext.data.columns` for their types.
         source: where the rows came from.
         users: one row a user: column ``user`` and side features.
         items: one row an item: column ``item``, side features and perhaps ``title``, which is only shown.
@@ -134,11 +137,11 @@ class Events:
         >>> import pandas as pd
         >>> from torchrec_ext.data import read_events
         >>> events = read_events(pd.DataFrame({"user": ["ann", "bob"], "item": [7, 7]}))
-        >>> events.columns["item"].codes, events.frame["user"].tolist()
+        >>> events.codes("item"), events.frame["user"].tolist()
         (array([0, 0], dtype=int32), ['ann', 'bob'])
     """
 
-    columns: Mapping[str, Column]
+    table: pa.Table
     source: Source
     users: pd.DataFrame | None = None
     items: pd.DataFrame | None = None
@@ -154,33 +157,73 @@ class Events:
         # a time is no number a model could use, unless something is made of it
         timed = isinstance(self.options.get("context_timestamp"), Time)
         own = ("user", "item", "rating") if timed else ("user", "item", "rating", "timestamp")
-        _check("context", self.columns, self.context_features, not_features=own)
+        _check("context", self.table.column_names, self.context_features, not_features=own)
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
+        return self.table.num_rows
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns as Coded, CodedLists and NumPy arrays, for what does not read Arrow yet."""
+        return {name: from_arrow(one_array(self.table[name])) for name in self.table.column_names}
 
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The columns as pandas shows them, ids as given; index 0 to N-1."""
-        return pd.DataFrame({name: as_series(column) for name, column in self.columns.items()}, copy=False)
+        return pd.DataFrame({n: as_series(self.table[n]) for n in self.table.column_names}, copy=False)
+
+    def column(self, name: str) -> pa.Array | None:
+        """A column in one piece; None where there is none."""
+        return one_array(self.table[name]) if name in self.table.column_names else None
 
     def ids(self, entity: Literal["user", "item"]) -> Coded:
-        """The ids of the events' users or items.
+        """The ids of the events' users or items."""
+        return Coded(self.codes(entity), self.distinct(entity))
+
+    def codes(self, name: str) -> np.ndarray:
+        """(N,) int32 place of each value of a dictionary column in :meth:`distinct`, -1 for a missing one.
 
         Raises:
-            InputError: if the data has none.
+            InputError: if the data has no such column.
         """
-        found = self.columns.get(entity)
-        if not isinstance(found, Coded):
+        return codes_of(self._dictionary(name))
+
+    def distinct(self, name: str) -> pd.Index:
+        """The dictionary of a column: int64 or strings; after a filter some stand for no event.
+
+        Raises:
+            InputError: if the data has no such column.
+        """
+        return words_of(self._dictionary(name))
+
+    def _dictionary(self, name: str) -> pa.Array:
+        found = self.column(name)
+        if found is None or not pa.types.is_dictionary(found.type):
             raise InputError(
-                f"{self.source.name} has no column of {entity}s, which this needs; name it in columns"
+                f"{self.source.name} has no column of {name}s, which this needs; name it in columns"
             )
         return found
 
     def numbers(self, column: str) -> np.ndarray | None:
         """(N,) numbers such as ``timestamp`` or ``rating``; None where there are none."""
-        found = self.columns.get(column)
-        return found if isinstance(found, np.ndarray) else None
+        found = self.column(column)
+        if found is None or pa.types.is_dictionary(found.type) or pa.types.is_list(found.type):
+            return None
+        return numbers_of(found)
+
+    @property
+    def ticks(self) -> np.ndarray | None:
+        """(N,) times or places as they are kept, int64 or float64, which order and compare exactly."""
+        found = self.column("timestamp")
+        if found is None:
+            return None
+        return (found.cast(pa.int64()) if pa.types.is_timestamp(found.type) else found).to_numpy()
+
+    @property
+    def ticks_per_second(self) -> int:
+        """1 where :attr:`ticks` are seconds, 1,000,000,000 where they are nanoseconds."""
+        found = self.column("timestamp")
+        return 10**9 if found is not None and pa.types.is_timestamp(found.type) else 1
 
     def target_weights(self) -> np.ndarray | None:
         """How much each event counts when it is learnt or predicted.
@@ -190,20 +233,21 @@ class Events:
             history, because its type weighs 0 or because it has no item where others have one. None where
             every event counts 1.
         """
-        types, items = self.columns.get("type"), self.columns.get("item")
         weights = None
-        if isinstance(types, Coded):
-            of_types = [self.weights.get(str(word), 1.0) for word in types.words]
-            weights = np.array([*of_types, 1.0])[types.codes]
-        if isinstance(items, Coded) and (items.codes < 0).any():
+        if "type" in self.table.column_names:
+            of_types = [self.weights.get(str(word), 1.0) for word in self.distinct("type")]
+            weights = np.array([*of_types, 1.0])[self.codes("type")]
+        if "item" in self.table.column_names and self.table["item"].null_count:
             weights = np.ones(len(self)) if weights is None else weights
-            weights[items.codes < 0] = 0
+            weights[self.codes("item") < 0] = 0
         return weights
 
     def count(self, entity: Literal["user", "item"]) -> int:
         """Number of distinct users or items of the events; 0 where the data has none."""
-        found = self.columns.get(entity)
-        return int((found.counts() > 0).sum()) if isinstance(found, Coded) else 0
+        if entity not in self.table.column_names:
+            return 0
+        codes = self.codes(entity)
+        return int((np.bincount(codes[codes >= 0]) > 0).sum())
 
     def take(self, mask: np.ndarray) -> "Events":
         """The events where ``mask`` is true, in the same order; side tables and source stay.
@@ -216,7 +260,7 @@ class Events:
             raise InputError(
                 f"mask must be {len(self)} booleans, one an event; received {mask.dtype} {mask.shape}"
             )
-        return dataclasses.replace(self, columns={name: take(c, mask) for name, c in self.columns.items()})
+        return dataclasses.replace(self, table=self.table.filter(pa.array(mask)))
 
     def select_features(
         self,
@@ -267,7 +311,7 @@ def feature_names(chosen: Sequence[str]) -> tuple[str, ...]:
 
 def _check(
     kind: str,
-    table: pd.DataFrame | Mapping[str, Column] | None,
+    table: pd.DataFrame | Sequence[str] | None,
     chosen: tuple[str, ...],
     not_features: tuple[str, ...],
 ) -> None:

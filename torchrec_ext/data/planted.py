@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from torchrec_ext.checks import expect_at_least
-from torchrec_ext.data.coded import Coded
+from torchrec_ext.data.columns import column_of
 from torchrec_ext.data.events import Events, Source
 from torchrec_ext.data.invented_titles import invent_titles
 
@@ -130,12 +131,9 @@ def planted_ratings(
         }
     )
     events = Events(
-        columns={
-            "user": Coded.of(frame["user"]),
-            "item": Coded.of(frame["item"]),
-            "timestamp": frame["timestamp"].to_numpy(),
-            "rating": frame["rating"].to_numpy(),
-        },
+        table=pa.table({name: column_of(frame[name]) for name in ("user", "item")})
+        .append_column("timestamp", pa.array(frame["timestamp"]))
+        .append_column("rating", pa.array(frame["rating"])),
         source=_source(frame, f"planted_ratings(users={users}, movies={movies}, seed={seed})"),
         users=user_table,
         items=item_table,

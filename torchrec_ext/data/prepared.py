@@ -22,7 +22,7 @@ from torchrec_ext.data.splits.by_name import SPLITS
 from torchrec_ext.data.splits.parts import Parts
 from torchrec_ext.errors import InputError
 
-VERSION = 2
+VERSION = 3
 REJECTED = "rejected.parquet"
 """The file of the rows that were set aside."""
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.cleaning.step import record
 from torchrec_ext.data.coded import Coded
+from torchrec_ext.data.columns import from_codes
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.instants import Span, span
 from torchrec_ext.data.recorded_calls import recorded
@@ -51,12 +52,10 @@ def sessions(events: Events, gap: Span = 1800.0) -> Events:
     times, users = expect_times(events, "sessions", "name a column of times"), events.ids("user")
     codes, of_user = _cut(users, times, seconds)
     words = _words(users, of_user)
-    columns = {
-        name: Coded(codes, words) if name == "user" else column for name, column in events.columns.items()
-    }
-    cut = dataclasses.replace(
-        events, columns={**columns, "visitor": users}, users=_side_table(events.users, users, of_user, words)
-    )
+    place = events.table.column_names.index("user")
+    table = events.table.append_column("visitor", events.table["user"])
+    table = table.set_column(place, "user", from_codes(codes, words))
+    cut = dataclasses.replace(events, table=table, users=_side_table(events.users, users, of_user, words))
     return record(cut, f"sessions(gap={seconds:g})")
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
+import pyarrow as pa
 
+from torchrec_ext.data.coded import to_arrow
 from torchrec_ext.data.events import Events, Order
 from torchrec_ext.data.features import Options
 from torchrec_ext.data.reading.declaration import Declaration, TableFile, declared_features
@@ -153,7 +155,7 @@ def read_events(
     opened = [*(t.table for t in tables), *(table for pairs in sides.values() for table, _ in pairs)]
     files = [*(path for table in opened for path in table.paths), *found.files]
     return Events(
-        columns=done,
+        table=pa.table({name: to_arrow(column) for name, column in done.items()}),
         source=source_record(found.name, files, done, read.rows, found.order, matches),
         users=frames["user"],
         items=frames["item"],

@@ -1,0 +1,145 @@
+"""Columns of events and side tables as Arrow arrays: what each type means, and NumPy views of them.
+
+| Arrow type | meaning |
+|---|---|
+| ``dictionary<int32, string or int64>`` | ids, categories and types of events |
+| ``list<dictionary>`` | lists of categories |
+| ``float64`` | numbers |
+| ``int64``, ``float64``, ``timestamp[ns]`` of ``timestamp`` | seconds, or nanoseconds |
+| ``fixed_size_list<float32>[width]`` | vectors |
+"""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from torchrec_ext.data.as_written import series_as_written
+from torchrec_ext.data.slices import offsets_of
+from torchrec_ext.errors import InputError
+
+
+def encoded(values: pa.Array) -> pa.DictionaryArray:
+    """Values as indices of the distinct ones, in order of first appearance.
+
+    Example:
+        >>> colours = encoded(pa.array(["red", None, "blue", "red"]))
+        >>> codes_of(colours), list(words_of(colours))
+        (array([ 0, -1,  1,  0], dtype=int32), ['red', 'blue'])
+    """
+    if pa.types.is_dictionary(values.type):
+        return values
+    return values.dictionary_encode()
+
+
+def codes_of(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """(N,) int32 index of each value in the dictionary of a column, -1 for a missing one."""
+    indices = one_array(column).indices
+    if indices.null_count:
+        indices = pc.fill_null(indices, -1)
+    return indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+
+
+def words_of(column: pa.Array | pa.ChunkedArray) -> pd.Index:
+    """The dictionary of a column: int64 or strings, of which some may stand for no value."""
+    return pd.Index(one_array(column).dictionary.to_pandas())
+
+
+def used(column: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
+    """The same column with a dictionary of the values that stand in it, in order of first appearance."""
+    array = one_array(column)
+    codes = codes_of(array)
+    places, distinct = pd.factorize(np.where(codes < 0, np.int32(-1), codes), use_na_sentinel=False)
+    missing = np.flatnonzero(distinct < 0)
+    if len(missing):
+        gone = missing[0]
+        distinct = np.delete(distinct, gone)
+        places = np.where(places == gone, -1, places - (places > gone))
+    return from_codes(places.astype(np.int32), array.dictionary.take(pa.array(distinct)))
+
+
+def from_codes(codes: np.ndarray, words: pa.Array | pd.Index) -> pa.DictionaryArray:
+    """A dictionary column of (N,) int32 indices, of which -1 is a missing value."""
+    missing = codes < 0
+    indices = pa.array(codes, pa.int32(), mask=missing if missing.any() else None)
+    return pa.DictionaryArray.from_arrays(indices, words if isinstance(words, pa.Array) else pa.array(words))
+
+
+def numbers_of(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """(N,) numbers, NaN where one is missing, or (N, width) float32 vectors; times in seconds."""
+    array = one_array(column)
+    if pa.types.is_fixed_size_list(array.type):
+        width = array.type.list_size
+        if not array.null_count:
+            return array.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+        vectors = np.full((len(array), width), np.nan, np.float32)
+        vectors[array.is_valid().to_numpy(zero_copy_only=False)] = (
+            array.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+        )
+        return vectors
+    if pa.types.is_timestamp(array.type):
+        return array.cast(pa.int64()).to_numpy(zero_copy_only=False) / 1e9
+    if array.null_count:
+        array = pc.fill_null(array.cast(pa.float64()), np.nan)
+    return array.to_numpy(zero_copy_only=False)
+
+
+def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece; not copied if it is."""
+    if isinstance(column, pa.Array):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def column_of(values: pd.Series) -> pa.Array:
+    """A column of a DataFrame: floats are numbers, arrays of floats vectors, lists lists, others categories.
+
+    Raises:
+        InputError: if lists are mixed with something else, or values of several kinds with each other.
+    """
+    if pd.api.types.is_float_dtype(values.dtype):
+        return pa.array(series_as_written(values))
+    there = values.notna().to_numpy()
+    first = values.iloc[int(np.argmax(there))] if there.any() else None
+    if isinstance(first, np.ndarray) and first.dtype.kind == "f":
+        flat = np.zeros((len(values), len(first)), np.float32)
+        flat[there] = np.stack(values[there].to_list())
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), len(first))
+        return vectors if there.all() else vectors.take(pa.array(np.arange(len(values)), mask=~there))
+    if isinstance(first, list | tuple | np.ndarray):
+        return _lists(values)
+    codes, words = pd.factorize(values)
+    return from_codes(codes.astype(np.int32), pd.Index(words))
+
+
+def as_series(column: pa.Array | pa.ChunkedArray) -> pd.Series:
+    """A column as pandas shows it; vectors and lists as lists, integers beside missing ones as ``Int64``."""
+    array = one_array(column)
+    if pa.types.is_list(array.type):
+        plain = array.values.cast(array.type.value_type.value_type)
+        return pd.Series(pa.ListArray.from_arrays(array.offsets, plain).to_pylist(), dtype=object)
+    if not pa.types.is_dictionary(array.type):
+        found = numbers_of(array)
+        return pd.Series(found if found.ndim == 1 else list(found))
+    codes, words = codes_of(array), words_of(array)
+    if (codes >= 0).all():
+        return pd.Series(words.to_numpy()[codes], dtype=words.dtype)
+    whole = pd.api.types.is_integer_dtype(words.dtype)
+    values = pd.Series(words, dtype="Int64" if whole else words.dtype)
+    return values.reindex(codes).reset_index(drop=True)
+
+
+def _lists(values: pd.Series) -> pa.ListArray:
+    """Lists of categories; a missing list is an empty one, a missing value is left out of its list."""
+    try:
+        array = pa.array(values, from_pandas=True)
+        flat = array.flatten()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"column {values.name!r} should hold a list in each row: {reason}") from None
+    if pa.types.is_null(flat.type):
+        flat = flat.cast(pa.string())
+    ends = offsets_of(pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False))
+    there = offsets_of(pc.is_valid(flat).to_numpy(zero_copy_only=False))
+    offsets = pa.array(there[ends].astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, encoded(flat.drop_null()))
