@@ -124,7 +124,7 @@ def test_numbers_and_vectors_are_one_field_of_a_ranker():
 def test_a_ranker_learns_from_a_vector():
     """Whether a pair is liked is the sign of one number of its mood."""
     rated = EVENTS.frame.assign(rating=np.where(np.stack(EVENTS.frame["mood"])[:, 1] > 0, 5.0, 1.0))
-    table = EVENTS.table.append_column("rating", pa.array(rated["rating"]))
+    table = EVENTS.table.drop_columns("rating").append_column("rating", pa.array(rated["rating"]))
     train, _, _ = leave_last_out(replace(EVENTS, table=table))
     losses: list[float] = []
     fit(
