@@ -24,8 +24,8 @@ from torchrec_ext.data.features import category, number, vector
 from torchrec_ext.data.features.options import KINDS
 from torchrec_ext.data.features.scale import SCALES
 from torchrec_ext.data.features.time_part import PARTS
-from torchrec_ext.data.reading.declared_set import names_of_sets
-from torchrec_ext.data.reading.named import NAMED
+from torchrec_ext.data.sources.declared_set import names_of_sets
+from torchrec_ext.data.sources.named import NAMED
 
 OWN_DATA = PAGES["docs/your-own-data.md"]
 EXAMPLES = sorted({name for name, page in PAGES.items() if [*blocks(page, "python")]} - {"README.md"})

@@ -9,8 +9,8 @@ import pytest
 from torchrec_ext.data import as_marked, by_ratio, leave_last_out, read_events, sets
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.lists import Lists
-from torchrec_ext.data.reading.declared_set import declared_set, names_of_sets
-from torchrec_ext.data.reading.toml_file import read_declaration, read_toml
+from torchrec_ext.data.sources.declared_set import declared_set, names_of_sets
+from torchrec_ext.data.sources.toml_file import read_declaration, read_toml
 from torchrec_ext.errors import InputError
 
 HERE = Path(sets.__path__[0])
@@ -83,7 +83,7 @@ def test_what_is_in_them_by_a_sample():
 @pytest.mark.parametrize("name", names_of_sets())
 def test_each_declaration_tells_where_the_set_is_from(name, tmp_path, monkeypatch):
     monkeypatch.delenv("TORCHREC_EXT_DATA", raising=False)
-    monkeypatch.setattr("torchrec_ext.data.reading.declared_set.CACHE", tmp_path / "cache")
+    monkeypatch.setattr("torchrec_ext.data.sources.declared_set.CACHE", tmp_path / "cache")
     told = read_toml(HERE / f"{name}.toml")
     assert told["about"] and told["licence"] and told["home"].startswith("https://")
     assert read_declaration(HERE / f"{name}.toml").events

@@ -19,9 +19,9 @@ from torchrec_ext.data import (
 )
 from torchrec_ext.data.content import find_change
 from torchrec_ext.data.prepared import is_prepared
-from torchrec_ext.data.reading.declared_set import names_of_sets
-from torchrec_ext.data.reading.named import NAMED
 from torchrec_ext.data.recorded_calls import arguments_of
+from torchrec_ext.data.sources.declared_set import names_of_sets
+from torchrec_ext.data.sources.named import NAMED
 from torchrec_ext.errors import InputError
 from torchrec_ext.training import find_checkpoint
 

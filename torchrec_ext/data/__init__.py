@@ -9,8 +9,8 @@ from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events, Source
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.prepared import open_prepared, prepare
-from torchrec_ext.data.reading.declaration import Declaration, TableFile
 from torchrec_ext.data.reading.read import read_events
+from torchrec_ext.data.sources.declaration import Declaration, TableFile
 from torchrec_ext.data.split_report import SplitReport
 from torchrec_ext.data.splits.as_marked import as_marked
 from torchrec_ext.data.splits.by_name import SPLITS

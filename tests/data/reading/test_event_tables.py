@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from tests.data.reading.tables import refused, rows, write
-from torchrec_ext.data.reading.declaration import Declaration, TableFile
 from torchrec_ext.data.reading.read import read_events
+from torchrec_ext.data.sources.declaration import Declaration, TableFile
 
 
 @pytest.fixture

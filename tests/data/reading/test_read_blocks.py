@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from torchrec_ext.data.reading.column import Column
 from torchrec_ext.data.reading.delimited import Layout
 from torchrec_ext.data.reading.open_table import CRITEO, open_table
 from torchrec_ext.data.reading.read_blocks import read_blocks
 from torchrec_ext.data.reading.rejects import Rejects
+from torchrec_ext.data.sources.column_spec import Column
 from torchrec_ext.errors import InputError
 
 USER = Column("user", "user", "id", needed=True)

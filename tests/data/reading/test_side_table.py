@@ -6,8 +6,8 @@ import pytest
 
 from tests.data.reading.tables import refused, write
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.reading.declaration import Declaration, TableFile
 from torchrec_ext.data.reading.read import read_events
+from torchrec_ext.data.sources.declaration import Declaration, TableFile
 
 EVENTS = pd.DataFrame({"user": [1, 2], "item": [0, 2]})
 

@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from torchrec_ext.data.array_file import GrowingArray
 from torchrec_ext.data.coded import Coded, CodedLists, Column
-from torchrec_ext.data.reading.column import Column as Declared
 from torchrec_ext.data.reading.fine_times import PER_SECOND, seconds_in_order, seconds_of
 from torchrec_ext.data.reading.parse_number import numbers_of
 from torchrec_ext.data.reading.parsed import flags
 from torchrec_ext.data.reading.words import Words
 from torchrec_ext.data.slices import offsets_of
+from torchrec_ext.data.sources.column_spec import Column as Declared
 from torchrec_ext.errors import InputError
 
 

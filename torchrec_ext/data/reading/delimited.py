@@ -13,8 +13,8 @@ import pyarrow.csv
 
 from torchrec_ext.data.reading.raw_block import RawBlock, one_array
 from torchrec_ext.data.reading.rejects import LONGEST_VALUE, UNCLOSED_QUOTE, WRONG_FIELDS, Rejects
-from torchrec_ext.data.reading.source_file import open_bytes, reading
 from torchrec_ext.data.reading.text_rows import TextRows, split_rows
+from torchrec_ext.data.sources.source_file import open_bytes, reading
 from torchrec_ext.errors import InputError
 
 _CHUNK = 1 << 23

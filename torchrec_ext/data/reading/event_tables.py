@@ -12,11 +12,11 @@ from tqdm.auto import tqdm
 from torchrec_ext.data.array_file import column_file
 from torchrec_ext.data.coded import Column
 from torchrec_ext.data.reading.accumulate import Accumulator, WordsColumn, accumulator
-from torchrec_ext.data.reading.column import Column as Declared
 from torchrec_ext.data.reading.open_table import OpenTable
 from torchrec_ext.data.reading.read_blocks import Block, read_blocks
 from torchrec_ext.data.reading.rejects import MISSING_ID, Rejects
 from torchrec_ext.data.reading.words import Words
+from torchrec_ext.data.sources.column_spec import Column as Declared
 from torchrec_ext.errors import InputError
 
 FIRST = ("user", "item", "timestamp", "rating", "type")

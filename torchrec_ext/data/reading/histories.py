@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from torchrec_ext.data.reading.source_file import existing_file, open_bytes, reading
 from torchrec_ext.data.slices import offsets_of
+from torchrec_ext.data.sources.source_file import existing_file, open_bytes, reading
 from torchrec_ext.errors import InputError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from torchrec_ext.data.reading.raw_block import RawBlock
 from torchrec_ext.data.reading.rejects import BROKEN_ENCODING, NO_JSON, NO_OBJECT, Rejects
-from torchrec_ext.data.reading.source_file import open_bytes, reading
+from torchrec_ext.data.sources.source_file import open_bytes, reading
 from torchrec_ext.errors import InputError
 
 _CHUNK = 1 << 22

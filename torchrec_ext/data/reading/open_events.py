@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from torchrec_ext.data.reading.columns import choose_columns
-from torchrec_ext.data.reading.declaration import Declaration, TableFile
 from torchrec_ext.data.reading.event_tables import OpenEvents
 from torchrec_ext.data.reading.histories import read_histories
 from torchrec_ext.data.reading.open_table import OpenTable, open_table
-from torchrec_ext.data.reading.told import KINDS, Told, event_column, told_column
+from torchrec_ext.data.sources.choose_columns import choose_columns
+from torchrec_ext.data.sources.declaration import Declaration, TableFile
+from torchrec_ext.data.sources.told import KINDS, Told, event_column, told_column
 from torchrec_ext.errors import InputError, nearest
 
 

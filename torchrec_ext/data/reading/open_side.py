@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from torchrec_ext.data.reading.declaration import TableFile
 from torchrec_ext.data.reading.open_table import OpenTable, open_table
-from torchrec_ext.data.reading.source_file import existing_file
+from torchrec_ext.data.sources.declaration import TableFile
+from torchrec_ext.data.sources.source_file import existing_file
 from torchrec_ext.errors import InputError
 
 ROW, VECTOR, KEY, VALUE = "row", "vector", "key", "value"

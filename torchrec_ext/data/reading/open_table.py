@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, get_args
 
 import pandas as pd
 import pyarrow as pa
@@ -13,12 +13,12 @@ from torchrec_ext.data.reading.delimited import Layout, delimited_blocks, find_l
 from torchrec_ext.data.reading.json_lines import find_keys, json_blocks
 from torchrec_ext.data.reading.raw_block import RawBlock
 from torchrec_ext.data.reading.rejects import Rejects
-from torchrec_ext.data.reading.source_file import existing_file, reading
 from torchrec_ext.data.reading.typed_blocks import arrow_blocks, frame_blocks, parquet_blocks
+from torchrec_ext.data.sources.declaration import TableSource
+from torchrec_ext.data.sources.source_file import existing_file, reading
 from torchrec_ext.errors import InputError
 
 Format = Literal["csv", "tsv", "criteo", "jsonl", "parquet"]
-TableSource: TypeAlias = pd.DataFrame | pa.Table | str | Path
 
 _SUFFIXES: dict[str, Format] = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",

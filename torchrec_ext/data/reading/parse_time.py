@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from torchrec_ext.data.as_written import floats_as_written
-from torchrec_ext.data.reading.column import Unit
 from torchrec_ext.data.reading.fine_times import PER_SECOND, seconds_of
 from torchrec_ext.data.reading.parse_number import is_numeric, numbers_of
 from torchrec_ext.data.reading.parse_word import decode
 from torchrec_ext.data.reading.parsed import Parsed, bad_rows, flags
 from torchrec_ext.data.reading.rejects import INFINITE_NUMBER, OUT_OF_RANGE, UNPARSABLE_TIME
+from torchrec_ext.data.sources.column_spec import Unit
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from torchrec_ext.data.reading.column import Kind
 from torchrec_ext.data.reading.parsed import Parsed, bad_rows
 from torchrec_ext.data.reading.rejects import NOT_A_VALUE, NOT_AN_ID, UNPARSABLE_NUMBER, UNPARSABLE_TIME
 from torchrec_ext.data.reading.typed_blocks import plain
+from torchrec_ext.data.sources.column_spec import Kind
 from torchrec_ext.errors import InputError
 
 _REASONS = {

@@ -13,19 +13,18 @@ import pyarrow as pa
 from torchrec_ext.data.coded import to_arrow
 from torchrec_ext.data.events import Events, Order
 from torchrec_ext.data.features import Options
-from torchrec_ext.data.reading.declaration import Declaration, TableFile, declared_features
 from torchrec_ext.data.reading.event_tables import read_event_tables
-from torchrec_ext.data.reading.find_declaration import find_declaration
 from torchrec_ext.data.reading.open_events import expect_told, open_events
 from torchrec_ext.data.reading.open_side import open_side
-from torchrec_ext.data.reading.open_table import TableSource
 from torchrec_ext.data.reading.rejects import Rejects
 from torchrec_ext.data.reading.side_match import side_match
 from torchrec_ext.data.reading.side_table import joined, read_side_table
 from torchrec_ext.data.reading.source_record import source_record
-from torchrec_ext.data.reading.told import Told, expect_names
 from torchrec_ext.data.reading.words import settle
 from torchrec_ext.data.recorded_calls import recorded
+from torchrec_ext.data.sources.declaration import Declaration, TableFile, TableSource, declared_features
+from torchrec_ext.data.sources.find_declaration import find_declaration
+from torchrec_ext.data.sources.told import Told, expect_names
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
 

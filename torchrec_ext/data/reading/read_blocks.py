@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from torchrec_ext.data.reading.column import Column
 from torchrec_ext.data.reading.open_table import OpenTable
 from torchrec_ext.data.reading.parse_list import parse_categories, parse_vector
 from torchrec_ext.data.reading.parse_number import parse_number
@@ -24,6 +23,7 @@ from torchrec_ext.data.reading.rejects import (
     MISSING_VALUE,
     Rejects,
 )
+from torchrec_ext.data.sources.column_spec import Column
 from torchrec_ext.errors import InputError, nearest
 
 _MISSING = {"id": MISSING_ID, "number": MISSING_NUMBER, "time": MISSING_TIME}

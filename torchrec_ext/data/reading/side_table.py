@@ -8,15 +8,15 @@ import pandas as pd
 
 from torchrec_ext.data.coded import as_series, holds_lists
 from torchrec_ext.data.reading.accumulate import WordsColumn, accumulator
-from torchrec_ext.data.reading.column import Column
-from torchrec_ext.data.reading.columns import ALIASES, find_column
-from torchrec_ext.data.reading.declaration import TableFile
 from torchrec_ext.data.reading.open_side import KEY, ROW
 from torchrec_ext.data.reading.open_table import OpenTable
 from torchrec_ext.data.reading.read_blocks import read_blocks
 from torchrec_ext.data.reading.rejects import Rejects
-from torchrec_ext.data.reading.told import Told, side_column, told_column
 from torchrec_ext.data.shown import shown
+from torchrec_ext.data.sources.choose_columns import ALIASES, find_column
+from torchrec_ext.data.sources.column_spec import Column
+from torchrec_ext.data.sources.declaration import TableFile
+from torchrec_ext.data.sources.told import Told, side_column, told_column
 from torchrec_ext.errors import InputError, nearest
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from torchrec_ext.data.coded import Coded, Column
 from torchrec_ext.data.events import Order, SideMatch, Source, Step
-from torchrec_ext.data.reading.source_file import sha256
 from torchrec_ext.data.reading.timestamps import order_of
+from torchrec_ext.data.sources.source_file import sha256
 
 log = logging.getLogger(__name__)
 

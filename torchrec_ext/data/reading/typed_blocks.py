@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from torchrec_ext.data.reading.raw_block import RawBlock, RawColumn, one_array
-from torchrec_ext.data.reading.source_file import reading
+from torchrec_ext.data.sources.source_file import reading
 from torchrec_ext.errors import InputError
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tqdm.auto import tqdm
 
-from torchrec_ext.data.reading.movielens import event_file
+from torchrec_ext.data.sources.movielens import event_file
 from torchrec_ext.errors import InputError, nearest
 
 log = logging.getLogger(__name__)

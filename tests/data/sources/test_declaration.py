@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from torchrec_ext.data.features import Category, Number
-from torchrec_ext.data.reading.declaration import Declaration, TableFile, declared_features
+from torchrec_ext.data.sources.declaration import Declaration, TableFile, declared_features
 from torchrec_ext.errors import InputError
 
 TABLE = TableFile(pd.DataFrame({"user": [1], "item": [2]}))

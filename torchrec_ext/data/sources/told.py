@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeAlias
 
-from torchrec_ext.data.reading.column import Column
+from torchrec_ext.data.sources.column_spec import Column
 from torchrec_ext.errors import InputError, nearest
 
 Told: TypeAlias = str | Mapping[str, Any] | None

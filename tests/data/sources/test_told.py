@@ -5,8 +5,8 @@ import pytest
 
 from tests.data.reading.tables import refused, rows, write
 from torchrec_ext.data.features import Number
-from torchrec_ext.data.reading.declaration import Declaration, TableFile
 from torchrec_ext.data.reading.read import read_events
+from torchrec_ext.data.sources.declaration import Declaration, TableFile
 from torchrec_ext.errors import InputError
 
 EVENTS = """user,item,ts,tags,price,v,bought,shop

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from torchrec_ext.data import sets
-from torchrec_ext.data.reading.declaration import Declaration
-from torchrec_ext.data.reading.named import CACHE, VARIABLE
-from torchrec_ext.data.reading.toml_file import read_declaration, read_toml
+from torchrec_ext.data.sources.declaration import Declaration
+from torchrec_ext.data.sources.named import CACHE, VARIABLE
+from torchrec_ext.data.sources.toml_file import read_declaration, read_toml
 from torchrec_ext.errors import InputError
 
 _FOLDER = Path(sets.__path__[0])

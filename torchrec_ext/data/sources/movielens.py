@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from torchrec_ext.data.reading.source_file import existing_file
+from torchrec_ext.data.sources.source_file import existing_file
 from torchrec_ext.errors import InputError
 
 _GENRES_100K = (

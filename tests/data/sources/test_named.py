@@ -9,8 +9,8 @@ from functools import partial
 
 import pytest
 
-from torchrec_ext.data.reading import named
 from torchrec_ext.data.reading.read import read_events
+from torchrec_ext.data.sources import named
 from torchrec_ext.errors import InputError
 
 

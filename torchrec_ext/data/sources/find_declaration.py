@@ -7,12 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from torchrec_ext.data.reading.declaration import Declaration, TableFile
-from torchrec_ext.data.reading.declared_set import declared_like, declared_set, names_of_sets
-from torchrec_ext.data.reading.movielens import is_event_file, read_movielens
-from torchrec_ext.data.reading.named import NAMED, find_named
-from torchrec_ext.data.reading.open_table import TableSource
-from torchrec_ext.data.reading.toml_file import read_declaration
+from torchrec_ext.data.sources.declaration import Declaration, TableFile, TableSource
+from torchrec_ext.data.sources.declared_set import declared_like, declared_set, names_of_sets
+from torchrec_ext.data.sources.movielens import is_event_file, read_movielens
+from torchrec_ext.data.sources.named import NAMED, find_named
+from torchrec_ext.data.sources.toml_file import read_declaration
 from torchrec_ext.errors import InputError, nearest
 
 

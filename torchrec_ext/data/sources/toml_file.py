@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from torchrec_ext.data.features.plain import TABLE, expect
-from torchrec_ext.data.reading.declaration import WEIGHTS, Declaration, TableFile, declared_features
-from torchrec_ext.data.reading.source_file import existing_file
+from torchrec_ext.data.sources.declaration import WEIGHTS, Declaration, TableFile, declared_features
+from torchrec_ext.data.sources.source_file import existing_file
 from torchrec_ext.errors import InputError, nearest
 from torchrec_ext.schema import Entity
 

@@ -3,15 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
+
+import pandas as pd
+import pyarrow as pa
 
 from torchrec_ext.data.events import Order
 from torchrec_ext.data.features import Category, Number, Options, Time, Vector, options_from
 from torchrec_ext.data.features.plain import FLAG, Expected, expect, is_finite, one_of, optional
-from torchrec_ext.data.reading.open_table import TableSource
-from torchrec_ext.data.reading.told import Told, expect_names
+from torchrec_ext.data.sources.told import Told, expect_names
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
+
+TableSource: TypeAlias = pd.DataFrame | pa.Table | str | Path
 
 #: How much an event of each type counts, unless told; types that are not here count 1.
 WEIGHTS = {
