@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
+from planted_ratings import PlantedWorld, planted_ratings
 from tyro.conf import OmitArgPrefixes
 
 import torchrec_ext as tx
 from torchrec_ext.command_line import parse_settings, run_recipe
-from torchrec_ext.data.planted import PlantedWorld, planted_ratings
 from torchrec_ext.errors import InputError
 from torchrec_ext.interactions import ConvolutionInteraction, DotInteraction
 from torchrec_ext.metrics import BinaryReport

@@ -1,8 +1,9 @@
+"""The generated data of the demo."""
+
 import numpy as np
 import pytest
 
-from torchrec_ext.data.invented_titles import invent_titles
-from torchrec_ext.data.planted import GENRES, PlantedWorld, planted_ratings
+from recipes.planted_ratings import GENRES, PlantedWorld, invent_titles, planted_ratings
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation.popularity import item_mean_label
 
@@ -21,36 +22,25 @@ def auc(scores: np.ndarray, labels: np.ndarray) -> float:
     return below / (positives * (len(labels) - positives))
 
 
-def test_every_user_rates_every_movie_once_from_1_to_5(world):
+def test_every_user_rates_every_movie_once_in_order_of_time_without_ties(world):
     frame = world.events.frame
-    assert len(frame) == 1_000_000
-    pairs = np.unique((frame["user"] - 1) * 1000 + frame["item"] - 1)
-    assert np.array_equal(pairs, np.arange(1_000_000))
-    assert sorted(frame["rating"].unique()) == [1, 2, 3, 4, 5]
+    assert frame["user"].to_numpy().reshape(1000, 1000).tolist() == [[u] * 1000 for u in range(1, 1001)]
+    assert not frame.duplicated(["user", "item"]).any() and set(frame["item"]) == set(range(1, 1001))
+    assert set(frame["rating"]) == {1, 2, 3, 4, 5}
+    assert (np.diff(frame["timestamp"].to_numpy().reshape(1000, 1000), axis=1) >= 1).all()
 
 
-def test_the_best_possible_auc_and_that_of_popularity_are_as_described(world):
+def test_the_best_possible_auc_and_that_of_popularity_are_as_described_and_the_truth_is_calibrated(world):
     frame = world.events.frame
-    labels = (frame["rating"] >= 4).to_numpy(float)
-    items = frame["item"].to_numpy()
+    labels, items = (frame["rating"] >= 4).to_numpy(float), frame["item"].to_numpy()
+    best = world.oracle(frame["user"], items)
     test = np.random.default_rng(1).random(len(frame)) < 0.1
-    best = world.oracle(frame["user"].to_numpy()[test], items[test])
     popular = item_mean_label(items[~test], labels[~test], items[test], 1001)
-    assert auc(best, labels[test]) == pytest.approx(0.898, abs=0.005)
+    assert auc(best[test], labels[test]) == pytest.approx(0.898, abs=0.005)
     assert auc(popular, labels[test]) == pytest.approx(0.685, abs=0.01)
-
-
-def test_the_truth_is_calibrated(world):
-    frame = world.events.frame
-    ratings = frame["rating"].to_numpy()
-    probability = world.oracle(frame["user"].to_numpy(), frame["item"].to_numpy())
     for low in (0.0, 0.25, 0.5, 0.75):
-        part = (probability >= low) & (probability < low + 0.25)
-        assert (ratings[part] >= 4).mean() == pytest.approx(probability[part].mean(), abs=0.005)
-    expected = world.expected_rating[frame["user"] - 1, frame["item"] - 1]
-    for low in (1, 2, 3, 4):
-        part = (expected >= low) & (expected < low + 1)
-        assert ratings[part].mean() == pytest.approx(expected[part].mean(), abs=0.01)
+        part = (best >= low) & (best < low + 0.25)
+        assert labels[part].mean() == pytest.approx(best[part].mean(), abs=0.005)
 
 
 def test_tastes_drift_from_a_users_first_ratings_to_the_last():
@@ -73,53 +63,36 @@ def test_drift_moves_the_truth_by_a_users_own_clock():
     world = planted_ratings(users=200, movies=500, taste=0, quality=0, mood=0)
     frame = world.events.frame
     log_odds = np.log(world.probability / (1 - world.probability)) - 0.3
-    by_place = log_odds[frame["user"] - 1, frame["item"] - 1].reshape(200, 500)
-    spread = by_place.std(axis=0)
+    spread = log_odds[frame["user"] - 1, frame["item"] - 1].reshape(200, 500).std(axis=0)
     assert spread[[0, -1]] == pytest.approx([0.35, 0.35], abs=0.05)  # half of the default .7, either way
     assert spread[250] < 0.01
 
 
 def test_one_seed_gives_one_world_and_another_a_different_one():
     first, again, other = (planted_ratings(40, 30, seed=s) for s in (3, 3, 4))
-    assert first.events.frame.equals(again.events.frame)
-    assert first.events.items.equals(again.events.items)
-    assert first.events.users.equals(again.events.users)
+    for table in ("frame", "users", "items"):
+        assert getattr(first.events, table).equals(getattr(again.events, table))
     assert np.array_equal(first.probability, again.probability)
     assert first.events.source == again.events.source
     assert first.events.source.sha256 != other.events.source.sha256
 
 
-def test_rows_stand_user_by_user_in_order_of_time_without_ties():
-    frame = planted_ratings(50, 60).events.frame
-    assert frame["user"].is_monotonic_increasing
-    times = frame["timestamp"].to_numpy().reshape(50, 60)
-    assert (np.diff(times, axis=1) >= 1).all()
-
-
-def test_users_and_movies_are_described(world):
-    assert list(world.events.users.columns) == ["user", "gender", "age_group"]
-    assert list(world.events.items.columns) == ["item", "title", "genres", "year"]
-    assert world.events.users["user"].is_unique and len(world.events.users) == 1000
-    assert world.events.items["title"].is_unique and len(world.events.items) == 1000
-    assert set(world.events.items["genres"].explode()) == set(GENRES)
-
-
-def test_a_movie_lies_near_others_of_its_genres(world):
-    liked = world.probability - world.probability.mean(axis=0)
-    likeness = np.corrcoef(liked.T)
-    genres = world.events.items["genres"].map(tuple)
-    same = genres.to_numpy()[:, None] == genres.to_numpy()[None]
+def test_users_and_movies_are_described_and_a_movie_lies_near_others_of_its_genres(world):
+    users, items = world.events.users, world.events.items
+    assert list(users.columns) == ["user", "gender", "age_group"] and len(users) == users["user"].nunique()
+    assert list(items.columns) == ["item", "title", "genres", "year"] and items["title"].is_unique
+    likeness = np.corrcoef((world.probability - world.probability.mean(axis=0)).T)
+    genres = items["genres"].map(tuple).to_numpy()
+    assert {name for of in genres for name in of} == set(GENRES)
+    same = genres[:, None] == genres[None]
     np.fill_diagonal(same, False)
     assert likeness[same].mean() > likeness[~same].mean() + 0.3
 
 
-@pytest.mark.parametrize("users, movies, named", [(0, 5, "users"), (5, -1, "movies")])
-def test_an_empty_world_is_refused(users, movies, named):
-    with pytest.raises(InputError, match=f"{named} should be at least 1, received"):
-        planted_ratings(users, movies)
-
-
-def test_the_smallest_world_works():
+def test_an_empty_world_is_refused_and_the_smallest_works():
+    for users, movies, named in ((0, 5, "users"), (5, -1, "movies")):
+        with pytest.raises(InputError, match=f"{named} should be at least 1, received"):
+            planted_ratings(users, movies)
     assert len(planted_ratings(1, 1).events) == 1
 
 

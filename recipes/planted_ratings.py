@@ -1,16 +1,12 @@
-"""Planted ratings: generated data whose best possible predictions are known."""
+"""Planted ratings: the generated data of demo.py, whose best possible predictions are known."""
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from torchrec_ext.checks import expect_at_least
-from torchrec_ext.data.columns import column_of
-from torchrec_ext.data.events import Events, Source
-from torchrec_ext.data.invented_titles import invent_titles
+from torchrec_ext.data import Events, read_events
 
 GENRES = (
     "Adventure", "Animation", "Comedy", "Crime", "Drama", "Fantasy", "Horror", "Romance", "Sci-Fi", "Western",
@@ -25,35 +21,44 @@ _FIRST_DAY = 1_609_459_200  # 1 January 2021, 00:00 UTC
 _YEAR = 365 * 24 * 3600
 _SECONDS_BETWEEN = 16 * 3600  # about two years for a thousand ratings
 
+# Titles name a place or a person that does not exist.
+_PATTERNS = (
+    "Beyond {name}", "The {noun} of {name}", "The {adjective} {noun} of {name}",
+    "{name} and the {adjective} {noun}", "No {noun} in {name}", "{adjective} {name}", "Farewell, {name}",
+    "Return to {name}",
+)  # fmt: skip
+_STARTS = (
+    "Ald", "Bren", "Calv", "Corv", "Darv", "Eld", "Fen", "Gilv", "Hest", "Isk", "Jarn", "Kell",
+    "Lorv", "Merv", "Norv", "Ost", "Pell", "Quen", "Rost", "Selv", "Tarv", "Ulm", "Ves", "Wyr",
+)  # fmt: skip
+_ENDS = ("amar", "ane", "ega", "ello", "esk", "ina", "iva", "oway", "ossa", "una", "urn", "wick")
+_ADJECTIVES = (
+    "Borrowed", "Broken", "Burning", "Copper", "Crooked", "Distant", "Drowned", "Empty", "Forgotten",
+    "Frozen", "Golden", "Hidden", "Hollow", "Last", "Lonely", "Midnight", "Painted", "Paper", "Quiet",
+    "Restless", "Scarlet", "Second", "Silver", "Sleeping", "Stolen", "Unfinished", "Velvet", "Winter",
+)  # fmt: skip
+_NOUNS = (
+    "Archive", "Bridge", "Carnival", "Clockmaker", "Compass", "Garden", "Harbour", "Heir", "Island",
+    "Lantern", "Letter", "Lighthouse", "Map", "Mirror", "Orchard", "Orchestra", "Passenger", "Piano",
+    "Promise", "Railway", "River", "Shadow", "Signal", "Stranger", "Summer", "Tower", "Witness", "Wolf",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class PlantedWorld:
-    """Ratings, and what they were drawn from.
+    """Ratings, and the truth that they were drawn from.
 
     Args:
         events: every user's rating of every movie; users are 1 to U, movies 1 to M.
         probability: (U, M) float32, the true probability that the user rates the movie 4 or 5 at the
             time at which it is rated; row and column of an id are the id less one.
-        expected_rating: (U, M) float32, the mean of the rating under the same truth, 1 to 5.
     """
 
     events: Events
     probability: np.ndarray
-    expected_rating: np.ndarray
 
     def oracle(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """The true probability of a 4 or 5 for pairs of ids: no model can rank or predict better.
-
-        Its log-loss, AUC, accuracy and RMSE (of this probability against the label 0 or 1) on a test
-        set are the best that can be expected there.
-
-        Args:
-            users: (n,) int user ids.
-            items: (n,) int item ids.
-
-        Returns:
-            (n,) float32 probabilities.
-        """
+        """(n,) float32 true probabilities of a 4 or 5 for (n,) ids each: no model can predict better."""
         return self.probability[np.asarray(users) - 1, np.asarray(items) - 1]
 
 
@@ -86,16 +91,8 @@ def planted_ratings(
         mood: standard deviation of how generous a user is.
         drift: standard deviation of what a user's taste adds at the end and did not at the beginning.
 
-    Returns:
-        The ratings with titles, genres, years, genders and age groups, and the truth behind them.
-
     Raises:
         InputError: if there would be no user or no movie.
-
-    Example:
-        >>> world = planted_ratings(users=30, movies=20)
-        >>> len(world.events), world.probability.shape
-        (600, (30, 20))
     """
     expect_at_least(1, users=users, movies=movies)
     rng = np.random.default_rng(seed)
@@ -115,12 +112,8 @@ def planted_ratings(
         + scale * taste * user_vectors @ movie_vectors.T
         + scale * drift * time * (step @ movie_vectors.T)
     )
-    # P(rating > k) for k of 1 to 4; their sum and 1 is the expected rating.
-    above = [1 / (1 + np.exp(cut - appeal)) for cut in _CUTS]
-    noisy = appeal + rng.logistic(size=appeal.shape)
-    ratings = 1.0 + sum((noisy > cut).astype(np.float64) for cut in _CUTS)
-
-    gaps = 1 + rng.exponential(_SECONDS_BETWEEN, (users, movies)).astype(np.int64)
+    ratings = 1.0 + np.searchsorted(_CUTS, appeal + rng.logistic(size=appeal.shape))
+    gaps = 1 + rng.exponential(_SECONDS_BETWEEN, (users, movies)).astype(np.int64)  # no ties
     times = _FIRST_DAY + rng.integers(0, _YEAR, (users, 1)) + gaps.cumsum(axis=1)
     frame = pd.DataFrame(
         {
@@ -130,17 +123,9 @@ def planted_ratings(
             "rating": np.take_along_axis(ratings, order, axis=1).ravel(),
         }
     )
-    events = Events(
-        table=pa.table({name: column_of(frame[name]) for name in ("user", "item")})
-        .append_column("timestamp", pa.array(frame["timestamp"]))
-        .append_column("rating", pa.array(frame["rating"])),
-        source=_source(frame, f"planted_ratings(users={users}, movies={movies}, seed={seed})"),
-        users=user_table,
-        items=item_table,
-        user_features=("gender", "age_group"),
-        item_features=("genres",),
-    )
-    return PlantedWorld(events, above[2].astype(np.float32), (1 + sum(above)).astype(np.float32))
+    events = read_events(frame, users=user_table, items=item_table, item_features=["genres"])
+    source = replace(events.source, name=f"planted_ratings(users={users}, movies={movies}, seed={seed})")
+    return PlantedWorld(replace(events, source=source), (1 / (1 + np.exp(-appeal))).astype(np.float32))
 
 
 def _movies(count: int, rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray]:
@@ -158,6 +143,18 @@ def _movies(count: int, rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndar
         }
     )
     return table, _standard(vectors)
+
+
+def invent_titles(count: int, rng: np.random.Generator) -> list[str]:
+    """Titles that differ from each other; one met before becomes a sequel."""
+    parts = (_PATTERNS, _STARTS, _ENDS, _ADJECTIVES, _NOUNS)
+    chosen = ([words[n] for n in rng.integers(0, len(words), count)] for words in parts)
+    titles = pd.Series(
+        pattern.format(name=start + end, adjective=adjective, noun=noun)
+        for pattern, start, end, adjective, noun in zip(*chosen, strict=True)
+    )
+    sequel = titles.groupby(titles).cumcount() + 1
+    return titles.where(sequel == 1, titles + " " + sequel.astype(str)).to_list()
 
 
 def _users(count: int, rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray]:
@@ -181,11 +178,3 @@ def _standard(columns: np.ndarray) -> np.ndarray:
     """Each column with mean 0 and deviation 1, so that one seed's world is as hard as another's."""
     deviation = columns.std(axis=0)
     return (columns - columns.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
-
-
-def _source(frame: pd.DataFrame, name: str) -> Source:
-    digest = hashlib.sha256()
-    for column in frame:
-        digest.update(np.ascontiguousarray(frame[column]).tobytes())
-    # Gaps of a second or more between a user's ratings leave no ties.
-    return Source(name, digest.hexdigest(), files={}, order="time", ties=0, rows=len(frame))
