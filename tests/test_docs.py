@@ -24,8 +24,7 @@ from torchrec_ext.data.features import category, number, vector
 from torchrec_ext.data.features.options import KINDS
 from torchrec_ext.data.features.scale import SCALES
 from torchrec_ext.data.features.time_part import PARTS
-from torchrec_ext.data.sources.declared_set import names_of_sets
-from torchrec_ext.data.sources.named import NAMED
+from torchrec_ext.data.sources.known_sets import known_sets
 
 OWN_DATA = PAGES["docs/your-own-data.md"]
 EXAMPLES = sorted({name for name, page in PAGES.items() if [*blocks(page, "python")]} - {"README.md"})
@@ -106,7 +105,7 @@ def test_the_table_of_options_names_those_there_are():
 
 def test_the_names_of_splits_and_data_sets_are_all_there():
     page = OWN_DATA.read_text()
-    for name in (*NAMED, *names_of_sets(), *tx.data.SPLITS):
+    for name in (*known_sets(), *tx.data.SPLITS):
         assert f"`{name}`" in page, name
 
 

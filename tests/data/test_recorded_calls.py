@@ -41,9 +41,8 @@ def test_reading_and_cleaning(tmp_path):
 
 
 def test_a_table_in_memory_has_no_source():
-    assert calls(read_events(FRAME, columns={"user": "uid"})) == [
-        ("read_events", {"columns": {"user": "uid"}})
-    ]
+    ((call, arguments),) = calls(read_events(FRAME, columns={"user": "uid"}))
+    assert call == "read_events" and arguments["columns"] == {"user": "uid"} and "source" not in arguments
 
 
 def test_splits():

@@ -9,11 +9,12 @@ import pytest
 from torchrec_ext.data import as_marked, by_ratio, leave_last_out, read_events, sets
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.lists import Lists
-from torchrec_ext.data.sources.declared_set import declared_set, names_of_sets
+from torchrec_ext.data.sources.known_sets import ARCHIVES, declare_known, known_sets
 from torchrec_ext.data.sources.toml_file import read_declaration, read_toml
 from torchrec_ext.errors import InputError
 
 HERE = Path(sets.__path__[0])
+DECLARED = [name for name in known_sets() if name not in ARCHIVES]
 
 #: Events, users, items, order, and the features by user, item and context.
 SETS = {
@@ -39,14 +40,14 @@ def real(name: str) -> Events:
     folder = os.environ.get("TORCHREC_EXT_DATA")
     if not folder:
         pytest.skip("TORCHREC_EXT_DATA names no folder of real data sets")
-    own = read_toml(HERE / f"{name}.toml") if name in names_of_sets() else {}
+    own = read_toml(HERE / f"{name}.toml") if name in DECLARED else {}
     if not any((Path(folder) / place).is_dir() for place in (name, own.get("folder", name))):
         pytest.skip(f"{folder} lacks {name}")
     return read_events(name)
 
 
 def test_each_set_has_its_figures():
-    assert {*names_of_sets(), "ml-100k", "ml-1m"} == set(SETS)
+    assert {*DECLARED, "ml-100k", "ml-1m"} == set(SETS)
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -80,10 +81,10 @@ def test_what_is_in_them_by_a_sample():
     assert [len(part) for part in as_marked(videos)] == [59_541, 3_051, 6_130]
 
 
-@pytest.mark.parametrize("name", names_of_sets())
+@pytest.mark.parametrize("name", DECLARED)
 def test_each_declaration_tells_where_the_set_is_from(name, tmp_path, monkeypatch):
     monkeypatch.delenv("TORCHREC_EXT_DATA", raising=False)
-    monkeypatch.setattr("torchrec_ext.data.sources.declared_set.CACHE", tmp_path / "cache")
+    monkeypatch.setattr("torchrec_ext.data.sources.known_sets.CACHE", tmp_path / "cache")
     told = read_toml(HERE / f"{name}.toml")
     assert told["about"] and told["licence"] and told["home"].startswith("https://")
     assert read_declaration(HERE / f"{name}.toml").events
@@ -98,7 +99,7 @@ def test_a_set_is_found_in_a_folder_of_either_name(tmp_path):
         place = tmp_path / folder / folder / "yidian_news_sampled.csv"
         place.parent.mkdir(parents=True)
         place.write_text("x")
-        assert declared_set("yidian", tmp_path / folder).events[0].source == place
+        assert declare_known("yidian", tmp_path / folder).events[0].source == place
 
 
 def test_names_that_are_nearly_one_are_hinted_at():

@@ -38,6 +38,16 @@ class DataSettings:
     data that does not fit into memory. Prepare large data with one process before you start several."""
     format: Literal["csv", "tsv", "jsonl", "parquet", "criteo", "histories", "movielens"] | None = None
     """Format of the file. By default the one that its suffix names."""
+    delimiter: str | None = None
+    r"""Delimiter of text files, 1 to 4 bytes such as ';', '::' or '\t'. By default that of the format."""
+    header: tuple[str, ...] = ()
+    """Names of the columns of an events file without a header. By default its first line names them."""
+    decimal: Literal[".", ","] = "."
+    """Decimal mark of text files."""
+    quote: str = '"'
+    """Character around fields of text files; '' if quotes are ordinary characters."""
+    encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
+    """Encoding of text files."""
     columns: tuple[str, ...] = ()
     """Names of the file's columns: user=uid item=sku timestamp=t rating=stars. By default common names are
     found; rating= leaves a column out."""
@@ -53,6 +63,9 @@ class DataSettings:
     context: tuple[str, ...] | None = None
     """Columns of the events that describe the event itself and that a model may use. By default those that a
     known name or a .toml file declares, none of another file."""
+    catalogue: Literal["events", "all"] | None = None
+    """Which items and users get a row: those of the events, or all, also those that only side tables have. By
+    default as a .toml file declares, else events."""
     weights: tuple[str, ...] = ()
     """Weight of the events of each type: view=1 purchase=4."""
     max_bad_share: float | None = None
@@ -117,6 +130,11 @@ class DataSettings:
         events = read_events(
             self.data,
             format=self.format,
+            delimiter=self.delimiter and self.delimiter.replace("\\t", "\t"),
+            header=self.header or True,
+            decimal=self.decimal,
+            quote=self.quote or None,
+            encoding=self.encoding,
             columns={**{name: name for name in self._also_read(where)}, **columns},
             users=self.users,
             items=self.items,
@@ -124,6 +142,7 @@ class DataSettings:
             item_features=self.item_features,
             context=self.context,
             weights=parse_weights(self.weights),
+            catalogue=self.catalogue,
             max_bad_share=self.max_bad_share,
             rejected=(self.rejected or rejected) if world()[0] == 0 else None,
             data_dir=self.data_dir,

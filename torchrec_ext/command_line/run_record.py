@@ -20,8 +20,7 @@ from torchrec_ext.data import (
 from torchrec_ext.data.content import find_change
 from torchrec_ext.data.prepared import is_prepared
 from torchrec_ext.data.recorded_calls import arguments_of
-from torchrec_ext.data.sources.declared_set import names_of_sets
-from torchrec_ext.data.sources.named import NAMED
+from torchrec_ext.data.sources.known_sets import known_sets
 from torchrec_ext.errors import InputError
 from torchrec_ext.training import find_checkpoint
 
@@ -202,4 +201,4 @@ def _moved(arguments: dict[str, Any], folder: Path, keep: str | None) -> dict[st
 
 
 def _is_named(path: str) -> bool:
-    return path in (*NAMED, *names_of_sets())
+    return path in known_sets()

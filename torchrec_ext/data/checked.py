@@ -1,6 +1,7 @@
 """checked: frozen dataclasses whose fields pydantic validates, with errors of one line."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from torchrec_ext.errors import InputError, nearest
 
 T = TypeVar("T")
 _CONFIG = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+_LEAD = re.compile(r"^(Input|String|Dictionary|List|Tuple|Value error,) ")
 
 
 @dataclass_transform(frozen_default=True)
@@ -20,7 +22,7 @@ def checked(cls: type[T]) -> type[T]:
 
     Args:
         cls: annotated as a dataclass; ``pydantic.Field`` bounds numbers. A value is not converted, but for an
-            integer where a float is expected.
+            integer where a float is expected. ``__post_init__`` may raise an InputError.
 
     Example:
         >>> from typing import Literal
@@ -40,15 +42,13 @@ def checked(cls: type[T]) -> type[T]:
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         names = [field.name for field in fields(made)]
         kwargs = {**dict(zip(names, args, strict=False)), **kwargs}
-        for name in kwargs:
-            if name not in names:
-                raise InputError(
-                    f"{made.__name__} has no option {name!r}; it has {', '.join(names)}"
-                    f"{nearest(name, names, ';')}"
-                )
+        expect_known(kwargs, names, made.__name__)
         try:
             validate(self, **kwargs)
         except ValidationError as error:
+            raised = error.errors()[0].get("ctx", {}).get("error")
+            if isinstance(raised, InputError):  # by __post_init__
+                raise raised from None
             raise InputError(f"{made.__name__}.{_first(error)}") from None
 
     init.__wrapped__ = validate  # type: ignore[attr-defined]
@@ -56,14 +56,38 @@ def checked(cls: type[T]) -> type[T]:
     return made
 
 
+def expect_known(names: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Refuses the first name that is not among the known ones, with the nearest.
+
+    Example:
+        >>> expect_known(["flie"], ["file", "type"], "a table")
+        Traceback (most recent call last):
+        torchrec_ext.errors.InputError: a table has no option 'flie'; it has file, type; did you mean 'file'?
+    """
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"{what} has no option {name!r}; it has {', '.join(known)}{nearest(name, known, ';')}"
+            )
+
+
 def _first(error: ValidationError) -> str:
-    """The first complaint: the field, what it should be, the value received and the nearest choice."""
-    found = error.errors()[0]
-    where = ".".join(map(str, found["loc"])) or "value"
+    """The first complaint: the field, what it should be, the value received and the nearest choice.
+
+    A union complains once for each of its alternatives, with the alternative at the end of the place.
+    """
+    errors = error.errors()
+    field = [found for found in errors if found["loc"][:1] == errors[0]["loc"][:1]]
+    found = max(field, key=lambda found: len(found["loc"]))
+    same = [e for e in field if len(e["loc"]) == len(found["loc"]) and e["input"] is found["input"]]
+    wanted = list(dict.fromkeys(_LEAD.sub("", e["msg"]) for e in same))
+    place = found["loc"] if len(wanted) == 1 else found["loc"][:-1]
+    where = ".".join(str(part) for part in place if "[" not in str(part)) or "value"
     if found["type"] == "missing":
         return f"{where} has no default; set it"
-    wanted = found["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    choices = [word.strip("'") for word in str(found.get("ctx", {}).get("expected", "")).split(" or ")]
+    choices = re.findall("'([^']+)'", " ".join(str(e.get("ctx", {}).get("expected", "")) for e in same))
     received = repr(found["input"])
     shown = received if len(received) <= 80 else f"{received[:80]} ..."
-    return f"{where} {wanted}, received {shown}{nearest(found['input'], choices, ';')}"
+    hint = nearest(found["input"], choices, ";")
+    return f"{where} {' or '.join(wanted).replace('or should be', 'or')}, received {shown}{hint}"

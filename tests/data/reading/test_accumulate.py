@@ -7,7 +7,7 @@ import pytest
 
 from torchrec_ext.data.coded import Coded, CodedLists
 from torchrec_ext.data.reading.accumulate import accumulator
-from torchrec_ext.data.sources.column_spec import Column
+from torchrec_ext.data.sources.column_spec import ColumnSpec as Column
 from torchrec_ext.errors import InputError
 
 NONE = [np.nan, np.nan]

@@ -14,7 +14,7 @@ from torchrec_ext.data.reading.open_table import open_table
 from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.data.reading.read_blocks import read_blocks
 from torchrec_ext.data.reading.rejects import Rejects
-from torchrec_ext.data.sources.column_spec import Column
+from torchrec_ext.data.sources.column_spec import ColumnSpec as Column
 from torchrec_ext.errors import InputError
 
 COLUMNS = [

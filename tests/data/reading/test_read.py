@@ -267,7 +267,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
     path = csv(tmp_path, "a,b\n1,2\n")
     assert "has no column for user and item; it has a, b: say --columns user=NAME item=NAME" in refused(path)
     assert "has no column 'c'; it has a, b" in refused(path, columns={"user": "c"})
-    assert "twice" in refused(path, columns={"user": "a", "item": "a"})
+    assert "column 'a' of" in refused(path, columns={"user": "a", "item": "a"})
     assert "no context column 'colour'; it has a, b" in refused(
         path, columns={"user": "a", "item": "b"}, context=["colour"]
     )
@@ -276,10 +276,10 @@ def test_what_cannot_be_read_is_named(tmp_path):
     assert "is empty" in refused(csv(tmp_path, "", "empty.csv"))
     assert "has no rows" in refused(csv(tmp_path, "user,item\n", "header.csv"))
     assert "has no rows" in refused(pd.DataFrame({"user": [], "item": []}))
-    assert "format='tsv' is for tabs" in refused(csv(tmp_path, "user\titem\n1\t2\n", "tabs.csv"))
-    assert "is the first line no header?" in refused(csv(tmp_path, "1,2,3\n4,5,6\n", "bare.csv"))
+    assert "set delimiter=\'\\t\', --delimiter" in refused(csv(tmp_path, "user\titem\n1\t2\n", "tabs.csv"))
+    assert "is its first line a row?" in refused(csv(tmp_path, "1,2,3\n4,5,6\n", "bare.csv"))
     assert "tells no format" in refused(csv(tmp_path, "user,item\n1,2\n", "events.txt"))
-    assert "no format 'json'" in refused(path, format="json")
+    assert "received 'json'; did you mean 'jsonl'?" in refused(path, format="json")
     assert "1 with wrong number of fields (line 3" in refused(
         csv(tmp_path, "user,item\n1,2\n1,2,3\n", "ragged.csv")
     )
@@ -287,7 +287,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
     assert "has no known layout" in refused(tmp_path)
     assert "is a folder" in refused(tmp_path, format="csv")
     assert "received int" in refused(5)
-    assert "format='csv' says nothing of a DataFrame; leave it out" in refused(pd.DataFrame(), format="csv")
+    assert "format='csv' means nothing for a DataFrame; leave it out" in refused(pd.DataFrame(), format="csv")
     nobody = csv(tmp_path, "user,item\n,2\n,3\n", "nobody.csv")
     assert "none of the 2 rows" in refused(nobody, max_bad_share=1)
     assert "1 with unparsable number (line 3, column 'rating': 'good')" in refused(
@@ -308,5 +308,5 @@ def test_files_cut_short_are_named(tmp_path):
 
 def test_a_column_is_taken_once():
     frame = pd.DataFrame({"user": [1], "item": [2], "stars": [4]})
-    with pytest.raises(InputError, match=r"column 'stars' of .* is taken as rating and stars; use it once"):
+    with pytest.raises(InputError, match=r"column 'stars' of .* is used as rating and stars; use it once"):
         read_events(frame, columns={"rating": "stars"}, context=["stars"])

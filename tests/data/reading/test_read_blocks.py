@@ -15,7 +15,7 @@ from torchrec_ext.data.reading.delimited import Layout
 from torchrec_ext.data.reading.open_table import CRITEO, open_table
 from torchrec_ext.data.reading.read_blocks import read_blocks
 from torchrec_ext.data.reading.rejects import Rejects
-from torchrec_ext.data.sources.column_spec import Column
+from torchrec_ext.data.sources.column_spec import ColumnSpec as Column
 from torchrec_ext.errors import InputError
 
 USER = Column("user", "user", "id", needed=True)
@@ -443,24 +443,6 @@ def test_files_cut_short_are_named(tmp_path):
     pq.write_table(pa.table({"user": [1]}), tmp_path / "whole.parquet")
     (tmp_path / "cut.parquet").write_bytes((tmp_path / "whole.parquet").read_bytes()[:-20])
     assert f"cannot read {tmp_path / 'cut.parquet'}" in refused(tmp_path / "cut.parquet", USER)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("", "a", "id"), "our name and the table's"),
-        (("a", "a", "ids"), "is of kind 'ids'; kinds are id, category"),
-        (("a", "a", "time", False, "|", "m"), "has the unit 'm'"),
-        (("a", "a", "id", False, "|", "s"), "only times have one"),
-        (("a", "a", "vector"), "width None; give the width"),
-        (("a", "a", "id", False, "|", None, 3), "only vectors have one"),
-        (("a", "a", "type", False, "|", None, None, {}), "at least one entry"),
-        (("a", "a", "categories", False, ""), "the separator ''"),
-    ],
-)
-def test_a_column_that_makes_no_sense_is_refused(arguments, said):
-    with pytest.raises(InputError, match=said):
-        Column(*arguments)
 
 
 def test_a_layout_is_what_a_file_says(tmp_path):

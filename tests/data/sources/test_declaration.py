@@ -3,67 +3,91 @@
 import pandas as pd
 import pytest
 
+from tests.data.reading.tables import refused
 from torchrec_ext.data.features import Category, Number
 from torchrec_ext.data.sources.declaration import Declaration, TableFile, declared_features
+from torchrec_ext.data.sources.find_declaration import find_declaration
 from torchrec_ext.errors import InputError
 
 TABLE = TableFile(pd.DataFrame({"user": [1], "item": [2]}))
+TEXT = {"delimiter": ";", "decimal": ",", "quote": None, "encoding": "latin-1"}
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "expected"),
     [
-        ({"format": 5}, "format of a.csv should be a string, or nothing, received 5"),
-        ({"delimiter": ""}, "delimiter of a.csv should be a string, or nothing, received ''"),
-        ({"header": "user"}, "header of a.csv should be a list of strings, or nothing, received 'user'"),
-        ({"type": 1}, "type of a.csv should be a string"),
-        ({"gather": "yes"}, "gather of a.csv should be true or false, received 'yes'"),
-        ({"columns": "user"}, "columns of a.csv should be our names with the table's"),
+        ({"format": "cvs"}, "TableFile.format should be 'csv', .*, received 'cvs'; did you mean 'csv'?"),
+        ({"delimiter": ""}, "delimiter should have at least 1 character, received ''"),
+        ({"delimiter": "::::é"}, "delimiter should have at most 4 bytes, received '::::é'"),
+        ({"header": "user"}, "header should be True or a valid tuple, received 'user'"),
+        ({"header": ["user", 5]}, "header.1 should be a valid string, received 5"),
+        ({"decimal": ";"}, "decimal should be '.' or ',', received ';'"),
+        ({"quote": "''"}, "quote should have at most 1 character"),
+        ({"encoding": "latin1"}, "received 'latin1'; did you mean 'latin-1'?"),
+        ({"type": 1}, "type should be a valid string, received 1"),
+        ({"gather": "yes"}, "gather should be a valid boolean, received 'yes'"),
+        ({"columns": "user"}, "columns should be a valid dictionary, received 'user'"),
+        ({"colums": {}}, "TableFile has no option 'colums'; it has .*; did you mean 'columns'?"),
     ],
 )
-def test_a_table_declares_words(wrong, said):
-    with pytest.raises(InputError) as caught:
+def test_a_table_declares_what_can_be(wrong, expected):
+    with pytest.raises(InputError, match=expected) as caught:
         TableFile("a.csv", **wrong)
-    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "expected"),
     [
         ({"events": ()}, "mine declares no table of events"),
+        ({"events": ["a.csv"]}, "events.0 should be an instance of TableFile, received 'a.csv'"),
         ({"events": (TableFile("a.csv", gather=True),)}, "which is for side tables"),
-        ({"users": (TableFile("a.csv", type="view"),)}, "has the type 'view', which is for events"),
-        (
-            {"weights": {"view": "x"}},
-            "weight of 'view' of mine should be a number of 0 or more",
-        ),
-        ({"itemless": "search"}, "itemless of mine should be a list of strings, received 'search'"),
+        ({"users": (TableFile("a.csv", type="view"),)}, "has a type, which is for tables of events"),
+        ({"weights": {"view": "x"}}, "weights.view should be a valid number, received 'x'"),
+        ({"weights": {"view": -1, "buy": -1}}, "weights.view should be greater than or equal to 0, rec"),
+        ({"itemless": "search"}, "itemless should be a valid tuple, received 'search'"),
         ({"order": "tim"}, "received 'tim'; did you mean 'time'?"),
-        ({"max_bad_share": 1.5}, "max_bad_share of mine should be a share from 0 to 1, received 1.5"),
+        ({"max_bad_share": 1.5}, "max_bad_share should be less than or equal to 1, received 1.5"),
+        ({"catalogue": "everything"}, "catalogue should be 'events' or 'all', received 'everything'"),
+        ({"features": {"items": {}}}, "should be 'user', 'item' or 'context', received 'items'; did you"),
     ],
-)
-def test_a_data_set_declares_what_can_be(wrong, said):
-    with pytest.raises(InputError) as caught:
+)  # fmt: skip
+def test_a_data_set_declares_what_can_be(wrong, expected):
+    with pytest.raises(InputError, match=expected) as caught:
         Declaration("mine", **{"events": (TABLE,), **wrong})
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_features_are_names_or_names_with_options():
     assert declared_features(None, "item feature") is None
     assert declared_features(["a", "b"], "item feature") == {"a": None, "b": None}
-    told = {"a": {}, "b": None, "c": {"kind": "number", "scale": "quantile"}, "d": Category(hash=9)}
-    assert declared_features(told, "item feature") == {
+    given = {"a": {}, "b": None, "c": {"kind": "number", "scale": "quantile"}, "d": Category(hash=9)}
+    assert declared_features(given, "item feature") == {
         "a": None, "b": None, "c": Number(scale="quantile"), "d": Category(hash=9),
     }  # fmt: skip
-    for wrong, said in [
-        ("price", "item features must be a list of names, received the string 'price'"),
-        (
-            {"a": {"kind": "nomber"}},
-            "item feature 'a': kind of a feature .* did you mean 'number'?",
-        ),
-        ({"a": {"kind": "number", "mising": "mean"}}, "item feature 'a': number has no option 'mising'"),
-        ({"a": 5}, "item feature 'a': a feature should be a table of names and values, received 5"),
-        ({"a": False}, "item feature 'a': a feature should be a table"),
+    for wrong, expected in [
+        ("price", "item features should be a list of names, received 'price'"),
+        ({"a": {"kind": "nomber"}}, "item feature 'a': .*did you mean 'number'?"),
+        ({"a": {"kind": "number", "mising": "mean"}}, "item feature 'a': .* has no option 'mising'"),
+        ({"a": 5}, "item feature 'a': .*received 5"),
     ]:
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=expected):
             declared_features(wrong, "item feature")
+
+
+def test_settings_of_text_hold_for_the_files_of_a_call_and_names_for_events_alone():
+    found = find_declaration("a.csv", items="b.csv", catalogue="all", header=["user", "item"], **TEXT)
+    assert found.events[0].header == ("user", "item") and found.items[0].header is True
+    for table in (*found.events, *found.items):
+        assert {name: getattr(table, name) for name in TEXT} == TEXT
+    assert found.catalogue == "all"
+    assert find_declaration([TABLE], quote='"', header=True).events == (TABLE,), (
+        "what is usual is not refused"
+    )
+
+
+def test_settings_that_say_nothing_are_refused():
+    assert "format='csv' means nothing for a DataFrame" in refused(TABLE.source, format="csv")
+    assert "encoding='utf-16' means nothing for a Declaration" in refused(
+        Declaration("mine", [TABLE]), encoding="utf-16"
+    )

@@ -15,7 +15,7 @@ from torchrec_ext.data.reading.parse_number import numbers_of
 from torchrec_ext.data.reading.parsed import flags
 from torchrec_ext.data.reading.words import Words
 from torchrec_ext.data.slices import offsets_of
-from torchrec_ext.data.sources.column_spec import Column as Declared
+from torchrec_ext.data.sources.column_spec import ColumnSpec as Declared
 from torchrec_ext.errors import InputError
 
 

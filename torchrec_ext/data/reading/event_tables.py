@@ -16,7 +16,7 @@ from torchrec_ext.data.reading.open_table import OpenTable
 from torchrec_ext.data.reading.read_blocks import Block, read_blocks
 from torchrec_ext.data.reading.rejects import MISSING_ID, Rejects
 from torchrec_ext.data.reading.words import Words
-from torchrec_ext.data.sources.column_spec import Column as Declared
+from torchrec_ext.data.sources.column_spec import ColumnSpec as Declared
 from torchrec_ext.errors import InputError
 
 FIRST = ("user", "item", "timestamp", "rating", "type")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from torchrec_ext.data.reading.open_table import OpenTable, open_table
+from torchrec_ext.data.reading.open_table import OpenTable, open_text
 from torchrec_ext.data.sources.declaration import TableFile
 from torchrec_ext.data.sources.source_file import existing_file
 from torchrec_ext.errors import InputError
@@ -26,10 +26,7 @@ def open_side(file: TableFile, entity: str) -> OpenTable:
         path = existing_file(Path(source))
         table = _array(path) if path.suffix == ".npy" else _object(path)
         return OpenTable(str(path), tuple(table.column_names), path.suffix == ".json", (path,), _memory=table)
-    return open_table(
-        source, name=f"the table of {entity}s", format=file.format, delimiter=file.delimiter,
-        header=True if file.header is None else file.header,
-    )  # fmt: skip
+    return open_text(file, f"the table of {entity}s")
 
 
 def _array(path: Path) -> pa.Table:

@@ -14,7 +14,7 @@ from torchrec_ext.data.reading.json_lines import find_keys, json_blocks
 from torchrec_ext.data.reading.raw_block import RawBlock
 from torchrec_ext.data.reading.rejects import Rejects
 from torchrec_ext.data.reading.typed_blocks import arrow_blocks, frame_blocks, parquet_blocks
-from torchrec_ext.data.sources.declaration import TableSource
+from torchrec_ext.data.sources.declaration import TableFile, TableSource
 from torchrec_ext.data.sources.source_file import existing_file, reading
 from torchrec_ext.errors import InputError
 
@@ -125,6 +125,16 @@ def open_table(
         header, quote = CRITEO, None
     layout = find_layout(path, delimiter or _DELIMITERS[format], quote, header)
     return OpenTable(str(path), layout.columns, text=True, paths=(path,), _layout=layout)
+
+
+def open_text(file: TableFile, name: str) -> OpenTable:
+    """Opens a table as it is declared."""
+    delimiter, header = file.delimiter, file.header
+    if delimiter == "::" and header is not True:  # every second field is the nothing between two colons
+        delimiter, header = ":", [part for column in header for part in ("", column)][1:]
+    return open_table(
+        file.source, name=name, format=file.format, delimiter=delimiter, header=header, quote=file.quote
+    )
 
 
 def _format(path: Path, delimiter: str | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -22,9 +22,16 @@ from torchrec_ext.data.reading.side_table import joined, read_side_table
 from torchrec_ext.data.reading.source_record import source_record
 from torchrec_ext.data.reading.words import settle
 from torchrec_ext.data.recorded_calls import recorded
-from torchrec_ext.data.sources.declaration import Declaration, TableFile, TableSource, declared_features
+from torchrec_ext.data.sources.column_spec import ColumnSettings, parse_columns
+from torchrec_ext.data.sources.declaration import (
+    Catalogue,
+    Declaration,
+    Encoding,
+    TableFile,
+    TableSource,
+    declared_features,
+)
 from torchrec_ext.data.sources.find_declaration import find_declaration
-from torchrec_ext.data.sources.told import Told, expect_names
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
 
@@ -40,7 +47,12 @@ def read_events(
     source: Sources,
     *,
     format: str | None = None,
-    columns: Mapping[str, Told] | None = None,
+    delimiter: str | None = None,
+    header: Literal[True] | Sequence[str] = True,
+    decimal: Literal[".", ","] = ".",
+    quote: str | None = '"',
+    encoding: Encoding = "utf-8",
+    columns: Mapping[str, ColumnSettings] | None = None,
     users: TableSource | None = None,
     items: TableSource | None = None,
     user_features: Features | None = None,
@@ -49,6 +61,7 @@ def read_events(
     weights: Mapping[str, float] | None = None,
     order: Order | None = None,
     max_bad_share: float | None = None,
+    catalogue: Catalogue | None = None,
     rejected: str | Path | None = None,
     data_dir: str | Path | None = None,
     folder: Path | None = None,
@@ -67,6 +80,13 @@ def read_events(
             several tables, each a ``TableFile``; or a ``Declaration``.
         format: of a file whose suffix does not tell: ``csv``, ``tsv``, ``jsonl``, ``parquet``, ``criteo``,
             ``histories`` (a line a user: the user, then items in their order) or ``movielens``.
+        delimiter: between the fields of text files, 1 to 4 bytes such as ``;`` or ``::``; None goes by the
+            format.
+        header: the names of the columns of a text file of events without a header; True reads them from its
+            first line.
+        decimal: mark of the numbers in text files, ``.`` or ``,``.
+        quote: character around fields of text files; None if quotes are ordinary characters.
+        encoding: of text files, ``utf-8``, ``latin-1`` or ``utf-16``.
         columns: our names (user, item, timestamp, rating, type, others) to the source's names, or to
             settings such as ``{"column": "ts", "unit": "ms"}`` or ``{"column": "tags", "kind":
             "categories"}``; they go before those of a declaration. What is not told is found by its name or a
@@ -83,6 +103,8 @@ def read_events(
         weights: how much an event of each type counts; types that are not named count as in ``WEIGHTS``.
         order: what the timestamps are: ``time``, or ``order`` for places in a history; None finds out.
         max_bad_share: the largest share of rows that may be set aside; None: 1%, or as declared.
+        catalogue: ``events``: items and users of the events get rows; ``all``: those that only side tables
+            have, too. None: as declared, else ``events``.
         rejected: Parquet file the rows set aside are written to.
         data_dir: where named data sets lie.
         folder: an empty one, where the columns are kept while they are used; None keeps them in memory.
@@ -101,8 +123,11 @@ def read_events(
         'none'
     """
     told = {} if columns is None else columns
-    expect_names(told, "columns")
-    found = find_declaration(source, format, users, items, data_dir)
+    parsed = parse_columns(told, "columns")
+    found = find_declaration(
+        source, format, users, items, data_dir, catalogue,
+        delimiter=delimiter, header=header, decimal=decimal, quote=quote, encoding=encoding,
+    )  # fmt: skip
     found = replace(
         found,
         weights={**found.weights, **(weights or {})},
@@ -120,8 +145,8 @@ def read_events(
     }
     elsewhere = {c for tables in sides.values() for table, _ in tables for c in table.columns}
     own = [name for name in chosen["context"] or {} if name != "timestamp"]
-    tables = [open_events(file, found, told, own, elsewhere) for file in found.events]
-    expect_told(told, tables, elsewhere)
+    tables = [open_events(file, found, parsed, own, elsewhere) for file in found.events]
+    expect_told(parsed, tables, elsewhere)
 
     rejects = Rejects()
     read = read_event_tables(tables, rejects, itemless=found.itemless, folder=folder, progress=progress)

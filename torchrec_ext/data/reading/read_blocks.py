@@ -23,7 +23,7 @@ from torchrec_ext.data.reading.rejects import (
     MISSING_VALUE,
     Rejects,
 )
-from torchrec_ext.data.sources.column_spec import Column
+from torchrec_ext.data.sources.column_spec import ColumnSpec as Column
 from torchrec_ext.errors import InputError, nearest
 
 _MISSING = {"id": MISSING_ID, "number": MISSING_NUMBER, "time": MISSING_TIME}

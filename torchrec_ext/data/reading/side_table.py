@@ -14,9 +14,8 @@ from torchrec_ext.data.reading.read_blocks import read_blocks
 from torchrec_ext.data.reading.rejects import Rejects
 from torchrec_ext.data.shown import shown
 from torchrec_ext.data.sources.choose_columns import ALIASES, find_column
-from torchrec_ext.data.sources.column_spec import Column
+from torchrec_ext.data.sources.column_spec import ColumnSettings, ColumnSpec, column_spec, parse_columns
 from torchrec_ext.data.sources.declaration import TableFile
-from torchrec_ext.data.sources.told import Told, side_column, told_column
 from torchrec_ext.errors import InputError, nearest
 
 
@@ -64,7 +63,7 @@ class SideTable:
 
 
 def read_side_table(
-    entity: str, table: OpenTable, file: TableFile, columns: Mapping[str, Told], rejects: Rejects
+    entity: str, table: OpenTable, file: TableFile, columns: Mapping[str, ColumnSettings], rejects: Rejects
 ) -> SideTable:
     """Reads the columns of a side table, all but those that are told to be left out.
 
@@ -78,20 +77,19 @@ def read_side_table(
     Raises:
         InputError: if there is no id column, or no column that was declared.
     """
-    for name, other in file.columns.items():
-        source = told_column(name, other)[0]
+    for source, _ in parse_columns(file.columns, table.name).values():
         if source is not None and source not in table.columns:
             raise InputError(
                 f"{table.name} has no column {source!r}{nearest(source, table.columns)}; it has "
                 f"{', '.join(table.columns)}"
             )
-    told = {name: told_column(name, other) for name, other in {**columns, **file.columns}.items()}
+    told = parse_columns({**columns, **file.columns}, table.name)
     key = _key(entity, table, told)
     ours: dict[str, tuple[str, dict]] = {}
     for name, (source, settings) in told.items():
         if name not in ALIASES or name in file.columns and name != entity:
             ours[source or name] = (name if source else "", settings)
-    declared = [Column(entity, key, "id", needed=True)]
+    declared = [ColumnSpec(entity, key, "id", needed=True)]
     for source in dict.fromkeys(table.columns):
         name, settings = ours.get(source, (source, {}))
         if source == key or not name:
@@ -100,7 +98,7 @@ def read_side_table(
             raise InputError(
                 f"{table.name} has a column {entity!r} beside that of the ids, {key!r}; leave one of them out"
             )
-        declared.append(side_column(name, source, settings))
+        declared.append(column_spec(name, source, settings))
     columns_read = [accumulator(c, f"column {c.source!r} of {table.name}", None) for c in declared]
     rows = -rejects.total
     for block in read_blocks(table, declared, rejects):

@@ -1,8 +1,10 @@
-"""Which column of a table holds what: as told, by its exact name, or by a common other name."""
+"""Which column of a table of events holds what: as declared, by its exact name, or by a common other name."""
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from torchrec_ext.data.sources.column_spec import EVENT_KINDS, ColumnSpec, event_column
 from torchrec_ext.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
@@ -22,71 +24,90 @@ ALIASES = {
 
 def choose_columns(
     there: Sequence[str],
-    columns: Mapping[str, str | None] | None,
+    columns: Mapping[str, tuple[str | None, Mapping[str, Any]]],
     context: Sequence[str],
     where: str,
+    *,
     itemless: bool = False,
-) -> dict[str, str]:
-    """Our name of each column to read and the table's name of it.
+    incomplete: bool = False,
+) -> list[ColumnSpec]:
+    """The columns to read of a table of events.
 
     Args:
         there: the table's columns.
-        columns: what the user told, our name to the table's; None or "" leaves a column out, that of users
-            or items too, where the data has none.
+        columns: what was declared, from ``parse_columns``; None for a source omits a column.
         context: our names of further columns to read.
         where: names the table in messages.
         itemless: whether the events need no item, as searches do not.
+        incomplete: whether a row without an item or a rating may be an event, as it is among several types.
 
     Raises:
-        InputError: if a column is not there, with those that are and how to name them.
+        InputError: if a column is not there, with those that are and how to name them, or is used twice.
+
+    Example:
+        >>> columns = {"rating": (None, {}), "timestamp": ("t", {"unit": "ms"})}
+        >>> for column in choose_columns(["uid", "sku", "stars", "t"], columns, [], "shop.csv"):
+        ...     print(column.name, column.source, column.kind, column.unit)
+        timestamp t time ms
+        user uid id None
+        item sku id None
     """
-    told = dict(columns or {})
     chosen: dict[str, str] = {}
-    for name, other in told.items():
-        if not other:
-            continue
-        if other not in there:
-            raise InputError(
-                f"{where} has no column {other!r}{nearest(other, there)}; it has {', '.join(there)}"
-            )
-        if other in chosen.values():
-            raise InputError(f"columns name {other!r} of {where} twice; each column of it holds one thing")
-        chosen[name] = other
-    guessed: dict[str, str] = {}
+    for name, (source, _) in columns.items():
+        if source is not None:
+            _expect_column(source, there, f"{where} has no column")
+            chosen[name] = source
+    found = {}
     for name in ALIASES:
-        if name not in told:
-            free = [c for c in there if c not in chosen.values()]
-            found = find_column(name, free)
-            if found is not None:
-                guessed[name] = chosen[name] = found
+        free = [column for column in there if column not in chosen.values()]
+        if name not in columns and (source := find_column(name, free)) is not None:
+            found[name] = chosen[name] = source
     needed = ("user",) if itemless else ("user", "item")
-    missing = [name for name in needed if name not in chosen and name not in told]
-    if missing:
-        hint = ""
-        if len(there) == 1:
-            hint = " (is the separator another one? format='tsv' is for tabs)"
-        elif any(column.replace(".", "").isdigit() for column in there):
-            hint = " (is the first line no header? add one)"
+    if missing := [name for name in needed if name not in chosen and name not in columns]:
         raise InputError(
-            f"{where} has no column for {' and '.join(missing)}; it has {', '.join(there)}{hint}: say "
-            f"--columns {' '.join(f'{name}=NAME' for name in missing)} (columns={{'{missing[0]}': 'NAME'}})"
+            f"{where} has no column for {' and '.join(missing)}; it has {', '.join(there)}{_hint(there)}: "
+            f"say --columns {' '.join(f'{name}=NAME' for name in missing)} "
+            f"(columns={{'{missing[0]}': 'NAME'}})"
         )
     for name in context:
         if name not in chosen:
-            if name not in there:
-                raise InputError(
-                    f"{where} has no context column {name!r}{nearest(name, there)}; it has {', '.join(there)}"
-                )
+            _expect_column(name, there, f"{where} has no context column")
             chosen[name] = name
-    others = {name: other for name, other in guessed.items() if name != other}
-    if others:
-        log.info("%s: took %s", where, ", ".join(f"{other} as {name}" for name, other in others.items()))
-    return chosen
+    for source in chosen.values():
+        names = [name for name, other in chosen.items() if other == source]
+        if len(names) > 1:
+            raise InputError(f"column {source!r} of {where} is used as {' and '.join(names)}; use it once")
+    if others := [f"{source} as {name}" for name, source in found.items() if name != source]:
+        log.info("%s: took %s", where, ", ".join(others))
+    dispensable = ("type", "item", "rating") if incomplete or "type" in chosen else ("type",)
+    return [
+        event_column(
+            name,
+            source,
+            columns[name][1] if name in columns else {},
+            needed=name in EVENT_KINDS and name not in dispensable,
+        )
+        for name, source in chosen.items()
+    ]
 
 
 def find_column(name: str, there: Sequence[str]) -> str | None:
-    """The column of that very name, else the first that common usage calls so, whatever its case."""
+    """The column of exactly that name, else the first that common usage calls so, in any case."""
     if name in there:
         return name
     lower = {column.lower(): column for column in reversed(there)}
     return next((lower[alias] for alias in (name, *ALIASES[name]) if alias in lower), None)
+
+
+def _expect_column(source: str, there: Sequence[str], complaint: str) -> None:
+    if source not in there:
+        raise InputError(f"{complaint} {source!r}{nearest(source, there)}; it has {', '.join(there)}")
+
+
+def _hint(there: Sequence[str]) -> str:
+    """Which setting is probably wrong, if the columns are those of another delimiter or of a first row."""
+    if len(there) == 1:
+        mark = next((mark for mark in ("::", "\t", ";", "|", ",") if mark in there[0]), None)
+        return f" (are its fields separated by {mark!r}? set delimiter={mark!r}, --delimiter)" if mark else ""
+    data = any(column.replace(".", "").isdigit() for column in there)
+    return " (is its first line a row? name the columns in header=[...], --header)" if data else ""

@@ -1,91 +1,127 @@
-"""A column of a table: our name, the table's name of it, and what its values are."""
+"""ColumnSpec: what one column of a table holds, and the settings that say so."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal, TypeAlias
 
+from pydantic import Field
+
+from torchrec_ext.data.checked import checked, expect_known
 from torchrec_ext.errors import InputError
 
 Kind = Literal["id", "category", "categories", "number", "vector", "time", "type", "auto"]
 Unit = Literal["s", "ms", "us", "ns"]
+Word = Annotated[str, Field(min_length=1)]
+
+ColumnSettings: TypeAlias = str | Mapping[str, Any] | None
+"""The table's name of a column, or settings such as {"column": "ts", "unit": "ms"}; "" or None omits it."""
+
+#: The kinds of the columns that mean the same in all tables of events.
+EVENT_KINDS = {"user": "id", "item": "id", "timestamp": "time", "rating": "number", "type": "type"}
+_SETTINGS = ("column", "kind", "needed", "separator", "unit", "width", "values")
 
 
-@dataclass(frozen=True)
-class Column:
+@checked
+class ColumnSpec:
     """What one column of a table holds.
 
     Args:
         name: our name of it.
         source: the table's name of it.
-        kind: ``id`` of a user or an item, never changed on the way; ``category``, one value;
-            ``categories``, a list of values; ``number``; ``vector``, a list of numbers of one width;
-            ``time``; ``type``, the type of an event; ``auto``, kept as it is, to be decided later from
-            the whole column.
-        needed: whether a row without it is bad.
-        separator: what stands between the values of a list where the table holds it as text.
+        kind: ``id`` of a user or an item; ``category``, one value; ``categories``, a list of values;
+            ``number``; ``vector``, a list of numbers of one width; ``time``; ``type``, the type of an event;
+            ``auto``, decided later from the whole column.
+        needed: whether a row without it is rejected.
+        separator: between the values of a list that is text.
         unit: of times that are numbers; None finds it from the first block.
         width: of vectors.
-        values: the table's types of event to ours; a type that is not among them is bad. None keeps them.
+        values: the table's types of event to ours; other types are rejected. None keeps them.
 
     Raises:
-        InputError: for an empty name, an unknown kind or unit, or a setting that does not fit the kind.
+        InputError: for a value of another kind, or a setting that does not fit the kind.
 
     Example:
-        >>> Column("timestamp", "ts", "time", needed=True, unit="ms").unit
+        >>> ColumnSpec("timestamp", "ts", "time", needed=True, unit="ms").unit
         'ms'
-        >>> Column("embedding", "emb", "vector")
+        >>> ColumnSpec("embedding", "emb", "vector")
         Traceback (most recent call last):
-        torchrec_ext.errors.InputError: column 'embedding' is a vector of width None; give the width, at least 1
+        torchrec_ext.errors.InputError: column 'embedding' of kind 'vector' has no width; set it, such as width=64
     """  # noqa: E501
 
-    name: str
-    source: str
+    name: Word
+    source: Word
     kind: Kind
     needed: bool = False
-    separator: str = "|"
+    separator: Word = "|"
     unit: Unit | None = None
-    width: int | None = None
-    values: Mapping[str, str] | None = None
+    width: Annotated[int, Field(ge=1)] | None = None
+    values: Annotated[Mapping[str, str], Field(min_length=1)] | None = None
 
     def __post_init__(self) -> None:
-        if not all(isinstance(n, str) and n for n in (self.name, self.source)):
-            raise InputError(
-                f"a column has our name and the table's, received {self.name!r} and {self.source!r}; "
-                "give both"
-            )
-        if self.kind not in get_args(Kind):
-            raise InputError(
-                f"column {self.name!r} is of kind {self.kind!r}; kinds are {', '.join(get_args(Kind))}"
-            )
-        if not isinstance(self.needed, bool):
-            raise InputError(
-                f"needed of column {self.name!r} should be true or false, received {self.needed!r}"
-            )
-        if not isinstance(self.separator, str) or not self.separator:
-            raise InputError(
-                f"column {self.name!r} has the separator {self.separator!r}; give a word, such as '|'"
-            )
-        if self.unit is not None and (self.kind != "time" or self.unit not in get_args(Unit)):
-            raise InputError(
-                f"column {self.name!r} of kind {self.kind!r} has the unit {self.unit!r}; units are "
-                f"{', '.join(get_args(Unit))}, and only times have one"
-            )
-        if self.kind == "vector":
-            if not isinstance(self.width, int) or self.width < 1:
+        for setting, kind in (("unit", "time"), ("width", "vector"), ("values", "type")):
+            if getattr(self, setting) is not None and self.kind != kind:
                 raise InputError(
-                    f"column {self.name!r} is a vector of width {self.width!r}; give the width, at least 1"
+                    f"column {self.name!r} of kind {self.kind!r} has a {setting}, which is for kind {kind!r} "
+                    "only; leave it out"
                 )
-        elif self.width is not None:
-            raise InputError(
-                f"column {self.name!r} of kind {self.kind!r} has the width {self.width!r}; only vectors "
-                "have one"
-            )
-        if self.values is not None and (self.kind != "type" or not _is_map(self.values)):
-            raise InputError(
-                f"column {self.name!r} of kind {self.kind!r} has values {self.values!r}; only types of "
-                "events have such a map, the table's types to ours, with at least one entry"
-            )
+        if self.kind == "vector" and self.width is None:
+            raise InputError(f"column {self.name!r} of kind 'vector' has no width; set it, such as width=64")
 
 
-def _is_map(values: object) -> bool:
-    return isinstance(values, Mapping) and bool(values) and all(isinstance(v, str) for v in values.values())
+def parse_columns(
+    columns: Mapping[str, ColumnSettings], where: str
+) -> dict[str, tuple[str | None, dict[str, Any]]]:
+    """The table's name of each column, None where it is omitted, and its other settings.
+
+    Args:
+        columns: our names to the table's, or to settings; without ``column`` the table's name is ours.
+        where: names the argument in messages.
+
+    Raises:
+        InputError: for an unknown setting, or for what is neither a name nor settings.
+
+    Example:
+        >>> parse_columns({"timestamp": {"column": "ts", "unit": "ms"}, "rating": ""}, "columns")
+        {'timestamp': ('ts', {'unit': 'ms'}), 'rating': (None, {})}
+    """
+    if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in columns):
+        raise InputError(
+            f"{where} should be our names with the table's, such as {{'user': 'uid'}}, received {columns!r}"
+        )
+    parsed: dict[str, tuple[str | None, dict[str, Any]]] = {}
+    for name, given in columns.items():
+        settings = dict(given) if isinstance(given, Mapping) else {"column": given}
+        expect_known(settings, _SETTINGS, f"column {name!r}")
+        source = settings.pop("column", name)
+        if source is not None and not isinstance(source, str):
+            raise InputError(
+                f"column {name!r} should be the table's name of it, or settings such as {{'column': 'NAME', "
+                f"'kind': 'number'}}, received {source!r}"
+            )
+        parsed[name] = (source or None, settings)
+    return parsed
+
+
+def column_spec(name: str, source: str, settings: Mapping[str, Any], *, needed: bool = False) -> ColumnSpec:
+    """A column from settings; without a kind it is ``auto``."""
+    try:
+        return ColumnSpec(name, source, **{"kind": "auto", "needed": needed, **settings})
+    except InputError as error:
+        raise InputError(f"column {name!r}: {str(error).removeprefix('ColumnSpec.')}") from None
+
+
+def event_column(name: str, source: str, settings: Mapping[str, Any], *, needed: bool) -> ColumnSpec:
+    """A column of events from settings; some names have a kind of their own.
+
+    Raises:
+        InputError: if a user, an item, a time, a rating or a type is declared as another kind, or a user or a
+            time as not needed.
+    """
+    kind = EVENT_KINDS.get(name, settings.get("kind", "auto"))
+    if settings.get("kind", kind) != kind:
+        raise InputError(
+            f"column {name!r} of events is always of kind {kind!r}, received {settings['kind']!r}; leave the "
+            "kind out, or give the column another name"
+        )
+    if name in ("user", "timestamp") and settings.get("needed") is False:
+        raise InputError(f"column {name!r} is needed in each event, received needed=False; leave that out")
+    return column_spec(name, source, {**settings, "kind": kind}, needed=needed)

@@ -1,69 +1,80 @@
-"""Declaration: which tables a data set is made of, and what their columns mean."""
+"""Declaration: which tables a data set consists of, and what their columns mean."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import pandas as pd
 import pyarrow as pa
+from pydantic import AfterValidator, Field, SkipValidation
 
+from torchrec_ext.data.checked import checked
 from torchrec_ext.data.events import Order
-from torchrec_ext.data.features import Category, Number, Options, Time, Vector, options_from
-from torchrec_ext.data.features.plain import FLAG, Expected, expect, is_finite, one_of, optional
-from torchrec_ext.data.sources.told import Told, expect_names
+from torchrec_ext.data.features import Options, options_from
+from torchrec_ext.data.sources.column_spec import ColumnSettings, Word
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
 
 TableSource: TypeAlias = pd.DataFrame | pa.Table | str | Path
+Format = Literal["csv", "tsv", "jsonl", "parquet", "histories"]
+Encoding = Literal["utf-8", "latin-1", "utf-16"]
+Catalogue = Literal["events", "all"]
+T = TypeVar("T")
+Items = Annotated[tuple[T, ...], Field(strict=False)]
+"""A tuple, also given as a list."""
 
-#: How much an event of each type counts, unless told; types that are not here count 1.
+#: Default weight of an event of each type; types that are not here have the weight 1.
 WEIGHTS = {
     "view": 1.0, "click": 1.0, "like": 2.0, "follow": 2.0, "cart": 2.0, "share": 3.0, "purchase": 4.0,
     "search": 0.0,
 }  # fmt: skip
-_WORD = Expected("a string", lambda value: isinstance(value, str) and value != "")
-_WORDS = Expected(
-    "a list of strings", lambda value: isinstance(value, list | tuple) and all(map(_WORD.fits, value))
-)
-_SHARE = Expected("a share from 0 to 1", lambda value: is_finite(value) and 0 <= value <= 1)
-_WEIGHT = Expected("a number of 0 or more", lambda value: is_finite(value) and value >= 0)
 
 
-@dataclass(frozen=True)
+@checked
 class TableFile:
     """One table of a data set.
 
     Args:
         source: a path, or a table in memory.
-        columns: our names to what the table calls them, see ``read_events``.
-        format: of the file, where its suffix does not tell.
-        delimiter: between the fields of a text file, where the format does not tell.
-        header: names of the columns of a text file that has no line of them.
-        type: of a table of events, the type of all of them, where no column tells it.
-        gather: of a side table with several rows an id, lays their values side by side in a list.
+        columns: our names to the table's names or to settings, see ``read_events``.
+        format: of the file, if its suffix does not name it.
+        type: of a table of events, the type of all of them, if no column holds it.
+        gather: of a side table with several rows of an id, collects their values in a list.
+        delimiter: between the fields of a text file, 1 to 4 bytes; None goes by the format.
+        header: names of the columns of a text file without a header; True reads them from its first line.
+        decimal: mark of the numbers in a text file.
+        quote: character around fields of a text file; None or "" if quotes are ordinary characters.
+        encoding: of a text file.
 
     Raises:
         InputError: if one of these is of another kind.
+
+    Example:
+        >>> TableFile("ratings.dat", delimiter="::", header=["user", "item", "rating"]).header
+        ('user', 'item', 'rating')
+        >>> TableFile("ratings.csv", decimal=";")
+        Traceback (most recent call last):
+        torchrec_ext.errors.InputError: TableFile.decimal should be '.' or ',', received ';'
     """
 
-    source: TableSource
-    columns: Mapping[str, Told] = field(default_factory=dict)
-    format: str | None = None
-    delimiter: str | None = None
-    header: Sequence[str] | None = None
-    type: str | None = None
+    source: SkipValidation[TableSource]
+    columns: Mapping[str, ColumnSettings] = field(default_factory=dict)
+    format: Format | None = None
+    type: Word | None = None
     gather: bool = False
+    delimiter: Word | None = None
+    header: Literal[True] | Items[Word] = True
+    decimal: Literal[".", ","] = "."
+    quote: Annotated[str | None, Field(max_length=1), AfterValidator(lambda quote: quote or None)] = '"'
+    encoding: Encoding = "utf-8"
 
     def __post_init__(self) -> None:
-        shown = self.source if isinstance(self.source, str | Path) else "a table in memory"
-        expect_names(self.columns, f"columns of {shown}")
-        for name, wanted in (("format", _WORD), ("delimiter", _WORD), ("header", _WORDS), ("type", _WORD)):
-            expect(f"{name} of {shown}", getattr(self, name), optional(wanted))
-        expect(f"gather of {shown}", self.gather, FLAG)
+        if self.delimiter is not None and len(self.delimiter.encode()) > 4:
+            raise InputError(f"TableFile.delimiter should have at most 4 bytes, received {self.delimiter!r}")
 
 
-@dataclass(frozen=True)
+@checked
 class Declaration:
     """A data set: its tables, and which of their columns a model may use, and how.
 
@@ -72,69 +83,60 @@ class Declaration:
         events: tables of events, which become one log.
         users: side tables of users, joined by their id.
         items: side tables of items, joined by their id.
-        features: for users, items and context the columns a model may use and how each becomes its input;
-            None where the column's values tell.
-        weights: how much an event of each type counts.
-        itemless: types of events that need no item, such as a search, whose words become context.
-        order: what the timestamps are, where the data does not show it.
-        max_bad_share: the largest share of rows that may be set aside.
-        files: that the tables in memory, or what is declared, were read from.
+        features: for users, items and context the columns that a model may use and how each becomes its
+            input; None infers that from the column's values.
+        weights: weight of an event of each type.
+        itemless: types of events that need no item, such as a search.
+        order: what the timestamps are, if the data does not show it.
+        max_bad_share: the largest share of rows that may be rejected.
+        catalogue: which users and items get a row: those of the ``events``, or ``all``, also those that
+            only side tables have.
+        files: that the tables in memory, or the declaration itself, were read from.
+
+    Raises:
+        InputError: if one of these is of another kind, or there is no table of events.
     """
 
     name: str
-    events: tuple[TableFile, ...]
-    users: tuple[TableFile, ...] = ()
-    items: tuple[TableFile, ...] = ()
-    features: Mapping[Entity, Mapping[str, Options | None]] = field(default_factory=dict)
-    weights: Mapping[str, float] = field(default_factory=lambda: WEIGHTS)
-    itemless: tuple[str, ...] = ("search",)
+    events: Items[TableFile]
+    users: Items[TableFile] = ()
+    items: Items[TableFile] = ()
+    features: Mapping[Entity, Mapping[str, Any]] = field(default_factory=dict)
+    weights: Mapping[str, Annotated[float, Field(ge=0)]] = field(default_factory=lambda: WEIGHTS)
+    itemless: Items[Word] = ("search",)
     order: Order | None = None
-    max_bad_share: float = 0.01
-    files: tuple[Path, ...] = ()
+    max_bad_share: Annotated[float, Field(ge=0, le=1)] = 0.01
+    catalogue: Catalogue = "events"
+    files: Items[Path] = ()
 
     def __post_init__(self) -> None:
         if not self.events:
-            raise InputError(f"{self.name} declares no table of events; name one at least")
-        for table in self.events:
-            if table.gather:
-                raise InputError(
-                    f"a table of events of {self.name} has gather, which is for side tables; leave it out"
-                )
-        for table in (*self.users, *self.items):
-            if table.type is not None:
-                raise InputError(
-                    f"a side table of {self.name} has the type {table.type!r}, which is for events; leave it "
-                    "out"
-                )
-        for type, weight in self.weights.items():
-            expect(f"weight of {type!r} of {self.name}", weight, _WEIGHT)
-        expect(f"itemless of {self.name}", self.itemless, _WORDS)
-        expect(f"order of {self.name}", self.order, optional(one_of(get_args(Order))))
-        expect(f"max_bad_share of {self.name}", self.max_bad_share, _SHARE)
+            raise InputError(f"{self.name} declares no table of events; name at least one")
+        if any(table.gather for table in self.events):
+            raise InputError(f"a table of events of {self.name} has gather, which is for side tables")
+        if any(table.type is not None for table in (*self.users, *self.items)):
+            raise InputError(f"a side table of {self.name} has a type, which is for tables of events")
 
 
 def declared_features(
     chosen: Sequence[str] | Mapping[str, Any] | None, where: str
 ) -> dict[str, Options | None] | None:
-    """Features as names or as names with options; None stays None.
+    """Features given as names, or as names with options; None stays None.
 
     Raises:
-        InputError: for one string, whose letters would be taken for names, or wrong options.
+        InputError: for one string, whose letters would be taken for names, or for wrong options.
     """
     if chosen is None:
         return None
     if isinstance(chosen, str):
-        raise InputError(
-            f"{where}s must be a list of names, received the string {chosen!r}; put it in a list"
-        )
+        raise InputError(f"{where}s should be a list of names, received {chosen!r}; put it in a list")
     if not isinstance(chosen, Mapping):
         return dict.fromkeys(chosen)
     found: dict[str, Options | None] = {}
     for name, options in chosen.items():
-        told = options is not None and options != {}
         try:
-            made = isinstance(options, Number | Category | Time | Vector)
-            found[name] = options if made else options_from(options) if told else None
+            made = options is None or isinstance(options, Options)
+            found[name] = options if made else options_from(options) if options != {} else None
         except InputError as error:
             raise InputError(f"{where} {name!r}: {error}") from None
     return found

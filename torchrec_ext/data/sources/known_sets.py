@@ -1,0 +1,165 @@
+"""Data sets known by name: where their files lie, and downloads of MovieLens."""
+
+import fcntl
+import hashlib
+import http.client
+import logging
+import os
+import tempfile
+import urllib.request
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm.auto import tqdm
+
+from torchrec_ext.data import sets
+from torchrec_ext.data.sources.declaration import Declaration
+from torchrec_ext.data.sources.movielens import declare_movielens
+from torchrec_ext.data.sources.toml_file import read_declaration, read_toml
+from torchrec_ext.errors import InputError
+
+log = logging.getLogger(__name__)
+
+HOME = "https://files.grouplens.org/datasets/movielens"
+CACHE = Path("~/.cache/torchrec_ext")
+VARIABLE = "TORCHREC_EXT_DATA"
+
+_FOLDER = Path(sets.__path__[0])
+_LICENCE = (
+    "MovieLens is GroupLens' data: for research, not for sale or redistribution without permission; "
+    "acknowledge it in publications (Harper and Konstan, The MovieLens Datasets, TiiS 5(4), 2015)."
+)
+
+
+class Archive(NamedTuple):
+    """An archive to download: the folder in it, its file of events, and the publisher's checksum."""
+
+    folder: str
+    events: str
+    md5: str
+
+
+ARCHIVES = {
+    "ml-100k": Archive("ml-100k", "u.data", "0e33842e24a9c977be4e0107933c0723"),
+    "ml-1m": Archive("ml-1m", "ratings.dat", "c4d9eecfca2ab87c1945afe126590906"),
+    "ml-10m": Archive("ml-10M100K", "ratings.dat", "ce571fd55effeba0271552578f2648bd"),
+    "ml-20m": Archive("ml-20m", "ratings.csv", "cd245b17a1ae2cc31bb14903e1204af3"),
+    "ml-25m": Archive("ml-25m", "ratings.csv", "6b51fb2759a8657d3bfcbfc42b592ada"),
+}
+
+
+def known_sets() -> tuple[str, ...]:
+    """The names of all known data sets: those that are downloaded, then those declared in ``data/sets``."""
+    return (*ARCHIVES, *sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def declare_known(name: str, data_dir: str | Path | None = None) -> Declaration:
+    """The declaration of a known data set, downloaded if it is one of MovieLens and not on this machine.
+
+    Looked for in ``data_dir``, in the folder that the environment variable TORCHREC_EXT_DATA names, and in
+    ``~/.cache/torchrec_ext``, in a folder of the set's name; downloaded into the first of ``data_dir`` and
+    ``~/.cache/torchrec_ext``.
+
+    Args:
+        name: one of :func:`known_sets`.
+        data_dir: a folder that holds, or will hold, a folder of that name.
+
+    Raises:
+        InputError: if its files are nowhere, with where to get them, or cannot be downloaded.
+    """
+    if name in ARCHIVES:
+        folder = _find_or_download(name, data_dir)
+        log.info("%s: read from %s", name, folder)
+        return declare_movielens(name, folder)
+    path = _FOLDER / f"{name}.toml"
+    found = read_toml(path)
+    first = found["events"][0]["file"]
+    folder = _find((name, found.get("folder", name)), first, data_dir)
+    if folder is None:
+        raise InputError(
+            f"{name} is not on this machine and is not downloaded ({found['licence']}): get {first} from "
+            f"{found['home']} into a folder {name}, and name the folder above it as data_dir (--data-dir) or "
+            f"in {VARIABLE}"
+        )
+    return read_declaration(path, folder)
+
+
+def declare_like(name: str, path: Path) -> Declaration:
+    """The declaration of a set of one table for another file of its layout."""
+    found = read_declaration(_FOLDER / f"{name}.toml", path.parent)
+    return replace(found, name=str(path), events=(replace(found.events[0], source=path),))
+
+
+def _find(names: tuple[str, str], first: str, data_dir: str | Path | None) -> Path | None:
+    """The folder of one of these names that holds the first file."""
+    places = [Path(p).expanduser() for p in (data_dir, os.environ.get(VARIABLE), CACHE) if p]
+    folders = (place / name for place in places for name in names)
+    return next((folder for folder in folders if (folder / first).exists()), None)
+
+
+def _find_or_download(name: str, data_dir: str | Path | None) -> Path:
+    names, first = (name, ARCHIVES[name].folder), ARCHIVES[name].events
+    if folder := _find(names, first, data_dir):
+        return folder
+    home = Path(data_dir or CACHE).expanduser()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / f".{name}.lock").open("w")
+    except OSError as error:
+        raise InputError(
+            f"{name} is not on this machine and cannot be downloaded into {home} ({error.strerror}); name a "
+            "folder that can be written as data_dir (--data-dir)"
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:  # another rank of the same run may have downloaded it meanwhile
+            return _find(names, first, data_dir) or _download(name, home)
+        finally:
+            Path(lock.name).unlink(missing_ok=True)
+
+
+def _download(name: str, home: Path) -> Path:
+    """Downloads, checks and unpacks beside the final place, so that what stands there is complete."""
+    url, target = f"{HOME}/{name}.zip", home / name
+    by_hand = (
+        f"unpack {url} by hand so that its files lie in {target}, or name the folder that holds {name}/ as "
+        f"data_dir (--data-dir) or in {VARIABLE}"
+    )
+    if target.exists():
+        raise InputError(
+            f"{target} exists but has no {ARCHIVES[name].events} of {name}; remove it, or {by_hand}"
+        )
+    print(_LICENCE)
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=home) as scratch:
+        archive = Path(scratch, "archive.zip")
+        try:
+            md5 = _fetch(url, archive, name)
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            raise InputError(
+                f"cannot download {name} from {url} ({reason}); are you offline? {by_hand}"
+            ) from error
+        if md5 != ARCHIVES[name].md5:
+            raise InputError(
+                f"{url} has MD5 {md5}, expected {ARCHIVES[name].md5}: it is cut short or another file; try "
+                f"again, or {by_hand}"
+            )
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(Path(scratch, "files"))  # never writes outside that folder
+        Path(scratch, "files", ARCHIVES[name].folder).rename(target)
+    return target
+
+
+def _fetch(url: str, path: Path, name: str) -> str:
+    """Writes what an address holds to a file, with a progress bar, and returns its MD5."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with urllib.request.urlopen(url, timeout=60) as answer, path.open("wb") as file:
+        total = int(answer.headers.get("Content-Length", 0)) or None
+        with tqdm(total=total, unit="B", unit_scale=True, desc=name) as bar:
+            while block := answer.read(1 << 18):
+                digest.update(block)
+                file.write(block)
+                bar.update(len(block))
+    return digest.hexdigest()
