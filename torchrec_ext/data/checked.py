@@ -13,6 +13,7 @@ from torchrec_ext.errors import InputError, nearest
 
 T = TypeVar("T")
 _CONFIG = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+_STRING = "'str' instances are not allowed as a Sequence value"
 _LEAD = re.compile(r"^(Input|String|Dictionary|List|Tuple|Value error,) ")
 
 
@@ -81,7 +82,7 @@ def _first(error: ValidationError) -> str:
     field = [found for found in errors if found["loc"][:1] == errors[0]["loc"][:1]]
     found = max(field, key=lambda found: len(found["loc"]))
     same = [e for e in field if len(e["loc"]) == len(found["loc"]) and e["input"] is found["input"]]
-    wanted = list(dict.fromkeys(_LEAD.sub("", e["msg"]) for e in same))
+    wanted = list(dict.fromkeys(_LEAD.sub("", e["msg"]).replace(_STRING, "should be a list") for e in same))
     place = found["loc"] if len(wanted) == 1 else found["loc"][:-1]
     where = ".".join(str(part) for part in place if "[" not in str(part)) or "value"
     if found["type"] == "missing":

@@ -287,7 +287,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
     assert "has no known layout" in refused(tmp_path)
     assert "is a folder" in refused(tmp_path, format="csv")
     assert "received int" in refused(5)
-    assert "format='csv' means nothing for a DataFrame; leave it out" in refused(pd.DataFrame(), format="csv")
+    assert "format means nothing for a DataFrame; leave it out" in refused(pd.DataFrame(), format="csv")
     nobody = csv(tmp_path, "user,item\n,2\n,3\n", "nobody.csv")
     assert "none of the 2 rows" in refused(nobody, max_bad_share=1)
     assert "1 with unparsable number (line 3, column 'rating': 'good')" in refused(

@@ -116,7 +116,7 @@ def test_a_column_has_two_names_and_a_kind():
             {"catalogue": "alle"},
             "catalogue should be 'events' or 'all', received 'alle'; did you mean 'all'?",
         ),
-        ({"delimiter": ";"}, "delimiter=';' means nothing for a DataFrame; leave it out"),
+        ({"delimiter": ";"}, "delimiter means nothing for a DataFrame; leave it out"),
         ({"context": {"price": 5}}, "context feature 'price': a feature should be a table"),
         ({"context": "price"}, "context features should be a list of names, received 'price'"),
     ],

@@ -19,7 +19,7 @@ TEXT = {"delimiter": ";", "decimal": ",", "quote": None, "encoding": "latin-1"}
         ({"format": "cvs"}, "TableFile.format should be 'csv', .*, received 'cvs'; did you mean 'csv'?"),
         ({"delimiter": ""}, "delimiter should have at least 1 character, received ''"),
         ({"delimiter": "::::é"}, "delimiter should have at most 4 bytes, received '::::é'"),
-        ({"header": "user"}, "header should be True or a valid tuple, received 'user'"),
+        ({"header": "user"}, "header should be True or a list, received 'user'"),
         ({"header": ["user", 5]}, "header.1 should be a valid string, received 5"),
         ({"decimal": ";"}, "decimal should be '.' or ',', received ';'"),
         ({"quote": "''"}, "quote should have at most 1 character"),
@@ -45,7 +45,7 @@ def test_a_table_declares_what_can_be(wrong, expected):
         ({"users": (TableFile("a.csv", type="view"),)}, "has a type, which is for tables of events"),
         ({"weights": {"view": "x"}}, "weights.view should be a valid number, received 'x'"),
         ({"weights": {"view": -1, "buy": -1}}, "weights.view should be greater than or equal to 0, rec"),
-        ({"itemless": "search"}, "itemless should be a valid tuple, received 'search'"),
+        ({"itemless": "search"}, "itemless should be a list, received 'search'"),
         ({"order": "tim"}, "received 'tim'; did you mean 'time'?"),
         ({"max_bad_share": 1.5}, "max_bad_share should be less than or equal to 1, received 1.5"),
         ({"catalogue": "everything"}, "catalogue should be 'events' or 'all', received 'everything'"),
@@ -87,7 +87,7 @@ def test_settings_of_text_hold_for_the_files_of_a_call_and_names_for_events_alon
 
 
 def test_settings_that_say_nothing_are_refused():
-    assert "format='csv' means nothing for a DataFrame" in refused(TABLE.source, format="csv")
-    assert "encoding='utf-16' means nothing for a Declaration" in refused(
+    assert "format means nothing for a DataFrame" in refused(TABLE.source, format="csv")
+    assert "encoding means nothing for a Declaration" in refused(
         Declaration("mine", [TABLE]), encoding="utf-16"
     )

@@ -16,7 +16,7 @@ SENOR = "Señor Gunn: Part II, The (1995)"
 def lay_out(folder, layout, encoding="latin-1"):
     """A folder of two movies; u.item flags 19 genres, of which Action is the second and Western the last."""
     mark, name, header, file, movies = {
-        "100k": ("\t", "u.data", "", "u.item", "1|{}|1995||url|0|1" + "|0" * 16 + "|1\n3|Day|||" + "|0" * 19 + "\n"),
+        "100k": ("\t", "u.data", "", "u.item", f"1|{{}}|1995||url|0|1{'|0' * 16}|1\n3|Day|||{'|0' * 19}\n"),
         "dat": ("::", "ratings.dat", "", "movies.dat", "1::{}::Action|Western\n3::Day::(no genres listed)\n"),
         "csv": (",", "ratings.csv", "userId,movieId,rating,timestamp\n", "movies.csv",
                 'movieId,title,genres\n1,"{}",Action|Western\n3,Day,(no genres listed)\n'),
@@ -83,6 +83,12 @@ def test_ratings_csv_alone_is_a_table_and_as_movielens_brings_the_titles(tmp_pat
     assert read_events(tmp_path / "ratings.csv").items is None
     check(read_events(tmp_path / "ratings.csv", format="movielens"))
     check(read_events(tmp_path))
+
+
+def test_a_file_with_settings_of_its_own_is_a_table(tmp_path):
+    lay_out(tmp_path, "dat")
+    events = read_events(tmp_path / "ratings.dat", delimiter="::", header=["user", "item", "stars", "time"])
+    assert events.frame["rating"].tolist() == [4, 1, 5] and events.items is None
 
 
 def test_the_side_files_may_be_away_and_columns_left_out(tmp_path):

@@ -14,7 +14,7 @@ from torchrec_ext.data.sources.column_spec import EVENT_KINDS, parse_columns
 from torchrec_ext.data.sources.declaration import Declaration, TableFile
 from torchrec_ext.errors import InputError, nearest
 
-Parsed = tuple[str | None, Mapping[str, Any]]
+Parsed = tuple[str | None, dict[str, Any]]
 
 
 def open_events(

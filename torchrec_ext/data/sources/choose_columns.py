@@ -1,10 +1,10 @@
 """Which column of a table of events holds what: as declared, by its exact name, or by a common other name."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from torchrec_ext.data.sources.column_spec import EVENT_KINDS, ColumnSpec, event_column
+from torchrec_ext.data.sources.column_spec import EVENT_KINDS, ColumnSpec, column_spec
 from torchrec_ext.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
@@ -52,11 +52,8 @@ def choose_columns(
         user uid id None
         item sku id None
     """
-    chosen: dict[str, str] = {}
-    for name, (source, _) in columns.items():
-        if source is not None:
-            _expect_column(source, there, f"{where} has no column")
-            chosen[name] = source
+    chosen = {name: source for name, (source, _) in columns.items() if source is not None}
+    _expect_columns(chosen.values(), there, f"{where} has no column")
     found = {}
     for name in ALIASES:
         free = [column for column in there if column not in chosen.values()]
@@ -69,10 +66,9 @@ def choose_columns(
             f"say --columns {' '.join(f'{name}=NAME' for name in missing)} "
             f"(columns={{'{missing[0]}': 'NAME'}})"
         )
-    for name in context:
-        if name not in chosen:
-            _expect_column(name, there, f"{where} has no context column")
-            chosen[name] = name
+    more = [name for name in context if name not in chosen]
+    _expect_columns(more, there, f"{where} has no context column")
+    chosen |= dict(zip(more, more, strict=True))
     for source in chosen.values():
         names = [name for name, other in chosen.items() if other == source]
         if len(names) > 1:
@@ -81,12 +77,13 @@ def choose_columns(
         log.info("%s: took %s", where, ", ".join(others))
     dispensable = ("type", "item", "rating") if incomplete or "type" in chosen else ("type",)
     return [
-        event_column(
+        column_spec(
             name,
             source,
             columns[name][1] if name in columns else {},
             needed=name in EVENT_KINDS and name not in dispensable,
-        )
+            event=True,
+        )  # fmt: skip
         for name, source in chosen.items()
     ]
 
@@ -99,9 +96,10 @@ def find_column(name: str, there: Sequence[str]) -> str | None:
     return next((lower[alias] for alias in (name, *ALIASES[name]) if alias in lower), None)
 
 
-def _expect_column(source: str, there: Sequence[str], complaint: str) -> None:
-    if source not in there:
-        raise InputError(f"{complaint} {source!r}{nearest(source, there)}; it has {', '.join(there)}")
+def _expect_columns(names: Iterable[str], there: Sequence[str], complaint: str) -> None:
+    for name in names:
+        if name not in there:
+            raise InputError(f"{complaint} {name!r}{nearest(name, there)}; it has {', '.join(there)}")
 
 
 def _hint(there: Sequence[str]) -> str:

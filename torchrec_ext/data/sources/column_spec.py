@@ -87,7 +87,7 @@ def parse_columns(
         raise InputError(
             f"{where} should be our names with the table's, such as {{'user': 'uid'}}, received {columns!r}"
         )
-    parsed: dict[str, tuple[str | None, dict[str, Any]]] = {}
+    parsed = {}
     for name, given in columns.items():
         settings = dict(given) if isinstance(given, Mapping) else {"column": given}
         expect_known(settings, _SETTINGS, f"column {name!r}")
@@ -101,27 +101,24 @@ def parse_columns(
     return parsed
 
 
-def column_spec(name: str, source: str, settings: Mapping[str, Any], *, needed: bool = False) -> ColumnSpec:
-    """A column from settings; without a kind it is ``auto``."""
-    try:
-        return ColumnSpec(name, source, **{"kind": "auto", "needed": needed, **settings})
-    except InputError as error:
-        raise InputError(f"column {name!r}: {str(error).removeprefix('ColumnSpec.')}") from None
-
-
-def event_column(name: str, source: str, settings: Mapping[str, Any], *, needed: bool) -> ColumnSpec:
-    """A column of events from settings; some names have a kind of their own.
+def column_spec(
+    name: str, source: str, settings: Mapping[str, Any], *, needed: bool = False, event: bool = False
+) -> ColumnSpec:
+    """A column from settings; without a kind it is ``auto``, or of an event what its name implies.
 
     Raises:
-        InputError: if a user, an item, a time, a rating or a type is declared as another kind, or a user or a
-            time as not needed.
+        InputError: for a wrong setting, if the name of a column of events implies another kind, or if a user
+            or a time is not needed.
     """
-    kind = EVENT_KINDS.get(name, settings.get("kind", "auto"))
-    if settings.get("kind", kind) != kind:
+    kind = EVENT_KINDS.get(name) if event else None
+    if kind is not None and settings.get("kind", kind) != kind:
         raise InputError(
             f"column {name!r} of events is always of kind {kind!r}, received {settings['kind']!r}; leave the "
             "kind out, or give the column another name"
         )
-    if name in ("user", "timestamp") and settings.get("needed") is False:
+    if event and name in ("user", "timestamp") and settings.get("needed") is False:
         raise InputError(f"column {name!r} is needed in each event, received needed=False; leave that out")
-    return column_spec(name, source, {**settings, "kind": kind}, needed=needed)
+    try:
+        return ColumnSpec(name, source, **{"kind": kind or "auto", "needed": needed, **settings})
+    except InputError as error:
+        raise InputError(f"column {name!r}: {str(error).removeprefix('ColumnSpec.')}") from None

@@ -21,8 +21,7 @@ Format = Literal["csv", "tsv", "jsonl", "parquet", "histories"]
 Encoding = Literal["utf-8", "latin-1", "utf-16"]
 Catalogue = Literal["events", "all"]
 T = TypeVar("T")
-Items = Annotated[tuple[T, ...], Field(strict=False)]
-"""A tuple, also given as a list."""
+Several = Annotated[Sequence[T], AfterValidator(tuple)]
 
 #: Default weight of an event of each type; types that are not here have the weight 1.
 WEIGHTS = {
@@ -64,7 +63,7 @@ class TableFile:
     type: Word | None = None
     gather: bool = False
     delimiter: Word | None = None
-    header: Literal[True] | Items[Word] = True
+    header: Literal[True] | Several[Word] = True
     decimal: Literal[".", ","] = "."
     quote: Annotated[str | None, Field(max_length=1), AfterValidator(lambda quote: quote or None)] = '"'
     encoding: Encoding = "utf-8"
@@ -98,16 +97,16 @@ class Declaration:
     """
 
     name: str
-    events: Items[TableFile]
-    users: Items[TableFile] = ()
-    items: Items[TableFile] = ()
+    events: Several[TableFile]
+    users: Several[TableFile] = ()
+    items: Several[TableFile] = ()
     features: Mapping[Entity, Mapping[str, Any]] = field(default_factory=dict)
     weights: Mapping[str, Annotated[float, Field(ge=0)]] = field(default_factory=lambda: WEIGHTS)
-    itemless: Items[Word] = ("search",)
+    itemless: Several[Word] = ("search",)
     order: Order | None = None
     max_bad_share: Annotated[float, Field(ge=0, le=1)] = 0.01
     catalogue: Catalogue = "events"
-    files: Items[Path] = ()
+    files: Several[Path] = ()
 
     def __post_init__(self) -> None:
         if not self.events:
@@ -130,13 +129,11 @@ def declared_features(
         return None
     if isinstance(chosen, str):
         raise InputError(f"{where}s should be a list of names, received {chosen!r}; put it in a list")
-    if not isinstance(chosen, Mapping):
-        return dict.fromkeys(chosen)
-    found: dict[str, Options | None] = {}
-    for name, options in chosen.items():
+    found: dict[str, Options | None] = dict.fromkeys(chosen)
+    for name, options in chosen.items() if isinstance(chosen, Mapping) else ():
         try:
-            made = options is None or isinstance(options, Options)
-            found[name] = options if made else options_from(options) if options != {} else None
+            if options is not None and options != {}:
+                found[name] = options if isinstance(options, Options) else options_from(options)
         except InputError as error:
             raise InputError(f"{where} {name!r}: {error}") from None
     return found

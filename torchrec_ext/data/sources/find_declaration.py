@@ -23,77 +23,63 @@ def find_declaration(
     catalogue: Catalogue | None = None,
     **text: Any,
 ) -> Declaration:
-    """The declaration of a source of events.
+    """The declaration of a source of events, with the arguments of ``read_events``.
 
     Args:
-        source: see :func:`~torchrec_ext.data.reading.read.read_events`.
-        format: of a file.
-        users: a side table, which takes the place of declared ones.
-        items: a side table, which takes the place of declared ones.
-        data_dir: of known data sets.
-        catalogue: which items and users get a row; None: as declared.
-        text: settings of a text file, as of :class:`TableFile`; those at their defaults mean nothing.
+        text: settings of text files, as of :class:`TableFile`; its defaults are ignored. ``header`` is for
+            the events alone, the others also for ``users`` and ``items``.
 
     Raises:
-        InputError: if the source is of no known kind, or is not there, or settings do not fit it.
+        InputError: if the source is not there, or settings do not fit it.
     """
-    default = TableFile("")
-    text = {name: value for name, value in text.items() if value != getattr(default, name)}
-    found = _declare(source, format, data_dir, text)
+    usual = TableFile("")
+    text = {name: value for name, value in text.items() if value != getattr(usual, name)}
+    is_path = isinstance(source, str | Path)
+    found = _declared_path(source, format, data_dir, bool(text)) if is_path else _declared(source)
+    if found is None:
+        file: dict[str, Any] = {"source": Path(str(source)).expanduser(), "format": format, **text}
+        found = Declaration(str(source), (TableFile(**file),))
+    elif unused := list(text) + ["format"] * (format is not None and not is_path):
+        what = source if is_path else f"a {type(source).__name__}"
+        raise InputError(f"{unused[0]} means nothing for {what}; leave it out")
+    beside = {name: value for name, value in text.items() if name != "header"}
     for entity, table in (("user", users), ("item", items)):
         if table is not None:
-            beside = {name: value for name, value in text.items() if name != "header"}
             features = {name: chosen for name, chosen in found.features.items() if name != entity}
-            found = replace(found, **{f"{entity}s": (TableFile(table, **beside),)}, features=features)
+            side: dict[str, Any] = {f"{entity}s": (TableFile(table, **beside),), "features": features}
+            found = replace(found, **side)
     return found if catalogue is None else replace(found, catalogue=catalogue)
 
 
-def _declare(
-    source: TableSource | Declaration | Sequence[TableFile],
-    format: str | None,
-    data_dir: str | Path | None,
-    text: dict[str, Any],
-) -> Declaration:
-    path = Path(source).expanduser() if isinstance(source, str | Path) else None
-    if path is None:
-        _refuse({"format": format, **text} if format is not None else text, f"a {type(source).__name__}")
-        if isinstance(source, Declaration):
-            return source
-        if isinstance(source, list | tuple) and all(isinstance(table, TableFile) for table in source):
-            names = [str(t.source) if isinstance(t.source, str | Path) else "a table" for t in source]
-            return Declaration(" and ".join(names) or "the list", source)
-        name = "Arrow table" if isinstance(source, pa.Table) else type(source).__name__
-        return Declaration(name, (TableFile(source),))
-    declared = _declare_known(source, path, format, data_dir)
-    if declared is None:
-        return Declaration(str(source), (TableFile(path, format=format, **text),))
-    _refuse(text, f"{source}, which declares how it is read")
-    return declared
+def _declared(source: Any) -> Declaration:
+    if isinstance(source, Declaration):
+        return source
+    if isinstance(source, list | tuple) and all(isinstance(table, TableFile) for table in source):
+        names = [str(t.source) if isinstance(t.source, str | Path) else "a table" for t in source]
+        return Declaration(" and ".join(names) or "the list", source)
+    return Declaration(
+        "Arrow table" if isinstance(source, pa.Table) else type(source).__name__, [TableFile(source)]
+    )
 
 
-def _declare_known(
-    source: Any, path: Path, format: str | None, data_dir: str | Path | None
+def _declared_path(
+    source: Any, format: str | None, data_dir: str | Path | None, text: bool
 ) -> Declaration | None:
-    """The declaration of a path or name that is more than one table; None for a table."""
+    """The declaration that a path or name stands for; None for a single table."""
+    path = Path(source).expanduser()
     if format is None and path.suffix == ".toml":
         return replace(read_declaration(path), files=(path,))
     if format in (None, "movielens") and isinstance(source, str):
         if source in known_sets():
             return declare_known(source, data_dir)
         if not path.suffix and len(path.parts) == 1 and not path.exists():
-            raise InputError(
-                f"no data set named {source!r}{nearest(source, known_sets())}; there are "
-                f"{', '.join(known_sets())}, or give a path"
-            )
+            names = known_sets()
+            hint = nearest(source, names)
+            raise InputError(f"no data set named {source!r}{hint}; give a path, or one of {', '.join(names)}")
     if format == "criteo":
         return declare_like("criteo", path)
     # a folder of something else than Parquet files
     release = path.is_dir() and not any(p.suffix.lower() in (".parquet", ".pq") for p in path.rglob("*"))
-    if format == "movielens" or format is None and (release or is_event_file(path)):
+    if format == "movielens" or format is None and (release or is_event_file(path) and not text):
         return declare_movielens(str(source), path)
     return None
-
-
-def _refuse(settings: dict[str, Any], what: str) -> None:
-    for name, value in settings.items():
-        raise InputError(f"{name}={value!r} means nothing for {what}; leave it out")

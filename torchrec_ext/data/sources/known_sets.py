@@ -58,13 +58,10 @@ def known_sets() -> tuple[str, ...]:
 def declare_known(name: str, data_dir: str | Path | None = None) -> Declaration:
     """The declaration of a known data set, downloaded if it is one of MovieLens and not on this machine.
 
-    Looked for in ``data_dir``, in the folder that the environment variable TORCHREC_EXT_DATA names, and in
-    ``~/.cache/torchrec_ext``, in a folder of the set's name; downloaded into the first of ``data_dir`` and
-    ``~/.cache/torchrec_ext``.
-
     Args:
-        name: one of :func:`known_sets`.
-        data_dir: a folder that holds, or will hold, a folder of that name.
+        name: one of :func:`known_sets`, also the name of its folder.
+        data_dir: holds, or will hold, that folder. Without it the folder is looked for in
+            ``$TORCHREC_EXT_DATA`` and ``~/.cache/torchrec_ext``, and downloaded to the latter.
 
     Raises:
         InputError: if its files are nowhere, with where to get them, or cannot be downloaded.
@@ -76,14 +73,13 @@ def declare_known(name: str, data_dir: str | Path | None = None) -> Declaration:
     path = _FOLDER / f"{name}.toml"
     found = read_toml(path)
     first = found["events"][0]["file"]
-    folder = _find((name, found.get("folder", name)), first, data_dir)
-    if folder is None:
-        raise InputError(
-            f"{name} is not on this machine and is not downloaded ({found['licence']}): get {first} from "
-            f"{found['home']} into a folder {name}, and name the folder above it as data_dir (--data-dir) or "
-            f"in {VARIABLE}"
-        )
-    return read_declaration(path, folder)
+    if place := _find((name, found.get("folder", name)), first, data_dir):
+        return read_declaration(path, place)
+    raise InputError(
+        f"{name} is not on this machine and is not downloaded ({found['licence']}): get {first} from "
+        f"{found['home']} into a folder {name}, and name the folder above it as data_dir (--data-dir) or in "
+        f"{VARIABLE}"
+    )
 
 
 def declare_like(name: str, path: Path) -> Declaration:
@@ -122,15 +118,13 @@ def _find_or_download(name: str, data_dir: str | Path | None) -> Path:
 
 def _download(name: str, home: Path) -> Path:
     """Downloads, checks and unpacks beside the final place, so that what stands there is complete."""
-    url, target = f"{HOME}/{name}.zip", home / name
+    known, url, target = ARCHIVES[name], f"{HOME}/{name}.zip", home / name
     by_hand = (
         f"unpack {url} by hand so that its files lie in {target}, or name the folder that holds {name}/ as "
         f"data_dir (--data-dir) or in {VARIABLE}"
     )
     if target.exists():
-        raise InputError(
-            f"{target} exists but has no {ARCHIVES[name].events} of {name}; remove it, or {by_hand}"
-        )
+        raise InputError(f"{target} exists but has no {known.events} of {name}; remove it, or {by_hand}")
     print(_LICENCE)
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=home) as scratch:
         archive = Path(scratch, "archive.zip")
@@ -138,17 +132,16 @@ def _download(name: str, home: Path) -> Path:
             md5 = _fetch(url, archive, name)
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
+            message = f"cannot download {name} from {url} ({reason}); are you offline? {by_hand}"
+            raise InputError(message) from error
+        if md5 != known.md5:
             raise InputError(
-                f"cannot download {name} from {url} ({reason}); are you offline? {by_hand}"
-            ) from error
-        if md5 != ARCHIVES[name].md5:
-            raise InputError(
-                f"{url} has MD5 {md5}, expected {ARCHIVES[name].md5}: it is cut short or another file; try "
-                f"again, or {by_hand}"
+                f"{url} has MD5 {md5}, expected {known.md5}: it is cut short or another file; try again, or "
+                f"{by_hand}"
             )
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(Path(scratch, "files"))  # never writes outside that folder
-        Path(scratch, "files", ARCHIVES[name].folder).rename(target)
+        Path(scratch, "files", known.folder).rename(target)
     return target
 
 

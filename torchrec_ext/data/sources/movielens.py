@@ -10,6 +10,8 @@ from torchrec_ext.data.sources.declaration import Declaration, TableFile
 from torchrec_ext.errors import InputError
 
 _RATINGS = ("user", "item", "rating", "timestamp")
+_DAT = ("::", "users.dat", ("user", "gender", "age", "occupation", "zip"), "movies.dat")
+_100K = ("\t", "u.user", ("user", "age", "gender", "occupation", "zip"), "u.item")
 #: As a string of SQL: the genres of 100K in the order of their flags.
 _GENRES_100K = (
     "unknown|Action|Adventure|Animation|Children''s|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|"
@@ -34,30 +36,30 @@ def declare_movielens(name: str, path: Path) -> Declaration:
         InputError: if the folder has no official layout, or its movies cannot be read.
     """
     if path.is_dir():
-        files = ("u.data", "ratings.dat", "ratings.csv")
-        path, folder = next((path / file for file in files if (path / file).is_file()), path), path
-        if path == folder:
+        files = [path / file for file in ("u.data", "ratings.dat", "ratings.csv")]
+        found = next((file for file in files if file.is_file()), None)
+        if found is None:
+            names = ", ".join(file.name for file in files)
             raise InputError(
-                f"{path} has no known layout; expected a folder with one of {', '.join(files)}, or give the "
-                "path of a CSV, TSV or Parquet file"
+                f"{path} has no known layout; give a Parquet folder, a file, or a folder with {names}"
             )
+        path = found
     users: list[TableFile] = []
     if path.suffix == ".csv":
         columns = {"user": "userId", "item": "movieId", "rating": "rating", "timestamp": "timestamp"}
         ratings, movies = TableFile(path, columns), path.with_name("movies.csv")
     else:
-        double = path.suffix == ".dat"
-        delimiter, side, file = ("::", "::", "users.dat") if double else ("\t", "|", "u.user")
-        header = ("user", *(("gender", "age") if double else ("age", "gender")), "occupation", "zip")
-        ratings = TableFile(path, format="csv", delimiter=delimiter, header=_RATINGS, quote=None)
+        mark, file, header, beside = _DAT if path.suffix == ".dat" else _100K
+        ratings, movies = _text(path, mark, _RATINGS), path.with_name(beside)
         if path.with_name(file).is_file():
-            zips = {"zip": {"kind": "category"}}
-            users.append(
-                TableFile(path.with_name(file), zips, format="csv", delimiter=side, header=header, quote=None)
-            )
-        movies = path.with_name("movies.dat" if double else "u.item")
+            users = [_text(path.with_name(file), "|" if mark == "\t" else mark, header)]
     items = [TableFile(_read_movies(movies))] if movies.is_file() else []
-    return Declaration(name, (ratings,), users=users, items=items, files=[movies] if items else [])
+    return Declaration(name, [ratings], users, items, files=[movies] if items else [])
+
+
+def _text(path: Path, delimiter: str, header: tuple[str, ...]) -> TableFile:
+    columns = {"zip": {"kind": "category"}} if "zip" in header else {}
+    return TableFile(path, columns, format="csv", delimiter=delimiter, header=header, quote=None)
 
 
 def _read_movies(path: Path) -> pa.Table:
