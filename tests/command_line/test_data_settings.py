@@ -226,3 +226,21 @@ def test_data_is_prepared_once_and_opened_from_then_on(settings, tmp_path):
     assert replace(chosen, split="leave_last_out").parts(events)[0].report == parts[0].report
     with pytest.raises(InputError, match=r"--min-rating is 3.0, but .*ready was prepared with 2.0"):
         settings(*words[:2], "--min-rating", "3", "--context", "country").events()
+
+
+def test_settings_of_text_files_are_flags(tmp_path):
+    (tmp_path / "events.txt").write_text("ann\tx\nbob\ty\n")
+    words = [
+        "--data",
+        str(tmp_path / "events.txt"),
+        "--delimiter",
+        "\\t",
+        "--header",
+        "user",
+        "item",
+        "--quote",
+        "",
+    ]
+    source = parse_settings(Settings, argv=[*words, "--catalogue", "all", "--encoding", "utf-8"])[0].source
+    assert source.events().frame["item"].tolist() == ["x", "y"]
+    assert (source.quote, source.catalogue, source.decimal) == ("", "all", ".")

@@ -1,5 +1,7 @@
 """Columns declared by arguments, by tables and in TOML; settings that are refused."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -22,23 +24,18 @@ COLUMNS = {
     "bought": {"column": "bought", "kind": "time"},
     "shop": {"column": "shop", "kind": "category"},
 }
-TOML = """
-events = { file = "events.csv", columns = { timestamp = { column = "ts", unit = "ms" }, \
-labels = { column = "tags", kind = "categories" }, price = { kind = "number" }, \
-vector = { column = "v", kind = "vector", separator = ";", width = 2 }, \
-bought = { column = "bought", kind = "time" }, shop = { column = "shop", kind = "category" } } }
-"""
+INLINE = ", ".join(
+    f"{name} = {{ {', '.join(f'{key} = {json.dumps(value)}' for key, value in settings.items())} }}"
+    for name, settings in COLUMNS.items()
+)
 
 
 @pytest.mark.parametrize("by", ["arguments", "table", "toml"])
 def test_kinds_by_arguments_by_tables_and_by_toml(tmp_path, by):
     path = write(tmp_path / "events.csv", EVENTS)
-    if by == "arguments":
-        events = read_events(path, columns=COLUMNS)
-    elif by == "table":
-        events = read_events([TableFile(path, COLUMNS)])
-    else:
-        events = read_events(write(tmp_path / "set.toml", TOML))
+    toml = write(tmp_path / "set.toml", f'events = {{ file = "events.csv", columns = {{ {INLINE} }} }}')
+    source = {"arguments": path, "table": [TableFile(path, COLUMNS)], "toml": toml}[by]
+    events = read_events(source, columns=COLUMNS if by == "arguments" else None)
     assert rows(events) == [
         {"user": "u", "item": "i", "timestamp": 1600000000.123, "labels": ["a", "b"], "price": 3.0,
          "vector": [1, 2], "bought": 1577836800.0, "shop": "007"},
@@ -77,14 +74,11 @@ def test_what_no_table_has_is_refused():
         ({"ts": {"kind": "time", "unit": "min"}}, "column 'ts': unit should be 's', 'ms', 'us' or 'ns'"),
         ({"ts": {"kind": "vector"}}, "of kind 'vector' has no width; set it"),
         ({"ts": {"kind": "vector", "width": 0}}, "width should be greater than or equal to 1, received 0"),
-        ({"ts": {"kind": "number", "width": 3}}, "has a width, which is for kind 'vector' only"),
         ({"ts": {"separator": 5}}, "column 'ts': separator should be a valid string, received 5"),
-        ({"ts": {"separator": ""}}, "separator should have at least 1 character, received ''"),
         ({"ts": {"needed": "no"}}, "column 'ts': needed should be a valid boolean, received 'no'"),
         ({"ts": {"kind": "type", "values": {"1": 1}}}, "values.1 should be a valid string, received 1"),
         ({"ts": {"kind": "type", "values": {}}}, "values should have at least 1 item"),
         ({"ts": {"column": 5}}, "column 'ts' should be the table's name of it, or settings .*received 5"),
-        ({"ts": 5}, "column 'ts' should be the table's name"),
         ({"user": {"kind": "number"}}, "column 'user' of events is always of kind 'id', received 'number'"),
         ({"timestamp": {"column": "ts", "kind": "number"}}, "is always of kind 'time'"),
         ({"user": {"needed": False}}, "column 'user' is needed in each event"),
@@ -109,9 +103,6 @@ def test_a_column_has_two_names_and_a_kind():
     ("arguments", "expected"),
     [
         ({"max_bad_share": 5}, "max_bad_share should be less than or equal to 1, received 5"),
-        ({"max_bad_share": "1%"}, "received '1%'"),
-        ({"weights": {"view": -1}}, "weights.view should be greater than or equal to 0, received -1"),
-        ({"order": "tme"}, "received 'tme'; did you mean 'time'?"),
         (
             {"catalogue": "alle"},
             "catalogue should be 'events' or 'all', received 'alle'; did you mean 'all'?",
