@@ -23,11 +23,10 @@ def find_declaration(
     catalogue: Catalogue | None = None,
     **text: Any,
 ) -> Declaration:
-    """The declaration of a source of events, with the arguments of ``read_events``.
+    """The declaration of a source of events, from the arguments of ``read_events``.
 
-    Args:
-        text: settings of text files, as of :class:`TableFile`; its defaults are ignored. ``header`` is for
-            the events alone, the others also for ``users`` and ``items``.
+    Settings of text files, as of :class:`TableFile`, mean nothing at their defaults. They hold for the events
+    and for ``users`` and ``items``, but ``header`` for the events alone.
 
     Raises:
         InputError: if the source is not there, or settings do not fit it.
