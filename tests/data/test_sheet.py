@@ -1,48 +1,72 @@
-"""A sheet of small plots."""
+"""The plots of a sheet."""
 
 import numpy as np
+import pytest
 
 from torchrec_ext.data import sheet
-from torchrec_ext.data.distribution import Distribution
+
+WORDS = ("Title", "x", "y", "no data")
 
 
-def axes_of(panel):
-    return sheet.sheet_figure([panel], "title").axes[0]
+@pytest.fixture
+def axes():
+    return sheet.six_plots("title")[1][0]
 
 
-def test_a_panel_without_data_says_so():
-    axes = axes_of(sheet.Panel("Gaps", "x", "y", absent="no times").filled(sheet.histogram, None))
-    assert [text.get_text() for text in axes.texts] == ["no times"]
-    assert axes.get_title("left") == "Gaps" and axes.get_xlabel() == ""
+def written(axes):
+    return [text.get_text() for text in axes.texts]
 
 
-def test_shares_are_sorted_and_many_are_cut():
-    data = {f"c{n}": n / 20 for n in range(1, 13)}
-    axes = axes_of(sheet.Panel("Missing", "", "").filled(sheet.shares, data))
+def test_a_plot_without_data_says_so():
+    plots = sheet.six_plots("title")[1]
+    assert [plot.get_subplotspec().rowspan.start for plot in plots] == [0, 0, 0, 1, 1, 1]
+    sheet.histogram(plots[0], None, WORDS)
+    sheet.histogram(plots[1], np.array([np.nan]), WORDS)
+    sheet.rank_frequency(plots[2], None, WORDS)
+    sheet.shares(plots[3], {}, WORDS)
+    for plot in plots[:4]:
+        assert written(plot) == ["no data"]
+        assert plot.get_title("left") == "Title" and plot.get_xlabel() == ""
+
+
+def test_shares_are_sorted_and_many_are_cut(axes):
+    sheet.shares(axes, {f"c{n}": n / 20 for n in range(1, 13)}, WORDS)
     assert [bar.get_width() for bar in axes.patches] == [n / 20 for n in range(12, 2, -1)]
-    assert axes.get_yticklabels()[0].get_text() == "c12"
-    words = [text.get_text() for text in axes.texts]
-    assert words[0] == "60.0%" and words[-1] == "and 2 others"
+    assert axes.get_yticklabels()[0].get_text() == "c12" and written(axes)[0] == "60.0%"
+    assert axes.get_title("right") == "and 2 others" and axes.get_xlabel() == "x"
 
 
-def test_a_histogram_marks_the_median_and_writes_spans():
-    gaps = Distribution.of(np.array([1, 60, 60, 90_000]), "log")
-    panel = sheet.Panel("Gaps", "x", "y")
-    axes = axes_of(panel.filled(lambda a, d: sheet.histogram(a, d, "duration"), gaps))
-    assert axes.get_xscale() == "log" and [text.get_text() for text in axes.texts] == ["median"]
+def test_a_histogram_marks_the_median_and_writes_spans(axes):
+    sheet.histogram(axes, np.array([0, 1, 60, 60, 60, 90_000]), WORDS, "duration")
+    assert axes.get_xscale() == "log" and written(axes) == [" median"]
     assert axes.lines[0].get_xdata() == [60, 60]
     axes.figure.canvas.draw()
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1 s", "1 min", "1 h", "1 d"]
 
 
-def test_ranks_are_thinned_but_keep_the_first_and_the_last():
-    popularity = np.arange(5000, 0, -1)
-    axes = axes_of(sheet.Panel("", "", "").filled(sheet.rank_frequency, popularity))
+def test_ranks_are_thinned_but_keep_the_first_and_the_last(axes):
+    sheet.rank_frequency(axes, np.arange(5000, 0, -1), WORDS)
     ranks, counts = axes.lines[0].get_data()
     assert len(ranks) <= 500 and (ranks[0], ranks[-1]) == (1, 5000)
     assert (counts == 5001 - ranks).all()
 
 
-def test_three_panels_in_a_row():
-    figure = sheet.sheet_figure([sheet.Panel("", "", "", absent="none")] * 4, "title")
-    assert figure.axes[3].get_subplotspec().rowspan.start == 1 and len(figure.axes) == 4
+@pytest.mark.parametrize(
+    ("values", "axis", "edges"),
+    [
+        ([1, 3, 3, 5], "even", [0, 2, 4, 6]),
+        ([7.0, 7.0], "even", [6.5, 7.5]),
+        ([0.5], "log", [0.45, 0.55]),
+        ([0, 0], "log", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+        ([1, 2, 2, 4], "log", [1, 2, 3, 4, 5]),
+    ],
+)
+def test_edges_of_few_values(values, axis, edges):
+    assert sheet.bin_edges(np.array(values), axis) == pytest.approx(edges)
+
+
+def test_edges_of_many_values():
+    whole = sheet.bin_edges(np.arange(1, 2000), "log")
+    assert (np.diff(whole) >= 1).all() and (whole[0], whole[-1]) == (1, 2000) and len(whole) <= 41
+    assert np.histogram(np.arange(1, 2000), whole)[0].sum() == 1999
+    assert len(sheet.bin_edges(np.arange(100.0))) == 41

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 
-from torchrec_ext.data.distribution import PERCENTS, Distribution
+_PERCENTS = (0, 25, 50, 75, 90, 99, 100)
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,47 +18,51 @@ class Description:
         name: of the data.
         about: how a user's events are ordered, or how the part was made, in one sentence.
         rows: number of events.
-        users: number of users who have events.
-        items: number of items that have events.
         pairs: number of pairs of a user and an item that have an event.
-        history_lengths: of the users' numbers of events.
-        popularity: (items,) int64 numbers of events of the items, descending.
-        times: of the timestamps, in seconds.
-        gaps: of the seconds between a user's consecutive events.
-        ratings: of the ratings.
+        history_lengths: (users,) int64 number of events of each user who has any.
+        popularity: (items,) int64 number of events of each item that has any, descending.
+        times: (rows,) timestamps in seconds.
+        gaps: (n,) seconds between a user's consecutive events.
+        ratings: (rows,) ratings.
         types: number of events of each type, descending.
         missing: column -> share of missing values; ``users.age`` is of a side table.
         steps: what reading and cleaning removed.
-        part: the part of a split that is described; empty for all events.
         sides: how many ids have a row in each side table, as it was read.
         history_only: number of events that are neither learnt nor predicted: their type weighs 0, or they
             lack an item where others have one.
+        part: the part of a split that is described; empty for all events.
     """
 
     name: str
     about: str
     rows: int
-    users: int | None
-    items: int | None
     pairs: int | None
-    history_lengths: Distribution | None
+    history_lengths: np.ndarray | None
     popularity: np.ndarray | None
-    times: Distribution | None
-    gaps: Distribution | None
-    ratings: Distribution | None
+    times: np.ndarray | None
+    gaps: np.ndarray | None
+    ratings: np.ndarray | None
     types: Mapping[str, int] | None
     missing: Mapping[str, float]
     steps: tuple[str, ...]
+    sides: tuple[str, ...]
+    history_only: int
     part: str = ""
-    sides: tuple[str, ...] = ()
-    history_only: int = 0
+
+    @property
+    def users(self) -> int | None:
+        """Number of users who have events."""
+        return None if self.history_lengths is None else len(self.history_lengths)
+
+    @property
+    def items(self) -> int | None:
+        """Number of items that have events."""
+        return None if self.popularity is None else len(self.popularity)
 
     @property
     def density(self) -> float | None:
         """Share of the pairs of a user and an item that have an event."""
-        if self.pairs is None or not self.users or not self.items:
-            return None
-        return self.pairs / (self.users * self.items)
+        return self.pairs / (self.users * self.items) if self.pairs and self.users and self.items else None
 
     @property
     def head(self) -> float | None:
@@ -68,22 +71,14 @@ class Description:
             return None
         return float(self.popularity[: ceil(len(self.popularity) / 100)].sum() / self.popularity.sum())
 
-    @property
-    def period(self) -> str | None:
-        """From the first to the last day."""
-        if self.times is None:
-            return None
-        first, last = self.times.quantiles[[0, -1]]
-        return f"{_day(first)} to {_day(last)} ({duration(last - first)})"
-
     def __str__(self) -> str:
-        counts: list[tuple[str, ...]] = [
+        counts = [
             ("events", f"{self.rows:,}"),
             ("users", _or_none(self.users, "{:,}", "no column of users")),
             ("items", _or_none(self.items, "{:,}", "no column of items")),
             ("density", _or_none(self.density, "{:.3%} of the pairs of a user and an item have an event")),
             ("head", _or_none(self.head, "{:.1%} of the events are of the most popular 1% of the items")),
-            ("period", self.period or "no times"),
+            ("period", "no times" if self.times is None or not self.rows else _period(self.times)),
         ]
         if self.history_only:
             share = f"{self.history_only:,} ({self.history_only / self.rows:.1%})"
@@ -95,9 +90,22 @@ class Description:
         gone = [f"{name} {share:.1%}" for name, share in self.missing.items() if share > 0]
         counts.append(("missing", ", ".join(gone) or f"nothing in {len(self.missing)} columns"))
         counts += [("tables", side) for side in self.sides]
-        counts += [("removed", step) for step in self.steps] or [("removed", "nothing")]
-        name = f"{self.name}, {self.part}" if self.part else self.name
-        return "\n".join([f"{name}: {self.about}", "", *_aligned(counts), "", *self._quantiles()])
+        counts += [("removed", step) for step in self.steps or ("nothing",)]
+        lines = [f"{name:<7}  {value}" for name, value in counts]
+        return "\n".join([f"{self._title}: {self.about}", "", *lines, "", *self._quantiles()])
+
+    def _quantiles(self) -> list[str]:
+        rows = [("", "min", *(f"{percent}%" for percent in _PERCENTS[1:-1]), "max")]
+        for name, values, shown in (
+            ("events of a user", self.history_lengths, _number),
+            ("events of an item", self.popularity, _number),
+            ("gap to the next", self.gaps, duration),
+            ("rating", self.ratings, _number),
+        ):
+            if values is not None and np.isfinite(values).any():
+                rows.append((name, *map(shown, np.percentile(values[np.isfinite(values)], _PERCENTS))))
+        first, *widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], widths)]) for row in rows]
 
     def draw(self, path: str | Path) -> None:
         """Writes a sheet of six plots as a PNG; a plot whose data is absent says so.
@@ -107,45 +115,34 @@ class Description:
         """
         from torchrec_ext.data import sheet  # matplotlib takes its time to import
 
-        Panel, histogram, gaps = sheet.Panel, sheet.histogram, self.gaps
-        users, items = (f"no column of {entity}s" for entity in ("user", "item"))
-        popular = _or_none(self.head, "{:.1%} of the events\nin the top 1%")
-        same = f" ({gaps.below / gaps.total:.1%} at the same second)" if gaps and gaps.below else ""
-        missing = {name: share for name, share in self.missing.items() if share} or None
+        of = [f"{n:,} {what}" for n, what in ((self.users, "users"), (self.items, "items")) if n]
+        title = f"{self._title}: {self.rows:,} events{' of ' if of else ''}{' and '.join(of)}"
+        figure, (lengths, popularity, times, gaps, gone, last) = sheet.six_plots(title)
+        words = ("History lengths", "events of a user", "users", "no column of users")
+        sheet.histogram(lengths, self.history_lengths, words, "log")
+        words = ("Item popularity", "rank of the item", "events", "no column of items")
+        note = _or_none(self.head, "the top 1% have {:.1%}")
+        sheet.rank_frequency(popularity, self.popularity, words, note)
+        sheet.histogram(times, self.times, ("Events over time", "", "events", "no times"), "date")
+        ties = 0 if self.gaps is None or not len(self.gaps) else np.mean(self.gaps <= 0)
+        same = f" ({ties:.1%} at the same second)" if ties else ""
+        words = ("Gaps in time", f"to the user's next event{same}", "events", "no gaps known")
+        sheet.histogram(gaps, self.gaps, words, "duration")
         complete = f"nothing is missing in {len(self.missing)} columns"
-        lengths = Panel("History lengths", "events of a user", "users", absent=users)
-        popularity = Panel("Item popularity", "rank of the item", "events", absent=items)
-        times = Panel("Events over time", "", "events", absent="no times")
-        waits = Panel("Gaps in time", f"to the user's next event{same}", "events", absent="no gaps known")
-        gone = Panel("Missing values", "share of the rows", "", absent=complete)
-        panels = [
-            lengths.filled(partial(histogram, axis="log"), self.history_lengths),
-            popularity.filled(partial(sheet.rank_frequency, note=popular), self.popularity),
-            times.filled(partial(histogram, axis="date"), self.times),
-            waits.filled(partial(histogram, axis="duration"), gaps),
-            gone.filled(sheet.shares, missing),
-        ]
-        if self.types is not None:
+        missing = {name: share for name, share in self.missing.items() if share}
+        sheet.shares(gone, missing, ("Missing values", "share of the rows", "", complete))
+        if self.types:
             of_types = {word: count / self.rows for word, count in self.types.items()}
-            panels.append(Panel("Types", "share of the events", "").filled(sheet.shares, of_types))
+            sheet.shares(last, of_types, ("Types", "share of the events", "", ""))
         else:
-            rated = Panel("Ratings", "rating", "events", absent="neither ratings nor types")
-            panels.append(rated.filled(histogram, self.ratings))
-        of = [f"{count:,} {what}" for count, what in ((self.users, "users"), (self.items, "items")) if count]
-        title = f"{self.name}{f', {self.part}' if self.part else ''}: {self.rows:,} events"
-        sheet.draw_sheet(panels, path, f"{title} of {' and '.join(of)}" if of else title)
+            words = ("Ratings", "rating", "events", "neither ratings nor types")
+            sheet.histogram(last, self.ratings, words)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, format="png")
 
-    def _quantiles(self) -> list[str]:
-        popularity = None if self.popularity is None else Distribution.of(self.popularity, "log")
-        named = [
-            ("events of a user", self.history_lengths, _number),
-            ("events of an item", popularity, _number),
-            ("gap to the next", self.gaps, duration),
-            ("rating", self.ratings, _number),
-        ]
-        head = ("", *("min" if p == 0 else "max" if p == 100 else f"{p}%" for p in PERCENTS))
-        rows = [(name, *map(shown, d.quantiles)) for name, d, shown in named if d is not None]
-        return _aligned([head, *rows], right=True)
+    @property
+    def _title(self) -> str:
+        return f"{self.name}, {self.part}" if self.part else self.name
 
 
 def duration(seconds: float) -> str:
@@ -162,20 +159,15 @@ def duration(seconds: float) -> str:
     return f"{round(seconds, 1):g} s"
 
 
+def _period(times: np.ndarray) -> str:
+    first, last = np.nanmin(times), np.nanmax(times)
+    days = [str(np.datetime64(int(time), "s").astype("M8[D]")) for time in (first, last)]
+    return f"{' to '.join(days)} ({duration(last - first)})"
+
+
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
 
 
-def _day(seconds: float) -> str:
-    return str(np.datetime64(int(seconds), "s").astype("M8[D]"))
-
-
 def _or_none(value: float | None, words: str, absent: str = "unknown") -> str:
     return absent if value is None else words.format(value)
-
-
-def _aligned(rows: list[tuple[str, ...]], right: bool = False) -> list[str]:
-    """Lines of columns of the same width, the first to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    place = str.rjust if right else str.ljust
-    return ["  ".join([row[0].ljust(widths[0]), *map(place, row[1:], widths[1:])]).rstrip() for row in rows]
