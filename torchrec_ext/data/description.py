@@ -117,26 +117,25 @@ class Description:
 
         of = [f"{n:,} {what}" for n, what in ((self.users, "users"), (self.items, "items")) if n]
         title = f"{self._title}: {self.rows:,} events{' of ' if of else ''}{' and '.join(of)}"
-        figure, (lengths, popularity, times, gaps, gone, last) = sheet.six_plots(title)
+        figure, plots = sheet.six_plots(title)
         words = ("History lengths", "events of a user", "users", "no column of users")
-        sheet.histogram(lengths, self.history_lengths, words, "log")
+        sheet.histogram(plots[0], self.history_lengths, words, "log")
         words = ("Item popularity", "rank of the item", "events", "no column of items")
-        note = _or_none(self.head, "the top 1% have {:.1%}")
-        sheet.rank_frequency(popularity, self.popularity, words, note)
-        sheet.histogram(times, self.times, ("Events over time", "", "events", "no times"), "date")
+        sheet.rank_frequency(plots[1], self.popularity, words, _or_none(self.head, "the top 1% have {:.1%}"))
+        sheet.histogram(plots[2], self.times, ("Events over time", "", "events", "no times"), "date")
         ties = 0 if self.gaps is None or not len(self.gaps) else np.mean(self.gaps <= 0)
         same = f" ({ties:.1%} at the same second)" if ties else ""
         words = ("Gaps in time", f"to the user's next event{same}", "events", "no gaps known")
-        sheet.histogram(gaps, self.gaps, words, "duration")
-        complete = f"nothing is missing in {len(self.missing)} columns"
+        sheet.histogram(plots[3], self.gaps, words, "duration")
         missing = {name: share for name, share in self.missing.items() if share}
-        sheet.shares(gone, missing, ("Missing values", "share of the rows", "", complete))
+        complete = f"nothing is missing in {len(self.missing)} columns"
+        sheet.shares(plots[4], missing, ("Missing values", "share of the rows", "", complete))
         if self.types:
             of_types = {word: count / self.rows for word, count in self.types.items()}
-            sheet.shares(last, of_types, ("Types", "share of the events", "", ""))
+            sheet.shares(plots[5], of_types, ("Types", "share of the events", "", ""))
         else:
             words = ("Ratings", "rating", "events", "neither ratings nor types")
-            sheet.histogram(last, self.ratings, words)
+            sheet.histogram(plots[5], self.ratings, words)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format="png")
 

@@ -4,17 +4,11 @@ from collections.abc import Mapping, Sized
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import (
-    EngFormatter,
-    FixedLocator,
-    LogLocator,
-    MaxNLocator,
-    NullLocator,
-)
 
 Axis: TypeAlias = Literal["even", "log", "date", "duration"]
 Words: TypeAlias = tuple[str, str, str, str]
@@ -53,16 +47,16 @@ def histogram(axes: Axes, data: np.ndarray | None, words: Words, axis: Axis = "e
         axes.stairs(counts, edges, fill=True, color=_BLUE)
     axes.set_ylim(0, 1.15 * max(counts.max(), 1))  # the median's name has room above the bars
     axes.grid(axis="y", color=_FAINT, linewidth=0.8)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    whole = ticker.MaxNLocator(nbins=5, integer=True, steps=[1, 2, 5, 10])
+    axes.yaxis.set(major_locator=whole, major_formatter=ticker.EngFormatter(sep=""))
     if axis in ("even", "date"):
         return
     low, high, median = edges[0], edges[-1], np.median(values)
     spans = [tick for tick in _SPANS if low * 0.9 <= tick <= high * 1.1] if axis == "duration" else []
+    decades = ticker.LogLocator(subs=(1.0,) if high > 1000 * low else (1.0, 2.0, 5.0))
     axes.set_xscale("log")
-    axes.xaxis.set_minor_locator(NullLocator())
-    subs = (1.0,) if high > 1000 * low else (1.0, 2.0, 5.0)
-    axes.xaxis.set_major_locator(FixedLocator(spans) if spans else LogLocator(subs=subs))
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.xaxis.set_major_locator(ticker.FixedLocator(spans) if spans else decades)
     axes.xaxis.set_major_formatter(lambda tick, _: _SPANS[round(tick)] if spans else f"{tick:,g}")
     if low <= median <= high:
         axes.axvline(median, color=_ORANGE, linewidth=1.5, linestyle=(0, (4, 2)))
@@ -96,8 +90,8 @@ def rank_frequency(axes: Axes, popularity: np.ndarray | None, words: Words, note
     axes.axvspan(0.8, -(-len(popularity) // 100) + 0.5, color=_ORANGE, alpha=0.12, linewidth=0)
     axes.set_xlim(0.8, len(popularity) * 1.25)
     for one in (axes.xaxis, axes.yaxis):
-        one.set(major_locator=LogLocator(numticks=6), minor_locator=NullLocator())
-        one.set_major_formatter(EngFormatter(sep=""))
+        one.set(major_locator=ticker.LogLocator(numticks=6), minor_locator=ticker.NullLocator())
+        one.set_major_formatter(ticker.EngFormatter(sep=""))
     axes.grid(color=_FAINT, linewidth=0.8)
     axes.set_title(note, loc="right", fontsize=9, color=_INK)
 
@@ -112,7 +106,7 @@ def shares(axes: Axes, data: Mapping[str, float], words: Words) -> None:
     axes.set_yticks(range(len(drawn)), [name if len(name) <= 18 else f"{name[:17]}…" for name in names])
     axes.set_ylim(max(len(drawn), 5) - 0.4, -0.6)  # the largest on top, bars never thicker than a fifth
     axes.set_xlim(0, 1.18 * drawn[0])
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
     axes.grid(axis="x", color=_FAINT, linewidth=0.8)
     if len(data) > _BARS:
