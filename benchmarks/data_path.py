@@ -1,7 +1,7 @@
-"""Rows per second and peak memory of reading, cleaning, preparing and batching events, compared with pandas.
+"""Seconds and peak memory of reading, preparing and batching events beside pandas, Polars and DuckDB.
 
 python benchmarks/data_path.py --output data_path.json
-python benchmarks/data_path.py --rows 1_000_000 --at-size 50_000_000
+python benchmarks/data_path.py --only "read integers" prepare "prepare strings" --at-size 20_000_000
 """
 
 import json
@@ -14,22 +14,38 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import data_stages
 import machine
 import torch
 import tyro
-from data_stages import STAGES, generate
+from data_events import generate
 from tqdm import tqdm
 
 from torchrec_ext.errors import InputError
 
 Record = dict[str, Any]
-_FORMATS = {"read CSV": "csv", "read Parquet": "parquet", "read JSON Lines": "jsonl", "prepare": "csv"}
+_PEERS = ("ours", "pandas", "polars", "duckdb")
+STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "read integers": ("integers.csv", _PEERS),
+    "read CSV": ("events.csv", _PEERS),
+    "read Parquet": ("events.parquet", _PEERS),
+    "read JSON Lines": ("events.jsonl", _PEERS),
+    "clean": ("events.parquet", ("ours", "pandas")),
+    "split and fit": ("events.parquet", ("ours",)),
+    "describe": ("events.parquet", ("ours",)),
+    "prepare": ("events.csv", _PEERS),
+    "prepare strings": ("strings.csv", _PEERS),
+    "open": ("events.csv", ("ours",)),
+    "batch": ("events.csv", ("ours", "row by row")),
+    "batch 64": ("events.parquet", ("ours", "row by row")),
+}
+"""Stage -> the file it reads, and its contenders."""
+AT_SIZE = ("prepare", "prepare strings", "open", "batch")
+_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_IO_THREADS", "POLARS_MAX_THREADS")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Times the stages of the data path on generated events, each in a separate process with one thread.
+    """Times the stages of the data path on generated events, each in a separate process on one core.
 
     See benchmarks/README.md for the meaning of each number.
     """
@@ -39,27 +55,25 @@ class Settings:
     at_size: tuple[int, ...] = (20_000_000,)
     """Larger numbers of events, for preparing, opening and batching only."""
     rounds: int = 3
-    """Number of alternating runs of ours and its peer; the table shows medians."""
+    """Number of alternating runs of all contenders, 1 at the larger numbers; the table shows medians."""
+    only: tuple[str, ...] = tuple(STAGES)
+    """Stages to run; "open" and "batch" need what "prepare" left in --folder."""
     folder: Path | None = None
     """Folder of generated events and prepared data; a temporary folder by default."""
     output: Path | None = None
     """JSON file to write: machine, versions, settings, results."""
-    stage: tuple[str, str, int] | None = None
-    """Runs one stage, contender and number of rows in this process; the benchmark calls itself with it."""
 
 
 def main() -> None:
     """Reads the command line, measures, prints and writes."""
     try:
         settings = tyro.cli(Settings)
-        if settings.stage is not None:
-            assert settings.folder is not None
-            name, contender, rows = settings.stage
-            data_stages.run_stage(name, contender, settings.folder, rows)
-            return
-        for name, value in (("rows", settings.rows), ("rounds", settings.rounds)):
-            if value < 1:
-                raise InputError(f"--{name} is {value}: give at least 1")
+        for name in ("rows", "rounds"):
+            if getattr(settings, name) < 1:
+                raise InputError(f"--{name} is {getattr(settings, name)}: give at least 1")
+        for stage in settings.only:
+            if stage not in STAGES:
+                raise InputError(f"--only is {stage!r}: give some of {', '.join(STAGES)}")
         if settings.folder is not None:
             settings.folder.mkdir(parents=True, exist_ok=True)
             run(settings, settings.folder)
@@ -73,42 +87,43 @@ def main() -> None:
 
 def run(settings: Settings, folder: Path) -> None:
     """Measures every stage, prints the table and writes the output file."""
-    plan = [(name, settings.rows) for name in STAGES]
-    plan += [(name, rows) for rows in settings.at_size for name in ("prepare", "open", "batch")]
+    plan = [(stage, settings.rows, settings.rounds) for stage in settings.only]
+    for rows in settings.at_size:
+        plan += [(stage, rows, 1) for stage in settings.only if stage in AT_SIZE]
     found: list[Record] = []
-    for name, rows in tqdm(plan, "stages", unit="stage", leave=False, disable=None):
-        needs = {_FORMATS.get(name, "parquet")} if name not in ("open", "batch") else set()
-        generate(folder, rows, tuple(needs))
-        found += measured(name, rows, settings.rounds if rows == settings.rows else 1, folder)
+    for stage, rows, rounds in tqdm(plan, "stages", unit="stage", leave=False, disable=None):
+        generate(folder, rows, STAGES[stage][0])
+        found += measured(stage, rows, rounds, folder)
     print(table(found))
     if settings.output is not None:
         record = {
             "benchmark": "data_path",
             "machine": machine.describe(torch.device("cpu")),
-            "versions": machine.versions("pandas", "pyarrow", "numpy"),
+            "versions": machine.versions("pandas", "polars", "duckdb", "pyarrow", "numpy"),
             "settings": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items()},
             "results": found,
         }
         settings.output.write_text(json.dumps(record, indent=2) + "\n")
 
 
-def measured(name: str, rows: int, rounds: int, folder: Path) -> list[Record]:
+def measured(stage: str, rows: int, rounds: int, folder: Path) -> list[Record]:
     """Runs the contenders of a stage alternately for a number of rounds, each in a new process."""
-    taken: dict[str, list[Record]] = {contender: [] for contender in STAGES[name]}
+    taken: dict[str, list[Record]] = {contender: [] for contender in STAGES[stage][1]}
     for _ in range(rounds):
         for contender, runs in taken.items():
-            runs.append(_run(name, contender, rows, folder))
+            runs.append(_run(stage, contender, rows, folder))
     records = []
     for contender, runs in taken.items():
         seconds = [run["seconds"] for run in runs]
         ratios = [o["seconds"] / r["seconds"] for o, r in zip(taken["ours"], runs, strict=True)]
         per_row = runs[0]["rows"] / taken["ours"][0]["rows"]
         records.append({
-            "stage": name,
+            "stage": stage,
             "contender": contender,
             "events": rows,
             "rows": runs[0]["rows"],
             "seconds": seconds,
+            "cpu_seconds": [run["cpu"] for run in runs],
             "rows_per_second": runs[0]["rows"] / statistics.median(seconds),
             "speed_over_ours": statistics.median(ratios) * per_row,
             "peak_bytes": max(run["peak"] for run in runs),
@@ -117,36 +132,40 @@ def measured(name: str, rows: int, rounds: int, folder: Path) -> list[Record]:
     return records
 
 
-def _run(name: str, contender: str, rows: int, folder: Path) -> Record:
+def _run(stage: str, contender: str, rows: int, folder: Path) -> Record:
+    script = "data_stages.py" if contender in ("ours", "row by row") else "data_peers.py"
     command = [
-        sys.executable, __file__, "--folder", str(folder), "--stage", name, contender, str(rows),
-    ]  # fmt: skip
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"}
-    done = subprocess.run(command, env=os.environ | threads, capture_output=True, text=True)
+        sys.executable,
+        str(Path(__file__).with_name(script)),
+        stage,
+        contender,
+        str(folder),
+        str(rows),
+    ]
+    done = subprocess.run(
+        command, env=os.environ | dict.fromkeys(_VARIABLES, "1"), capture_output=True, text=True
+    )
     if done.returncode:
-        raise InputError(f"{contender} failed at {name}: {done.stderr.strip().splitlines()[-1]}")
+        reason = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
+        raise InputError(f"{contender} failed at {stage}: {reason}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def table(found: list[Record]) -> str:
     """The records as an aligned table."""
-    head = ("stage", "contender", "events", "s", "rows/s", "x ours", "peak GB", "growth GB")
+    head = ("stage", "contender", "events", "s", "CPU s", "rows/s", "ours takes", "peak GB", "growth GB")
     rows = [head] + [
         (
             r["stage"], r["contender"], f"{r['events']:,}", f"{statistics.median(r['seconds']):.2f}",
-            f"{r['rows_per_second']:,.0f}", f"{r['speed_over_ours']:.2f}", f"{r['peak_bytes'] / 1e9:.2f}",
-            f"{r['growth_bytes'] / 1e9:.2f}",
+            f"{statistics.median(r['cpu_seconds']):.2f}", f"{r['rows_per_second']:,.0f}",
+            f"{r['speed_over_ours']:.2f}", f"{r['peak_bytes'] / 1e9:.2f}", f"{r['growth_bytes'] / 1e9:.2f}",
         )
         for r in found
     ]  # fmt: skip
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = [
-        "  ".join(
-            c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left, right = slice(2), slice(2, None)
+    lines = ([*map(str.ljust, r[left], widths[left]), *map(str.rjust, r[right], widths[right])] for r in rows)
+    return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
 if __name__ == "__main__":

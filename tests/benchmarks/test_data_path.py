@@ -1,4 +1,4 @@
-"""The benchmark of the data path through its own entry point, and what it refuses."""
+"""The benchmark of the data path through its own entry point, its peers, and what it refuses."""
 
 import json
 import os
@@ -6,12 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import data_peers
 import data_stages
+import numpy as np
 import pandas as pd
 import pytest
-from data_path import table
+from data_events import CODED, events_file, generate, prepared_folder
+from data_path import STAGES, table
 
 ROOT = Path(__file__).parents[2]
+FILES = sorted({file for file, _ in STAGES.values()})
 
 
 def run(*words):
@@ -25,45 +29,77 @@ def run(*words):
     )
 
 
-@pytest.mark.slow  # a process for each stage, each of which imports torch
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("events")
+    for name in FILES:
+        generate(folder, 3000, name)
+    return folder
+
+
+@pytest.mark.slow  # a process for each contender of each stage, of which ours import torch
 def test_entry_point(tmp_path):
     output = tmp_path / "data.json"
     sizes = ("--rows", "50000", "--at-size", "100000", "--rounds", "1")
     done = run(*sizes, "--folder", str(tmp_path / "files"), "--output", str(output))
     assert done.returncode == 0, done.stderr
-    head, *lines = done.stdout.splitlines()
-    assert head.split() == [
-        "stage",
-        "contender",
-        "events",
-        "s",
-        "rows/s",
-        "x",
-        "ours",
-        "peak",
-        "GB",
-        "growth",
-        "GB",
-    ]
-    assert len(lines) == 18
     found = json.loads(output.read_text())["results"]
-    assert {(r["stage"], r["contender"]) for r in found} == {
-        (stage, contender) for stage, contenders in data_stages.STAGES.items() for contender in contenders
-    }
+    at_size = ("prepare", "prepare strings", "open", "batch")
+    assert [(r["events"], r["stage"], r["contender"]) for r in found] == [
+        (rows, stage, contender)
+        for rows, stages in ((50_000, STAGES), (100_000, at_size))
+        for stage in stages
+        for contender in STAGES[stage][1]
+    ]
+    assert len(done.stdout.splitlines()) == len(found) + 1
     assert all(r["rows_per_second"] > 0 and 0 <= r["growth_bytes"] <= r["peak_bytes"] for r in found)
 
 
-def test_a_stage_runs_in_its_own_process(tmp_path, capsys):
-    data_stages.generate(tmp_path, 3000, ("csv", "parquet", "jsonl"))
-    frames = [
-        pd.read_csv(data_stages.events_file(tmp_path, 3000, "csv")),
-        pd.read_parquet(data_stages.events_file(tmp_path, 3000, "parquet")),
-        pd.read_json(data_stages.events_file(tmp_path, 3000, "jsonl"), lines=True, convert_dates=False),
-    ]
-    for frame in frames[1:]:
-        pd.testing.assert_frame_equal(frame, frames[0], check_dtype=False)
-    ours, _ = data_stages.STAGES["clean"]["ours"](tmp_path, 3000)
-    theirs, _ = data_stages.STAGES["clean"]["pandas"](tmp_path, 3000)
+def test_every_contender_is_there():
+    for stage, (_, contenders) in STAGES.items():
+        there = {**data_stages.STAGES[stage], **data_peers.PEERS.get(stage, {})}
+        assert set(there) == set(contenders), stage
+
+
+def test_all_formats_hold_the_same_events(folder):
+    paths = {name: events_file(folder, 3000, name) for name in FILES}
+    frame = pd.read_csv(paths["events.csv"])
+    others = {
+        "events.parquet": pd.read_parquet(paths["events.parquet"]),
+        "events.jsonl": pd.read_json(paths["events.jsonl"], lines=True, convert_dates=False),
+        "strings.csv": pd.read_csv(paths["strings.csv"]).assign(
+            user=lambda f: f["user"].str.removeprefix("u").astype(int),
+            item=lambda f: f["item"].str.removeprefix("i").astype(int),
+        ),
+    }
+    for other in others.values():
+        pd.testing.assert_frame_equal(other, frame, check_dtype=False)
+    assert pd.read_csv(paths["integers.csv"]).equals(frame[["user", "item", "timestamp", "rating"]])
+
+
+@pytest.mark.parametrize("file", ["events.csv", "strings.csv"])
+def test_the_peers_prepare_the_same_columns(folder, file):
+    path, stage = events_file(folder, 3000, file), "prepare" if file == "events.csv" else "prepare strings"
+    for peer in data_peers.PEERS[stage].values():
+        work, rows = peer(folder, 3000)
+        work()
+        assert rows == 3000
+    expected = pd.read_csv(path)
+    words = {name: pd.unique(expected[name]) for name in CODED}
+    for name in CODED:
+        expected[name] = pd.factorize(expected[name])[0]
+    expected = expected.sort_values(["user", "timestamp"], kind="stable")
+    for contender in ("pandas", "polars", "duckdb"):
+        out = prepared_folder(path, f"prepare_{contender}")
+        for name in expected:
+            assert np.array_equal(np.load(out / f"{name}.npy"), expected[name]), (contender, name)
+        for name in CODED:
+            assert pd.read_parquet(out / f"{name}.parquet")["id"].tolist() == list(words[name])
+
+
+def test_pandas_cleans_as_ours_does(folder):
+    ours, _ = data_stages.STAGES["clean"]["ours"](folder, 3000)
+    theirs, _ = data_peers.PEERS["clean"]["pandas"](folder, 3000)
     pairs = [sorted(zip(f["user"], f["item"], strict=True)) for f in (ours().frame, theirs())]
     assert pairs[0] == pairs[1] and 0 < len(pairs[0]) < 3000
 
@@ -76,8 +112,9 @@ def test_what_cannot_be_measured_is_refused():
 def test_the_table_is_aligned():
     record = {
         "stage": "read CSV", "contender": "ours", "events": 2000, "rows": 2000, "seconds": [2.0, 1.0, 4.0],
+        "cpu_seconds": [1.5],
         "rows_per_second": 1000.0, "speed_over_ours": 1.0, "peak_bytes": 5e8, "growth_bytes": 1e8,
     }  # fmt: skip
     head, line = table([record]).splitlines()
-    assert line.split() == ["read", "CSV", "ours", "2,000", "2.00", "1,000", "1.00", "0.50", "0.10"]
+    assert line.split() == ["read", "CSV", "ours", "2,000", "2.00", "1.50", "1,000", "1.00", "0.50", "0.10"]
     assert len(head) == len(line)
