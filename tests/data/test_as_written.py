@@ -11,9 +11,9 @@ from torchrec_ext.data import by_ratio, clean, leave_last_out, read_events
 from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.cleaning.where import matches
-from torchrec_ext.data.coded import column_of
 from torchrec_ext.data.column_features import apply_column, fit_column
-from torchrec_ext.data.features import Category, Number, fit
+from torchrec_ext.data.columns import column_of
+from torchrec_ext.data.features import Category, Number
 from torchrec_ext.data.prepared import open_prepared, prepare
 
 TENTHS = [0.1, 0.3, 0.7, 0.9]
@@ -101,13 +101,12 @@ def test_filters_of_ids_beyond_53_bits():
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_a_number_on_an_edge_is_in_the_bucket_above(dtype):
     values = np.array(TENTHS, dtype)
-    fitted = fit("item_size", values, Number(buckets=(0.3, 0.7)))["item_size"]
+    fitted = Number(buckets=(0.3, 0.7)).fit(values)
     expected = [1, 2, 3, 3]
-    assert fitted.apply(values).tolist() == expected
-    assert fitted.apply(pd.Series(values)).tolist() == expected
+    assert fitted.transform(values).tolist() == expected
     if dtype != np.float16:
         pandas_own = pd.Series(values).astype("Float32" if dtype == np.float32 else "Float64")
-        assert fitted.apply(pandas_own).tolist() == expected
+        assert apply_column(fitted, column_of(pandas_own)).tolist() == expected
     assert apply_column(fitted, column_of(pd.Series(values))).tolist() == expected
 
 
@@ -122,7 +121,7 @@ def test_numbers_as_categories_are_the_same_words_in_every_type():
     learnt = np.ones(4, bool)
     fitted = fit_column("size", column_of(pd.Series(["0.1", "0.3", "0.7", "0.9"])), learnt, Category())
     told = {"size": {"column": "size", "kind": "category"}}
-    sizes = read_events(rated(TENTHS, size=np.array(TENTHS, np.float32)), columns=told).columns["size"]
+    sizes = read_events(rated(TENTHS, size=np.array(TENTHS, np.float32)), columns=told).column("size")
     assert apply_column(fitted["size"], sizes).tolist() == [1, 2, 3, 4]
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from torchrec_ext.data import by_time, leave_last_out, read_events
-from torchrec_ext.data.coded import Coded, CodedLists
 from torchrec_ext.data.column_features import apply_column, default_options, fit_column, kept_rows
+from torchrec_ext.data.columns import column_of
 from torchrec_ext.data.features import Category, Number, Vector
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
@@ -17,22 +17,24 @@ DAY = 86_400
 
 
 def test_what_a_column_becomes_where_nothing_is_declared():
-    assert default_options(np.array([1.0])) == Number()
-    assert default_options(np.zeros((2, 3), np.float32)) == Vector(3)
-    assert default_options(Coded.of(pd.Series(["a"]))) == Category()
-    assert default_options(CodedLists.of(pd.Series([["a"]]))) == Category()
+    for values, options in (
+        ([1.0], Number()), ([np.zeros(3, np.float32)], Vector(3)), (["a"], Category()), ([["a"]], Category()),
+    ):  # fmt: skip
+        assert default_options(column_of(pd.Series(values))) == options
 
 
 def test_integers_become_numbers_if_told_and_words_do_not():
-    ages = Coded.of(pd.Series([20, 40, None], dtype="Int64"))
+    ages = column_of(pd.Series([20, 40, None], dtype="Int64"))
     fitted = fit_column("user_age", ages, ALL, Number(indicator=True))["user_age"]
     assert apply_column(fitted, ages).tolist() == [[-1, 0], [1, 0], [0, 1]]
-    with pytest.raises(InputError, match=r"feature user_age should hold numbers.*declare it a category"):
-        fit_column("user_age", Coded.of(pd.Series(["old", "1", "2"])), ALL, Number())
+    with pytest.raises(
+        InputError, match="feature user_age: the values should be numbers: .*; declare another kind"
+    ):
+        fit_column("user_age", column_of(pd.Series(["old", "1", "2"])), ALL, Number())
 
 
 def test_lists_are_rows_of_a_table_and_nothing_else():
-    tags = CodedLists.of(pd.Series([["x", "y"], [], ["y", "z"]]))
+    tags = column_of(pd.Series([["x", "y"], [], ["y", "z"]]))
     training = np.array([True, True, False])
     found = apply_column(fit_column("item_tags", tags, training, Category())["item_tags"], tags)
     assert (found.values.tolist(), found.offsets.tolist()) == ([1, 2, 2, 0], [0, 2, 2, 4])
@@ -41,11 +43,11 @@ def test_lists_are_rows_of_a_table_and_nothing_else():
 
 
 def test_words_are_hashed_and_numbers_are_put_into_buckets():
-    words = Coded.of(pd.Series(["a", "b", None]))
+    words = column_of(pd.Series(["a", "b", None]))
     hashed = fit_column("context_word", words, ALL, Category(hash=10))["context_word"]
     rows = apply_column(hashed, words)
     assert hashed.rows == 11 and rows[2] == 0 and (rows[:2] >= 1).all() and (rows <= 10).all()
-    prices = np.array([1.0, 5.0, np.nan])
+    prices = column_of(pd.Series([1.0, 5.0, None]))
     options = Number(missing="unknown", buckets=(2.0, 4.0))
     bucketed = fit_column("item_price", prices, ALL, options)["item_price"]
     assert apply_column(bucketed, prices).tolist() == [1, 3, 0]
@@ -68,7 +70,7 @@ def test_parts_of_the_events_own_time():
     context = prepared.log(events).context
     assert context["context_timestamp_hour"].tolist() == [13, 13, 14]
     assert context["context_timestamp_weekday"].tolist() == [4, 5, 6]
-    assert prepared.fitted["context_timestamp_hour"].apply([NOON]).tolist() == [13]
+    assert prepared.fitted["context_timestamp_hour"].transform([NOON]).tolist() == [13]
 
 
 def test_an_order_has_no_hour():
@@ -105,13 +107,13 @@ def test_training_events_that_must_not_lack_a_value_are_in_no_part():
 
 
 def test_rows_that_are_kept():
-    prices = np.array([1.0, np.nan, 2.0])
+    prices = column_of(pd.Series([1.0, None, 2.0]))
     fitted = fit_column("p", prices, ALL, Number(missing="drop"))["p"]
     assert kept_rows(fitted, prices).tolist() == [True, False, True]
-    words = Coded.of(pd.Series(["a", None, "b"]))
+    words = column_of(pd.Series(["a", None, "b"]))
     for options, kept in ((Category(missing="drop"), [True, False, True]), (Category(), [True] * 3)):
         assert kept_rows(fit_column("w", words, ALL, options)["w"], words).tolist() == kept
-    lists = CodedLists.of(pd.Series([["a"], None, ["b"]]))
+    lists = column_of(pd.Series([["a"], None, ["b"]]))
     assert kept_rows(fit_column("l", lists, ALL, Category(missing="drop"))["l"], lists).all()
 
 

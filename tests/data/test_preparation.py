@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from torchrec_ext.data.features import to_json
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.errors import InputError
@@ -155,8 +156,8 @@ def test_saved_and_loaded(prepared, events, tmp_path):
     prepared.save(tmp_path / "new" / "folder")
     again = Preparation.load(tmp_path / "new" / "folder")
     assert again.schema == prepared.schema
-    assert {n: f.to_json() for n, f in again.fitted.items()} == {
-        n: f.to_json() for n, f in prepared.fitted.items()
+    assert {n: to_json(f) for n, f in again.fitted.items()} == {
+        n: to_json(f) for n, f in prepared.fitted.items()
     }
     for name, vocabulary in prepared.vocabularies.items():
         assert again.vocabularies[name].index.tolist() == vocabulary.index.tolist()

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from torchrec_ext.data.features import Category, Number, fit_category, fit_number
+from torchrec_ext.data.features import Category, Number
 from torchrec_ext.data.side_features import SideFeatures
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.schema import DenseFeature, Feature, Schema, Table
@@ -21,9 +22,9 @@ SCHEMA = Schema(
 )
 ITEMS = Vocabulary([10, 20, 30, 40])  # rows 1 to 4
 FITTED = {
-    "item_maker": fit_category(["x", "y"], Category()),
-    "item_tags": fit_category(["p", "q", "r"], Category()),
-    "item_price": fit_number([3.0, 7.0], Number()),  # mean 5, deviation 2
+    "item_maker": Category().fit(pa.array(["x", "y"])),
+    "item_tags": Category().fit(pa.array(["p", "q", "r"])),
+    "item_price": Number().fit([3.0, 7.0]),  # mean 5, deviation 2
 }
 
 

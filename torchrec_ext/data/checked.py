@@ -1,11 +1,12 @@
 """checked: frozen dataclasses whose fields pydantic validates, with errors of one line."""
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from typing_extensions import dataclass_transform
 
@@ -92,3 +93,29 @@ def _first(error: ValidationError) -> str:
     shown = received if len(received) <= 80 else f"{received[:80]} ..."
     hint = nearest(found["input"], choices, ";")
     return f"{where} {' or '.join(wanted).replace('or should be', 'or')}, received {shown}{hint}"
+
+
+def from_plain(cls: type[T], found: object, what: str) -> T:
+    """An instance of a checked class from plain values as JSON holds them, which knows no tuples.
+
+    Args:
+        cls: the class; its fields may be checked classes too.
+        found: names and values.
+        what: what it is, for the message.
+
+    Raises:
+        InputError: for the first name or value that the class does not allow.
+
+    Example:
+        >>> @checked
+        ... class Line:
+        ...     points: tuple[float, ...]
+        >>> from_plain(Line, {"points": [1, 2]}, "a line")
+        Line(points=(1.0, 2.0))
+    """
+    try:
+        return TypeAdapter(cls).validate_json(json.dumps(found))
+    except ValidationError as error:
+        raised = error.errors()[0].get("ctx", {}).get("error")
+        reason = raised if isinstance(raised, InputError) else _first(error)
+        raise InputError(f"{what}: {reason}") from None

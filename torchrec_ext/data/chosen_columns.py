@@ -4,28 +4,31 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from torchrec_ext.data.coded import Coded, Column, column_of
 from torchrec_ext.data.column_features import default_options
+from torchrec_ext.data.columns import column_of, one_array
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Options, Time
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
 
 
-def chosen_columns(events: Events, training: np.ndarray) -> Iterator[tuple[Entity, str, Column, np.ndarray]]:
+def chosen_columns(
+    events: Events, training: np.ndarray
+) -> Iterator[tuple[Entity, str, pa.Array, np.ndarray]]:
     """Entity, name, values and (n,) bool of the values to learn from, of every column chosen as a feature."""
     for name in events.context_features:
-        yield "context", name, events.columns[name], training
+        yield "context", name, one_array(events.table[name]), training
     sides: tuple[tuple[Entity, pd.DataFrame | None, tuple[str, ...]], ...] = (
         ("user", events.users, events.user_features),
         ("item", events.items, events.item_features),
     )
     for entity, table, names in sides:
-        ids = events.columns.get(entity)
-        if table is None or not names or not isinstance(ids, Coded):
+        if table is None or not names or entity not in events.table.column_names:
             continue
-        learnt = table[entity].isin(ids.take(training).used().words).to_numpy()
+        codes = events.codes(entity)[training]
+        learnt = table[entity].isin(events.distinct(entity)[np.unique(codes[codes >= 0])]).to_numpy()
         for name in names:
             yield entity, name, column_of(table[name]), learnt
 
@@ -33,13 +36,12 @@ def chosen_columns(events: Events, training: np.ndarray) -> Iterator[tuple[Entit
 def of_events(events: Events, entity: Entity, rows: np.ndarray) -> np.ndarray:
     """(N,) bool of the events whose user or item has a row of the side table that is true, or none."""
     table = events.users if entity == "user" else events.items
-    ids = events.columns[entity]
-    assert table is not None and isinstance(ids, Coded)
-    dropped = ids.words.isin(table[entity][~rows])
-    return ~np.append(dropped, False)[ids.codes]
+    assert table is not None
+    dropped = events.distinct(entity).isin(table[entity][~rows])
+    return ~np.append(dropped, False)[events.codes(entity)]
 
 
-def options_of(events: Events, entity: Entity, name: str, column: Column) -> Options:
+def options_of(events: Events, entity: Entity, name: str, column: pa.Array) -> Options:
     """What becomes of a column: as declared, or as its values tell.
 
     Raises:

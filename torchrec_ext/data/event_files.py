@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from torchrec_ext.data.events import Events, SideMatch, Source, Step
 from torchrec_ext.data.features import options_from
-from torchrec_ext.data.features.plain import plain
 
 _FEATURES = ("user_features", "item_features", "context_features")
 _SIDES = ("users", "items")
@@ -41,7 +40,8 @@ def save_events(events: Events, folder: Path) -> None:
         "source": dataclasses.asdict(events.source),
         **{name: list(getattr(events, name)) for name in _FEATURES},
         "options": {
-            name: {"kind": type(o).__name__.lower(), **plain(o)} for name, o in events.options.items()
+            name: {"kind": type(made).__name__.lower(), **dataclasses.asdict(made)}
+            for name, made in events.options.items()
         },
         "weights": dict(events.weights),
     }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 
 from torchrec_ext.data.slices import Slices, offsets_of
 
@@ -38,3 +39,8 @@ class Lists:
         """The lists of (m,) int rows, as an array gives its values."""
         slices = Slices(self.offsets[rows], self.offsets[rows + 1])
         return Lists(slices.of(self.values), offsets_of(slices.lengths))
+
+
+def lists_of(lists: pa.ListArray) -> Lists:
+    """Lists of rows as they are, until the consumers read Arrow."""
+    return Lists(np.asarray(lists.values), np.asarray(lists.offsets).astype(np.int64))

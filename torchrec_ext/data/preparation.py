@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from torchrec_ext.data.chosen_columns import chosen_columns, of_events, options_of
-from torchrec_ext.data.coded import Coded, CodedLists, Column, column_of
+from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.column_features import apply_column, drops, fit_column, kept_rows
+from torchrec_ext.data.columns import column_of, one_array
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
-from torchrec_ext.data.features import Fitted, FittedCategory, from_json
+from torchrec_ext.data.features import Fitted, FittedCategory, from_json, to_json
 from torchrec_ext.data.gather import let_go
-from torchrec_ext.data.lists import Lists
+from torchrec_ext.data.lists import Lists, lists_of
 from torchrec_ext.data.shown import shown
 from torchrec_ext.data.side_features import SideFeatures
 from torchrec_ext.data.trained_ids import TrainedIds
@@ -90,7 +92,7 @@ class Preparation:
                 if found.width:
                     dense.append(DenseFeature(feature, entity, name, found.width))
                     continue
-                features.append(Feature(feature, feature, entity, name, isinstance(column, CodedLists)))
+                features.append(Feature(feature, feature, entity, name, pa.types.is_list(column.type)))
                 if isinstance(found, FittedCategory) and isinstance(found.vocabulary, Vocabulary):
                     vocabularies[feature] = found.vocabulary
         rows: dict[str, int] = {name: len(vocabulary) for name, vocabulary in known.items()}
@@ -139,15 +141,13 @@ class Preparation:
         for feature in self.schema.of("context"):
             column = self._context_column(feature, events)
             yield feature.name, self.context(feature, column)
-            if isinstance(column, Coded):
-                let_go(column.codes)
 
-    def context(self, feature: Feature | DenseFeature, values: Column | pd.Series) -> np.ndarray | Lists:
+    def context(self, feature: Feature | DenseFeature, values: pa.Array | pd.Series) -> np.ndarray | Lists:
         """N rows of a table, lists of them, or float32 numbers of a context feature."""
         column = column_of(values) if isinstance(values, pd.Series) else values
         found = apply_column(self.fitted[feature.name], column)
-        if isinstance(found, Lists):
-            return Lists(found.values.astype(np.int32, copy=False), found.offsets)
+        if isinstance(found, pa.ListArray):
+            return lists_of(found)
         return found.astype(np.int32, copy=False) if isinstance(feature, Feature) else found
 
     def kept(self, events: Events) -> np.ndarray:
@@ -186,7 +186,7 @@ class Preparation:
         """Writes schema and what was fitted (JSON), vocabularies and side features (Parquet), trained ids."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "schema.json").write_text(self.schema.to_json())
-        fitted = {name: found.to_json() for name, found in self.fitted.items()}
+        fitted = {name: to_json(found) for name, found in self.fitted.items()}
         (folder / "features.json").write_text(json.dumps(fitted, indent=2))
         for name, vocabulary in self.vocabularies.items():
             vocabulary.save(folder / f"vocabulary_{name}.parquet")
@@ -213,13 +213,13 @@ class Preparation:
             TrainedIds.load(folder, vocabularies),
         )
 
-    def _context_column(self, feature: Feature | DenseFeature, events: Events) -> Column:
+    def _context_column(self, feature: Feature | DenseFeature, events: Events) -> pa.Array:
         if feature.column not in events.columns:
             raise InputError(
                 f"the events lack the column {feature.column!r} that the model reads as context; "
                 f"they have {', '.join(map(str, events.columns))}"
             )
-        return events.columns[feature.column]
+        return one_array(events.table[feature.column])
 
     def _coded_users(self, events: Events) -> Coded:
         """The users of the events; of data without users one whom nobody knows."""

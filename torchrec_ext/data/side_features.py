@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from torchrec_ext.data.coded import column_of, with_missing
 from torchrec_ext.data.column_features import apply_column
+from torchrec_ext.data.columns import column_of
 from torchrec_ext.data.features import Fitted
-from torchrec_ext.data.lists import Lists
+from torchrec_ext.data.lists import Lists, lists_of
 from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.schema import Entity, Feature, Schema
@@ -69,9 +69,10 @@ class SideFeatures:
         lists: dict[str, Lists] = {}
         dense: dict[str, np.ndarray] = {}
         for feature in features:
-            found = apply_column(fitted[feature.name], with_missing(column_of(table[feature.column])))
-            if isinstance(found, Lists):
-                lists[feature.name] = _along(place, found)
+            there = pa.array(np.arange(len(table) + 1), mask=np.arange(len(table) + 1) == len(table))
+            found = apply_column(fitted[feature.name], column_of(table[feature.column]).take(there))
+            if isinstance(found, pa.ListArray):
+                lists[feature.name] = _along(place, lists_of(found))
             elif isinstance(feature, Feature):
                 lists[feature.name] = Lists(
                     found[place].astype(np.int64, copy=False), np.arange(len(place) + 1)

@@ -1,18 +1,12 @@
 """How a column becomes a model's input: declared, fitted on the training part, kept as JSON."""
 
-from torchrec_ext.data.features.age import FittedAge, fit_age
-from torchrec_ext.data.features.category import Category, FittedCategory, fit_category, fit_counted
-from torchrec_ext.data.features.fit import fit
-from torchrec_ext.data.features.fitted import Fitted, from_json
-from torchrec_ext.data.features.hashed_vocabulary import HashedVocabulary
-from torchrec_ext.data.features.number import FittedNumber, Number, fit_number
-from torchrec_ext.data.features.options import Options, options_from
-from torchrec_ext.data.features.time import Time, fit_time
-from torchrec_ext.data.features.time_part import FittedPart
-from torchrec_ext.data.features.vector import FittedVector, Vector, fit_vector
+from torchrec_ext.data.features.category import Category, FittedCategory
+from torchrec_ext.data.features.kinds import KINDS, Fitted, Options, from_json, options_from, to_json
+from torchrec_ext.data.features.number import FittedNumber, Number
+from torchrec_ext.data.features.time import FittedAge, FittedPart, Time
+from torchrec_ext.data.features.vector import FittedVector, Vector
 
 __all__ = [
-    "Category", "Fitted", "FittedAge", "FittedCategory", "FittedNumber", "FittedPart", "FittedVector",
-    "HashedVocabulary", "Number", "Options", "Time", "Vector", "fit", "fit_age", "fit_category",
-    "fit_counted", "fit_number", "fit_time", "fit_vector", "from_json", "options_from",
+    "KINDS", "Category", "Fitted", "FittedAge", "FittedCategory", "FittedNumber", "FittedPart",
+    "FittedVector", "Number", "Options", "Time", "Vector", "from_json", "options_from", "to_json",
 ]  # fmt: skip

@@ -1,33 +1,24 @@
 """Category: a column of ids as rows of a table."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pandas.util import hash_array
+from pydantic import Field
 
-from torchrec_ext.data.features.category_ids import as_ids, filled
-from torchrec_ext.data.features.hashed_vocabulary import HashedVocabulary
-from torchrec_ext.data.features.missing import Values
-from torchrec_ext.data.features.plain import (
-    WORD_OR_INTEGER,
-    expect_options,
-    one_of,
-    optional,
-    plain,
-    read,
-    whole,
-)  # fmt: skip
+from torchrec_ext.data.checked import checked
+from torchrec_ext.data.columns import codes_of, encoded, numbers_of, used
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError
 
-MISSING = ("unknown", "drop", "constant", "most_frequent")
+Positive = Annotated[int, Field(ge=1)]
 
 
-@dataclass(frozen=True)
+@checked
 class Category:
-    """What to make of a column of integers or strings.
+    """What to make of a column of integers or strings; InputError for wrong or idle options.
 
     Args:
         missing: what stands in for a missing value: row 0, that of ``unknown`` values; the
@@ -37,30 +28,18 @@ class Category:
         fill: what ``constant`` takes.
         min_count: a value that stands fewer times in training shares row 0.
         hash: over how many rows values are spread by a hash; no vocabulary is kept then.
-
-    Raises:
-        InputError: if an option is none of these, or has no effect beside the others.
     """
 
-    missing: str = "unknown"
+    missing: Literal["unknown", "drop", "constant", "most_frequent"] = "unknown"
     fill: str | int | None = None
-    min_count: int = 1
-    hash: int | None = None
+    min_count: Positive = 1
+    hash: Positive | None = None
 
     def __post_init__(self) -> None:
-        expect_options(
-            self,
-            missing=one_of(MISSING),
-            fill=optional(WORD_OR_INTEGER),
-            min_count=whole(1),
-            hash=optional(whole(1)),
-        )
-        if self.missing == "constant" and self.fill is None:
-            raise InputError("Category.missing='constant' needs a value; set fill too")
-        if self.fill is not None and self.missing != "constant":
+        if (self.fill is None) == (self.missing == "constant"):
             raise InputError(
-                f"Category.fill={self.fill!r} has no effect with missing={self.missing!r}; "
-                "set missing='constant'"
+                f"Category.fill={self.fill!r} does not go with missing={self.missing!r}; set fill and "
+                "missing='constant', or neither"
             )
         if self.hash is not None and self.min_count > 1:
             raise InputError(
@@ -68,109 +47,17 @@ class Category:
                 "leave one of them out"
             )
 
-
-@dataclass(frozen=True, eq=False)
-class FittedCategory:
-    """A column of ids as it was fitted on the training part.
-
-    Args:
-        options: what was declared.
-        most_frequent: the most frequent value of training; None if all are missing.
-        vocabulary: value -> row; one that is no hash is kept apart from the JSON, in a file of its own.
-
-    Example:
-        >>> fitted = fit_category(["b", "a", None, "a"], Category("most_frequent"))
-        >>> fitted.apply(["b", "a", "z", None]), fitted.rows
-        (array([1, 2, 0, 2]), 3)
-    """
-
-    options: Category
-    most_frequent: str | int | None
-    vocabulary: Vocabulary | HashedVocabulary
-
-    width = 0
-    """A value becomes a row, not numbers."""
-
-    @property
-    def rows(self) -> int:
-        """How many rows the table has, row 0 included."""
-        return len(self.vocabulary)
-
-    def kept(self, values: Values) -> np.ndarray:
-        """(n,) bool, which values may be trained on: all but those that ``drop`` leaves out."""
-        dropped = as_ids(values).isna().to_numpy() & (self.options.missing == "drop")
-        return ~dropped
-
-    def apply(self, values: Values) -> np.ndarray:
-        """(n,) int64 rows of n values.
-
-        Raises:
-            InputError: if they are neither integers nor strings.
-        """
-        return self.vocabulary.rows(filled(as_ids(values), _stand_in(self.options, self.most_frequent)))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, without the vocabulary, that ``from_json`` reads."""
-        return {"kind": "category", "options": plain(self.options), "most_frequent": self.most_frequent}
-
-    @classmethod
-    def from_json(
-        cls, found: Mapping[str, Any], options: Category, vocabulary: Vocabulary | None
-    ) -> "FittedCategory":
-        """Reads what :meth:`to_json` made but its kind and options; raises InputError if it is not that."""
-        kept = read("a category", found, {"most_frequent": optional(WORD_OR_INTEGER)})
-        if options.hash is not None:
-            return cls(options, kept["most_frequent"], HashedVocabulary(options.hash))
-        if vocabulary is None:
-            raise InputError("a category without hash needs its vocabulary; load it and hand it over too")
-        return cls(options, kept["most_frequent"], vocabulary)
-
-
-def fit_category(values: Values, options: Category, vocabulary: Vocabulary | None = None) -> FittedCategory:
-    """Learns the most frequent value and the vocabulary.
-
-    Args:
-        values: ids of the training part alone.
-        options: what to make of them.
-        vocabulary: one to take instead, such as that of a catalogue.
-
-    Raises:
-        InputError: if the values are neither integers nor strings, or a vocabulary is given beside a hash.
-    """
-    codes, words = pd.factorize(as_ids(values))
-    counts = np.bincount(codes[codes >= 0], minlength=len(words))
-    return fit_counted(pd.Index(words), counts, int((codes < 0).sum()), options, vocabulary)
-
-
-def fit_counted(
-    words: pd.Index,
-    counts: np.ndarray,
-    missing: int,
-    options: Category,
-    vocabulary: Vocabulary | None = None,
-) -> FittedCategory:
-    """Learns the same from distinct values and how often each stands.
-
-    Args:
-        words: the distinct ids of the training part, in order of first appearance.
-        counts: (words,) how often each stands.
-        missing: how many values are missing.
-        options: what to make of them.
-        vocabulary: one to take instead, such as that of a catalogue.
-
-    Raises:
-        InputError: if a vocabulary is given beside a hash.
-    """
-    found = words[int(np.argmax(counts))] if len(words) else None
-    most = found if found is None or isinstance(found, str) else int(found)
-    if options.hash is not None:
-        if vocabulary is not None:
-            raise InputError(
-                f"Category.hash={options.hash} keeps no vocabulary, received one; leave one of them out"
-            )
-        return FittedCategory(options, most, HashedVocabulary(options.hash))
-    stand_in = _stand_in(options, most)
-    if vocabulary is None:
+    def fit(self, values: pa.Array) -> "FittedCategory":
+        """Learns the vocabulary from the training part; InputError if values are not integers or strings."""
+        column = used(_dictionary(values))
+        codes, words = codes_of(column), pd.Index(_as_ids(column.dictionary))
+        counts, missing = np.bincount(codes[codes >= 0], minlength=len(words)), int((codes < 0).sum())
+        most = words[int(np.argmax(counts))] if len(words) else None
+        if most is not None and not isinstance(most, str):
+            most = int(most)
+        if self.hash is not None:
+            return FittedCategory(self, most)
+        stand_in = _stand_in(self, most)
         if missing and stand_in is not None:
             if isinstance(stand_in, str) == pd.api.types.is_integer_dtype(words.dtype):
                 words, stand_in = words.astype(str), str(stand_in)  # of two kinds, both as strings
@@ -179,10 +66,83 @@ def fit_counted(
                 counts = counts + missing * own
             else:
                 words, counts = pd.Index([*words, stand_in]), np.append(counts, missing)
-        vocabulary = Vocabulary(words[counts >= options.min_count])
-    return FittedCategory(options, most, vocabulary)
+        return FittedCategory(self, most, Vocabulary(words[counts >= self.min_count]))
 
 
-def _stand_in(options: Category, most: str | int | None) -> str | int | None:
+@checked
+class FittedCategory:
+    """A column of ids as it was fitted on the training part.
+
+    Args:
+        options: what was declared.
+        most_frequent: the most frequent value of training; None if all are missing.
+        vocabulary: value -> row, kept apart from the JSON in a file of its own; None of a hash.
+
+    Example:
+        >>> fitted = Category("most_frequent").fit(pa.array(["b", "a", None, "a"]))
+        >>> fitted.transform(pa.array(["b", "a", "z", None])), fitted.rows
+        (array([1, 2, 0, 2], dtype=int32), 3)
+    """
+
+    options: Category
+    most_frequent: str | int | None
+    vocabulary: Vocabulary | None = None
+
+    width = 0
+    """A value becomes a row, not numbers."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows the table has, row 0 included."""
+        return (self.options.hash or 0) + 1 if self.vocabulary is None else len(self.vocabulary)
+
+    def kept(self, values: pa.Array) -> np.ndarray:
+        """(N,) bool, which values may be trained on: all but those that ``drop`` leaves out."""
+        return (codes_of(_dictionary(values)) >= 0) | (self.options.missing != "drop")
+
+    def transform(self, values: pa.Array) -> np.ndarray:
+        """(N,) int32 rows of N values, each distinct one looked up once."""
+        column = _dictionary(values)
+        stand_in = _stand_in(self.options, self.most_frequent)
+        of_missing = 0 if stand_in is None else self._rows([stand_in])[0]
+        return np.append(self._rows(_as_ids(column.dictionary)), of_missing).astype(np.int32)[
+            codes_of(column)
+        ]
+
+    def _rows(self, ids: pd.Series | list[str | int]) -> np.ndarray:
+        """Rows of ids; by a hash that is SipHash of their UTF-8 bytes, alike in every process and release."""
+        if self.vocabulary is not None:
+            return self.vocabulary.rows(ids)
+        words = pd.Series(ids, dtype=object).astype(str).to_numpy(dtype=object)
+        # one by one: pandas 2 takes words that differ after a NUL for equal when it looks for distinct ones
+        return hash_array(words, categorize=False) % np.uint64(self.options.hash or 1) + np.uint64(1)
+
+
+def _stand_in(options: Category, most_frequent: str | int | None) -> str | int | None:
     """What a missing value becomes; None: row 0."""
-    return {"constant": options.fill, "most_frequent": most}.get(options.missing)
+    return {"constant": options.fill, "most_frequent": most_frequent}.get(options.missing)
+
+
+def _dictionary(values: pa.Array) -> pa.DictionaryArray:
+    """The column as a dictionary of its values; NaN is missing."""
+    if pa.types.is_nested(values.type):
+        raise InputError(f"a category should hold integers or strings, received {values.type}")
+    if pa.types.is_floating(values.type):
+        values = pa.array(numbers_of(values), from_pandas=True)
+    return encoded(values)
+
+
+def _as_ids(words: pa.Array) -> pd.Series:
+    """Words as integers or strings: flags, and floats that are whole, are integers."""
+    if pa.types.is_null(words.type):
+        words = words.cast(pa.string())
+    if not (pa.types.is_string(words.type) or pa.types.is_large_string(words.type)):
+        try:
+            if pa.types.is_temporal(words.type):
+                raise pa.ArrowInvalid(f"received {words.type}")
+            words = words.cast(pa.int64())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise InputError(
+                f"a category should hold integers or strings: {error}; convert it with astype(str)"
+            ) from None
+    return words.to_pandas()

@@ -1,18 +1,24 @@
-"""Time: a column of times as several features."""
+"""Time: a column of times as several features: parts of the calendar, and the age."""
 
-from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from torchrec_ext.data.features.age import FittedAge, fit_age
-from torchrec_ext.data.features.missing import Values
-from torchrec_ext.data.features.plain import FLAG, Expected, expect_options
-from torchrec_ext.data.features.seconds import expect_seconds
-from torchrec_ext.data.features.time_part import PARTS, FittedPart
+import numpy as np
+
+from torchrec_ext.data.checked import checked
+from torchrec_ext.data.features.scale import Scale
+from torchrec_ext.data.features.values import LIST_IS_TUPLE, Values, as_seconds
 from torchrec_ext.errors import InputError
 
+Part = Literal["hour", "weekday", "month"]
+PARTS: dict[Part, int] = {"hour": 24, "weekday": 7, "month": 12}
+"""How many of each there are. Weekdays begin with Monday."""
 
-@dataclass(frozen=True)
+_DAY = 86_400
+
+
+@checked
 class Time:
-    """What to make of a column of unix seconds or dates, in UTC.
+    """What to make of a column of unix seconds or dates, in UTC; InputError for wrong options.
 
     A time becomes a feature for each part and one for its age, so one column gives several features.
 
@@ -20,53 +26,118 @@ class Time:
         parts: some of ``hour``, ``weekday`` and ``month``.
         cyclic: whether each part becomes sine and cosine instead of a row of a table.
         age: whether log(1 + days) before now is a feature too.
-
-    Raises:
-        InputError: if an option is none of these, or nothing is left.
     """
 
-    parts: tuple[str, ...] = ("hour", "weekday")
+    parts: Annotated[tuple[Part, ...], LIST_IS_TUPLE] = ("hour", "weekday")
     cyclic: bool = False
     age: bool = False
 
     def __post_init__(self) -> None:
-        known = " or ".join(map(repr, PARTS))
-        expect_options(
-            self,
-            parts=Expected(f"a list of {known}, each once", _are_parts, tuple(PARTS)),
-            cyclic=FLAG,
-            age=FLAG,
-        )
-        object.__setattr__(self, "parts", tuple(self.parts))  # TOML and JSON hold lists
-        if not self.parts and not self.age:
-            raise InputError("Time.parts is empty and Time.age false, so nothing is left; set one of them")
-        if not self.parts and self.cyclic:
-            raise InputError("Time.cyclic=True has no effect without parts; leave it out")
+        if len({*self.parts}) < len(self.parts):
+            raise InputError(f"Time.parts should hold each part once, received {self.parts}")
+        if not self.parts and (self.cyclic or not self.age):
+            raise InputError("Time.parts is empty, so nothing is left or cyclic; set parts, or age alone")
+
+    def fit(self, values: Values) -> dict[str, "FittedPart | FittedAge"]:
+        """The features of a column of times, by the name of the part, and ``age``.
+
+        Args:
+            values: unix seconds or dates of the training part alone, else InputError; ages count back from
+                the latest.
+
+        Example:
+            >>> list(Time(age=True).fit([0, 86_400]))
+            ['hour', 'weekday', 'age']
+        """
+        seconds = as_seconds(values, learning=True)
+        found: dict[str, FittedPart | FittedAge] = {
+            part: FittedPart(part, self.cyclic) for part in self.parts
+        }
+        if self.age:
+            there = seconds[~np.isnan(seconds)]
+            now = float(there.max()) if len(there) else 0.0
+            found["age"] = FittedAge(now, Scale.fit(_log_ages(there, now), "standard"))
+        return found
 
 
-def fit_time(values: Values, options: Time, now: float | None = None) -> dict[str, FittedPart | FittedAge]:
-    """The features of a column of times, by the name of the part, and ``age``.
+@checked
+class FittedPart:
+    """One part of a time in UTC, as rows of a table or as a point on a circle; it learns nothing.
 
     Args:
-        values: unix seconds or dates of the training part alone.
-        options: which features.
-        now: unix seconds that ages count back from; the latest of the values if left out.
-
-    Raises:
-        InputError: if the values are neither numbers nor dates, or look like milliseconds.
+        part: ``hour``, ``weekday`` or ``month``.
+        cyclic: whether it becomes sine and cosine, 0 and 0 for a missing time, instead of a row: 1 for the
+            first hour, Monday or January, and 0 for a missing time.
 
     Example:
-        >>> list(fit_time([0, 86_400], Time(age=True)))
-        ['hour', 'weekday', 'age']
+        >>> times = [0, 7 * 3600, None]  # 1970 began on a Thursday
+        >>> FittedPart("hour", False).transform(times), FittedPart("weekday", False).transform(times)
+        (array([1, 8, 0]), array([4, 4, 0]))
+        >>> FittedPart("hour", True).transform([6 * 3600]).round(3)
+        array([[1., 0.]], dtype=float32)
     """
-    expect_seconds(values)
-    features: dict[str, FittedPart | FittedAge] = {
-        part: FittedPart(part, options.cyclic) for part in options.parts
-    }
-    return features | {"age": fit_age(values, now)} if options.age else features
+
+    part: Part
+    cyclic: bool
+
+    @property
+    def width(self) -> int:
+        """How many numbers a value becomes; 0 if it becomes a row."""
+        return 2 if self.cyclic else 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows the table has, row 0 included; 0 if a value becomes numbers."""
+        return 0 if self.cyclic else PARTS[self.part] + 1
+
+    def transform(self, values: Values) -> np.ndarray:
+        """(N, 2) float32 sine and cosine, or (N,) int64 rows, of N unix seconds or dates."""
+        seconds = as_seconds(values)
+        missing = np.isnan(seconds)
+        whole = np.floor(np.where(missing, 0, seconds)).astype(np.int64)
+        days = whole // _DAY
+        if self.part == "hour":
+            place = whole // 3600 % 24
+        elif self.part == "weekday":
+            place = (days + 3) % 7  # 1970 began on a Thursday
+        else:
+            place = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
+        if not self.cyclic:
+            return np.where(missing, 0, place + 1)
+        angles = place * (2 * np.pi / PARTS[self.part])
+        circle = np.stack([np.sin(angles), np.cos(angles)], axis=1)
+        return np.where(missing[:, None], 0, circle).astype(np.float32)
 
 
-def _are_parts(value: object) -> bool:
-    if not isinstance(value, list | tuple):
-        return False
-    return all(isinstance(part, str) and part in PARTS for part in value) and len(set(value)) == len(value)
+@checked
+class FittedAge:
+    """log(1 + days) before now, with mean 0 and deviation 1 in training.
+
+    Args:
+        now: unix seconds that ages count back from, the latest of training.
+        scale: of the logarithms.
+
+    Example:
+        >>> Time((), age=True).fit([0, 86_400])["age"].transform([0, 86_400, None])
+        array([[ 1.],
+               [-1.],
+               [ 0.]], dtype=float32)
+    """
+
+    now: float
+    scale: Scale
+
+    width = 1
+    """A value becomes one number."""
+    rows = 0
+    """A value becomes a number, not a row."""
+
+    def transform(self, values: Values) -> np.ndarray:
+        """(N, 1) float32 ages of N unix seconds or dates; a missing one is 0, the mean of training."""
+        ages = _log_ages(as_seconds(values), self.now)
+        scaled = self.scale.transform(np.where(np.isnan(ages), self.scale.center, ages))
+        return scaled[:, None].astype(np.float32)
+
+
+def _log_ages(seconds: np.ndarray, now: float) -> np.ndarray:
+    return np.log1p(np.maximum(now - seconds, 0) / _DAY)
