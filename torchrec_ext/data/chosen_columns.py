@@ -42,11 +42,7 @@ def of_events(events: Events, entity: Entity, rows: np.ndarray) -> np.ndarray:
 
 
 def options_of(events: Events, entity: Entity, name: str, column: pa.Array) -> Options:
-    """What becomes of a column: as declared, or as its values tell.
-
-    Raises:
-        InputError: for parts of a time where the timestamps are none.
-    """
+    """What becomes of a column, as declared or by its type; InputError for parts of what is not a time."""
     options = events.options.get(f"{entity}_{name}") or default_options(column)
     own_time = isinstance(options, Time) and (entity, name) == ("context", "timestamp")
     if own_time and events.source.order != "time":

@@ -24,10 +24,7 @@ def fit_column(name: str, column: pa.Array, training: np.ndarray, options: Optio
         name: of the feature; one that gives several has theirs behind it, such as ``_hour``.
         column: all N values, of a type of ``data.columns``.
         training: (N,) bool, which of them may be learnt from.
-        options: what becomes of it.
-
-    Raises:
-        InputError: if the values are not what the options are for.
+        options: what becomes of it; InputError if they are not for such values.
 
     Example:
         >>> colours = pa.array(["red", "blue", None, "red"]).dictionary_encode()
@@ -50,17 +47,10 @@ def fit_column(name: str, column: pa.Array, training: np.ndarray, options: Optio
 
 
 def apply_column(fitted: Fitted, column: pa.Array) -> np.ndarray | pa.ListArray:
-    """What the values of a column become.
-
-    Args:
-        fitted: of :func:`fit_column`.
-        column: N values, of training or later ones.
+    """What the N values of a column become; InputError if they are not what was fitted.
 
     Returns:
         (N,) integer rows of a table, N lists of int32 rows, or (N, width) float32 numbers.
-
-    Raises:
-        InputError: if the values are not what was fitted.
     """
     if pa.types.is_list(column.type):
         return pa.ListArray.from_arrays(column.offsets, pa.array(apply_column(fitted, column.values)))

@@ -114,24 +114,3 @@ def test_hashed_rows_are_spread_from_1_on():
     counts = np.bincount(Category(hash=50).fit(values).transform(values), minlength=51)
     assert len(counts) == 51 and counts[0] == 0
     assert 60 < counts[1:].min() <= counts[1:].max() < 140  # 100 each, with a deviation of 10
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"missing": "unknwon"}, "Category.missing should be .*; did you mean 'unknown'?"),
-        ({"missing": "constant"}, "Category.fill=None does not go with missing='constant'; set fill"),
-        ({"fill": "x"}, "Category.fill='x' does not go with missing='unknown'"),
-        (
-            {"missing": "constant", "fill": 1.5},
-            "Category.fill should be a valid string or a valid integer, received 1.5",
-        ),
-        ({"min_count": 0}, "Category.min_count should be greater than or equal to 1, received 0"),
-        ({"min_count": True}, "Category.min_count should be a valid integer, received True"),
-        ({"hash": 0}, "Category.hash should be greater than or equal to 1, received 0"),
-        ({"hash": 9, "min_count": 2}, "Category.min_count=2 has no effect with hash"),
-    ],
-)
-def test_wrong_options_are_refused(options, message):
-    with pytest.raises(InputError, match=message):
-        Category(**options)

@@ -1,4 +1,4 @@
-"""Every kind of feature: options from plain values, JSON restores what was fitted, no NaN comes out."""
+"""Every kind of fitted feature: no NaN comes out, JSON restores it, and training alone decides."""
 
 import ast
 import copy
@@ -15,43 +15,10 @@ from hypothesis import strategies as st
 
 import torchrec_ext
 from torchrec_ext.data.column_features import apply_column, fit_column, kept_rows
-from torchrec_ext.data.features import Category, Number, Time, Vector, from_json, options_from, to_json
+from torchrec_ext.data.features import Category, Number, Time, Vector, from_json, to_json
 from torchrec_ext.data.features.scale import Scaling
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError
-
-
-@pytest.mark.parametrize(
-    ("found", "options"),
-    [
-        ({"kind": "number"}, Number()),
-        ({"kind": "number", "missing": "median", "scale": "robust"}, Number("median", scale="robust")),
-        ({"kind": "number", "buckets": [0, 1.5]}, Number(buckets=(0, 1.5))),
-        ({"kind": "category", "hash": 100}, Category(hash=100)),
-        ({"kind": "time", "parts": ["month"], "age": True}, Time(("month",), age=True)),
-        ({"kind": "vector", "width": 3}, Vector(3)),
-    ],
-)
-def test_options_from_plain_values(found, options):
-    assert options_from(found) == options
-    assert hash(options_from(found)) == hash(options)
-
-
-@pytest.mark.parametrize(
-    ("found", "message"),
-    [
-        ({"kind": "numbr"}, "kind of a feature should be 'number' or .*; did you mean 'number'?"),
-        *((wrong, "kind of a feature should be") for wrong in ({"kind": []}, {})),
-        *((wrong, "a feature should be a table of names and values") for wrong in ("number", None)),
-        ({"kind": "number", "scales": "robust"}, "Number has no option 'scales'; .*did you mean 'scale'?"),
-        ({"kind": "vector"}, "Vector.width has no default; set it"),
-        ({"kind": "number", "missing": "meen"}, "Number.missing should be .* did you mean 'mean'?"),
-    ],
-)
-def test_wrong_plain_values_are_refused(found, message):
-    with pytest.raises(InputError, match=message):
-        options_from(found)
-
 
 EXTREME = st.sampled_from([1e300, -1e300, 1e40, 5e-324, math.nan, math.inf])
 NUMBERS = st.lists(st.none() | st.floats() | st.floats(-3, 3) | EXTREME)
@@ -66,16 +33,13 @@ LEARNT = ["drop", "mean", "median", "most_frequent"]
 AS_NUMBERS = st.builds(Number, st.sampled_from(LEARNT), indicator=st.booleans(), scale=SCALES) | st.builds(
     Number, st.just("constant"), st.floats(-1e300, 1e300), scale=SCALES
 )
+EDGES = st.lists(st.floats(-1e300, 1e300), min_size=1).map(lambda edges: tuple(sorted(edges)))
 AS_BUCKETS = st.builds(
     Number,
     st.sampled_from([*LEARNT, "unknown"]),
     buckets=st.sampled_from(["quantile", "log"]),
     bins=st.integers(2, 12),
-) | st.builds(
-    Number,
-    st.just("unknown"),
-    buckets=st.lists(st.floats(-1e300, 1e300), min_size=1).map(lambda edges: tuple(sorted(edges))),
-)
+) | st.builds(Number, st.just("unknown"), buckets=EDGES)
 AS_CATEGORY = (
     st.builds(Category, st.sampled_from(["unknown", "drop", "most_frequent"]), min_count=st.integers(1, 3))
     | st.builds(Category, st.just("constant"), fill=st.sampled_from(["a", "z", 7]))
@@ -84,13 +48,8 @@ AS_CATEGORY = (
 AS_TIME = st.builds(
     Time, st.permutations(["hour", "weekday", "month"]).map(tuple), st.booleans(), st.booleans()
 )
-AS_VECTOR = st.builds(
-    Vector,
-    st.just(2),
-    st.sampled_from(["mean", "zero"]),
-    st.booleans(),
-    st.sampled_from(["standard", "none", "unit"]),
-)
+OF_VECTORS = st.sampled_from(["standard", "none", "unit"])
+AS_VECTOR = st.builds(Vector, st.just(2), st.sampled_from(["mean", "zero"]), st.booleans(), OF_VECTORS)
 FLOAT, VECTOR = pa.float64(), pa.list_(pa.float32(), 2)
 COLUMNS = {
     "numbers": st.tuples(AS_NUMBERS, NUMBERS, NUMBERS, st.just(FLOAT)),

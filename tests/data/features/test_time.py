@@ -90,19 +90,3 @@ def test_what_is_not_a_time_is_refused():
             options.fit([1.6e12, 1.5e12, 3, None])
         with pytest.raises(InputError, match="the values should be numbers"):
             options.fit(pa.array(["noon"]))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"parts": ("hours",)}, "Time.parts.0 should be 'hour', .* received 'hours'; did you mean 'hour'?"),
-        ({"parts": ("hour", "hour")}, "Time.parts should hold each part once"),
-        ({"parts": "hour"}, "Time.parts should be a valid tuple, received 'hour'"),
-        ({"parts": ()}, "Time.parts is empty, so nothing is left"),
-        ({"parts": (), "age": True, "cyclic": True}, "Time.parts is empty"),
-        ({"cyclic": "no"}, "Time.cyclic should be a valid boolean, received 'no'"),
-    ],
-)
-def test_wrong_options_are_refused(options, message):
-    with pytest.raises(InputError, match=message):
-        Time(**options)

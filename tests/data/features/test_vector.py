@@ -77,18 +77,3 @@ def test_columns_of_vectors():
 def test_what_is_not_a_vector_of_the_width_is_refused(values):
     with pytest.raises(InputError, match=r"vectors should be numbers of shape \(n, 2\), .* set Vector.width"):
         Vector(2).fit(values)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"width": 0}, "Vector.width should be greater than or equal to 1, received 0"),
-        ({"width": 2, "missing": "median"}, "Vector.missing should be 'mean' or 'zero', received 'median'"),
-        ({"width": 2, "scale": "units"}, "Vector.scale should be .*; did you mean 'unit'?"),
-        ({"width": 2, "indicator": None}, "Vector.indicator should be a valid boolean, received None"),
-        ({}, "Vector.width has no default; set it"),
-    ],
-)
-def test_wrong_options_are_refused(options, message):
-    with pytest.raises(InputError, match=message):
-        Vector(**options)
