@@ -38,9 +38,8 @@ class Lists:
 
     Example:
         >>> import pandas as pd
-        >>> from torchrec_ext.data.coded import Coded
-        >>> users = Coded.of(pd.Series([1, 1, 1]))
-        >>> log = EventLog.sort(users, np.array([1]), None, [("items", np.array([7, 8, 9]))])
+        >>> columns = [("items", np.array([7, 8, 9]))]
+        >>> log = EventLog.sort(pd.Index([1]), np.array([1]), np.array([3]), np.arange(3), columns)
         >>> Lists(log, length=5)(np.array([2, 0])).items_BT
         tensor([[7, 8],
                 [0, 0]])

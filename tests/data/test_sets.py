@@ -8,7 +8,6 @@ import pytest
 
 from torchrec_ext.data import as_marked, by_ratio, leave_last_out, read_events, sets
 from torchrec_ext.data.events import Events
-from torchrec_ext.data.lists import Lists
 from torchrec_ext.data.sources.known_sets import ARCHIVES, declare_known, known_sets
 from torchrec_ext.data.sources.toml_file import read_declaration, read_toml
 from torchrec_ext.errors import InputError
@@ -62,14 +61,15 @@ def test_a_real_set_reads_whole_and_its_features_fit(name):
     # one event of each user who has three or more, or a tenth
     assert len(test) == ((events.ids("user").counts() >= 3).sum() if users else rows / 10)
     for column in train.log.context.values():
-        values = column.values if isinstance(column, Lists) else column
+        values = column if isinstance(column, np.ndarray) else column.values.to_numpy()
         assert np.isfinite(values).all() and len(column) == rows
     rows_of = {table.name: table.rows for table in train.schema.tables}
     for entity, side in train.preparation.sides.items():
         for numbers in side.dense.values():
             assert np.isfinite(numbers).all() and len(numbers) == rows_of[entity]
-        for feature, lists in side.lists.items():
-            assert len(lists) == rows_of[entity] and lists.values.max() < rows_of[feature]
+        for feature, column in side.categorical.items():
+            values, _ = side.ids(feature, np.arange(rows_of[entity]))
+            assert len(column) == rows_of[entity] and values.max() < rows_of[feature]
 
 
 def test_what_is_in_them_by_a_sample():

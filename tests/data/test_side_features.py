@@ -78,17 +78,17 @@ def test_values_that_the_vocabulary_lacks_are_unknown():
 
 def test_an_entity_without_features_has_none(tmp_path):
     side = SideFeatures.fit("user", None, Vocabulary([1]), SCHEMA, {})
-    assert (side.lists, side.dense) == ({}, {})
+    assert (side.categorical, side.dense) == ({}, {})
     side.save(tmp_path / "side.parquet")
     again = SideFeatures.load(tmp_path / "side.parquet")
-    assert (again.lists, again.dense) == ({}, {})
+    assert (again.categorical, again.dense) == ({}, {})
 
 
 def test_saved_and_loaded(side, tmp_path):
     side.save(tmp_path / "side.parquet")
     again = SideFeatures.load(tmp_path / "side.parquet")
-    assert again.lists.keys() == side.lists.keys()
-    for feature in side.lists:
+    assert again.categorical.keys() == side.categorical.keys()
+    for feature in side.categorical:
         assert lists(again, feature, [4, 3, 2, 1, 0]) == lists(side, feature, [4, 3, 2, 1, 0])
         assert again.ids(feature, np.array([3]))[0].dtype == np.int64
     assert again.dense["item_price"].tolist() == side.dense["item_price"].tolist()

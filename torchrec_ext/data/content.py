@@ -9,7 +9,6 @@ import pandas as pd
 
 from torchrec_ext.data.coded import Coded, CodedLists, Column, column_of
 from torchrec_ext.data.events import Events
-from torchrec_ext.data.gather import let_go
 
 _PIECE = 1 << 20
 """Rows that are in memory at a time."""
@@ -89,4 +88,3 @@ def _add(digest: Any, column: Column, rows: int) -> None:
         column = column.codes
     for start in range(0, rows, _PIECE):
         digest.update(np.ascontiguousarray(column[start : min(start + _PIECE, rows)], np.float64).tobytes())
-    let_go(column)

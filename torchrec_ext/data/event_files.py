@@ -44,6 +44,7 @@ def save_events(events: Events, folder: Path) -> None:
             for name, made in events.options.items()
         },
         "weights": dict(events.weights),
+        "catalogue": events.catalogue,
     }
     (folder / "events.json").write_text(json.dumps(told, indent=2))
 
@@ -63,6 +64,7 @@ def open_events(folder: Path) -> Events:
         **{name: tuple(told[name]) for name in _FEATURES},
         options={name: options_from(options) for name, options in told["options"].items()},
         weights=told["weights"],
+        catalogue=told.get("catalogue", "events"),
     )
 
 

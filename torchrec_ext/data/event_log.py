@@ -1,7 +1,8 @@
 """EventLog: flat columns sorted by (user, time); a history is a slice of them."""
 
 import itertools
-from collections.abc import Iterable
+import mmap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from torchrec_ext.data.array_file import open_array
-from torchrec_ext.data.by_user_and_time import by_user_and_time
-from torchrec_ext.data.coded import Coded
-from torchrec_ext.data.gather import gather, open_column
-from torchrec_ext.data.lists import Lists
-from torchrec_ext.data.slices import offsets_of, slice_positions
+from torchrec_ext.data.slices import FlatColumn, offsets_of, slice_positions, take_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +32,13 @@ class EventLog:
         ratings: (N,) float64, NaN for an event without one, or None.
         weights: (N,) float32, how much each event counts when it is learnt or predicted, 0 for one that is
             only read as history; None where all count alike.
-        context: of each context feature (N,) int32 rows or lists of them (categorical), or (N,) or
-            (N, width) float32 numbers.
+        context: of each context feature (N,) int32 rows, N lists of them, or (N, width) float32 numbers.
 
     Example:
-        >>> users, times = Coded.of(pd.Series(["b", "a", "b"])), np.array([30, 20, 10])
-        >>> columns = [("items", np.array([7, 8, 9], np.int32))]
-        >>> log = EventLog.sort(users, np.array([1, 2]), times, columns)
-        >>> list(log.user_ids), log.offsets, log.items
-        (['b', 'a'], array([0, 2, 3]), array([9, 7, 8], dtype=int32))
+        >>> users, columns = pd.Index(["b", "a"]), [("items", np.array([7, 8, 9], np.int32))]
+        >>> log = EventLog.sort(users, np.array([1, 2]), np.array([2, 1]), np.array([2, 0, 1]), columns)
+        >>> log.offsets, log.items, log.source_rows
+        (array([0, 2, 3]), array([9, 7, 8], dtype=int32), array([2, 0, 1], dtype=int32))
     """
 
     user_ids: pd.Index
@@ -55,42 +49,41 @@ class EventLog:
     times: np.ndarray | None = None
     ratings: np.ndarray | None = None
     weights: np.ndarray | None = None
-    context: dict[str, np.ndarray | Lists] = field(default_factory=dict)
+    context: Mapping[str, FlatColumn] = field(default_factory=dict)
 
     @classmethod
     def sort(
         cls,
-        users: Coded,
+        user_ids: pd.Index,
         user_rows: np.ndarray,
-        by: np.ndarray | None,
-        columns: Iterable[tuple[str, np.ndarray | Lists]],
+        counts: np.ndarray,
+        order: np.ndarray,
+        columns: Iterable[tuple[str, FlatColumn]],
         folder: Path | None = None,
     ) -> "EventLog":
-        """Sorts N events by (user, time), simultaneous ones in the order of the table.
+        """The log of N events that stand in another order in their columns.
 
         Args:
-            users: the users of the N events; each word stands for one of them at least.
-            user_rows: (U,) int64 rows of the words in the user table.
-            by: (N,) times or places in the history, or None to keep the order of the table.
+            user_ids: ids of U users.
+            user_rows: (U,) int64 rows of the user table.
+            counts: (U,) int number of events of each user.
+            order: (N,) int rows of the columns by user and time, see
+                :func:`~torchrec_ext.data.by_user_and_time.by_user_and_time`.
             columns: name and N values of ``items`` and, if known, ``times``, ``ratings`` and ``weights``; any
                 other name is that of a context feature. One is in memory at a time.
             folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
         """
-        codes = users.codes
-        order = by_user_and_time(codes, by)
-        offsets = offsets_of(np.bincount(codes, minlength=len(users.words)))
-        everything = itertools.chain([("source_rows", np.arange(len(codes), dtype=np.int32))], columns)
-        return cls._gathered(users.words, user_rows, offsets, everything, order, folder)
+        rows = ("source_rows", np.arange(len(order), dtype=np.int32))
+        return cls._taken(
+            user_ids, user_rows, offsets_of(counts), order, itertools.chain([rows], columns), folder
+        )
 
     @classmethod
     def open(cls, folder: Path) -> "EventLog":
         """Maps what :meth:`sort` or :meth:`select` left in a folder; it is read as it is asked for."""
         ids = pq.read_table(folder / "users.parquet").column("id").to_pandas()
-        names = {path.name.removesuffix(".npy") for path in folder.glob("*.npy")} - set(_OF_USERS)
-        columns = {n: open_column(folder, n) for n in sorted(names) if not n.endswith(".offsets")}
-        of_users = {n: open_array(folder / f"{n}.npy") for n in _OF_USERS}
-        own = {n: columns.pop(n, None) for n in _COLUMNS}
-        return cls(pd.Index(ids), **of_users, **own, context=columns)  # type: ignore[arg-type]
+        names = {path.name.partition(".")[0] for path in folder.glob("*.npy")}
+        return cls._of(pd.Index(ids), {name: _opened(folder, name) for name in sorted(names)})
 
     def __len__(self) -> int:
         """Number of events."""
@@ -111,7 +104,7 @@ class EventLog:
         offsets = np.searchsorted(events, self.offsets).astype(np.int64)
         own = ((name, getattr(self, name)) for name in _COLUMNS)
         columns = ((name, column) for name, column in (*own, *self.context.items()) if column is not None)
-        return self._gathered(self.user_ids, self.user_rows, offsets, columns, events, folder)
+        return self._taken(self.user_ids, self.user_rows, offsets, events, columns, folder)
 
     def is_target(self) -> np.ndarray:
         """(N,) bool, which events may be learnt or predicted; the others are only read as history."""
@@ -144,25 +137,59 @@ class EventLog:
         return self.items[positions].astype(np.int64), offsets
 
     @classmethod
-    def _gathered(
+    def _taken(
         cls,
         user_ids: pd.Index,
         user_rows: np.ndarray,
         offsets: np.ndarray,
-        columns: Iterable[tuple[str, np.ndarray | Lists]],
         events: np.ndarray,
+        columns: Iterable[tuple[str, FlatColumn]],
         folder: Path | None,
     ) -> "EventLog":
         """A log of the (n,) events of columns, in their order."""
+        found: dict[str, FlatColumn] = {"user_rows": user_rows, "offsets": offsets}
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             pq.write_table(pa.table({"id": pa.array(user_ids)}), folder / "users.parquet")
-            np.save(folder / "user_rows.npy", user_rows)
-            np.save(folder / "offsets.npy", offsets)
-        found = {name: gather(column, events, folder, name) for name, column in columns}
-        own: dict[str, Any] = {name: found.pop(name, None) for name in _COLUMNS}
-        return cls(user_ids, user_rows, offsets, **own, context=found)
+            found = {name: _kept(column, folder, name) for name, column in found.items()}
+        for name, column in columns:
+            taken = take_rows(column, events)
+            if folder is not None:
+                taken = _kept(taken, folder, name)
+                release_pages(column)
+            found[name] = taken
+        return cls._of(user_ids, found)
+
+    @classmethod
+    def _of(cls, user_ids: pd.Index, columns: dict[str, FlatColumn]) -> "EventLog":
+        own: dict[str, Any] = {name: columns.pop(name, None) for name in ("user_rows", "offsets", *_COLUMNS)}
+        return cls(user_ids, **own, context=columns)
+
+
+def release_pages(column: FlatColumn) -> None:
+    """Gives back the memory of what was read of a mapped file; it is read again when it is needed."""
+    mapped = getattr(column, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _kept(column: FlatColumn, folder: Path, name: str) -> FlatColumn:
+    """A column in files of a folder, mapped into memory: the one in memory is needed no more."""
+    if isinstance(column, np.ndarray):
+        np.save(folder / f"{name}.npy", column)
+    else:
+        np.save(folder / f"{name}.npy", column.values.to_numpy())
+        np.save(folder / f"{name}.offsets.npy", column.offsets.to_numpy())
+    return _opened(folder, name)
+
+
+def _opened(folder: Path, name: str) -> FlatColumn:
+    values, *offsets = (
+        np.load(path, mmap_mode="r", allow_pickle=False)
+        for path in (folder / f"{name}.npy", folder / f"{name}.offsets.npy")
+        if path.is_file()
+    )
+    return pa.LargeListArray.from_arrays(offsets[0], values) if offsets else values
 
 
 _COLUMNS = ("items", "source_rows", "times", "ratings", "weights")
-_OF_USERS = ("user_rows", "offsets")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.coded import Coded, Column, from_arrow
 from torchrec_ext.data.columns import as_series, codes_of, numbers_of, one_array, words_of
 from torchrec_ext.data.describe import describe
@@ -129,6 +130,8 @@ class Events:
         context_features: the columns that describe the event itself and that a model may use.
         options: how a feature (``item_price``) becomes a model's input, where its values alone do not tell.
         weights: how much an event of each type counts.
+        catalogue: ``all`` gives users and items of the side tables a row, too, if they have no event, and
+            offers every item that has a row; ``events`` offers those that training has learnt from.
 
     Raises:
         InputError: if a chosen feature is not there.
@@ -150,6 +153,7 @@ class Events:
     context_features: tuple[str, ...] = ()
     options: Mapping[str, Options] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    catalogue: Literal["events", "all"] = "events"
 
     def __post_init__(self) -> None:
         _check("user", self.users, self.user_features, not_features=("user",))
@@ -224,6 +228,13 @@ class Events:
         """1 where :attr:`ticks` are seconds, 1,000,000,000 where they are nanoseconds."""
         found = self.column("timestamp")
         return 10**9 if found is not None and pa.types.is_timestamp(found.type) else 1
+
+    @cached_property
+    def by_user_and_time(self) -> np.ndarray:
+        """(N,) int32 rows in the order of users (that of :meth:`distinct`) and times, sorted once."""
+        known = "user" in self.table.column_names
+        users = self.codes("user") if known else np.zeros(len(self), np.int32)
+        return by_user_and_time(users, self.ticks).astype(np.int32)
 
     def target_weights(self) -> np.ndarray | None:
         """How much each event counts when it is learnt or predicted.

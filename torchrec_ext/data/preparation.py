@@ -10,16 +10,14 @@ import pandas as pd
 import pyarrow as pa
 
 from torchrec_ext.data.chosen_columns import chosen_columns, of_events, options_of
-from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.column_features import apply_column, drops, fit_column, kept_rows
-from torchrec_ext.data.columns import column_of, one_array
+from torchrec_ext.data.columns import column_of
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Fitted, FittedCategory, from_json, to_json
-from torchrec_ext.data.gather import let_go
-from torchrec_ext.data.lists import Lists, lists_of
 from torchrec_ext.data.shown import shown
 from torchrec_ext.data.side_features import SideFeatures
+from torchrec_ext.data.slices import FlatColumn
 from torchrec_ext.data.trained_ids import TrainedIds
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError
@@ -68,22 +66,13 @@ class Preparation:
         Raises:
             InputError: if no item has ``min_count`` events, or a column cannot be a feature.
         """
-        vocabularies = {"user": Vocabulary([]), "item": Vocabulary([])}
-        if "user" in events.columns:
-            vocabularies["user"] = Vocabulary(events.ids("user").used().words)
-        if "item" in events.columns:
-            items = events.ids("item").used()
-            often = items.counts()
-            vocabularies["item"] = Vocabulary(items.words[often >= min_count])
-        if len(vocabularies["item"]) == 1 and "item" in events.columns:
-            raise InputError(
-                f"min_count={min_count} leaves no item; the most frequent one has "
-                f"{often.max(initial=0)} events"
-            )
-        entities: tuple[Entity, ...] = ("user", "item")
-        known = {entity: vocabularies[entity] for entity in entities}
+        known: dict[Entity, Vocabulary] = {
+            "user": _vocabulary(events, "user", events.users),
+            "item": _vocabulary(events, "item", events.items, min_count),
+        }
+        vocabularies: dict[str, Vocabulary] = dict(known.items())
         fitted: dict[str, Fitted] = {}
-        features = [Feature(name, name, name, name) for name in known if name in events.columns]
+        features = [Feature(name, name, name, name) for name in known if name in events.table.column_names]
         dense: list[DenseFeature] = []
         for entity, name, column, learnt in chosen_columns(events, training):
             options = options_of(events, entity, name, column)
@@ -115,39 +104,49 @@ class Preparation:
             InputError: if a context column that the model reads is missing, or the ids of users are
                 of another kind than in training.
         """
-        by, users = events.numbers("timestamp"), self._coded_users(events)
-        rows = self.vocabularies["user"].rows(users.words)
-        return EventLog.sort(users, rows, by, self._columns(events), folder)
+        ids, counts = pd.Index([-1]), np.array([len(events)])  # one user whom nobody knows
+        if "user" in events.table.column_names:
+            ids, counts = events.distinct("user"), np.bincount(events.codes("user"))
+            there = np.flatnonzero(counts)  # of some words no event is left
+            ids, counts = self._users(ids[there]), counts[there]
+        rows, order = self.vocabularies["user"].rows(ids), events.by_user_and_time
+        return EventLog.sort(ids, rows, counts, order, self._columns(events), folder)
 
-    def _columns(self, events: Events) -> Iterator[tuple[str, np.ndarray | Lists]]:
+    def _columns(self, events: Events) -> Iterator[tuple[str, FlatColumn]]:
         """Name and values of each column of the log, one at a time, for they may be large."""
-        items = events.columns.get("item")
-        if isinstance(items, Coded):
-            of_words = np.append(self.vocabularies["item"].rows(items.words), 0).astype(np.int32)
-            yield "items", of_words[items.codes]
-            let_go(items.codes)
+        if "item" in events.table.column_names:
+            of_words = np.append(self.vocabularies["item"].rows(events.distinct("item")), 0).astype(np.int32)
+            yield "items", of_words[events.codes("item")]
         else:
             yield "items", np.zeros(len(events), np.int32)
-        times, ratings = events.numbers("timestamp"), events.numbers("rating")
-        if times is not None and events.source.order == "time":
+        times = events.numbers("timestamp") if events.source.order == "time" else None
+        if times is not None:
             yield "times", times.astype(np.float64)
+        del times
         weights = events.target_weights()
         if weights is not None:
             yield "weights", weights.astype(np.float32)
-        if ratings is None and "type" in events.columns:
+        ratings = events.numbers("rating")
+        if ratings is None and "type" in events.table.column_names:
             ratings = weights  # where nothing was rated, the type of an event says how much it was liked
         if ratings is not None:
             yield "ratings", ratings  # as float64, or thresholds would not compare as they are written
+        del weights, ratings
         for feature in self.schema.of("context"):
-            column = self._context_column(feature, events)
+            column = events.column(feature.column)
+            if column is None:
+                raise InputError(
+                    f"the events lack the column {feature.column!r} that the model reads as context; "
+                    f"they have {', '.join(events.table.column_names)}"
+                )
             yield feature.name, self.context(feature, column)
 
-    def context(self, feature: Feature | DenseFeature, values: pa.Array | pd.Series) -> np.ndarray | Lists:
-        """N rows of a table, lists of them, or float32 numbers of a context feature."""
+    def context(self, feature: Feature | DenseFeature, values: pa.Array | pd.Series) -> FlatColumn:
+        """N int32 rows of a table, lists of them, or float32 numbers of a context feature."""
         column = column_of(values) if isinstance(values, pd.Series) else values
         found = apply_column(self.fitted[feature.name], column)
-        if isinstance(found, pa.ListArray):
-            return lists_of(found)
+        if not isinstance(found, np.ndarray):
+            return found.cast(pa.large_list(pa.int32()))
         return found.astype(np.int32, copy=False) if isinstance(feature, Feature) else found
 
     def kept(self, events: Events) -> np.ndarray:
@@ -213,21 +212,6 @@ class Preparation:
             TrainedIds.load(folder, vocabularies),
         )
 
-    def _context_column(self, feature: Feature | DenseFeature, events: Events) -> pa.Array:
-        if feature.column not in events.columns:
-            raise InputError(
-                f"the events lack the column {feature.column!r} that the model reads as context; "
-                f"they have {', '.join(map(str, events.columns))}"
-            )
-        return one_array(events.table[feature.column])
-
-    def _coded_users(self, events: Events) -> Coded:
-        """The users of the events; of data without users one whom nobody knows."""
-        if "user" not in events.columns:
-            return Coded(np.zeros(len(events), np.int32), pd.Index([-1]))
-        users = events.ids("user").used()
-        return Coded(users.codes, self._users(users.words))
-
     def _users(self, ids: pd.Index) -> pd.Index:
         """Ids of users in the kind of the training's, so that one user never has two ids."""
         known = self.vocabularies["user"]
@@ -240,3 +224,28 @@ class Preparation:
             f"the ids of users are strings (such as {shown(ids[0])}), but were integers in training; "
             "convert them with astype('int64')"
         )
+
+
+def _vocabulary(events: Events, entity: Entity, side: pd.DataFrame | None, min_count: int = 1) -> Vocabulary:
+    """Ids of the events in order of first appearance, and behind them those of a side table if wanted.
+
+    Raises:
+        InputError: if no id has ``min_count`` events.
+    """
+    if entity not in events.table.column_names:
+        return Vocabulary([])
+    codes, words = events.codes(entity), events.distinct(entity)
+    counts = np.bincount(codes + 1, minlength=len(words) + 1)[1:]  # without those of no id
+    first = np.full(len(words) + 1, len(codes), np.int32)
+    first[codes[::-1]] = np.arange(len(codes), dtype=np.int32)[::-1]
+    order = np.argsort(first[:-1], kind="stable")
+    often = order[counts[order] >= max(min_count, 1)]
+    if not len(often):
+        raise InputError(
+            f"min_count={min_count} leaves no {entity}; the most frequent one has "
+            f"{counts.max(initial=0)} events"
+        )
+    known = Vocabulary(words[often])
+    if events.catalogue == "events" or side is None:
+        return known
+    return known.grow(side.loc[~side[entity].isin(words[counts > 0]), entity])

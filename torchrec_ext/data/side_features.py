@@ -7,14 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from torchrec_ext.data.column_features import apply_column
 from torchrec_ext.data.columns import column_of
 from torchrec_ext.data.features import Fitted
-from torchrec_ext.data.lists import Lists, lists_of
-from torchrec_ext.data.slices import offsets_of
+from torchrec_ext.data.slices import FlatColumn, offsets_of, take_rows
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.schema import Entity, Feature, Schema
 
@@ -24,16 +22,16 @@ class SideFeatures:
     """Features by row; a row without any, the unknown row among them, has the unknown value.
 
     Args:
-        lists: categorical feature -> rows of its table; each row of the entity has at least one.
+        categorical: feature -> (R,) int64 rows of its table, or R lists of them, each of one at least.
         dense: numeric feature -> (R, width) float32; what stands for a missing one where it is missing.
 
     Example:
-        >>> side = SideFeatures({"item_genres": Lists(np.array([0, 3, 1]), np.array([0, 1, 3]))}, {})
-        >>> side.ids("item_genres", np.array([1, 0, 1]))
+        >>> genres = pa.LargeListArray.from_arrays([0, 1, 3], [0, 3, 1])
+        >>> SideFeatures({"item_genres": genres}, {}).ids("item_genres", np.array([1, 0, 1]))
         (array([3, 1, 0, 3, 1]), array([2, 1, 2]))
     """
 
-    lists: Mapping[str, Lists]
+    categorical: Mapping[str, FlatColumn]
     dense: Mapping[str, np.ndarray]
 
     @classmethod
@@ -58,50 +56,44 @@ class SideFeatures:
         Raises:
             InputError: if a column holds something else than was fitted.
         """
+        categorical: dict[str, FlatColumn] = {}
+        dense: dict[str, np.ndarray] = {}
         features = [f for f in schema.of(entity) if f.name != entity]
         if table is None or not features:
-            return cls({}, {})
-        row_of_id = known.rows(table[entity])
-        # where each row's features stand in the table; the place after the last one for a row without any
-        place = np.full(len(known), len(table))
-        place[row_of_id[::-1]] = np.arange(len(table))[::-1]
-        place[0] = len(table)
-        lists: dict[str, Lists] = {}
-        dense: dict[str, np.ndarray] = {}
+            return cls(categorical, dense)
+        place = np.full(len(known), -1)
+        place[known.rows(table[entity])[::-1]] = np.arange(len(table))[::-1]
+        place[0] = -1  # where the table has nothing, the values are missing
+        places = pa.array(place, mask=place < 0)
         for feature in features:
-            there = pa.array(np.arange(len(table) + 1), mask=np.arange(len(table) + 1) == len(table))
-            found = apply_column(fitted[feature.name], column_of(table[feature.column]).take(there))
-            if isinstance(found, pa.ListArray):
-                lists[feature.name] = _along(place, lists_of(found))
-            elif isinstance(feature, Feature):
-                lists[feature.name] = Lists(
-                    found[place].astype(np.int64, copy=False), np.arange(len(place) + 1)
-                )
+            found = apply_column(fitted[feature.name], column_of(table[feature.column]).take(places))
+            if not isinstance(feature, Feature):
+                dense[feature.name] = found
+            elif isinstance(found, np.ndarray):
+                categorical[feature.name] = found.astype(np.int64)
             else:
-                dense[feature.name] = found[place]
-        return cls(lists, dense)
+                categorical[feature.name] = _never_empty(found)
+        return cls(categorical, dense)
 
     def ids(self, feature: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Flat int64 values and (n,) int64 lengths of a categorical feature of (n,) rows."""
-        found = self.lists[feature][rows]
-        return found.values, found.lengths
+        found = take_rows(self.categorical[feature], rows)
+        if isinstance(found, np.ndarray):
+            return found, np.ones_like(found)
+        return found.values.to_numpy(), np.diff(found.offsets.to_numpy())
 
     def save(self, path: Path) -> None:
         """Writes a Parquet file, a row for each row of the table."""
-        columns: dict[str, pa.Array] = {
-            name: pa.LargeListArray.from_arrays(pa.array(found.offsets), pa.array(found.values))
-            for name, found in self.lists.items()
-        }
-        columns |= {
+        vectors = {
             name: pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
             for name, values in self.dense.items()
         }
-        pq.write_table(pa.table(columns), path)
+        pq.write_table(pa.table({**self.categorical, **vectors}), path)
 
     @classmethod
     def load(cls, path: Path) -> "SideFeatures":
         """Reads what :meth:`save` wrote."""
-        lists: dict[str, Lists] = {}
+        categorical: dict[str, FlatColumn] = {}
         dense: dict[str, np.ndarray] = {}
         table = pq.read_table(path)
         for name in table.column_names:
@@ -109,15 +101,13 @@ class SideFeatures:
             if pa.types.is_fixed_size_list(column.type):
                 dense[name] = column.flatten().to_numpy().reshape(-1, column.type.list_size)
             else:
-                lengths = pc.list_value_length(column).to_numpy()
-                lists[name] = Lists(column.flatten().to_numpy(), offsets_of(lengths))
-        return cls(lists, dense)
+                categorical[name] = column if pa.types.is_large_list(column.type) else column.to_numpy()
+        return cls(categorical, dense)
 
 
-def _along(place: np.ndarray, found: Lists) -> Lists:
-    """Lists of the rows of a table, in the order of places in it; the unknown value where one is empty."""
-    taken = found[place]
-    lengths = np.maximum(taken.lengths, 1)
-    values = np.zeros(lengths.sum(), np.int64)
-    values[np.repeat(taken.lengths > 0, lengths)] = taken.values
-    return Lists(values, offsets_of(lengths))
+def _never_empty(lists: pa.LargeListArray) -> pa.LargeListArray:
+    """The lists with the unknown value in those that are empty."""
+    lengths = lists.value_lengths().to_numpy()
+    starts = offsets_of(lengths)[:-1]
+    values = np.insert(lists.flatten().to_numpy().astype(np.int64), starts[lengths == 0], 0)
+    return pa.LargeListArray.from_arrays(offsets_of(np.maximum(lengths, 1)), values)

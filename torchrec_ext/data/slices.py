@@ -1,9 +1,14 @@
-"""Many slices of a flat column at once."""
+"""Many slices or rows of a flat column at once."""
 
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
+import pyarrow as pa
 from numpy.lib.stride_tricks import sliding_window_view
+
+FlatColumn: TypeAlias = np.ndarray | pa.LargeListArray
+"""One value, one vector or one list of values a row."""
 
 
 class Slices:
@@ -52,14 +57,7 @@ class Slices:
 
 
 def slice_positions(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Positions of the slices [start, end), one after the other.
-
-    Args:
-        starts: (n,) int64.
-        ends: (n,) int64, none below its start.
-
-    Returns:
-        (sum of lengths,) int64.
+    """(sum of lengths,) int64 positions of the slices [start, end), one after the other.
 
     Example:
         >>> slice_positions(np.array([5, 0]), np.array([7, 3]))
@@ -71,16 +69,21 @@ def slice_positions(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
-    """Where slices of these lengths begin, laid one after the other, and where the last one ends.
-
-    Args:
-        lengths: (n,) int.
-
-    Returns:
-        (n + 1,) int64.
+    """(n + 1,) int64 bounds of n slices of these lengths that follow each other.
 
     Example:
         >>> offsets_of(np.array([2, 0, 3]))
         array([0, 2, 2, 5])
     """
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def take_rows(column: FlatColumn, rows: np.ndarray) -> FlatColumn:
+    """The (n,) rows of a column, in their order.
+
+    Example:
+        >>> words = pa.LargeListArray.from_arrays([0, 2, 2, 3], [7, 8, 9])
+        >>> take_rows(words, np.array([2, 0])).to_pylist(), take_rows(np.array([4, 5]), np.array([1]))
+        ([[9], [7, 8]], array([5]))
+    """
+    return column[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))

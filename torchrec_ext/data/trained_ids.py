@@ -25,6 +25,8 @@ class TrainedIds:
     Args:
         users: (R,) bool, a value for each row of users; that of row 0 is false.
         items: (R,) bool, a value for each row of items; that of row 0 is false.
+        offers_all: whether every item that has a row may be recommended, also one without a learnt event,
+            which is the unknown item with features of its own (``catalogue="all"``).
 
     Example:
         >>> trained = TrainedIds(np.array([False, True]), np.array([False, True, False, True]))
@@ -34,6 +36,7 @@ class TrainedIds:
 
     users: np.ndarray
     items: np.ndarray
+    offers_all: bool = False
 
     @classmethod
     def of(cls, events: Events, training: np.ndarray, vocabularies: Mapping[str, Vocabulary]) -> "TrainedIds":
@@ -54,12 +57,12 @@ class TrainedIds:
                 there[vocabularies[entity].rows(ids.words[ids.take(learnt).counts() > 0])] = True
             there[0] = False
             found[entity] = there
-        return cls(found["user"], found["item"])
+        return cls(found["user"], found["item"], events.catalogue == "all")
 
     @cached_property
     def catalogue(self) -> np.ndarray:
         """(I,) int64 ascending rows of the items that may be recommended."""
-        return np.flatnonzero(self.items)
+        return np.arange(1, len(self.items)) if self.offers_all else np.flatnonzero(self.items)
 
     def known(self, entity: Entity, rows: np.ndarray) -> np.ndarray:
         """(n,) bool, which of (n,) rows training has learnt from."""
@@ -77,12 +80,14 @@ class TrainedIds:
             items: (m,) rows; None for every item.
         """
         kept = _among(self.users, users), self.items if items is None else _among(self.items, items)
-        return self if all(map(np.array_equal, kept, (self.users, self.items))) else TrainedIds(*kept)
+        same = all(map(np.array_equal, kept, (self.users, self.items)))
+        return self if same else TrainedIds(*kept, self.offers_all)
 
     def save(self, folder: Path) -> None:
-        """Writes two arrays."""
+        """Writes three arrays."""
         for entity in _ENTITIES:
             np.save(folder / f"trained_{entity}.npy", self._of(entity))
+        np.save(folder / "offers_all.npy", np.array(self.offers_all))
 
     @classmethod
     def load(cls, folder: Path, vocabularies: Mapping[str, Vocabulary]) -> "TrainedIds":
@@ -91,7 +96,8 @@ class TrainedIds:
         for entity in _ENTITIES:
             path = folder / f"trained_{entity}.npy"
             found[entity] = np.load(path) if path.is_file() else np.arange(len(vocabularies[entity])) > 0
-        return cls(found["user"], found["item"])
+        path = folder / "offers_all.npy"
+        return cls(found["user"], found["item"], path.is_file() and bool(np.load(path)))
 
     def _of(self, entity: Entity) -> np.ndarray:
         return self.users if entity == "user" else self.items

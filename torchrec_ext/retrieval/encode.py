@@ -2,15 +2,15 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from torchrec_ext import contracts
 from torchrec_ext.batch import Inputs
-from torchrec_ext.data.batching.batches import Batcher, Context
+from torchrec_ext.data.batching.batches import Batcher, Context, take_context
 from torchrec_ext.data.event_log import EventLog
-from torchrec_ext.data.lists import Lists
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.distributed import world
 from torchrec_ext.errors import InputError
@@ -36,8 +36,10 @@ def expect_retriever(module: nn.Module, wanted_by: str) -> contracts.Retriever:
 def item_batcher(preparation: Preparation, inputs: Inputs) -> Batcher:
     """A batcher for items alone; its log has no events."""
     no_ids, no_offset = np.zeros(0, np.int32), np.zeros(1, np.int64)
-    context: dict[str, np.ndarray | Lists] = {
-        f.name: Lists(no_ids, no_offset) if isinstance(f, Feature) and f.many else no_ids
+    context: Context = {
+        f.name: pa.LargeListArray.from_arrays(no_offset, no_ids)
+        if isinstance(f, Feature) and f.many
+        else no_ids
         for f in preparation.schema.of("context")
     }
     log = EventLog(pd.Index([]), no_offset[:0], no_offset, no_ids, no_ids, context=context)
@@ -122,7 +124,7 @@ def encode_users(
         (n, D) float32 queries, or (n, K, D) of several interests; the same on every rank.
     """
     _, mine = _share(len(users))
-    own = {name: values[mine] for name, values in (context or {}).items()}
+    own = take_context(context, mine)
     batch = batcher.queries(users[mine], batcher.known.offsets[users[mine] + 1], own)
     return _gathered(model.encode_queries(on_device(batch, model)).float(), len(users))
 

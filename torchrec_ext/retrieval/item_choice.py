@@ -7,12 +7,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from torchrec_ext.data.lists import Lists
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval.item_filter import rows_where
 from torchrec_ext.retrieval.known_items import find_items, id_series
+from torchrec_ext.retrieval.ragged import Ragged
 from torchrec_ext.retrieval.requests import Requests
 
 ItemSets: TypeAlias = Sequence | np.ndarray | pd.Series | pd.DataFrame | Mapping
@@ -35,15 +34,15 @@ class ItemChoice:
 
     rows: np.ndarray
     not_offered: np.ndarray
-    own: Lists | None
-    excluded: Lists | None
+    own: Ragged | None
+    excluded: Ragged | None
 
     def chunk(self, chunk: int) -> int:
         """How many requests to take at a time, at most ``chunk``: what they leave out must fit in memory."""
         width = len(self.not_offered) + (len(self.rows) if self.own is not None else 0)
         return max(1, min(chunk, _LARGEST // max(1, width)))
 
-    def left_out(self, positions: np.ndarray, seen: Lists | None) -> Lists:
+    def left_out(self, positions: np.ndarray, seen: Ragged | None) -> Ragged:
         """The rows that each of some requests must not get.
 
         Args:
@@ -55,25 +54,23 @@ class ItemChoice:
         """
         count = len(positions)
         if self.excluded is None and self.own is None and not len(self.not_offered):
-            return Lists(np.zeros(0, np.int64), np.zeros(count + 1, np.int64)) if seen is None else seen
-        parts = [] if seen is None else [(np.repeat(np.arange(count), seen.lengths), seen.values)]
+            return Ragged(np.zeros(0, np.int64), np.zeros(count + 1, np.int64)) if seen is None else seen
+        parts = [] if seen is None else [(seen.owners, seen.values)]
         if self.excluded is not None:
-            found = self.excluded[positions]
-            parts.append((np.repeat(np.arange(count), found.lengths), found.values))
+            found = self.excluded.take(positions)
+            parts.append((found.owners, found.values))
         if len(self.not_offered):
             everybody = np.repeat(np.arange(count), len(self.not_offered))
             parts.append((everybody, np.tile(self.not_offered, count)))
         if self.own is not None:
             allowed = np.zeros((count, len(self.rows)), bool)
-            found = self.own[positions]
-            owners = np.repeat(np.arange(count), found.lengths)
-            allowed[owners, np.searchsorted(self.rows, found.values)] = True
+            found = self.own.take(positions)
+            allowed[found.owners, np.searchsorted(self.rows, found.values)] = True
             others, places = np.nonzero(~allowed)
             parts.append((others, self.rows[places]))
         owners = np.concatenate([np.zeros(0, np.int64), *(o for o, _ in parts)])
         rows = np.concatenate([np.zeros(0, np.int64), *(r for _, r in parts)])
-        order = np.argsort(owners, kind="stable")
-        return Lists(rows[order], offsets_of(np.bincount(owners, minlength=count)))
+        return Ragged.of_owners(owners, rows, count)
 
 
 def choose_items(
@@ -147,14 +144,13 @@ def _pairs(argument: str, value: Any, requests: Requests) -> tuple[np.ndarray | 
     return None, id_series(value, argument)
 
 
-def _lists(positions: np.ndarray, rows: np.ndarray, count: int) -> Lists:
+def _lists(positions: np.ndarray, rows: np.ndarray, count: int) -> Ragged:
     """The rows of each request; a position of -1 does not ask."""
-    there = np.flatnonzero(positions >= 0)
-    order = there[np.argsort(positions[there], kind="stable")]
-    return Lists(rows[order], offsets_of(np.bincount(positions[order], minlength=count)))
+    asks = positions >= 0
+    return Ragged.of_owners(positions[asks], rows[asks], count)
 
 
-def _kept(own: Lists, rows: np.ndarray) -> Lists:
+def _kept(own: Ragged, rows: np.ndarray) -> Ragged:
     """The lists without what is not among the rows."""
     kept = np.isin(own.values, rows)
-    return _lists(np.repeat(np.arange(len(own)), own.lengths)[kept], own.values[kept], len(own))
+    return Ragged.of_owners(own.owners[kept], own.values[kept], len(own.offsets) - 1)

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from torchrec_ext.data.batching.batches import Batcher, Context
-from torchrec_ext.data.lists import Lists
+from torchrec_ext.data.batching.batches import Batcher, Context, take_context
+from torchrec_ext.retrieval.ragged import Ragged
 from torchrec_ext.retrieval.score_pairs import score_pairs
 from torchrec_ext.retrieval.top_k import exact_top_k
 
@@ -19,7 +19,7 @@ def rank_candidates(
     rows: np.ndarray,
     users: np.ndarray,
     k: int,
-    left_out: Lists,
+    left_out: Ragged,
     context: Context,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores the candidates of each user; every rank must call it with the same users.
@@ -40,8 +40,8 @@ def rank_candidates(
     parts = []
     for start in range(0, len(users), step):
         some = np.arange(start, min(start + step, len(users)))
-        own = {name: values[some] for name, values in context.items()}
-        parts.append(_rank_few(model, batcher, rows, users[some], k, left_out[some], own))
+        own = take_context(context, some)
+        parts.append(_rank_few(model, batcher, rows, users[some], k, left_out.take(some), own))
     return np.concatenate([s for s, _ in parts]), np.concatenate([r for _, r in parts])
 
 
@@ -51,11 +51,11 @@ def _rank_few(
     rows: np.ndarray,
     users: np.ndarray,
     k: int,
-    left_out: Lists,
+    left_out: Ragged,
     context: Context,
 ) -> tuple[np.ndarray, np.ndarray]:
     allowed = np.ones((len(users), len(rows)), bool)
-    owner = np.repeat(np.arange(len(users)), left_out.lengths)
+    owner = left_out.owners
     place = np.minimum(np.searchsorted(rows, left_out.values), len(rows) - 1)
     there = rows[place] == left_out.values
     allowed[owner[there], place[there]] = False
@@ -63,8 +63,7 @@ def _rank_few(
     ends = batcher.known.offsets[users + 1]
     scores = torch.full(allowed.shape, -torch.inf)
     scores[owner, place] = score_pairs(
-        model, batcher, users[owner], ends[owner], rows[place],
-        {name: values[owner] for name, values in context.items()},
-    )  # fmt: skip
+        model, batcher, users[owner], ends[owner], rows[place], take_context(context, owner)
+    )
     best, places = exact_top_k(scores, k)
     return best.numpy(), np.where(places.numpy() >= 0, rows[places.numpy()], -1)

@@ -12,7 +12,6 @@ from torchrec_ext import contracts
 from torchrec_ext.checks import expect_whole
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.events import Events, expect_events
-from torchrec_ext.data.lists import Lists
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import slice_positions
 from torchrec_ext.distributed import world
@@ -22,6 +21,7 @@ from torchrec_ext.retrieval.encode import expect_retriever
 from torchrec_ext.retrieval.item_choice import ItemSets, choose_items
 from torchrec_ext.retrieval.item_index import ItemIndex
 from torchrec_ext.retrieval.popular import is_cold_user
+from torchrec_ext.retrieval.ragged import Ragged
 from torchrec_ext.retrieval.request_context import context_read, request_context
 from torchrec_ext.retrieval.requests import Requests, requests_of_users
 from torchrec_ext.retrieval.searches import Search, TopK, popular_search, ranker_search, retriever_search
@@ -134,7 +134,7 @@ def recommend(
     def add(source: str, positions: np.ndarray, search: Search) -> None:
         for start in range(0, len(positions), step):
             some = positions[start : start + step]
-            seen = Lists(*requests.log.items_of(requests.users[some])) if exclude_seen else None
+            seen = Ragged(*requests.log.items_of(requests.users[some])) if exclude_seen else None
             top = search(some, min(k, len(choice.rows)), choice.left_out(some, seen))
             frames.append(_frame(requests, some, top, preparation, source))
             bar.update(len(some))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from torchrec_ext.batch import Inputs
-from torchrec_ext.data.batching.batches import Context
+from torchrec_ext.data.batching.batches import Context, take_context
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval.requests import Requests
@@ -54,7 +54,8 @@ def request_context(
                 f"context lacks the column {feature.column!r}, which the model reads; it has {there}"
             )
     rows = _row_of_each(frame, requests)
-    return {f.name: preparation.context(f, frame[f.column].reset_index(drop=True))[rows] for f in features}
+    context = {f.name: preparation.context(f, frame[f.column].reset_index(drop=True)) for f in features}
+    return take_context(context, rows)
 
 
 def _row_of_each(frame: pd.DataFrame, requests: Requests) -> np.ndarray:

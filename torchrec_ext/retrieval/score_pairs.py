@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from torchrec_ext import contracts
-from torchrec_ext.data.batching.batches import Batcher, Context
+from torchrec_ext.data.batching.batches import Batcher, Context, take_context
 from torchrec_ext.distributed import world
 from torchrec_ext.models.inference import on_device
 
@@ -52,10 +52,7 @@ def score_pairs(
         stop = min(start + chunk, len(users))
         share = -(-(stop - start) // world_size)
         mine = np.minimum(start + np.arange(rank * share, (rank + 1) * share), stop - 1)
-        part = _scores(
-            model, batcher, users[mine], ends[mine], items[mine],
-            {name: values[mine] for name, values in (context or {}).items()},
-        )  # fmt: skip
+        part = _scores(model, batcher, users[mine], ends[mine], items[mine], take_context(context, mine))
         if world_size > 1:
             gathered = part.new_empty(share * world_size)
             dist.all_gather_into_tensor(gathered, part.contiguous())
@@ -65,7 +62,12 @@ def score_pairs(
 
 
 def _scores(
-    model: nn.Module, batcher: Batcher, users: np.ndarray, ends: np.ndarray, items: np.ndarray, context: dict
+    model: nn.Module,
+    batcher: Batcher,
+    users: np.ndarray,
+    ends: np.ndarray,
+    items: np.ndarray,
+    context: Context,
 ) -> Tensor:
     if isinstance(model, contracts.Ranker):
         logits = model(on_device(batcher.pairs(users, ends, items, context), model))

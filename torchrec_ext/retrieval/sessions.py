@@ -7,7 +7,7 @@ import pandas as pd
 from torch import nn
 
 from torchrec_ext.batch import Inputs
-from torchrec_ext.data.coded import Coded
+from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.reading.read import read_events
@@ -82,8 +82,9 @@ def _log(preparation: Preparation, inputs: Inputs, frame: pd.DataFrame, names: p
     if times is not None:
         columns.append(("times", times))
     context = ((f.name, preparation.context(f, frame[f.column])) for f in features)
-    codes = Coded(names.get_indexer(frame["session"]).astype(np.int32), names)
-    return EventLog.sort(codes, np.zeros(len(names), np.int64), by, [*columns, *context])
+    codes = names.get_indexer(frame["session"])
+    counts, order = np.bincount(codes, minlength=len(names)), by_user_and_time(codes, by)
+    return EventLog.sort(names, np.zeros(len(names), np.int64), counts, order, [*columns, *context])
 
 
 def _times(frame: pd.DataFrame) -> tuple[np.ndarray | None, np.ndarray | None]:

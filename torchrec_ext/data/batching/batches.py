@@ -10,17 +10,21 @@ from torchrec.streamable import Pipelineable
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.spread import spread
 from torchrec_ext.data.event_log import EventLog
-from torchrec_ext.data.lists import Lists
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.slices import Slices, offsets_of
+from torchrec_ext.data.slices import FlatColumn, Slices, offsets_of, take_rows
 
 Pipelineable.register(Batch)  # here, so that batch.py imports with torch alone
 
 Jagged = tuple[np.ndarray, np.ndarray]
 """Flat integer values and lengths; they become int64 where they are laid side by side."""
 
-Context = Mapping[str, np.ndarray | Lists]
+Context = Mapping[str, FlatColumn]
 """Of each context feature B integer rows, lists of them or float32 numbers; one that is absent is unknown."""
+
+
+def take_context(context: Context | None, rows: np.ndarray) -> Context:
+    """The context of (n,) rows, in their order."""
+    return {name: take_rows(column, rows) for name, column in (context or {}).items()}
 
 
 class Batcher:
@@ -44,14 +48,13 @@ class Batcher:
     """
 
     def __init__(self, preparation: Preparation, known: EventLog, inputs: Inputs) -> None:
-        self.preparation = preparation
-        self._known = preparation.trained.or_unknown
-        self.known = known
-        self.inputs = inputs
+        self.preparation, self.known, self.inputs = preparation, known, inputs
+        self._or_unknown = preparation.trained.or_unknown
         schema = preparation.schema
         # whatever the log keeps, in memory or mapped from a file: a plain view of it is quicker to read
         self._items = np.asarray(known.items)
         self._times = None if known.times is None else np.asarray(known.times)
+        self._history = {name: _views(known.context[name]) for name in inputs.history_fields}
         self._entities = {f.name: f.entity for f in schema.features} | {
             d.name: d.entity for d in schema.dense
         }
@@ -59,7 +62,7 @@ class Batcher:
 
     def context(self, log: EventLog, events: np.ndarray) -> Context:
         """The context, as far as the model reads it, of (B,) events of a log."""
-        return {name: log.context[name][events] for name in self._context if name in log.context}
+        return take_context({n: log.context[n] for n in self._context if n in log.context}, events)
 
     def batch(
         self,
@@ -94,32 +97,41 @@ class Batcher:
             "user": self.known.user_rows[users] if len(self.known.user_rows) else np.zeros_like(users),
             "item": np.zeros_like(users) if items is None else items,
         }
-        fields = {name: self._field(name, rows, context or {}) for name in self.inputs.fields}
-        numbers = [self._number(name, rows, context or {}) for name in self.inputs.dense]
+        context = context or {}
+        fields = {name: self._field(name, rows, context) for name in self.inputs.fields}
+        numbers = [self._number(name, rows, context) for name in self.inputs.dense]
         sequences: dict[str, Jagged] = {}
-        times = None
-        of_events: dict[str, np.ndarray] = {}
+        lengths: dict[str, dict[str, np.ndarray]] = {"history": {}, "candidates": {}}
+        times, chosen = None, np.zeros(0, np.int64) if candidates is None else candidates
         if self.inputs.max_length:
             slices = Slices(starts, ends)
-            sequences["history"] = self._known("item", slices.of(self._items)), slices.lengths
+            sequences["history"] = self._or_unknown("item", slices.of(self._items)), slices.lengths
             times = None if self._times is None else slices.of(self._times)
-            found, of_events = self._features_of_events(slices)
-            sequences |= found
-        lengths: dict[str, np.ndarray] = {}
+            for name, (values, offsets, counts) in self._history.items():
+                flat = slices
+                if offsets is not None:
+                    flat = Slices(offsets[starts], offsets[ends])
+                    lengths["history"][name] = slices.of(counts)
+                sequences[f"history_{name}"] = flat.of(values), flat.lengths
         slots = size
         if self.inputs.candidates:
-            chosen = np.zeros(0, np.int64) if candidates is None else candidates
             slots = size or min(len(chosen), 1)  # without an example, a slot has to hold the candidates
-            found, lengths = self._candidates(chosen, slots)
-            sequences |= found
+            bounds = spread(len(chosen), slots)
+            sequences["candidates"] = self._or_unknown("item", chosen), np.diff(bounds)
+            for name in self.inputs.candidate_fields:
+                values, counts = self.preparation.sides["item"].ids(name, chosen)
+                sequences[f"candidates_{name}"] = values, np.diff(offsets_of(counts)[bounds])
+                lengths["candidates"][name] = counts
+        dense = self.preparation.sides["item"].dense
+        of_candidates = [dense[name][chosen] for name in self.inputs.candidate_dense]
         return Batch(
             fields=_keyed(fields, size),
             sequences=_keyed(sequences, slots),
-            dense=_columns(numbers, size),
-            history_times=_tensor(times, np.float64),
-            history_lengths={name: torch.from_numpy(n) for name, n in of_events.items()},
-            candidate_lengths={name: torch.from_numpy(n) for name, n in lengths.items()},
-            candidate_dense=self._candidate_numbers(candidates),
+            dense=_side_by_side(numbers, size),
+            history_times=_tensor(times),
+            history_lengths={name: torch.from_numpy(n) for name, n in lengths["history"].items()},
+            candidate_lengths={name: torch.from_numpy(n) for name, n in lengths["candidates"].items()},
+            candidate_dense=_side_by_side(of_candidates, len(chosen)) if of_candidates else None,
             labels=_tensor(labels),
             weights=_tensor(weights),
             log_q=_tensor(log_q),
@@ -127,13 +139,7 @@ class Batcher:
         )
 
     def queries(self, users: np.ndarray, ends: np.ndarray, context: Context | None = None) -> Batch:
-        """A batch of B users with the newest of their known events.
-
-        Args:
-            users: (B,) int64 users of the log.
-            ends: (B,) int64 end of each user's known events, exclusive.
-            context: (B,) rows or values of each context feature.
-        """
+        """A batch of B users with the newest of their known events; arguments as in :meth:`batch`."""
         return self.batch(users, self._starts(users, ends), ends, context=context)
 
     def pairs(
@@ -159,16 +165,9 @@ class Batcher:
             total: weight of the labels of the global batch.
         """
         return self.batch(
-            users,
-            self._starts(users, ends),
-            ends,
-            items=items,
-            context=context,
-            candidates=items if self.inputs.candidates else None,
-            labels=labels,
-            weights=weights,
-            total=total,
-        )
+            users, self._starts(users, ends), ends, items=items, context=context,
+            candidates=items if self.inputs.candidates else None, labels=labels, weights=weights, total=total,
+        )  # fmt: skip
 
     def items(self, rows: np.ndarray) -> Batch:
         """A batch of (C,) int64 item rows to encode, in one empty example."""
@@ -180,81 +179,55 @@ class Batcher:
 
     def _field(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> Jagged:
         entity = self._entities[name]
-        if entity == "context":
-            found = context.get(name, np.zeros_like(rows["user"]))
-            return (found.values, found.lengths) if isinstance(found, Lists) else (found, np.ones_like(found))
+        if entity != "context" and name != entity:
+            return self.preparation.sides[entity].ids(name, rows[entity])
         if name == entity:
-            return self._known(entity, rows[entity]), np.ones_like(rows[entity])
-        return self.preparation.sides[entity].ids(name, rows[entity])
+            found: FlatColumn = self._or_unknown(entity, rows[entity])
+        else:
+            found = context.get(name, np.zeros_like(rows["user"]))
+        if isinstance(found, np.ndarray):
+            return found, np.ones_like(found)
+        return found.flatten().to_numpy(), np.diff(found.offsets.to_numpy())
 
     def _number(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> np.ndarray:
         entity = self._entities[name]
-        if entity == "context":
-            found = context.get(name)
-            assert not isinstance(found, Lists)  # a numeric feature
-            shape = (len(rows["user"]), self.preparation.schema.dense_width([name]))
-            return np.zeros(shape, np.float32) if found is None else found
-        return self.preparation.sides[entity].dense[name][rows[entity]]
-
-    def _features_of_events(self, slices: Slices) -> tuple[dict[str, Jagged], dict[str, np.ndarray]]:
-        """Features of the histories' events, and the number of ids of each event where it is not one."""
-        found: dict[str, Jagged] = {}
-        numbers: dict[str, np.ndarray] = {}
-        for name in self.inputs.history_fields:
-            column = self.known.context[name]
-            if isinstance(column, Lists):
-                flat = Slices(column.offsets[slices.starts], column.offsets[slices.ends])
-                found[f"history_{name}"] = flat.of(np.asarray(column.values)), flat.lengths
-                numbers[name] = slices.of(column.lengths)
-            else:
-                found[f"history_{name}"] = slices.of(np.asarray(column)), slices.lengths
-        return found, numbers
-
-    def _candidates(self, rows: np.ndarray, size: int) -> tuple[dict[str, Jagged], dict[str, np.ndarray]]:
-        """Candidates and their side features spread over the slots, and each candidate's number of ids."""
-        places = spread(len(rows), size)
-        found = {"candidates": (self._known("item", rows), np.diff(places))}
-        lengths: dict[str, np.ndarray] = {}
-        for name in self.inputs.candidate_fields:
-            values, numbers = self.preparation.sides["item"].ids(name, rows)
-            lengths[name] = numbers.astype(np.int64, copy=False)
-            found[f"candidates_{name}"] = values, np.diff(offsets_of(lengths[name])[places])
-        return found, lengths
-
-    def _candidate_numbers(self, rows: np.ndarray | None) -> torch.Tensor | None:
-        if not self.inputs.candidate_dense:
-            return None
-        chosen = np.zeros(0, np.int64) if rows is None else rows
-        dense = self.preparation.sides["item"].dense
-        return _columns([dense[name][chosen] for name in self.inputs.candidate_dense], len(chosen))
+        if entity != "context":
+            return self.preparation.sides[entity].dense[name][rows[entity]]
+        shape = (len(rows["user"]), self.preparation.schema.dense_width([name]))
+        found = context.get(name, np.zeros(shape, np.float32))
+        assert isinstance(found, np.ndarray)  # a numeric feature
+        return found
 
 
-def _columns(numbers: list[np.ndarray], rows: int) -> torch.Tensor:
+def _views(column: FlatColumn) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Flat values of a column, the offsets of its lists, None where each row has one value, and lengths."""
+    if isinstance(column, np.ndarray):
+        return np.asarray(column), None, np.zeros(0, np.int64)
+    offsets = column.offsets.to_numpy()
+    return column.values.to_numpy(), offsets, np.diff(offsets)
+
+
+def _side_by_side(numbers: list[np.ndarray], rows: int) -> torch.Tensor:
     """(rows, sum of widths) float32 of columns of numbers or of vectors."""
     if not numbers:
         return torch.zeros(rows, 0)
     return torch.from_numpy(np.column_stack(numbers).astype(np.float32, copy=False))
 
 
-def _tensor(values: np.ndarray | None, dtype: type[np.generic] | None = None) -> torch.Tensor | None:
-    if values is None:
-        return None
-    return torch.from_numpy(values if dtype is None else values.astype(dtype, copy=False))
+def _tensor(values: np.ndarray | None) -> torch.Tensor | None:
+    return None if values is None else torch.from_numpy(values)
 
 
 def _keyed(features: Mapping[str, Jagged], stride: int) -> KeyedJaggedTensor:
+    none = np.zeros(stride, np.int64)
     return KeyedJaggedTensor(
         keys=list(features),
         values=_joined([values for values, _ in features.values()]),
-        lengths=_joined(
-            [lengths if len(lengths) else np.zeros(stride, np.int64) for _, lengths in features.values()]
-        ),
+        lengths=_joined([lengths if len(lengths) else none for _, lengths in features.values()]),
         stride=stride,
     )
 
 
 def _joined(parts: list[np.ndarray]) -> torch.Tensor:
     """int64, whatever the parts are: one pass casts and joins them."""
-    if not parts:
-        return torch.zeros(0, dtype=torch.int64)
-    return torch.from_numpy(np.concatenate(parts, dtype=np.int64))
+    return torch.from_numpy(np.concatenate([np.zeros(0, np.int64), *parts], dtype=np.int64))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -52,16 +52,15 @@ class Candidates:
 
     @classmethod
     def of(cls, train: Dataset, kind: Kind, number: int = 512) -> "Candidates":
-        """Those of a training part: items that it knows, and counts of the events that are learnt.
-
-        Args:
-            train: the training part.
-            kind: which of the three.
-            number: draws from the catalogue, for ``sampled``.
-        """
+        """The items that a training part has learnt from, with the number of events that are learnt."""
         items = len(train.preparation.vocabularies["item"])
         counts = np.bincount(train.events.target_items(), minlength=items)[1:]
-        return cls(kind, counts, number, train.preparation.trained.catalogue)
+        return cls(kind, counts, number, np.flatnonzero(train.preparation.trained.items))
+
+    def compete(self, targets_N: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+        """The ``candidates``, ``labels`` and ``log_q`` of a batch with these targets, see :meth:`draw`."""
+        rows, log_q = self.draw(targets_N, rng)
+        return {"candidates": rows, "labels": places(targets_N, rows), "log_q": log_q}
 
     def draw(self, targets_N: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
         """Candidates for the targets of a batch.

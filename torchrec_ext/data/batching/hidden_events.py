@@ -4,7 +4,7 @@ import numpy as np
 
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.batches import Batcher
-from torchrec_ext.data.batching.candidates import Candidates, places
+from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.learnt_ids import learnt_ids
 from torchrec_ext.data.batching.windows import cut_windows
 from torchrec_ext.data.dataset import Dataset
@@ -20,8 +20,7 @@ class HiddenEvents:
     Bidirectional Encoder Representations from Transformer", Sun et al. 2019, section 3.6). Which events
     are hidden is a function of the salt and the event alone, so that it is the same on any number of
     ranks. A window of which chance hides no target has its newest one hidden. Events of unknown items or of
-    weight 0 are never hidden. A history longer than
-    ``inputs.max_length`` is cut into windows, of which the first may be shorter than the others.
+    weight 0 are never hidden. Windows are those of :func:`~torchrec_ext.data.batching.windows.cut_windows`.
 
     Args:
         train: the training part.
@@ -71,26 +70,12 @@ class HiddenEvents:
         return float(there.sum() if weights is None else weights[there].sum(dtype=np.float64))
 
     def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
-        """The batch of these windows; ``labels`` are -1 where an event is not hidden.
-
-        Args:
-            chosen: (B,) int64 numbers of windows.
-            total: see :attr:`Batch.total <torchrec_ext.batch.Batch>`.
-            rng: of the candidates' sample.
-            salt: of what is hidden.
-        """
-        targets = self._targets(chosen, salt)
-        rows, log_q = self.candidates.draw(targets, rng)
+        """The batch of these windows; ``labels`` are -1 where an event is not hidden."""
         return self.batcher.batch(
-            self.users[chosen],
-            self.starts[chosen],
-            self.ends[chosen],
-            candidates=rows,
-            labels=places(targets, rows),
-            weights=self._weights(chosen),
-            log_q=log_q,
-            total=total,
-        )
+            self.users[chosen], self.starts[chosen], self.ends[chosen],
+            weights=self._weights(chosen), total=total,
+            **self.candidates.compete(self._targets(chosen, salt), rng),
+        )  # fmt: skip
 
     def _weights(self, chosen: np.ndarray) -> np.ndarray | None:
         """(N,) float32 weights of the windows' events, or None where all count alike."""

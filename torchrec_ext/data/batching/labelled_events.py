@@ -105,20 +105,10 @@ class LabelledEvents:
     def batch(
         self, chosen: np.ndarray, total: float, rng: np.random.Generator | None = None, salt: int = 0
     ) -> Batch:
-        """The batch of these examples.
-
-        Args:
-            chosen: (B,) int64 numbers of examples.
-            total: see :attr:`Batch.total <torchrec_ext.batch.Batch>`.
-            rng: not used, since nothing is sampled.
-            salt: not used, since nothing is hidden.
-        """
+        """The batch of these examples."""
         return self.batcher.pairs(
-            self.users[chosen],
-            self.ends[chosen],
-            self.items[chosen],
+            self.users[chosen], self.ends[chosen], self.items[chosen],
             context=self.batcher.context(self.log, self.events[chosen]),
             labels=self.labels[chosen],
-            weights=None if self.weights is None else self.weights[chosen],
-            total=total,
-        )
+            weights=None if self.weights is None else self.weights[chosen], total=total,
+        )  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.batches import Batcher
-from torchrec_ext.data.batching.candidates import Candidates, places
+from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.learnt_ids import learnt_ids
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.preparation import Preparation
@@ -52,10 +52,8 @@ class LastEvents:
 
     def learnt_preparation(self) -> Preparation:
         """The preparation of the training part, which knows the ids that the examples hold."""
-        users = self.users[self.events]
-        return learnt_ids(
-            self.train, self.batcher.inputs, users, self.log.items[self.events], self.candidates
-        )
+        users, items = self.users[self.events], self.log.items[self.events]
+        return learnt_ids(self.train, self.batcher.inputs, users, items, self.candidates)
 
     def sizes(self) -> np.ndarray:
         """(n,) int64 length of each history, at most the longest that is kept."""
@@ -67,28 +65,14 @@ class LastEvents:
         return float(len(chosen) if weights is None else weights[self.events[chosen]].sum(dtype=np.float64))
 
     def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
-        """The batch of these events.
-
-        Args:
-            chosen: (B,) int64 numbers of examples.
-            total: see :attr:`Batch.total <torchrec_ext.batch.Batch>`.
-            rng: of the candidates' sample.
-            salt: not used, since nothing is hidden.
-        """
+        """The batch of these events, whose items are the targets."""
         events = self.events[chosen]
-        targets = self.log.items[events]
-        rows, log_q = self.candidates.draw(targets, rng)
         return self.batcher.batch(
-            self.users[events],
-            self._starts(events),
-            events,
+            self.users[events], self._starts(events), events,
             context=self.batcher.context(self.log, events),
-            candidates=rows,
-            labels=places(targets, rows),
-            weights=None if self.log.weights is None else self.log.weights[events],
-            log_q=log_q,
-            total=total,
-        )
+            weights=None if self.log.weights is None else self.log.weights[events], total=total,
+            **self.candidates.compete(self.log.items[events], rng),
+        )  # fmt: skip
 
     def _starts(self, events: np.ndarray) -> np.ndarray:
         return self.log.recent(self.users[events], events, self.batcher.inputs.max_length)

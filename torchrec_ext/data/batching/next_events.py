@@ -4,7 +4,7 @@ import numpy as np
 
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.batches import Batcher
-from torchrec_ext.data.batching.candidates import Candidates, places
+from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.learnt_ids import learnt_ids
 from torchrec_ext.data.batching.windows import cut_windows
 from torchrec_ext.data.dataset import Dataset
@@ -17,7 +17,7 @@ class NextEvents:
     """Windows of histories, each of whose events is an input and whose next event is its target.
 
     A causal encoder learns every next event of a window in one pass. A history with more inputs than
-    ``inputs.max_length`` is cut into windows, of which the first may be shorter than the others.
+    ``inputs.max_length`` is cut into windows, see :func:`~torchrec_ext.data.batching.windows.cut_windows`.
 
     Args:
         train: the training part.
@@ -67,24 +67,9 @@ class NextEvents:
         return float(self.weights[chosen].sum())
 
     def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
-        """The batch of these windows; ``labels`` are of the flat events, -1 where the next is no target.
-
-        Args:
-            chosen: (B,) int64 numbers of windows.
-            total: see :attr:`Batch.total <torchrec_ext.batch.Batch>`.
-            rng: of the candidates' sample.
-            salt: not used, since nothing is hidden.
-        """
-        following = Slices(self.starts[chosen] + 1, self.ends[chosen] + 1)
-        targets = following.of(self.targets)
-        rows, log_q = self.candidates.draw(targets, rng)
-        return self.batcher.batch(
-            self.users[chosen],
-            self.starts[chosen],
-            self.ends[chosen],
-            candidates=rows,
-            labels=places(targets, rows),
-            weights=None if self.log.weights is None else following.of(self.log.weights),
-            log_q=log_q,
-            total=total,
-        )
+        """The batch of these windows; ``labels`` are of the flat events, -1 where the next is no target."""
+        starts, ends = self.starts[chosen], self.ends[chosen]
+        following = Slices(starts + 1, ends + 1)
+        weights = None if self.log.weights is None else following.of(self.log.weights)
+        drawn = self.candidates.compete(following.of(self.targets), rng)
+        return self.batcher.batch(self.users[chosen], starts, ends, weights=weights, total=total, **drawn)

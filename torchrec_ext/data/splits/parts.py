@@ -92,4 +92,4 @@ def _catalogue(events: Events, preparation: Preparation) -> np.ndarray | None:
     items = events.columns.get("item")
     if not isinstance(items, Coded):
         return None
-    return preparation.trained.known("item", preparation.vocabularies["item"].rows(items.words))
+    return np.isin(preparation.vocabularies["item"].rows(items.words), preparation.trained.catalogue)
