@@ -86,4 +86,4 @@ def take_rows(column: FlatColumn, rows: np.ndarray) -> FlatColumn:
         >>> take_rows(words, np.array([2, 0])).to_pylist(), take_rows(np.array([4, 5]), np.array([1]))
         ([[9], [7, 8]], array([5]))
     """
-    return column[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))
+    return np.asarray(column)[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))

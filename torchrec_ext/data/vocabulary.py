@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,14 @@ from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.shown import shown
 from torchrec_ext.errors import InputError
 
+Ids: TypeAlias = Iterable | pd.Series | pd.Index | np.ndarray | pa.Array | pa.ChunkedArray
+
 
 class Vocabulary:
     """The ids of one table in the order of their rows; row 0 stands for every unknown id.
 
     Args:
-        ids: distinct integers or strings; ``ids[i]`` has row ``i + 1``.
+        ids: distinct integers or strings, of pandas, NumPy or Arrow; ``ids[i]`` has row ``i + 1``.
 
     Raises:
         InputError: if an id stands twice, or integers and strings are mixed.
@@ -27,20 +30,22 @@ class Vocabulary:
         >>> words = Vocabulary.fit(["b", "a", "b"])
         >>> words.rows(["a", "b", "z"])
         array([2, 1, 0])
-        >>> words.grow(["z", "a"]).rows(["a", "b", "z"])
+        >>> words.grow(pa.array(["z", "a"])).rows(["a", "b", "z"])
         array([2, 1, 3])
         >>> Vocabulary.fit(["b", "a", "b"], min_count=2).rows(["a", "b"])
         array([0, 1])
     """
 
-    def __init__(self, ids: Sequence | np.ndarray | pd.Index | pd.Series) -> None:
-        self.index = _plain(pd.Index(ids))
+    def __init__(
+        self, ids: Sequence | pd.Series | pd.Index | np.ndarray | pa.Array | pa.ChunkedArray
+    ) -> None:
+        self.index = _integers_or_strings(pd.Index(_without_arrow(ids)))
         if not self.index.is_unique:
             twice = self.index[self.index.duplicated()][0]
             raise InputError(f"ids of a vocabulary must be distinct; {shown(twice)} stands twice")
 
     @classmethod
-    def fit(cls, ids: Iterable | pd.Series, *, min_count: int = 1) -> "Vocabulary":
+    def fit(cls, ids: Ids, *, min_count: int = 1) -> "Vocabulary":
         """The distinct ids in order of first appearance.
 
         Args:
@@ -62,28 +67,19 @@ class Vocabulary:
         """Whether the ids are integers rather than strings."""
         return pd.api.types.is_integer_dtype(self.index.dtype)
 
-    def rows(self, ids: Iterable | pd.Series | np.ndarray) -> np.ndarray:
-        """Rows of these ids.
+    def rows(self, ids: Ids) -> np.ndarray:
+        """(n,) int64 rows of n ids, 0 for an unknown id or a missing value.
 
-        Args:
-            ids: n ids. Strings that spell integers find integer ids and the other way round, since a
-                command line knows strings alone; ``"07"`` does not spell 7.
-
-        Returns:
-            (n,) int64 rows, 0 for an unknown id or a missing value.
+        Strings that spell integers find integer ids and the other way round, since a command line knows
+        strings alone; ``"07"`` does not spell 7.
         """
         wanted = _index(ids)
-        missing = np.zeros(len(wanted), bool)
         if pd.api.types.is_float_dtype(wanted.dtype):  # missing values made floats of integers
-            missing = ~_are_whole(wanted)
-            wanted = wanted.where(~missing, 0).astype(np.int64)
-        if self.integers and not pd.api.types.is_integer_dtype(wanted.dtype):
-            places = self._places_of_integers(wanted)
-        elif not self.integers and pd.api.types.is_integer_dtype(wanted.dtype):
-            places = self.index.get_indexer(wanted.astype(str))
-        else:
-            places = self.index.get_indexer(wanted)
-        return np.where(missing, 0, places.astype(np.int64) + 1)
+            whole = _are_whole(wanted)
+            wanted = _integers(wanted.where(whole, 0), whole)
+        if self.integers != pd.api.types.is_integer_dtype(wanted.dtype):
+            wanted = _spelt(wanted) if self.integers else wanted.astype(str)
+        return self.index.get_indexer(wanted).astype(np.int64) + 1
 
     def ids(self, rows: np.ndarray) -> np.ndarray:
         """The ids of (n,) rows as they were given, (n,) int64 or objects.
@@ -96,17 +92,15 @@ class Vocabulary:
             raise InputError(f"row {rows.min()} has no id; rows of ids run from 1 to {len(self.index)}")
         return self._values[rows - 1]
 
-    def grow(self, ids: Iterable | pd.Series) -> "Vocabulary":
-        """A vocabulary with the new ids behind the old ones: no row moves.
+    def grow(self, ids: Ids) -> "Vocabulary":
+        """A vocabulary with the new ids of later events behind the old ones: no row moves.
 
         Raises:
             InputError: if the new ids are integers and the old ones strings, or the other way round.
         """
         new = Vocabulary.fit(ids)
-        if len(self) == 1:
-            return new
-        if len(new) == 1:
-            return self
+        if len(self) == 1 or len(new) == 1:
+            return new if len(self) == 1 else self
         if self.integers != new.integers:
             raise InputError(
                 f"ids to add must be of the vocabulary's kind, such as {shown(self._values[0])}; "
@@ -121,24 +115,20 @@ class Vocabulary:
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
         """Reads what :meth:`save` wrote."""
-        return cls(pq.read_table(path).column("id").to_pandas())
+        return cls(pq.read_table(path).column("id"))
 
     @cached_property
     def _values(self) -> np.ndarray:
         return self.index.to_numpy() if self.integers else self.index.to_numpy(dtype=object)
 
-    def _places_of_integers(self, wanted: pd.Index) -> np.ndarray:
-        """Where integers stand that are written as strings."""
-        words = pd.Series(wanted).astype(str)
-        spelt = words.str.fullmatch(r"0|-?[1-9]\d{0,18}", na=False)
-        digits = words.where(spelt, "0")
-        small = digits.astype(np.float64).abs() < 2.0**63
-        numbers = digits.where(small, "0").astype(np.int64)  # never through floats: ids may have 19 digits
-        return np.where(spelt & small, self.index.get_indexer(pd.Index(numbers)), -1)
+
+def _without_arrow(ids: Ids) -> Ids:
+    return ids.to_pandas(integer_object_nulls=True) if isinstance(ids, pa.Array | pa.ChunkedArray) else ids
 
 
-def _index(ids: Iterable | pd.Series | np.ndarray) -> pd.Index:
+def _index(ids: Ids) -> pd.Index:
     """Ids as an index, integers beside missing ones as ``Int64``: pandas makes floats of them, of 53 bits."""
+    ids = _without_arrow(ids)
     if hasattr(ids, "dtype") and ids.dtype != object:
         return pd.Index(ids)
     objects = pd.Index(list(ids), dtype=object)
@@ -153,7 +143,19 @@ def _are_whole(floats: pd.Index) -> np.ndarray:
     return (np.floor(numbers) == numbers) & (np.abs(numbers) < 2.0**53)
 
 
-def _plain(ids: pd.Index) -> pd.Index:
+def _integers(values: pd.Index | pd.Series, there: np.ndarray) -> pd.Index:
+    return pd.Index(pd.arrays.IntegerArray(values.to_numpy().astype(np.int64), ~there))
+
+
+def _spelt(wanted: pd.Index) -> pd.Index:
+    """The integers that strings spell."""
+    words = pd.Series(wanted).astype(str)
+    spelt = words.str.fullmatch(r"0|-?[1-9]\d{0,18}", na=False).to_numpy(bool)
+    there = spelt & (words.where(spelt, "0").astype(np.float64).abs() < 2.0**63).to_numpy()
+    return _integers(words.where(there, "0"), there)  # never through floats: ids may have 19 digits
+
+
+def _integers_or_strings(ids: pd.Index) -> pd.Index:
     """Ids as int64 or strings, whatever table they come from."""
     if isinstance(ids, pd.CategoricalIndex):
         ids = ids.astype(ids.categories.dtype)

@@ -5,7 +5,6 @@ from torch import Tensor
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from torchrec_ext.checks import expect_at_least, expect_shape
-from torchrec_ext.data.batching.spread import spread
 from torchrec_ext.errors import InputError
 
 
@@ -42,5 +41,5 @@ def spread_candidates(ids_C: Tensor, batch_size: int, key: str = "candidates") -
     expect_at_least(1, batch_size=batch_size)
     if ids_C.is_floating_point() or ids_C.dtype == torch.bool:
         raise InputError(f"ids_C should be integers, received {ids_C.dtype}; convert them with ids_C.long()")
-    lengths_B = torch.from_numpy(spread(len(ids_C), batch_size)).diff()
+    lengths_B = (torch.arange(batch_size + 1) * len(ids_C) // batch_size).diff()
     return KeyedJaggedTensor([key], ids_C, lengths=lengths_B.to(ids_C.device), stride=batch_size)

@@ -8,7 +8,7 @@ from torchrec_ext.data.batching.prefetch import prefetched
 
 
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name == "prefetch"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 from torchrec.streamable import Pipelineable
 
 from torchrec_ext.batch import Batch, Inputs
-from torchrec_ext.data.batching.spread import spread
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import FlatColumn, Slices, offsets_of, take_rows
@@ -16,7 +15,7 @@ from torchrec_ext.data.slices import FlatColumn, Slices, offsets_of, take_rows
 Pipelineable.register(Batch)  # here, so that batch.py imports with torch alone
 
 Jagged = tuple[np.ndarray, np.ndarray]
-"""Flat integer values and lengths; they become int64 where they are laid side by side."""
+"""Flat integer values and lengths."""
 
 Context = Mapping[str, FlatColumn]
 """Of each context feature B integer rows, lists of them or float32 numbers; one that is absent is unknown."""
@@ -60,6 +59,10 @@ class Batcher:
         }
         self._context = [n for n in (*inputs.fields, *inputs.dense) if self._entities[n] == "context"]
 
+    def starts(self, users: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """(B,) int64 first events of the histories of users before ``ends`` that the model reads."""
+        return self.known.recent(users, ends, self.inputs.max_length)
+
     def context(self, log: EventLog, events: np.ndarray) -> Context:
         """The context, as far as the model reads it, of (B,) events of a log."""
         return take_context({n: log.context[n] for n in self._context if n in log.context}, events)
@@ -92,12 +95,9 @@ class Batcher:
             log_q: (C,) float32 log-probabilities of the candidates.
             total: weight of the labels of the global batch.
         """
-        size = len(users)
-        rows = {
-            "user": self.known.user_rows[users] if len(self.known.user_rows) else np.zeros_like(users),
-            "item": np.zeros_like(users) if items is None else items,
-        }
-        context = context or {}
+        size, context, none = len(users), context or {}, np.zeros_like(users)
+        of_users = self.known.user_rows
+        rows = {"user": of_users[users] if len(of_users) else none, "item": none if items is None else items}
         fields = {name: self._field(name, rows, context) for name in self.inputs.fields}
         numbers = [self._number(name, rows, context) for name in self.inputs.dense]
         sequences: dict[str, Jagged] = {}
@@ -116,7 +116,7 @@ class Batcher:
         slots = size
         if self.inputs.candidates:
             slots = size or min(len(chosen), 1)  # without an example, a slot has to hold the candidates
-            bounds = spread(len(chosen), slots)
+            bounds = np.arange(slots + 1) * len(chosen) // max(slots, 1)  # evenly
             sequences["candidates"] = self._or_unknown("item", chosen), np.diff(bounds)
             for name in self.inputs.candidate_fields:
                 values, counts = self.preparation.sides["item"].ids(name, chosen)
@@ -139,8 +139,8 @@ class Batcher:
         )
 
     def queries(self, users: np.ndarray, ends: np.ndarray, context: Context | None = None) -> Batch:
-        """A batch of B users with the newest of their known events; arguments as in :meth:`batch`."""
-        return self.batch(users, self._starts(users, ends), ends, context=context)
+        """A batch of B users with their newest events before ``ends``; arguments as in :meth:`batch`."""
+        return self.batch(users, self.starts(users, ends), ends, context=context)
 
     def pairs(
         self,
@@ -155,17 +155,10 @@ class Batcher:
     ) -> Batch:
         """A batch of B pairs of user and item; if the model wants candidates, each pair's item is one.
 
-        Args:
-            users: (B,) int64 users of the log.
-            ends: (B,) int64 end of each user's known events, exclusive.
-            items: (B,) int64 item rows.
-            context: (B,) rows or values of each context feature.
-            labels: (B, tasks) float32.
-            weights: (B, tasks) float32 weights of the labels, or None for ones.
-            total: weight of the labels of the global batch.
+        Arguments as in :meth:`batch`; labels and weights are (B, tasks) float32.
         """
         return self.batch(
-            users, self._starts(users, ends), ends, items=items, context=context,
+            users, self.starts(users, ends), ends, items=items, context=context,
             candidates=items if self.inputs.candidates else None, labels=labels, weights=weights, total=total,
         )  # fmt: skip
 
@@ -173,9 +166,6 @@ class Batcher:
         """A batch of (C,) int64 item rows to encode, in one empty example."""
         none = np.zeros(1, np.int64)
         return self.batch(none, none, none, candidates=rows)
-
-    def _starts(self, users: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        return self.known.recent(users, ends, self.inputs.max_length)
 
     def _field(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> Jagged:
         entity = self._entities[name]
@@ -200,7 +190,7 @@ class Batcher:
 
 
 def _views(column: FlatColumn) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Flat values of a column, the offsets of its lists, None where each row has one value, and lengths."""
+    """Flat values of a column, offsets of its lists or None, and their lengths."""
     if isinstance(column, np.ndarray):
         return np.asarray(column), None, np.zeros(0, np.int64)
     offsets = column.offsets.to_numpy()

@@ -16,10 +16,10 @@ Kind = Literal["catalogue", "sampled", "in_batch"]
 class Candidates:
     """The items that compete in the softmax, drawn afresh for each rank's batch.
 
-    ``in_batch`` are the distinct targets of the batch; ``sampled`` are these and ``number`` items
-    drawn evenly from the catalogue (mixed negative sampling, Yang et al. 2020); ``catalogue`` is every
-    item. An item's ``log_q`` is the log-probability that it is among the candidates, which the loss
-    subtracts from its logit (sampling-bias correction, Yi et al. 2019).
+    ``in_batch`` are the distinct targets of the batch; ``sampled`` are these and ``number`` items drawn
+    evenly from the catalogue (mixed negative sampling, Yang et al. 2020); ``catalogue`` is every item. The
+    loss subtracts an item's ``log_q``, the log-probability that it is among the candidates, from its
+    logit (sampling-bias correction, Yi et al. 2019).
 
     Args:
         kind: which of the three.
@@ -63,11 +63,7 @@ class Candidates:
         return {"candidates": rows, "labels": places(targets_N, rows), "log_q": log_q}
 
     def draw(self, targets_N: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
-        """Candidates for the targets of a batch.
-
-        Args:
-            targets_N: (N,) int64 item rows; rows of 0, unknown items, are passed over.
-            rng: source of the sample.
+        """Candidates for a batch of (N,) int64 target rows, of which 0, unknown items, are passed over.
 
         Returns:
             (C,) int64 distinct item rows, ascending, C at least 1, and their (C,) float32

@@ -65,8 +65,7 @@ class HiddenEvents:
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
         """Summed weight of the hidden known items in these windows: their number, where all count alike."""
-        there = self._targets(chosen, salt) > 0
-        weights = self._weights(chosen)
+        there, weights = self._targets(chosen, salt) > 0, self._weights(chosen)
         return float(there.sum() if weights is None else weights[there].sum(dtype=np.float64))
 
     def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
@@ -79,9 +78,8 @@ class HiddenEvents:
 
     def _weights(self, chosen: np.ndarray) -> np.ndarray | None:
         """(N,) float32 weights of the windows' events, or None where all count alike."""
-        if self.log.weights is None:
-            return None
-        return Slices(self.starts[chosen], self.ends[chosen]).of(self.log.weights)
+        weights = self.log.weights
+        return None if weights is None else Slices(self.starts[chosen], self.ends[chosen]).of(weights)
 
     def _targets(self, chosen: np.ndarray, salt: int) -> np.ndarray:
         """(N,) item row of each hidden event of the windows, 0 for the others."""

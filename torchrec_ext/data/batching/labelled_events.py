@@ -58,8 +58,9 @@ class LabelledEvents:
             raise InputError(
                 "a ranker learns from ratings, but the events have no column 'rating'; map one to it"
             )
-        self.events = np.flatnonzero(self.log.is_target() & ~np.isnan(self.log.ratings))
-        self.unrated = int(self.log.is_target().sum()) - len(self.events)
+        is_target = self.log.is_target()
+        self.events = np.flatnonzero(is_target & ~np.isnan(self.log.ratings))
+        self.unrated = int(is_target.sum()) - len(self.events)
         """Number of events that are only history for want of a rating."""
         if not len(self.events):
             raise InputError(
@@ -96,7 +97,7 @@ class LabelledEvents:
 
     def sizes(self) -> np.ndarray:
         """(n,) int64 length of each history, at most the longest that is kept; 0 if the model reads none."""
-        return self.ends - self.batcher.known.recent(self.users, self.ends, self.batcher.inputs.max_length)
+        return self.ends - self.batcher.starts(self.users, self.ends)
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
         """Summed weight of the examples' tasks, over the number of tasks."""

@@ -57,7 +57,7 @@ class LastEvents:
 
     def sizes(self) -> np.ndarray:
         """(n,) int64 length of each history, at most the longest that is kept."""
-        return self.events - self._starts(self.events)
+        return self.events - self.batcher.starts(self.users[self.events], self.events)
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
         """Summed weight of the examples: their number, where all count alike."""
@@ -68,11 +68,8 @@ class LastEvents:
         """The batch of these events, whose items are the targets."""
         events = self.events[chosen]
         return self.batcher.batch(
-            self.users[events], self._starts(events), events,
+            self.users[events], self.batcher.starts(self.users[events], events), events,
             context=self.batcher.context(self.log, events),
             weights=None if self.log.weights is None else self.log.weights[events], total=total,
             **self.candidates.compete(self.log.items[events], rng),
         )  # fmt: skip
-
-    def _starts(self, events: np.ndarray) -> np.ndarray:
-        return self.log.recent(self.users[events], events, self.batcher.inputs.max_length)

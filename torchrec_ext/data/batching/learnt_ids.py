@@ -20,15 +20,8 @@ def learnt_ids(
 ) -> Preparation:
     """The preparation of a training part, of whose ids only those count as trained that the examples hold.
 
-    A user without an example, such as one with a single event where the next one is learnt, has a row
-    that nothing trains.
-
-    Args:
-        train: the training part.
-        inputs: what the model reads.
-        users: (n,) int64 users of its log that have an example.
-        targets: (m,) item rows of the examples.
-        candidates: of the softmax; None for a ranker.
+    Nothing trains the row of a user without an example, such as one with a single event where the next one
+    is learnt. The (n,) users are those of the log, the (m,) targets item rows; a ranker has no candidates.
     """
     log, preparation = train.events, train.preparation
     users = np.unique(users)

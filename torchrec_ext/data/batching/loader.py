@@ -27,24 +27,20 @@ class Examples(Protocol):
         """Summed weight of the labels of the chosen examples in the step of this salt."""
 
     def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int) -> Batch:
-        """The batch of the chosen examples.
+        """The batch of (B,) chosen examples of a global batch of weight ``total``.
 
-        Args:
-            chosen: (B,) int64 numbers of examples.
-            total: weight of the global batch.
-            rng: source of what each rank draws for itself.
-            salt: seed of what is drawn for an example, the same on whichever rank has it.
+        ``rng`` is the source of what a rank draws for itself, ``salt`` the seed of what is drawn for an
+        example, the same on whichever rank has it.
         """
 
 
 class Loader:
     """Iterates over examples, one rank's share of each global batch at a time.
 
-    The order is a function of seed and epoch alone and each step's sample of seed, epoch, step and
-    rank, so a run goes on at the exact next batch from ``(epoch, step)``. Steps and global batches are
-    the same for any number of ranks. Examples of like size share a batch, and the ranks' shares of it
-    are alike too. A smaller batch comes last; a rank may have no example of it, and then yields an empty
-    batch (B = 0).
+    The order is a function of seed and epoch, and each step's sample of seed, epoch, step and rank, so a run
+    goes on at the exact next batch. Steps and global batches are the same for any number of ranks. Examples
+    of like size share a batch, evenly over the ranks. A smaller batch comes last, of which a rank may have
+    no example (B = 0).
 
     Args:
         examples: the training examples.
@@ -96,12 +92,7 @@ class Loader:
         return self.steps
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """This rank's share of the batches of an epoch.
-
-        Args:
-            epoch: its number, from 0.
-            start: step to begin at; the batches are those from there on of an epoch begun at 0.
-        """
+        """This rank's share of the batches of an epoch, counted from 0, from step ``start`` on."""
         batches = self._order(epoch)
         for step in range(start, self.steps):
             whole = batches[step]
@@ -117,12 +108,8 @@ class Loader:
         order = rng.permutation(self.count)
         size = self.global_batch_size
         whole = self.count // size * size
-        for start in range(0, whole, size * _BUCKET):
-            self._sort(order[start : min(start + size * _BUCKET, whole)])
-        self._sort(order[whole:])
+        bounds = [*range(0, whole, size * _BUCKET), whole, self.count]
+        for bucket in map(slice, bounds[:-1], bounds[1:]):  # those of one size keep their order
+            order[bucket] = order[bucket][np.argsort(self._sizes[order[bucket]], kind="stable")]
         full = order[:whole].reshape(-1, size)
         return [*(full[place] for place in rng.permutation(len(full))), order[whole:]]
-
-    def _sort(self, examples: np.ndarray) -> None:
-        """Sorts these examples by size where they stand; those of one size keep their order."""
-        examples[:] = examples[np.argsort(self._sizes[examples], kind="stable")]

@@ -1,12 +1,13 @@
 """prefetched(): the next items of an iterator made ready by a thread while the caller works."""
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from queue import SimpleQueue
-from threading import Semaphore, Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+_END: Any = object()
 
 
 @contextmanager
@@ -29,36 +30,15 @@ def prefetched(source: Iterator[Item], ahead: int) -> Iterator[Iterator[Item]]:
     if not ahead:
         yield source
         return
-    room = Semaphore(ahead)
-    ready: SimpleQueue[tuple[Item] | BaseException | None] = SimpleQueue()
-    ended = False
+    with ThreadPoolExecutor(1, "prefetch") as thread:
+        made = deque(thread.submit(next, source, _END) for _ in range(ahead))
 
-    def work() -> None:
-        while True:
-            room.acquire()
-            if ended:
-                return
-            try:
-                ready.put((next(source),))
-            except StopIteration:
-                ready.put(None)
-                return
-            except BaseException as error:
-                ready.put(error)
-                return
+        def items() -> Iterator[Item]:
+            while (found := made.popleft().result()) is not _END:
+                made.append(thread.submit(next, source, _END))
+                yield found
 
-    def items() -> Iterator[Item]:
-        while (found := ready.get()) is not None:
-            if isinstance(found, BaseException):
-                raise found
-            room.release()
-            yield found[0]
-
-    thread = Thread(target=work, name="prefetch", daemon=True)
-    thread.start()
-    try:
-        yield items()
-    finally:
-        ended = True
-        room.release()  # wakes it up if it waits
-        thread.join()
+        try:
+            yield items()
+        finally:
+            thread.shutdown(cancel_futures=True)
