@@ -82,14 +82,14 @@ class Dataset:
         return replace(described, part=f"{self.name} part", about=self.protocol)
 
     def known_before(self, targets: "Dataset") -> tuple[EventLog, np.ndarray]:
-        """What is known before each target: this part's events, and those that it and ``targets`` give.
+        """What is known before each of the n targets: this part's events, and those that both parts give.
 
         Args:
-            targets: a part of the same split with n events; it may be this part itself.
+            targets: a part of the same split; it may be this part itself.
 
         Returns:
-            The log of the known events, and for each target the (n,) int64 position in it before
-            which its user's known events end. No target stands in its own history.
+            The log of the known events, and the (n,) int64 position in it before which the known events of
+            each target's user end. No target stands in its own history.
 
         Raises:
             InputError: if the parts come from two splits.
@@ -116,23 +116,16 @@ class Dataset:
 
         All targets of a user are predicted at once, from what was known before the first of them.
         """
-        users = np.searchsorted(self.log.offsets, self.rows, side="right") - 1
+        users, owners = (
+            np.searchsorted(self.log.offsets, rows, side="right") - 1 for rows in (self.rows, self.given)
+        )
         first = np.full(len(self.log.user_ids), -1)
         first[users[::-1]] = self.rows[::-1]
-        owners = np.searchsorted(self.log.offsets, self.given, side="right") - 1
         return replace(self, given=self.given[self.given < first[owners]])
 
 
 def expect_part(name: str, part: object) -> None:
-    """Refuses what is not a part of a split.
-
-    Args:
-        name: of the argument.
-        part: the value received.
-
-    Raises:
-        InputError: with the remedy.
-    """
+    """Refuses what is not a part of a split with an InputError; ``name`` is that of the argument."""
     if isinstance(part, Dataset):
         return
     remedy = ", which splits events into train, valid and test" if isinstance(part, Events) else ""

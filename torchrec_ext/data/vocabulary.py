@@ -168,10 +168,7 @@ def _integers_or_strings(ids: pd.Index) -> pd.Index:
                 f"ids must be integers or strings, received the float {ids[int(np.argmin(whole))]}; missing "
                 "values turn integers into floats: drop them and use astype('int64')"
             )
-        return ids.astype(np.int64)
-    if pd.api.types.is_integer_dtype(ids.dtype):
-        return ids.astype(np.int64)
-    if ids.dtype == object and pd.api.types.infer_dtype(ids).startswith("mixed"):
+    elif ids.dtype == object and pd.api.types.infer_dtype(ids).startswith("mixed"):
         kinds = " and ".join(sorted({type(i).__name__ for i in ids}))
         raise InputError(f"ids must be all integers or all strings, received {kinds}; use astype(str)")
-    return ids
+    return ids.astype(np.int64) if len(ids) and pd.api.types.is_any_real_numeric_dtype(ids.dtype) else ids
