@@ -50,16 +50,9 @@ A, B = 0, 1  # users of the log
 
 
 def test_histories_are_slices_oldest_first(prepared):
-    batch = batcher(prepared, max_length=2).queries(np.array([A, B, A]), np.array([3, 4, 1]))
-    assert jagged(batch.sequences, "history") == [[2, 3], [4], [1]]
+    batch = batcher(prepared, max_length=2).queries(np.array([A, B, A, B]), np.array([3, 4, 1, 3]))
+    assert jagged(batch.sequences, "history") == [[2, 3], [4], [1], []]
     assert (batch.history_times - LATE).tolist() == [1, 2, 50, 0]
-    assert batch.history_times.dtype == torch.float64
-
-
-def test_a_history_may_be_empty(prepared):
-    batch = batcher(prepared, max_length=2).queries(np.array([A, B]), np.array([0, 3]))
-    assert jagged(batch.sequences, "history") == [[], []]
-    assert batch.history_times.tolist() == []
 
 
 def test_a_model_without_history_gets_none(prepared):
@@ -105,20 +98,11 @@ def test_context_that_is_not_given_is_unknown(prepared):
 
 
 def test_candidates_and_their_side_features_spread_over_the_slots(prepared):
-    found = batcher(
-        prepared,
-        max_length=1,
-        candidates=True,
-        candidate_fields=("item_tags",),
-        candidate_dense=("item_weight",),
-    ).batch(
-        np.array([A, B]),
-        np.array([0, 3]),
-        np.array([1, 4]),
-        candidates=np.array([1, 2, 3, 4, 0]),
-        labels=np.array([1, -1]),
-        log_q=np.zeros(5, np.float32),
-    )
+    wanted = {"max_length": 1, "candidate_fields": ("item_tags",), "candidate_dense": ("item_weight",)}
+    found = batcher(prepared, candidates=True, **wanted).batch(
+        np.array([A, B]), np.array([0, 3]), np.array([1, 4]),
+        candidates=np.array([1, 2, 3, 4, 0]), labels=np.array([1, -1]),
+    )  # fmt: skip
     assert found.sequences.keys() == ["history", "candidates", "candidates_item_tags"]
     assert jagged(found.sequences, "candidates") == [[1, 2], [3, 4, 0]]
     # item 3 has no tags and row 0 stands for no item: the unknown tag
@@ -138,25 +122,19 @@ def test_pairs_of_a_model_with_candidates_have_one_candidate_each(prepared):
     assert jagged(found.sequences, "history") == [[2, 3], [2, 3], []]
 
 
-def test_items_to_encode_stand_in_one_empty_example(prepared):
-    inputs = {"fields": ("user_gender",), "dense": ("user_age",), "max_length": 3, "candidates": True}
-    for rows in ([2, 4, 1], []):
-        found = batcher(prepared, **inputs).items(np.array(rows, np.int64))
-        assert jagged(found.sequences, "candidates") == [rows]
-        assert jagged(found.sequences, "history") == [[]]
-        assert found.dense.shape == (1, 1)
-
-
-def test_items_can_be_encoded_without_any_event(prepared):
+@pytest.mark.parametrize("known", ["log", "no event", "no user"])
+@pytest.mark.parametrize("rows", [[2, 4, 1], []])
+def test_items_to_encode_stand_in_one_empty_example(prepared, known, rows):
     preparation, log = prepared
-    empty = log.select(np.zeros(0, np.int64))
-    nobody = type(log)(
-        pd.Index([]), np.zeros(0, np.int64), np.zeros(1, np.int64), empty.items, empty.source_rows
-    )
-    for known in (empty, nobody):
-        wanted = Inputs(fields=("user",), dense=("user_age",), max_length=3, candidates=True)
-        found = Batcher(preparation, known, wanted).items(np.array([3]))
-        assert jagged(found.sequences, "candidates") == [[3]]
+    none = np.zeros(0, np.int64)
+    empty = log.select(none)
+    nobody = type(log)(pd.Index([]), none, np.zeros(1, np.int64), empty.items, empty.source_rows)
+    inputs = Inputs(("user", "user_gender"), ("user_age",), max_length=3, candidates=True)
+    log = {"log": log, "no event": empty, "no user": nobody}[known]
+    found = Batcher(preparation, log, inputs).items(np.array(rows, np.int64))
+    assert jagged(found.sequences, "candidates") == [rows]
+    assert jagged(found.sequences, "history") == [[]]
+    assert found.dense.shape == (1, 1)
 
 
 @settings(deadline=None)
@@ -167,16 +145,10 @@ def test_candidates_come_back_in_order_with_their_own_side_features(prepared, ro
     found = batcher(prepared, candidates=True, candidate_fields=("item_tags",)).batch(
         none, none, none, candidates=np.array(rows, np.int64)
     )
-    candidates = found.sequences.to_dict()["candidates"]
-    assert candidates.values().tolist() == rows
-    assert len(candidates.lengths()) == slots
-    assert candidates.lengths().max() - candidates.lengths().min() <= 1
-    flat = found.sequences.to_dict()["candidates_item_tags"].values()
-    assert [p.tolist() for p in flat.split(found.candidate_lengths["item_tags"].tolist())] == [
-        tags[r] for r in rows
-    ]
-    # the ids of a slot are those of the slot's candidates
     by_slot = jagged(found.sequences, "candidates")
+    assert [row for slot in by_slot for row in slot] == rows
+    assert len(by_slot) == slots and max(map(len, by_slot)) - min(map(len, by_slot)) <= 1
+    assert found.candidate_lengths["item_tags"].tolist() == [len(tags[row]) for row in rows]
     expected = [[tag for row in slot for tag in tags[row]] for slot in by_slot]
     assert jagged(found.sequences, "candidates_item_tags") == expected
 

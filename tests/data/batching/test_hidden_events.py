@@ -1,3 +1,5 @@
+"""HiddenEvents: which events are hidden, and that every window has one."""
+
 import numpy as np
 import pandas as pd
 import pytest

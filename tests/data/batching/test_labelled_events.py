@@ -1,14 +1,12 @@
 """LabelledEvents: whether a rated item was liked, with what was known before."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from tests.data.random_events import START, read
 from torchrec_ext.batch import Inputs
 from torchrec_ext.data import leave_last_out
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
-from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.errors import InputError
 
 WANTED = Inputs(fields=("user",), max_length=2, candidates=True)
@@ -56,17 +54,9 @@ def test_a_target_of_another_part_has_what_is_known_before_it():
 
 def test_a_size_is_what_is_read_of_the_history():
     train, valid, test = parts(ROWS)
-    at_most_two, all_of_it, none = (
-        LabelledEvents(test, train + valid, Inputs(fields=("user",), max_length=n)) for n in (2, 9, 0)
-    )
-    assert at_most_two.sizes().tolist() == [2, 2]
-    assert all_of_it.sizes().tolist() == [3, 2]
-    assert none.sizes().tolist() == [0, 0]
-
-
-def test_a_rating_at_the_threshold_is_of_interest():
-    train, _, _ = parts(ROWS)
-    assert LabelledEvents(train, train, WANTED, positive=4.5).labels.tolist() == [[1], [0], [0]]
+    for length, sizes in ((2, [2, 2]), (9, [3, 2]), (0, [0, 0])):
+        inputs = Inputs(fields=("user",), max_length=length)
+        assert LabelledEvents(test, train + valid, inputs).sizes().tolist() == sizes
 
 
 def test_thresholds_make_tasks():
@@ -75,8 +65,6 @@ def test_thresholds_make_tasks():
     found = LabelledEvents(train, train, WANTED, positive=(4, 4.5))
     assert np.array_equal(found.labels, np.stack([ratings >= 4, ratings >= 4.5], 1))
     assert batch_of(found, [1, 2]).labels.shape == (2, 2)
-    with pytest.raises(InputError, match="below positive=6"):
-        LabelledEvents(train, train, WANTED, positive=(4, 6))
 
 
 def test_positives_weigh_as_much_as_their_rating():
@@ -91,19 +79,11 @@ def test_positives_weigh_as_much_as_their_rating():
         LabelledEvents(train, train, WANTED, positive=-1, weigh_by_rating=True)
 
 
-def test_the_context_is_that_of_the_event():
-    frame = pd.DataFrame(ROWS, columns=["user", "item", "timestamp", "rating"]).assign(day=list("xyzzyxx"))
-    train, _, _ = leave_last_out(read_events(frame, context=["day"]))
-    found = LabelledEvents(train, train, Inputs(fields=("context_day",)))
-    assert batch_of(found, [2, 0]).fields.to_dict()["context_day"].values().tolist() == [2, 1]
-
-
 def test_faults_are_told():
     train, _, _ = parts([row[:3] for row in ROWS])
     with pytest.raises(InputError, match="no column 'rating'"):
         LabelledEvents(train, train, WANTED)
     train, _, _ = parts(ROWS)
-    with pytest.raises(InputError, match="every rating of the train part is below positive=6"):
-        LabelledEvents(train, train, WANTED, positive=6)
-    with pytest.raises(InputError, match="every rating of the train part is at least positive=1"):
-        LabelledEvents(train, train, WANTED, positive=1)
+    for positive, reason in ((6, "below positive=6"), (1, "at least positive=1")):
+        with pytest.raises(InputError, match=f"every rating of the train part is {reason}"):
+            LabelledEvents(train, train, WANTED, positive=positive)

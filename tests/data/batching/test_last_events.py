@@ -1,7 +1,6 @@
 """LastEvents: an event is the target of all that happened before it."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from tests.data.random_events import START, read
@@ -9,7 +8,6 @@ from torchrec_ext.batch import Inputs
 from torchrec_ext.data import leave_last_out
 from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.last_events import LastEvents
-from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.errors import InputError
 
 CATALOGUE = Candidates("catalogue", np.ones(9))
@@ -55,7 +53,6 @@ def test_a_model_without_history_learns_every_event():
     batch = found.batch(np.array([4, 6]), 2.0, np.random.default_rng(0))
     assert batch.fields.to_dict()["user"].values().tolist() == [2, 3]
     assert (batch.labels + 1).tolist() == [6, 1]
-    assert batch.total.item() == 2
 
 
 def test_unknown_items_are_history_but_no_target():
@@ -71,23 +68,6 @@ def test_a_target_in_the_batch_and_in_a_sample_finds_itself():
             train_part(ROWS), Inputs(max_length=2, candidates=True), Candidates(kind, np.ones(6), 2)
         )
         assert [target for _, target in pairs(found)] == [2, 3, 4, 1]
-
-
-def test_the_context_is_that_of_the_target():
-    frame = pd.DataFrame({
-        "user": [1] * 5,
-        "item": ["a", "rare", "b", "a", "b"],
-        "timestamp": START + np.array([3, 1, 2, 8, 9]),
-        "day": ["Wed", "Mon", "Tue", "Sat", "Sun"],
-        "price": [3.0, 1.0, 2.0, 8.0, 9.0],
-    })  # fmt: skip
-    train = leave_last_out(read_events(frame, context=["day", "price"]), min_count=2)[0]
-    inputs = Inputs(("context_day",), ("context_price",), max_length=2, candidates=True)
-    found = LastEvents(train, inputs, Candidates("catalogue", np.ones(2)))
-    assert pairs(found) == [([0], 2), ([0, 2], 1)]
-    batch = found.batch(np.array([1, 0]), 2.0, np.random.default_rng(0))
-    assert batch.fields.to_dict()["context_day"].values().tolist() == [1, 3]
-    np.testing.assert_allclose(batch.dense[:, 0], np.array([1, 0]) / np.sqrt(2 / 3), rtol=1e-6)
 
 
 def test_there_must_be_something_to_learn():

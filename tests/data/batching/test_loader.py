@@ -46,32 +46,22 @@ LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=70)
 
 @settings(deadline=None)
 @given(LENGTHS, st.integers(1, 9), st.integers(1, 4), st.integers(0, 2))
-def test_shares_are_disjoint_and_make_up_the_global_batch(lengths, size, world, number):
+def test_shares_make_up_a_global_batch_that_is_the_same_on_any_number_of_ranks(lengths, size, world, number):
     if size < world or len(lengths) < world:
         return
     ranks = [epoch(lengths, size, rank, world, number=number) for rank in range(world)]
-    assert len({len(batches) for batches in ranks}) == 1  # as many steps on every rank
+    alone = epoch(lengths, size, number=number)
+    assert {len(batches) for batches in ranks} == {len(alone)}  # as many steps on every rank
     seen = []
     for step, batches in enumerate(zip(*ranks, strict=True)):
         shares = [chosen for chosen, _, _ in batches]
         whole = [example for share in shares for example in share]
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
-        assert len(whole) == size or step == len(ranks[0]) - 1
+        assert len(whole) == size or step == len(alone) - 1
+        assert sorted(alone[step][0]) == sorted(whole) and alone[step][1] == batches[0][1]
         assert {total for _, total, _ in batches} == {sum(lengths[e] for e in whole)}
         seen += whole
     assert sorted(seen) == list(range(len(lengths)))
-
-
-@settings(deadline=None)
-@given(LENGTHS, st.integers(2, 9), st.integers(2, 4))
-def test_any_number_of_ranks_sees_the_same_global_batches(lengths, size, world):
-    if size < world or len(lengths) < world:
-        return
-    alone = epoch(lengths, size)
-    ranks = [epoch(lengths, size, rank, world) for rank in range(world)]
-    for one, batches in zip(alone, zip(*ranks, strict=True), strict=True):
-        assert sorted(one[0]) == sorted(e for chosen, _, _ in batches for e in chosen)
-        assert one[1] == batches[0][1]
 
 
 @settings(deadline=None)
@@ -116,31 +106,22 @@ def test_ranks_have_like_loads():
         assert max(loads) - min(loads) <= whole.max()
 
 
-def test_a_smaller_batch_comes_last():
-    assert [len(chosen) for chosen, _, _ in epoch([3, 1, 2, 5, 4, 9, 9], 3)] == [3, 3, 1]
+def test_a_smaller_batch_comes_last_of_which_a_rank_may_have_no_example():
     assert [len(chosen) for chosen, _, _ in epoch([3, 1], 3)] == [2]
-
-
-def test_a_rank_may_have_no_example_of_the_last_batch():
-    """Seven examples are batches of 3, 3 and 1; the third rank has one of the first two alone."""
-    ranks = [epoch([1] * 7, 3, rank, world=3) for rank in range(3)]
-    assert [[len(chosen) for chosen, _, _ in batches] for batches in ranks] == [
-        [1, 1, 1],
-        [1, 1, 0],
-        [1, 1, 0],
-    ]
+    ranks = [epoch([1] * 7, 3, rank, world=3) for rank in range(3)]  # batches of 3, 3 and 1
+    lengths = [[len(chosen) for chosen, _, _ in batches] for batches in ranks]
+    assert lengths == [[1, 1, 1], [1, 1, 0], [1, 1, 0]]
     assert [total for batches in ranks for _, total, _ in batches] == [3.0, 3.0, 1.0] * 3
 
 
 def test_faults_are_explained():
-    with pytest.raises(
-        InputError, match="global_batch_size must be at least the number of ranks, 3; received 2"
+    for settings_, reason in (
+        ({"size": 2, "world": 3}, "global_batch_size must be at least the number of ranks, 3; received 2"),
+        ({"size": 9, "world": 3}, "2 training examples cannot feed 3 ranks"),
+        ({"size": 1, "seed": -1}, "seed should be at least 0"),
     ):
-        epoch([1] * 9, 2, world=3)
-    with pytest.raises(InputError, match="2 training examples cannot feed 3 ranks"):
-        epoch([1] * 2, 3, world=3)
-    with pytest.raises(InputError, match="seed should be at least 0"):
-        epoch([1] * 2, 1, seed=-1)
+        with pytest.raises(InputError, match=reason):
+            epoch([1] * 2, **settings_)
 
 
 # Batches of windows, tensor for tensor.

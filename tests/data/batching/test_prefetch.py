@@ -1,5 +1,7 @@
 """prefetched(): the source's items in its order, so many ahead, and no thread that outlives its block."""
 
+import contextlib
+import itertools
 import threading
 
 import pytest
@@ -61,28 +63,12 @@ def test_an_error_comes_where_its_item_would_have(ahead, error):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, GeneratorExit, None])
-def test_the_thread_ends_with_the_block(error):
-    def endless():
-        while True:
-            yield "again"
-
-    def block():
-        with prefetched(endless(), 2) as items:
-            assert next(items) == "again"
+def test_the_thread_ends_with_the_block_however_it_ends(error):
+    for source in (itertools.count(), iter(range(1)), iter(())):
+        raises = pytest.raises(error) if error else contextlib.nullcontext()
+        with raises, prefetched(source, 2) as items:
+            next(items, None)
             assert len(threads()) == 1
-            if error is not None:
+            if error:
                 raise error
-
-    if error is None:
-        block()
-    else:
-        with pytest.raises(error):
-            block()
-    assert threads() == []
-
-
-def test_a_thread_that_waits_for_room_or_is_at_its_end_ends_too():
-    for count in (0, 1, 2, 3):
-        with prefetched(iter(range(count)), 1):
-            pass
         assert threads() == []
