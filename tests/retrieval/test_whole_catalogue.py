@@ -1,7 +1,5 @@
 """catalogue="all": items without an event are recommended by their features."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,9 +17,8 @@ def events(catalogue):
     rng = np.random.default_rng(0)
     genres = (("rock", 0), ("pop", 6))
     heard = [(f"{g}{n}", first + i) for g, first in genres for n in range(40) for i in rng.permutation(6)[:5]]
-    return replace(
-        tx.data.read_events(pd.DataFrame(heard, columns=["user", "item"]), items=ITEMS), catalogue=catalogue
-    )
+    frame = pd.DataFrame(heard, columns=["user", "item"])
+    return tx.data.read_events(frame, items=ITEMS, catalogue=catalogue)
 
 
 def lists(catalogue, folder=None):

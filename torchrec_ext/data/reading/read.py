@@ -183,6 +183,7 @@ def read_events(
         source=source_record(found.name, files, done, read.rows, found.order, matches),
         users=frames["user"],
         items=frames["item"],
+        catalogue=found.catalogue,
         user_features=tuple(features["user"]),
         item_features=tuple(features["item"]),
         context_features=tuple(features["context"]),
