@@ -103,7 +103,7 @@ def test_the_mean_of_several_ids_is_added_to_the_item():
     for name, table in tables.items():
         table.copy_(torch.arange(table.numel()).view_as(table) * (1.0 if "item" in name else 0.01))
     batch = Batcher(train.preparation, train.events, model.inputs).queries(np.array([0]), np.array([1]))
-    item, words = train.events.items[0], train.events.context["context_words"][np.array([0])].values
+    item, words = train.events.items[0], np.array(train.events.context["context_words"][0].as_py())
     assert len(words) == 2
     expected = (
         tables["events.embeddings.item.weight"][item]

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from torchrec_ext import contracts
 from torchrec_ext.checks import expect_whole
-from torchrec_ext.data.batching.batches import Batcher
+from torchrec_ext.data.batching.batches import Batcher, take_context
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
@@ -83,7 +83,7 @@ def full_ranking(
         for chosen in _chunks(users[~cold], chunk):
             assert model is not None
             first = wanted.offsets[chosen]
-            context = {name: column[first] for name, column in wanted.context.items()}
+            context = take_context(wanted.context, first)
             add(chosen, index, encode_users(model, batcher, chosen, context))
         if cold.any():
             popular = popular_index(log, rows)
