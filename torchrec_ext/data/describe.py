@@ -67,7 +67,9 @@ def _by_word(codes: np.ndarray, words: pd.Index) -> dict[str, int]:
 def _distinct_pairs(users: np.ndarray, items: np.ndarray) -> int:
     """Number of pairs of a user and an item that have an event."""
     known = (users >= 0) & (items >= 0)
-    return len(np.unique(users[known].astype(np.int64) << 32 | items[known]))
+    pairs = users[known].astype(np.int64) << 32 | items[known]
+    pairs.sort()  # np.unique takes six times as long
+    return int((np.diff(pairs, prepend=-1) != 0).sum())
 
 
 def _gaps(users: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -71,10 +71,12 @@ def bin_edges(values: np.ndarray, axis: Axis = "even") -> np.ndarray:
         if values.dtype.kind in "iu":
             return np.unique(np.floor(np.geomspace(low, high + 1, _BINS + 1) * (1 + 1e-12)))
         return np.geomspace(low, high, _BINS + 1) if low < high else np.array([low * 0.9, low * 1.1])
-    distinct = np.unique(values).astype(np.float64)
-    low, high = distinct[[0, -1]]
-    if low == high or len(distinct) > _FEW:
-        return np.linspace(low, high, _BINS + 1) if low < high else np.array([low - 0.5, high + 0.5])
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return np.array([low - 0.5, high + 0.5])
+    distinct = np.unique(values) if axis == "even" else None
+    if distinct is None or len(distinct) > _FEW:
+        return np.linspace(low, high, _BINS + 1)
     middles = (distinct[1:] + distinct[:-1]) / 2
     return np.concatenate([[2 * low - middles[0]], middles, [2 * high - middles[-1]]])
 
