@@ -7,7 +7,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.description import Description
 
 
@@ -42,7 +41,7 @@ def describe(events: Any) -> Description:
         history_lengths=None if users is None else _counts(users),
         popularity=None if items is None else _counts(items),
         times=times,
-        gaps=None if users is None or times is None else _gaps(users, times),
+        gaps=None if users is None or times is None else _gaps(users, times, events.by_user_and_time),
         ratings=events.numbers("rating"),
         types=None if types is None else _by_word(types, events.distinct("type")),
         missing={name: _missing(column) for name, column in {**columns, **sides}.items()},
@@ -72,9 +71,8 @@ def _distinct_pairs(users: np.ndarray, items: np.ndarray) -> int:
     return int((np.diff(pairs, prepend=-1) != 0).sum())
 
 
-def _gaps(users: np.ndarray, times: np.ndarray) -> np.ndarray:
+def _gaps(users: np.ndarray, times: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Seconds from each event to its user's next one; no value for a user's last."""
-    order = by_user_and_time(users, times)
     users = users[order]
     return np.diff(times[order])[(users[1:] == users[:-1]) & (users[1:] >= 0)]
 
