@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from torchrec_ext.data import read_events
-from torchrec_ext.data.content import content_of, find_change
+from torchrec_ext.data.content import Content, find_change
 
 FRAME = pd.DataFrame({
     "user": [3, 3, 9, 9], "item": ["x", "y", "x", "z"], "timestamp": [10, 20, 20, 30], "rating": [1, 2, 3, 4],
@@ -19,7 +19,7 @@ def read(frame=FRAME, users=USERS):
     return read_events(frame, users=users)
 
 
-CONTENT = content_of(read())
+CONTENT = Content(read())
 
 
 def more(**columns):
@@ -65,17 +65,17 @@ def test_a_change_is_named(events, change):
 
 
 def test_the_format_of_a_file_does_not_matter(tmp_path):
-    content = content_of(read(users=None))
+    content = Content(read(users=None))
     FRAME.to_csv(tmp_path / "a.csv", index=False)
     FRAME.to_parquet(tmp_path / "a.parquet")
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
     for name in ("a.csv", "a.parquet", "a.csv.gz"):
-        assert content_of(read_events(tmp_path / name)) == content
+        assert Content(read_events(tmp_path / name)) == content
 
 
 def test_long_columns_are_read_in_pieces(monkeypatch):
     monkeypatch.setattr("torchrec_ext.data.content._PIECE", 3)
-    assert content_of(read()) == CONTENT
+    assert Content(read()) == CONTENT
 
 
 def test_missing_values_and_numbers_of_any_width():
@@ -84,6 +84,6 @@ def test_missing_values_and_numbers_of_any_width():
 
     vectors = [np.float32([1, 2]), np.float32([3, 4])]
     for rating, other in (([1.5, np.nan], [1.5, 0.0]), (["a", None], [None, "a"]), (vectors, vectors[::-1])):
-        content = content_of(frame(rating))
+        content = Content(frame(rating))
         assert find_change(frame(rating), content) is None
         assert find_change(frame(other), content) == "column 'v' of the events differs"

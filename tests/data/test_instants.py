@@ -1,51 +1,65 @@
-"""Instants and spans as users write them."""
+"""Instants and spans as users write them, compared exactly with times as they are kept."""
 
+import dataclasses
 import datetime
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from tests.data.random_events import read
-from torchrec_ext.data import by_time, clean, rolling_windows, sessions
+from torchrec_ext.data import by_time, clean, leave_last_out, rolling_windows, sessions
 from torchrec_ext.data.instants import instant, span
 from torchrec_ext.errors import InputError
 
 SEPTEMBER = 999_993_600  # 2001-09-09, 00:00 UTC
 DAY = 86_400
-UTC = datetime.timezone.utc
+DAYS = read([("a", n, SEPTEMBER + (n - 3) * DAY) for n in range(6)])
+
+
+def in_nanoseconds(ticks):
+    """Events of one user at nanoseconds after September."""
+    events = read([("a", n, SEPTEMBER + n) for n in range(len(ticks))])
+    times = pa.array(np.array(ticks) + SEPTEMBER * 10**9).cast(pa.timestamp("ns"))
+    place = events.table.column_names.index("timestamp")
+    return dataclasses.replace(events, table=events.table.set_column(place, "timestamp", times))
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        SEPTEMBER,
-        float(SEPTEMBER),
-        np.int64(SEPTEMBER),
-        str(SEPTEMBER),
-        "2001-09-09",
-        "2001/09/09",
-        "2001-9-9",
-        "2001-09-09T02:00+02:00",
-        "2001-09-09T02:00:00+02:00",
-        "2001-09-09 00:00:00Z",
-        datetime.date(2001, 9, 9),
-        datetime.datetime(2001, 9, 9),
+        SEPTEMBER, float(SEPTEMBER), np.int64(SEPTEMBER), str(SEPTEMBER), "2001-09-09", "2001/09/09",
+        "2001-9-9", "2001-09-09T02:00+02:00", "2001-09-09 00:00:00Z", datetime.date(2001, 9, 9),
         datetime.datetime(2001, 9, 8, 19, tzinfo=datetime.timezone(datetime.timedelta(hours=-5))),
-        pd.Timestamp("2001-09-09"),
-        pd.Timestamp("2001-09-09", tz="UTC"),
-        pd.Timestamp("2001-09-09 09:00", tz="Asia/Tokyo"),
-        np.datetime64("2001-09-09"),
-        np.datetime64("2001-09-09T00:00:00", "ns"),
+        pd.Timestamp("2001-09-09 09:00", tz="Asia/Tokyo"), pd.Period("2001-09-09", "D"),
+        pd.Period("2001-09-12", "W-SAT"), np.datetime64("2001-09-09T00:00:00", "ns"),
     ],
     ids=repr,
-)
+)  # fmt: skip
 def test_an_instant_however_it_is_written(value):
     assert instant("valid_from", value) == SEPTEMBER
-    events = read([("a", n, SEPTEMBER + (n - 3) * DAY) for n in range(6)])
-    train, valid, test = by_time(events, valid_from=value, test_from="2001-09-10")
-    assert [part.events.source_rows.tolist() for part in (train, valid, test)] == [[0, 1, 2], [3], [4, 5]]
-    assert len(clean(events, where={"timestamp": (value, None)})) == 3
+    parts = by_time(DAYS, valid_from=value, test_from="2001-09-10")
+    assert [part.events.source_rows.tolist() for part in parts] == [[0, 1, 2], [3], [4, 5]]
+    assert len(clean(DAYS, where={"timestamp": (value, None)})) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "exact"),
+    [
+        ("2001-09", SEPTEMBER - 8 * DAY),  # a month begins with its first day
+        (pd.Period("2001-09", "M"), SEPTEMBER - 8 * DAY),
+        ("2001-09-09T00:00:00.000000001Z", SEPTEMBER + Fraction(1, 10**9)),
+        (pd.Timestamp("1969-12-31T23:59:59.999999999"), Fraction(-1, 10**9)),
+        (f"{SEPTEMBER}.000000001", SEPTEMBER + Fraction(1, 10**9)),
+        (0.1, Fraction(1, 10)),  # as it is written
+        (np.float32(0.7), Fraction(7, 10)),
+        ("2500-01-01", 16_725_225_600),  # beyond 64 bits of nanoseconds
+    ],
+)
+def test_an_instant_is_exact(value, exact):
+    assert instant("valid_from", value) == exact
 
 
 @pytest.mark.parametrize(
@@ -59,45 +73,26 @@ def test_what_is_no_instant_is_refused(value):
 @pytest.mark.parametrize(
     "value",
     [
-        "9.9.2001", "9.8.2001", "31.12.2001", "09/08/2001", "08-09-2001", "01-09-08", "Sep 9 2001", "today",
-        "2001-13-09", "2001/31/12", "2001-09/08", "2001-02-30", "2001-09-09T25:00", "2001-09-09\n9.8.2001",
+        "9.9.2001", "31.12.2001", "09/08/2001", "08-09-2001", "01-09-08", "Sep 9 2001", "today", "2001-13-09",
+        "2001/31/12", "2001-09/08", "2001-02-30", "2001-09-09T25:00", "2001-09-09\n9.8.2001",
     ],
 )  # fmt: skip
 def test_a_date_is_not_guessed(value):
-    with pytest.raises(InputError) as caught:
-        instant("valid_from", value)
-    assert str(caught.value).endswith(f", received {value!r}; write the year first")
-    assert "\n" not in str(caught.value)
-    events = read([("a", n, SEPTEMBER + n * DAY) for n in range(6)])
-    with pytest.raises(InputError, match="; write the year first$"):
-        by_time(events, valid_from=value, test_from="2001-09-10")
+    with pytest.raises(InputError, match="^test_from should be .*; write the year first$") as caught:
+        by_time(DAYS, valid_from="2001-09-09", test_from=value)
+    assert f", received {value!r};" in str(caught.value)
     with pytest.raises(InputError, match="^where 'timestamp' .*; write the year first$"):
-        clean(events, where={"timestamp": (value, None)})
+        clean(DAYS, where={"timestamp": (value, None)})
 
 
-def test_a_month_begins_with_its_first_day():
-    assert instant("valid_from", "2001-09") == SEPTEMBER - 8 * DAY
-
-
-def test_by_time_names_the_argument():
-    events = read([("a", n, SEPTEMBER + n) for n in range(6)])
-    with pytest.raises(InputError, match="^test_from should be .*, received 'later'; write the year first$"):
-        by_time(events, valid_from="2001-09-09", test_from="later")
+def test_the_order_of_instants_is_checked_as_they_were_written():
     with pytest.raises(InputError, match="valid_from must be before test_from, received 2001-09-10 and 2001"):
-        by_time(events, valid_from="2001-09-10", test_from="2001-09-09")
+        by_time(DAYS, valid_from="2001-09-10", test_from="2001-09-09")
 
 
 @pytest.mark.parametrize(
     "value",
-    [
-        2 * DAY,
-        str(2 * DAY),
-        "2 days",
-        "48h",
-        datetime.timedelta(days=2),
-        pd.Timedelta(days=2),
-        np.timedelta64(2, "D"),
-    ],
+    [2 * DAY, str(2 * DAY), "48h", datetime.timedelta(days=2), pd.Timedelta(days=2), np.timedelta64(2, "D")],
     ids=repr,
 )
 def test_a_span_however_it_is_written(value):
@@ -111,9 +106,32 @@ def test_a_span_however_it_is_written(value):
     assert sessions(events, gap=value).count("user") == 1
 
 
-@pytest.mark.parametrize(
-    "value", ["long", None, True, float("nan"), pd.NaT, "NaT", datetime.date(2001, 9, 9)]
-)
+@pytest.mark.parametrize("value", ["long", None, True, float("nan"), "NaT", datetime.date(2001, 9, 9)])
 def test_what_is_no_span_is_refused(value):
     with pytest.raises(InputError, match="^gap should be seconds or a span such as '7 days', received"):
         span("gap", value)
+
+
+def test_nanoseconds_stay_apart():
+    events = in_nanoseconds([3, 1, 2, 0, 4])
+    at = {n: pd.Timestamp(SEPTEMBER * 10**9 + n) for n in range(6)}
+    (window,) = rolling_windows(events, test_seconds="1ns", windows=1)
+    by_bound = by_time(events, valid_from=f"{SEPTEMBER}.000000003", test_from=at[4])
+    for parts in (leave_last_out(events), window, by_bound):
+        assert [sorted(part.events.source_rows) for part in parts] == [[1, 2, 3], [0], [4]]
+        assert (parts[0].report.late, parts[0].report.first_test) == (0, SEPTEMBER + 4e-9)
+    gapped = by_time(events, valid_from=at[2], test_from=at[4], gap=1.5e-9)
+    assert [part.events.source_rows.tolist() for part in gapped] == [[3], [2], [4]]
+    assert clean(events, where={"timestamp": (at[1], at[2])}).frame["item"].tolist() == [1, 2]
+    assert clean(events, where={"timestamp": [at[4], at[5]]}).frame["item"].tolist() == [4]
+    cut = sessions(in_nanoseconds([0, 10, 21, 31]), gap="10ns")
+    assert cut.frame["user"].tolist() == ["a#1", "a#1", "a#2", "a#2"]
+
+
+def test_a_bound_between_whole_seconds_is_not_rounded():
+    events = read([("a", n, SEPTEMBER + n) for n in range(5)])
+    after = "2001-09-09T00:00:02.000000001Z"
+    assert clean(events, where={"timestamp": (after, None)}).frame["item"].tolist() == [3, 4]
+    assert clean(events, where={"timestamp": (None, after)}).frame["item"].tolist() == [0, 1, 2]
+    parts = by_time(events, valid_from=after, test_from="2001-09-09T00:00:03.5")
+    assert [part.events.source_rows.tolist() for part in parts] == [[0, 1, 2], [3], [4]]

@@ -16,7 +16,7 @@ from torchrec_ext.errors import InputError
 # What reads data and shards takes seconds to import, so functions import it: --help needs none of it.
 if TYPE_CHECKING:
     from torchrec_ext.data import Dataset, Events
-    from torchrec_ext.data.cleaning.where import Wanted
+    from torchrec_ext.data.filters.where import Wanted
     from torchrec_ext.schema import Entity
 
 Split = Literal["leave_last_out", "leave_last_n", "by_time", "by_user", "by_ratio", "as_marked"]

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from torchrec_ext.data import Dataset, Events, Preparation, SplitReport
-from torchrec_ext.data.splits.parts import TEST, TRAIN
-from torchrec_ext.data.splits.places import is_target
+from torchrec_ext.data.split_report import TEST, TRAIN
+from torchrec_ext.data.splits.parts import is_target
 
 log = logging.getLogger(__name__)
 

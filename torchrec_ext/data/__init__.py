@@ -1,12 +1,12 @@
 """From a raw table to batches: reading, cleaning, vocabulary, splits, event log."""
 
-from torchrec_ext.data.cleaning.clean import clean
-from torchrec_ext.data.cleaning.sessions import sessions
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.describe import describe
 from torchrec_ext.data.description import Description
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events, Source
+from torchrec_ext.data.filters.clean import clean
+from torchrec_ext.data.filters.sessions import sessions
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.prepared import open_prepared, prepare
 from torchrec_ext.data.reading.read import read_events

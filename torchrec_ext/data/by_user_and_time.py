@@ -11,13 +11,29 @@ def by_user_and_time(users: np.ndarray, times: np.ndarray | None) -> np.ndarray:
         times: (N,) times or places in a history; None keeps the order of the rows.
 
     Returns:
-        (N,) int64 rows.
+        (N,) int32 rows.
 
     Example:
         >>> by_user_and_time(np.array([1, 0, 1]), np.array([5, 9, 4]))
-        array([1, 2, 0])
+        array([1, 2, 0], dtype=int32)
     """
-    # a log is often kept in order of time; then half the memory and the time will do
     if times is None or bool((times[1:] >= times[:-1]).all()):
-        return np.argsort(users, kind="stable")
-    return np.lexsort((times, users))
+        return _order(users)
+    by_time = _order(times)
+    return by_time[_order(users[by_time])]
+
+
+def _order(values: np.ndarray) -> np.ndarray:
+    """(N,) int32 rows in order of their values, equal ones as they stand."""
+    bits = len(values).bit_length()
+    lowest = values.min(initial=0)
+    if values.dtype.kind != "i" or (int(values.max(initial=0)) - int(lowest)).bit_length() + bits > 63:
+        return np.argsort(values, kind="stable").astype(np.int32)
+    # value and row in one integer, since NumPy sorts integers several times as fast as it argsorts them
+    keys = values.astype(np.int64)
+    keys -= lowest
+    keys <<= bits
+    keys |= np.arange(len(values))
+    keys.sort()
+    keys &= (1 << bits) - 1
+    return keys.astype(np.int32)

@@ -8,64 +8,49 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from torchrec_ext.data.events import Events, SideMatch, Source, Step
 from torchrec_ext.data.features import options_from
 
-_FEATURES = ("user_features", "item_features", "context_features")
 _SIDES = ("users", "items")
 _TABLE = "events.arrow"
-_ROWS = 1 << 20
-"""Rows of a batch in the file."""
 
 
 def save_events(events: Events, folder: Path) -> None:
-    """Writes events into an empty folder, a batch of rows in memory at a time.
-
-    Args:
-        events: N events.
-        folder: is made.
-    """
+    """Writes events into a folder, which is made: an Arrow file, side tables as Parquet, the rest as JSON."""
     folder.mkdir(parents=True)
-    table = events.table.unify_dictionaries()
+    table = events.table.combine_chunks()  # a column in one piece is read from the file without a copy
     with pa.ipc.new_file(str(folder / _TABLE), table.schema) as file:
-        file.write_table(table, max_chunksize=_ROWS)
+        file.write_table(table)
     for side in _SIDES:
-        table = getattr(events, side)
-        if table is not None:
-            pq.write_table(pa.Table.from_pandas(table, preserve_index=False), folder / f"{side}.parquet")
-    told = {
-        "source": dataclasses.asdict(events.source),
-        **{name: list(getattr(events, name)) for name in _FEATURES},
-        "options": {
-            name: {"kind": type(made).__name__.lower(), **dataclasses.asdict(made)}
-            for name, made in events.options.items()
-        },
-        "weights": dict(events.weights),
-        "catalogue": events.catalogue,
+        frame = getattr(events, side)
+        if frame is not None:
+            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), folder / f"{side}.parquet")
+    rest = {f.name: getattr(events, f.name) for f in dataclasses.fields(events)}
+    rest = {name: value for name, value in rest.items() if name not in ("table", *_SIDES)}
+    rest["source"] = dataclasses.asdict(events.source)
+    rest["options"] = {
+        name: {"kind": type(options).__name__.lower(), **dataclasses.asdict(options)}
+        for name, options in events.options.items()
     }
-    (folder / "events.json").write_text(json.dumps(told, indent=2))
+    (folder / "events.json").write_text(json.dumps(rest, indent=2))
 
 
 def open_events(folder: Path) -> Events:
     """Maps what :func:`save_events` wrote; columns are read as they are asked for."""
-    told: dict[str, Any] = json.loads((folder / "events.json").read_text())
-    source = dict(told["source"])
+    rest: dict[str, Any] = json.loads((folder / "events.json").read_text())
+    source = _with_tuples(rest.pop("source"))
     source["steps"] = tuple(Step(**step) for step in source["steps"])
     source["sides"] = tuple(SideMatch(**side) for side in source["sides"])
-    source["calls"] = tuple(source.get("calls", ()))
-    return Events(
-        table=pa.ipc.open_file(pa.memory_map(str(folder / _TABLE))).read_all(),
-        source=Source(**source),
-        users=_side(folder / "users.parquet"),
-        items=_side(folder / "items.parquet"),
-        **{name: tuple(told[name]) for name in _FEATURES},
-        options={name: options_from(options) for name, options in told["options"].items()},
-        weights=told["weights"],
-        catalogue=told.get("catalogue", "events"),
-    )
+    options = {name: options_from(found) for name, found in rest.pop("options").items()}
+    sides: dict[str, Any] = {side: _side(folder / f"{side}.parquet") for side in _SIDES}
+    table = pa.ipc.open_file(pa.memory_map(str(folder / _TABLE))).read_all()
+    return Events(table, Source(**source), **sides, options=options, **_with_tuples(rest))
+
+
+def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 
 def _side(path: Path) -> pd.DataFrame | None:
@@ -76,7 +61,5 @@ def _side(path: Path) -> pd.DataFrame | None:
         there = frame[name].dropna()
         # lists come back as arrays, and arrays of floats are vectors
         if len(there) and isinstance(there.iloc[0], np.ndarray) and there.iloc[0].dtype.kind != "f":
-            frame[name] = [
-                value.tolist() if isinstance(value, np.ndarray) else value for value in frame[name]
-            ]
+            frame[name] = [v.tolist() if isinstance(v, np.ndarray) else v for v in frame[name]]
     return frame

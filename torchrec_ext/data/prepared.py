@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from torchrec_ext.data.array_file import open_array
-from torchrec_ext.data.cleaning.clean import clean
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_files import open_events, save_events
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.filters.clean import clean
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.reading.read import Sources, read_events
 from torchrec_ext.data.split_report import PART_NAMES, PartReport, SplitReport
@@ -40,9 +39,8 @@ def prepare(
 ) -> Parts:
     """Reads, cleans and splits events once, and keeps everything in a folder that is mapped into memory.
 
-    Tables are read a block at a time, and columns are written as they come: what is in memory is the
-    distinct ids, one column, and the order of the events. The folder appears under its name only when it is
-    whole. :func:`open_prepared` opens it again; on several ranks one prepares and all open.
+    The folder appears under its name only when it is whole. :func:`open_prepared` opens it again; on several
+    ranks one prepares and all open.
 
     Args:
         source: what :func:`~torchrec_ext.data.read_events` reads.
@@ -93,8 +91,9 @@ def keep_parts(
 
     Args:
         folder: which must not be there.
-        read: gives the events; their columns may be kept in the folder it is told, which is removed later.
-        split: gives the parts, whose log is kept in the folder it is told.
+        read: gives the events; their columns may be kept in the folder that it receives, which is removed
+            later.
+        split: gives the parts, whose log is kept in the folder that it receives.
         overwrite: replaces the folder if it is there.
 
     Raises:
@@ -123,22 +122,22 @@ def open_prepared(folder: str | Path) -> Parts:
     """The parts that :func:`prepare` left in a folder; columns are read from it as they are needed.
 
     Raises:
-        InputError: if the folder is none, is of another release, or lacks a part of a file.
+        InputError: if the folder holds no prepared data, is of another release, or lacks a part of a file.
     """
     folder = Path(folder).expanduser()
-    told = _manifest(folder)
-    preparation = Preparation.load(folder / "preparation")
-    log, events = EventLog.open(folder / "log"), open_events(folder / "events")
+    report = _manifest(folder)["report"]
+    report = SplitReport(**{**report, "parts": tuple(PartReport(**part) for part in report["parts"])})
+    preparation, log = Preparation.load(folder / "preparation"), EventLog.open(folder / "log")
+    events = open_events(folder / "events")
     events = dataclasses.replace(events, source=dataclasses.replace(events.source, prepared=str(folder)))
-    raw = told["report"]
-    report = SplitReport(**{**raw, "parts": tuple(PartReport(**part) for part in raw["parts"])})
 
     def part(name: str) -> Dataset:
-        rows, given = (open_array(folder / "parts" / f"{name}.{kind}.npy") for kind in ("rows", "given"))
+        paths = (folder / "parts" / f"{name}.{kind}.npy" for kind in ("rows", "given"))
+        rows, given = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
         own = EventLog.open(folder / "train") if name == PART_NAMES[0] else None
         return Dataset(preparation, log, rows, given, name, report, events, own)
 
-    train, valid, test = (part(name) for name in PART_NAMES)
+    train, valid, test = map(part, PART_NAMES)
     return train, valid, test
 
 
@@ -150,8 +149,8 @@ def is_prepared(folder: str | Path) -> bool:
 def _save_parts(parts: Parts, folder: Path) -> None:
     (folder / "parts").mkdir()
     for part in parts:
-        np.save(folder / "parts" / f"{part.name}.rows.npy", part.rows)
-        np.save(folder / "parts" / f"{part.name}.given.npy", part.given)
+        for kind in ("rows", "given"):
+            np.save(folder / "parts" / f"{part.name}.{kind}.npy", getattr(part, kind))
     parts[0].preparation.save(folder / "preparation")
     sizes = {str(p.relative_to(folder)): p.stat().st_size for p in sorted(folder.rglob("*")) if p.is_file()}
     manifest = {"version": VERSION, "report": dataclasses.asdict(parts[0].report), "files": sizes}
@@ -162,8 +161,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if not is_prepared(folder):
         raise InputError(f"{folder} holds no prepared data: there is no manifest.json; make it with prepare")
     try:
-        told = json.loads((folder / "manifest.json").read_text())
-        version, files = told["version"], told["files"]
+        found = json.loads((folder / "manifest.json").read_text())
+        version, files = found["version"], found["files"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder / 'manifest.json'} is cut short ({error}); prepare the data again"
@@ -172,8 +171,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} was prepared by another release (version {version}); prepare it again")
     for name, size in files.items():
         path = folder / name
-        found = path.stat().st_size if path.is_file() else None
-        if found != size:
-            state = "is not there" if found is None else f"has {found:,} bytes of {size:,}"
+        there = path.stat().st_size if path.is_file() else None
+        if there != size:
+            state = "is not there" if there is None else f"has {there:,} bytes of {size:,}"
             raise InputError(f"{path} {state}; bring it back, or prepare the data again")
-    return told
+    return found

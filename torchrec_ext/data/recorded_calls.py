@@ -6,33 +6,33 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
 
-from torchrec_ext.data.content import content_of
+from torchrec_ext.data.content import Content
 from torchrec_ext.data.events import Events, expect_events
-from torchrec_ext.data.features import Category, Number, Time, Vector
+from torchrec_ext.data.features import Options
 
 P = ParamSpec("P")
 PartsT = TypeVar("PartsT", bound=tuple[Any, ...])
 
 _NOT_RECORDED = ("events", "folder", "progress", "rejected")
-_OPTIONS = (Number, Category, Time, Vector)
+_TEXT = (Path, date, timedelta, np.datetime64, np.timedelta64)
 
 
 def recorded(function: Callable[P, Events]) -> Callable[P, Events]:
     """Appends each call of a function that returns events to ``source.calls``.
 
-    A call of ``read_events`` also records the checksums of what was read, before anything is removed.
+    A call of ``read_events`` also records the content of what was read, before anything is removed.
     """
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> Events:
         events = function(*args, **kwargs)
         source = events.source
-        content = content_of(events) if function.__name__ == "read_events" else source.content
+        content = Content(events) if function.__name__ == "read_events" else source.content
         calls = (*source.calls, _record(function, args, kwargs))
         return dataclasses.replace(events, source=dataclasses.replace(source, content=content, calls=calls))
 
@@ -60,7 +60,7 @@ def arguments_of(call: Mapping[str, Any]) -> dict[str, Any]:
         >>> arguments_of({"call": "clean", "arguments": {"where": {"rating": {"tuple": [3, None]}}}})
         {'where': {'rating': (3, None)}}
     """
-    return {name: _restored(value) for name, value in call["arguments"].items()}
+    return _restored(call["arguments"])
 
 
 def _record(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,18 +81,20 @@ def _plain(value: Any) -> Any:
     """A value as JSON holds it, tuples marked; TypeError for what JSON cannot hold."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, Path | date | timedelta):
+    if isinstance(value, pd.Period):
+        value = value.start_time
+    if isinstance(value, _TEXT):
         return str(value)
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, np.ndarray | pd.Index | pd.Series):
-        return _plain(value.tolist())
-    if isinstance(value, _OPTIONS):
+    if isinstance(value, get_args(Options)):
         return {"kind": type(value).__name__.lower(), **_plain(vars(value))}
     if isinstance(value, Mapping):
         return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, tuple):
-        return {"tuple": [_plain(inner) for inner in value]}
+        return {"tuple": _plain(list(value))}
+    if isinstance(value, np.ndarray | pd.Index | pd.Series):
+        value = value.tolist()
     if isinstance(value, Sequence):
         return [_plain(inner) for inner in value]
     raise TypeError(f"{type(value).__name__} is not recorded")
@@ -104,5 +106,5 @@ def _restored(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if value.keys() == {"tuple"}:
-        return tuple(_restored(inner) for inner in value["tuple"])
+        return tuple(_restored(value["tuple"]))
     return {name: _restored(inner) for name, inner in value.items()}

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from torchrec_ext.data.coded import Coded, Column
 from torchrec_ext.data.count_seen import count_seen
 from torchrec_ext.data.events import Events
 
 PART_NAMES = ("train", "valid", "test")
-OUTSIDE = -1
-"""The number of no part."""
+OUT, TRAIN, VALID, TEST = range(-1, 3)
+"""Numbers of the parts; OUT is none."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +46,12 @@ class SplitReport:
     Args:
         protocol: how the parts were made, in words.
         parts: train, valid and test.
-        given: events that are only read as history: of held-out users, of a type that weighs 0, or without an
-            item.
+        given: events that are only read as history.
         outside: events in no part.
         unrated: events to learn or to predict without a rating, where others have one.
         late: training events that happen after the earliest test event; None where times are not known.
         first_test: time of the earliest test event in seconds, None where times are not known.
-        call: the call that made the split, with its arguments, as JSON holds them; None where it was not
-            recorded.
+        call: the call that made the split, as JSON holds it; None where it was not recorded.
     """
 
     protocol: str
@@ -71,7 +68,7 @@ class SplitReport:
         cls,
         events: Events,
         part: np.ndarray,
-        given: np.ndarray,
+        history_only: np.ndarray,
         protocol: str,
         catalogue: np.ndarray | None = None,
     ) -> "SplitReport":
@@ -80,18 +77,16 @@ class SplitReport:
         Args:
             events: N events.
             part: (N,) number of each event's part, -1 for none.
-            given: (N,) bool, which events are only read as history.
+            history_only: (N,) bool, which events are only read as history.
             protocol: how the parts were made.
             catalogue: (words,) bool, which items training learns from; None for those of its events.
 
         Example:
             >>> import pandas as pd
-            >>> from torchrec_ext.data.reading.read import read_events
+            >>> from torchrec_ext.data import read_events
             >>> visits = pd.DataFrame({"user": list("aab"), "item": [7, 8, 7], "time": [1000, 2000, 3000]})
-            >>> report = SplitReport.of(
-            ...     read_events(visits), np.array([0, 1, 2]), np.zeros(3, bool), "by time"
-            ... )
-            >>> print(report)
+            >>> parts, none = np.array([0, 1, 2]), np.zeros(3, bool)
+            >>> print(SplitReport.of(read_events(visits), parts, none, "by time"))
             by time
             part   events  users  items  cold users  cold items  seen before  not in catalogue
             train       1      1      1           -           -            -                 -
@@ -99,34 +94,34 @@ class SplitReport:
             test        1      1      1           1           0            0                 0
             no training event happens after the earliest test event (1970-01-01)
         """
-        rows = [(part == number) & ~given for number in range(len(PART_NAMES))]
-        users, items = ([_there(events.columns.get(e), mask) for mask in rows] for e in ("user", "item"))
-        trained = _there(events.columns.get("item"), part == 0)
-        known = _known(events, trained if catalogue is None else catalogue)
-        before = [np.zeros_like(rows[0]), rows[0], rows[0] | rows[1]]
-        parts = tuple(
-            PartReport(
+        rows = [(part == number) & ~history_only for number in range(len(PART_NAMES))]
+        users, items = ([_occurring(events, name, mask) for mask in rows] for name in ("user", "item"))
+        trained = _occurring(events, "item", part == TRAIN)
+        known = np.ones(len(events), bool)
+        if len(trained):
+            known = np.append(trained if catalogue is None else catalogue, False)[events.codes("item")]
+        parts, pairs = [], len(users[TRAIN]) and len(trained)
+        for number, (name, mask) in enumerate(zip(PART_NAMES, rows, strict=True)):
+            before = np.any(rows[:number], axis=0)
+            found = PartReport(
                 name,
                 events=int(mask.sum()),
-                users=int(u.sum()),
-                items=int(i.sum()),
-                cold_users=int((u & ~users[0]).sum()),
-                cold_items=int((i & ~trained).sum()),
-                seen=count_seen(events, mask & known, earlier),
+                users=int(users[number].sum()),
+                items=int(items[number].sum()),
+                cold_users=int((users[number] & ~users[TRAIN]).sum()),
+                cold_items=int((items[number] & ~trained).sum()),
+                seen=count_seen(events, mask & known, before) if number and pairs else 0,
                 outside=int((mask & ~known).sum()),
             )
-            for name, mask, u, i, earlier in zip(PART_NAMES, rows, users, items, before, strict=True)
-        )
-        ratings = events.numbers("rating")
-        rated = np.ones(len(events), bool) if ratings is None else ~np.isnan(ratings)
-        late = first = None
-        times = events.numbers("timestamp")
-        if events.source.order == "time" and times is not None:
-            first = float(times[rows[2]].min())
-            late = int((times[rows[0]] > first).sum())
-        unrated = int((~rated & (rows[0] | rows[1] | rows[2])).sum())
-        outside = int((part == OUTSIDE).sum())
-        return cls(protocol, parts, int((given & (part != OUTSIDE)).sum()), outside, unrated, late, first)
+            parts.append(found)
+        ratings, ticks = events.numbers("rating"), events.ticks
+        unrated = 0 if ratings is None else int((np.isnan(ratings) & np.any(rows, axis=0)).sum())
+        late = first_test = None
+        if events.source.order == "time" and ticks is not None:
+            first = ticks[rows[TEST]].min()
+            late, first_test = int((ticks[rows[TRAIN]] > first).sum()), float(first / events.ticks_per_second)
+        given, outside = int((history_only & (part != OUT)).sum()), int((part == OUT).sum())
+        return cls(protocol, tuple(parts), given, outside, unrated, late, first_test)
 
     @property
     def leak(self) -> str:
@@ -136,7 +131,7 @@ class SplitReport:
         first = f"the earliest test event ({np.datetime64(int(self.first_test), 's').astype('M8[D]')})"
         if not self.late:
             return f"no training event happens after {first}"
-        total = self.parts[0].events
+        total = self.parts[TRAIN].events
         return (
             f"the future leaks into training: {self.late:,} of {total:,} training events "
             f"({self.late / total:.1%}) happen after {first}"
@@ -144,9 +139,9 @@ class SplitReport:
 
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [("part", *_COLUMNS.values())]
-        for part in self.parts:
+        for number, part in enumerate(self.parts):
             counts = {name: f"{getattr(part, name):,}" for name in _COLUMNS}
-            if part.name == PART_NAMES[0]:
+            if number == TRAIN:
                 counts |= dict.fromkeys(_OF_TARGETS, "-")
             rows.append((part.name, *counts.values()))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -173,18 +168,10 @@ _COLUMNS = {
 _OF_TARGETS = ("cold_users", "cold_items", "seen", "outside")
 
 
-def _known(events: Events, catalogue: np.ndarray) -> np.ndarray:
-    """(N,) bool, which events have an item of the catalogue; all, where the data has no items."""
-    items = events.columns.get("item")
-    return (
-        np.append(catalogue, False)[items.codes] if isinstance(items, Coded) else np.ones(len(events), bool)
-    )
-
-
-def _there(ids: Column | None, mask: np.ndarray) -> np.ndarray:
+def _occurring(events: Events, entity: str, mask: np.ndarray) -> np.ndarray:
     """(words,) bool, which ids have an event among those marked; (0,) where the data has none."""
-    if not isinstance(ids, Coded):
+    if entity not in events.table.column_names:
         return np.zeros(0, bool)
-    there = np.zeros(len(ids.words) + 1, bool)  # the last is that of events without one
-    there[ids.codes[mask]] = True
+    there = np.zeros(len(events.distinct(entity)) + 1, bool)  # the last is that of events without one
+    there[events.codes(entity)[mask]] = True
     return there[:-1]

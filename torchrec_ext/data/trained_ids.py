@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.schema import Entity
@@ -52,9 +51,10 @@ class TrainedIds:
         found = {}
         for entity in _ENTITIES:
             there = np.zeros(len(vocabularies[entity]), bool)
-            ids = events.columns.get(entity)
-            if isinstance(ids, Coded):
-                there[vocabularies[entity].rows(ids.words[ids.take(learnt).counts() > 0])] = True
+            if entity in events.table.column_names:
+                occurring = np.zeros(len(events.distinct(entity)) + 1, bool)  # the last: events without one
+                occurring[events.codes(entity)[learnt]] = True
+                there[vocabularies[entity].rows(events.distinct(entity)[occurring[:-1]])] = True
             there[0] = False
             found[entity] = there
         return cls(found["user"], found["item"], events.catalogue == "all")

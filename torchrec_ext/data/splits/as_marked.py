@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
-from torchrec_ext.data.coded import Coded
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.recorded_calls import recorded_split
 from torchrec_ext.data.shown import shown
-from torchrec_ext.data.splits.parts import TEST, TRAIN, VALID, Parts, make_parts
+from torchrec_ext.data.split_report import TEST, TRAIN, VALID
+from torchrec_ext.data.splits.parts import Parts, make_parts
 from torchrec_ext.errors import InputError
 
 _MARKS = {
@@ -27,11 +28,8 @@ def as_marked(
     Args:
         events: with the column.
         column: holds train, valid (or validation, val, dev) or test, in small or large letters.
-        min_count: an item with fewer events shares the unknown row.
-        folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
-
-    Returns:
-        The training, validation and test part of one log.
+        min_count: see ``leave_last_out``.
+        folder: see ``leave_last_out``.
 
     Raises:
         InputError: if there is no such column, a mark is missing or another word, or a part is empty.
@@ -41,33 +39,28 @@ def as_marked(
         >>> from torchrec_ext.data import read_events
         >>> marks = ["train", "train", "Dev", "TEST"]
         >>> visits = pd.DataFrame({"user": [1] * 4, "item": list("abcd"), "split": marks})
-        >>> events = read_events(visits, columns={"split": "split"})
-        >>> [len(part) for part in as_marked(events)]
+        >>> [len(part) for part in as_marked(read_events(visits, columns={"split": "split"}))]
         [2, 1, 1]
     """
-    marks = events.columns.get(column)
+    marks = events.column(column)
     if marks is None:
         raise InputError(
-            f"as_marked needs a column {column!r}; {events.source.name} has {', '.join(events.columns)}: "
-            f"read it with columns={{{column!r}: NAME}}"
+            f"as_marked needs a column {column!r}; {events.source.name} has "
+            f"{', '.join(events.table.column_names)}: read it with columns={{{column!r}: NAME}}"
         )
-    if not isinstance(marks, Coded):
+    if not pa.types.is_dictionary(marks.type):
         raise InputError(
             f"column {column!r} should hold the words train, valid and test, not numbers or lists"
         )
-    parts = np.array([_MARKS.get(str(word).strip().lower(), -1) for word in marks.words], np.int8)
-    counts = marks.counts()
-    unknown = np.flatnonzero((parts < 0) & (counts > 0))
-    if len(unknown):
+    words, codes = events.distinct(column), events.codes(column)
+    parts = np.array([*(_MARKS.get(str(word).strip().lower(), -1) for word in words), -1], np.int8)
+    counts = np.bincount(codes + 1, minlength=len(parts))[[*range(1, len(parts)), 0]]  # missing ones last
+    wrong = np.flatnonzero((parts < 0) & (counts > 0))
+    if len(wrong):
+        what = "has no mark" if wrong[0] == len(words) else f"holds {shown(words[wrong[0]])}"
         raise InputError(
-            f"column {column!r} holds {shown(marks.words[unknown[0]])} in {counts[unknown[0]]:,} rows; "
-            f"expected {', '.join(_MARKS)}: mend these rows or filter them out"
+            f"column {column!r} {what} in {counts[wrong[0]]:,} rows; expected {', '.join(_MARKS)}: "
+            "mend these rows or filter them out"
         )
-    if missing := int((marks.codes < 0).sum()):
-        raise InputError(
-            f"column {column!r} has no mark in {missing:,} rows; expected {', '.join(_MARKS)}: mend these "
-            "rows or filter them out"
-        )
-    return make_parts(
-        events, parts[marks.codes], f"as marked in column {column!r}", min_count=min_count, folder=folder
-    )
+    protocol = f"as marked in column {column!r}"
+    return make_parts(events, parts[codes], protocol, min_count=min_count, folder=folder)

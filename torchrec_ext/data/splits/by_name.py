@@ -11,11 +11,6 @@ from torchrec_ext.data.splits.leave_last_out import leave_last_out
 from torchrec_ext.data.splits.parts import Parts
 
 SPLITS: dict[str, Callable[..., Parts]] = {
-    "leave_last_out": leave_last_out,
-    "leave_last_n": leave_last_n,
-    "by_time": by_time,
-    "by_user": by_user,
-    "by_ratio": by_ratio,
-    "as_marked": as_marked,
+    split.__name__: split for split in (leave_last_out, leave_last_n, by_time, by_user, by_ratio, as_marked)
 }
 """Every split into one training, validation and test part."""

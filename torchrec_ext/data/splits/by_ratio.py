@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.recorded_calls import recorded_split
-from torchrec_ext.data.splits.draw import draw
-from torchrec_ext.data.splits.parts import TRAIN, Parts, make_parts
-from torchrec_ext.data.splits.places import is_target
+from torchrec_ext.data.split_report import TEST, TRAIN, VALID
+from torchrec_ext.data.splits.parts import Parts, is_target, make_parts
+from torchrec_ext.errors import InputError
 
 
 @recorded_split
@@ -28,11 +29,8 @@ def by_ratio(
         valid: share of the events for validation, at least one of them.
         test: share of the events for test, at least one of them.
         seed: of the draw.
-        min_count: an item with fewer events shares the unknown row.
-        folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
-
-    Returns:
-        The training, validation and test part of one log.
+        min_count: see ``leave_last_out``.
+        folder: see ``leave_last_out``.
 
     Raises:
         InputError: if the shares leave no training part.
@@ -49,3 +47,26 @@ def by_ratio(
     part[targets] = draw(int(targets.sum()), valid, test, seed)
     protocol = f"by ratio: {valid:g} valid, {test:g} test, seed {seed}"
     return make_parts(events, part, protocol, min_count=min_count, folder=folder)
+
+
+def draw(count: int, valid: float, test: float, seed: int) -> np.ndarray:
+    """(count,) int8 random parts with as many of each as its share says, at least one.
+
+    Raises:
+        InputError: if the shares leave no training part, or the seed is negative.
+
+    Example:
+        >>> draw(5, valid=0.2, test=0.4, seed=0)
+        array([0, 0, 2, 1, 2], dtype=int8)
+    """
+    expect_at_least(0, seed=seed)
+    if not (0 < valid < 1 and 0 < test < 1 and valid + test < 1):
+        raise InputError(
+            f"valid and test must be shares above 0 that sum to less than 1, received {valid} and {test}"
+        )
+    tests, valids = max(1, round(test * count)), max(1, round(valid * count))
+    drawn = np.random.default_rng(seed).permutation(count)
+    part = np.full(count, TRAIN, np.int8)
+    part[drawn[:tests]] = TEST
+    part[drawn[tests : tests + valids]] = VALID
+    return part

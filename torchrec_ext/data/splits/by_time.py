@@ -1,14 +1,16 @@
 """By time: what comes later is for validation, what comes last for test."""
 
+import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from torchrec_ext.data.events import Events
-from torchrec_ext.data.instants import Instant, Span, instant, span
+from torchrec_ext.data.instants import Instant, Span, comparable, instant, span
 from torchrec_ext.data.recorded_calls import recorded_split
-from torchrec_ext.data.split_report import OUTSIDE
-from torchrec_ext.data.splits.parts import TEST, TRAIN, VALID, Parts, make_parts
+from torchrec_ext.data.split_report import OUT, TEST, TRAIN, VALID
+from torchrec_ext.data.splits.parts import Parts, make_parts
 from torchrec_ext.data.times import expect_times
 from torchrec_ext.errors import InputError
 
@@ -32,14 +34,11 @@ def by_time(
     Args:
         events: with timestamps that are times.
         valid_from: the first instant of validation: unix seconds, or a date such as ``"2024-01-31"``, a
-            ``datetime`` or a pandas ``Timestamp``, in UTC if it has no zone.
+            ``datetime`` or a pandas ``Timestamp`` or ``Period``, in UTC if it has no zone.
         test_from: the first instant of test, likewise.
         gap: seconds, or a span such as ``"1 day"`` or a ``timedelta``.
-        min_count: an item with fewer events shares the unknown row.
-        folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
-
-    Returns:
-        The training, validation and test part of one log.
+        min_count: see ``leave_last_out``.
+        folder: see ``leave_last_out``.
 
     Raises:
         InputError: if the timestamps are not times, an instant is neither a number nor a date, the instants
@@ -48,40 +47,34 @@ def by_time(
     Example:
         >>> import pandas as pd
         >>> from torchrec_ext.data import read_events
-        >>> times = range(1000, 1500, 100)
-        >>> visits = pd.DataFrame({"user": [1] * 5, "item": list("abcde"), "timestamp": times})
-        >>> [len(part) for part in by_time(read_events(visits), valid_from=1200, test_from=1300)]
-        [2, 1, 2]
         >>> days = pd.date_range("2024-01-01", periods=5)
-        >>> visits = read_events(visits.assign(timestamp=days))
+        >>> visits = read_events(pd.DataFrame({"user": [1] * 5, "item": list("abcde"), "timestamp": days}))
         >>> [len(part) for part in by_time(visits, valid_from="2024-01-03", test_from=days[3])]
         [2, 1, 2]
     """
-    times = expect_times(events, "by_time", "split by leave_last_out or by_ratio")
-    first, last, seconds = (
-        instant("valid_from", valid_from),
-        instant("test_from", test_from),
-        span("gap", gap),
-    )
+    ticks = expect_times(events, "by_time", "split by leave_last_out or by_ratio")
+    first, last = instant("valid_from", valid_from), instant("test_from", test_from)
+    seconds, scale = span("gap", gap), events.ticks_per_second
     if not first < last:
         raise InputError(f"valid_from must be before test_from, received {valid_from} and {test_from}")
-    protocol = f"by time: valid from {first:.0f}, test from {last:.0f}"
+    protocol = f"by time: valid from {float(first):.0f}, test from {float(last):.0f}"
     if seconds:
-        protocol += f", {seconds:g} s before each left out"
-    return make_parts(events, cut(times, first, last, seconds), protocol, min_count=min_count, folder=folder)
+        protocol += f", {float(seconds):g} s before each left out"
+    part = cut(ticks, first * scale, last * scale, seconds * scale)
+    return make_parts(events, part, protocol, min_count=min_count, folder=folder)
 
 
-def cut(times: np.ndarray, valid_from: float, test_from: float, gap: float) -> np.ndarray:
-    """(N,) int8 part of each event, see :func:`by_time`; all in seconds.
+def cut(ticks: np.ndarray, valid_from: Fraction, test_from: Fraction, gap: Fraction) -> np.ndarray:
+    """(N,) int8 part of each event, see :func:`by_time`; all in ticks.
 
     Raises:
         InputError: if the gap is negative.
     """
-    if not gap >= 0:
-        raise InputError(f"gap should be 0 seconds or more, received {gap}")
-    part = np.full(len(times), TRAIN, np.int8)
-    part[times >= valid_from] = VALID
-    part[times >= test_from] = TEST
-    for boundary in (valid_from, test_from):
-        part[(times < boundary) & (times > boundary - gap)] = OUTSIDE
+    if gap < 0:
+        raise InputError(f"gap should be 0 seconds or more, received {float(gap):g}")
+    part = np.full(len(ticks), TRAIN, np.int8)
+    for number, boundary in ((VALID, valid_from), (TEST, test_from)):
+        reached = ticks >= comparable(boundary, ticks)
+        part[reached] = number
+        part[~reached & (ticks > comparable(boundary - gap, ticks, math.floor))] = OUT
     return part

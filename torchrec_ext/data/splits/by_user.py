@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
+
+from torchrec_ext.data.columns import codes_of, used
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.recorded_calls import recorded_split
-from torchrec_ext.data.splits.draw import draw
-from torchrec_ext.data.splits.parts import TRAIN, Parts, make_parts
-from torchrec_ext.data.splits.places import places_from_end
+from torchrec_ext.data.split_report import TRAIN
+from torchrec_ext.data.splits.by_ratio import draw
+from torchrec_ext.data.splits.leave_last_n import target_indices
+from torchrec_ext.data.splits.parts import Parts, make_parts
 
 
 @recorded_split
@@ -24,13 +28,12 @@ def by_user(
     The target is the last event that is not only read as history.
 
     Args:
-        events: with timestamps, or in the order of their rows; simultaneous events keep the order of
-            their rows.
+        events: with users.
         valid: share of the users for validation, at least one of them.
         test: share of the users for test, at least one of them.
         seed: of the draw.
-        min_count: an item with fewer events shares the unknown row.
-        folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
+        min_count: see ``leave_last_out``.
+        folder: see ``leave_last_out``.
 
     Returns:
         The training, validation and test part of one log; the events before the targets are
@@ -47,8 +50,11 @@ def by_user(
         >>> [len(part) for part in (train, valid, test)], len(test.given)
         ([4, 1, 1], 3)
     """
-    users = events.ids("user").used()
-    part = draw(len(users.words), valid, test, seed)[users.codes]
-    given = (part != TRAIN) & (places_from_end(events)[0] > 0)
+    events.codes("user")
+    users = used(events.table["user"])
+    part = draw(len(users.dictionary), valid, test, seed)[codes_of(users)]
+    history_only = part != TRAIN
+    targets, bounds = target_indices(events)
+    history_only[events.by_user_and_time[targets[bounds[1:][np.diff(bounds) > 0] - 1]]] = False
     protocol = f"by user: {valid:g} valid, {test:g} test, seed {seed}, last event is the target"
-    return make_parts(events, part, protocol, min_count=min_count, given=given, folder=folder)
+    return make_parts(events, part, protocol, min_count=min_count, history_only=history_only, folder=folder)

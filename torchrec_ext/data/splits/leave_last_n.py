@@ -7,8 +7,9 @@ import numpy as np
 from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.recorded_calls import recorded_split
-from torchrec_ext.data.splits.parts import TEST, TRAIN, VALID, Parts, make_parts
-from torchrec_ext.data.splits.places import places_from_end
+from torchrec_ext.data.slices import offsets_of, slice_positions
+from torchrec_ext.data.split_report import TEST, TRAIN, VALID
+from torchrec_ext.data.splits.parts import Parts, is_target, make_parts
 
 
 @recorded_split
@@ -17,22 +18,16 @@ def leave_last_n(
 ) -> Parts:
     """A user's last ``test`` events are for test, the ``valid`` before them for validation.
 
-    A user with fewer than ``valid + test + 1`` events trains only. As with ``leave_last_out``, training
-    may learn from events that happened after another user's test event. A test event's history holds
-    the training and the validation events, not the test events before it.
-
-    Events that are only read as history (their type weighs 0, or they lack an item) are not counted.
+    As ``leave_last_out``, which is the case of 1 and 1. A user with fewer than ``valid + test + 1`` events
+    trains only. A test event's history holds the training and the validation events, not the test events
+    before it.
 
     Args:
-        events: with timestamps, or in the order of their rows; simultaneous events keep the order of
-            their rows.
+        events: with users.
         valid: number of events of each user for validation.
         test: number of events of each user for test.
-        min_count: an item with fewer events shares the unknown row.
-        folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
-
-    Returns:
-        The training, validation and test part of one log.
+        min_count: see ``leave_last_out``.
+        folder: see ``leave_last_out``.
 
     Raises:
         InputError: if a number is below 1 or no user has enough events.
@@ -51,9 +46,25 @@ def leave_last_n(
 
 def last_events(events: Events, valid: int, test: int) -> np.ndarray:
     """(N,) int8 part of each event, see :func:`leave_last_n`."""
-    later, count = places_from_end(events)
+    targets, bounds = target_indices(events)
+    order, enough = events.by_user_and_time, np.diff(bounds) > valid + test
+    ends = np.cumsum(np.bincount(events.codes("user"), minlength=len(enough)))[enough]
+    valid_from, test_from = (targets[bounds[1:][enough] - last] for last in (valid + test, test))
     part = np.full(len(events), TRAIN, np.int8)
-    enough = count > valid + test
-    part[enough & (later < valid + test)] = VALID
-    part[enough & (later < test)] = TEST
+    part[order[slice_positions(valid_from, test_from)]] = VALID
+    part[order[slice_positions(test_from, ends)]] = TEST
     return part
+
+
+def target_indices(events: Events) -> tuple[np.ndarray, np.ndarray]:
+    """Where the targets stand in ``events.by_user_and_time``, and (U + 1,) where those of each user begin.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import read_events
+        >>> target_indices(read_events(pd.DataFrame({"user": ["a", "b", "a"], "item": [7, 8, 9]})))
+        (array([0, 1, 2]), array([0, 2, 3]))
+    """
+    wanted = is_target(events)
+    counts = np.bincount(events.codes("user")[wanted], minlength=len(events.distinct("user")))
+    return np.flatnonzero(wanted[events.by_user_and_time]), offsets_of(counts)

@@ -18,8 +18,7 @@ def leave_last_out(events: Events, *, min_count: int = 1, folder: Path | None = 
     Events that are only read as history (their type weighs 0, or they lack an item) are not counted.
 
     Args:
-        events: with timestamps, or in the order of their rows; simultaneous events keep the order of
-            their rows.
+        events: with users; without timestamps, and among simultaneous events, the order of the rows counts.
         min_count: an item with fewer events shares the unknown row.
         folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
 

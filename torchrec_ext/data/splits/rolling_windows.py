@@ -1,14 +1,15 @@
 """Rolling windows: several splits by time, walking forward."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.events import Events
-from torchrec_ext.data.instants import Span, span
-from torchrec_ext.data.split_report import OUTSIDE
+from torchrec_ext.data.instants import Span, comparable, span
+from torchrec_ext.data.split_report import OUT
 from torchrec_ext.data.splits.by_time import cut
 from torchrec_ext.data.splits.parts import Parts, make_parts
 from torchrec_ext.data.times import expect_times
@@ -27,9 +28,9 @@ def rolling_windows(
 ) -> Iterator[Parts]:
     """Yields splits by time, the oldest first, whose test parts follow each other up to the newest event.
 
-    Each is :func:`~torchrec_ext.data.splits.by_time.by_time` with a test part of ``test_seconds``; what
-    happens after it is in no part. All windows share the rows of users and items, those that come later
-    too, so a model may go on from one window to the next.
+    Each is a ``by_time`` with a test part of ``test_seconds``; what happens after it is in no part. All
+    windows share the rows of users and items, those that come later too, so a model may go on from one
+    window to the next.
 
     Args:
         events: with timestamps that are times.
@@ -38,11 +39,8 @@ def rolling_windows(
         valid_seconds: length of each validation part, which ends where the test part begins; None makes it
             as long as the test part.
         gap: length of time before the validation and the test part whose events are in no part.
-        min_count: an item with fewer events shares the unknown row.
-        folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
-
-    Returns:
-        An iterator over the training, validation and test part of each window.
+        min_count: see ``leave_last_out``.
+        folder: see ``leave_last_out``.
 
     Raises:
         InputError: if the timestamps are not times, a number or a span makes no sense, or, when its turn
@@ -58,28 +56,33 @@ def rolling_windows(
         [3, 1, 1]
         [4, 1, 1]
     """
-    times = expect_times(events, "rolling_windows", "split by leave_last_out or by_ratio")
+    ticks, scale = (
+        expect_times(events, "rolling_windows", "split by leave_last_out or by_ratio"),
+        events.ticks_per_second,
+    )
     test, before = span("test_seconds", test_seconds), span("gap", gap)
     valid = test if valid_seconds is None else span("valid_seconds", valid_seconds)
     expect_at_least(1, windows=windows)
     for name, seconds in (("test_seconds", test), ("valid_seconds", valid)):
         if not seconds > 0:
-            raise InputError(f"{name} should be more than 0 seconds, received {seconds}")
-    newest = times.max()  # is in the last test part, which ends with the next instant there is
-    end = float(newest + 1) if times.dtype.kind == "i" else float(np.nextafter(newest, np.inf))
+            raise InputError(f"{name} should be more than 0 seconds, received {float(seconds):g}")
+    newest = ticks.max()  # is in the last test part, which ends with the next instant there is
+    following = int(newest) + 1 if ticks.dtype.kind == "i" else float(np.nextafter(newest, np.inf))
+    end = Fraction(following) / scale
 
     def window(number: int) -> Parts:
-        own = None if folder is None else folder / f"window-{number + 1}"
         test_until = end - (windows - 1 - number) * test
         test_from = test_until - test
-        part = cut(times, test_from - valid, test_from, before)
-        part[times >= test_until] = OUTSIDE
+        valid_from = test_from - valid
+        part = cut(ticks, valid_from * scale, test_from * scale, before * scale)
+        part[ticks >= comparable(test_until * scale, ticks)] = OUT
         protocol = (
-            f"window {number + 1} of {windows}: valid from {test_from - valid:.0f}, "
-            f"test from {test_from:.0f} until {test_until:.0f}"
+            f"window {number + 1} of {windows}: valid from {float(valid_from):.0f}, "
+            f"test from {float(test_from):.0f} until {float(test_until):.0f}"
         )
         if before:
-            protocol += f", {before:g} s before each left out"
+            protocol += f", {float(before):g} s before each left out"
+        own = None if folder is None else folder / f"window-{number + 1}"
         return make_parts(events, part, protocol, min_count=min_count, folder=own)
 
     return map(window, range(windows))

@@ -6,28 +6,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.random_events import event_rows, read
-from torchrec_ext.data.cleaning.sessions import sessions
-from torchrec_ext.data.reading.read import read_events
+from torchrec_ext.data import read_events, sessions
 from torchrec_ext.errors import InputError
 
 LATE = 10**9
 
 
 def test_by_hand():
-    events = read([
+    rows = [
         ("b", 1, LATE + 90),
-        ("a", 2, LATE + 11),  # 11 seconds after the next row: another session of a
+        ("a", 2, LATE + 11),
         ("a", 3, LATE),
-        ("a", 4, LATE + 21),  # 10 seconds later: the same one
+        ("a", 4, LATE + 21),
         ("b", 5, LATE + 90),
-    ])  # fmt: skip
-    cut = sessions(events, gap=10)
+    ]
+    cut = sessions(
+        read(rows), gap=10
+    )  # the second event comes 11 seconds after the third, the fourth 10 later
     assert cut.frame["user"].tolist() == ["b#1", "a#2", "a#1", "a#2", "b#1"]
     assert cut.frame["visitor"].tolist() == ["b", "a", "a", "a", "b"]
     assert cut.frame["item"].tolist() == [1, 2, 3, 4, 5]
-    assert str(cut.source.steps[-1]) == (
-        "sessions(gap=10): removed 0 events, left 5 events of 3 users and 5 items"
-    )
+    step = "sessions(gap=10): removed 0 events, left 5 events of 3 users and 5 items"
+    assert str(cut.source.steps[-1]) == step
     assert cut.select_features(context=["visitor"]).context_features == ("visitor",)
 
 
@@ -38,8 +38,7 @@ def test_against_a_walk_through_each_history(rows, gap):
         own = sorted((r for r in range(len(rows)) if rows[r][0] == user), key=lambda r: (rows[r][2], r))
         number = 1
         for place, row in enumerate(own):
-            if place and rows[row][2] - rows[own[place - 1]][2] > gap:
-                number += 1
+            number += bool(place) and rows[row][2] - rows[own[place - 1]][2] > gap
             assert names[row] == f"{user}#{number}"
 
 

@@ -1,0 +1,122 @@
+"""Cleaning: what can be decided from the rows alone."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from torchrec_ext.checks import expect_at_least, expect_one_of
+from torchrec_ext.data.as_written import as_written
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.filters.k_core import have_enough, in_k_core
+from torchrec_ext.data.filters.step import record
+from torchrec_ext.data.filters.where import Wanted, matches, written
+from torchrec_ext.data.recorded_calls import recorded
+from torchrec_ext.errors import InputError
+
+
+@recorded
+def clean(
+    events: Events,
+    *,
+    min_rating: float | None = None,
+    where: Mapping[str, Wanted] | None = None,
+    duplicates: Literal["all", "first", "last"] = "all",
+    min_user_events: int = 0,
+    min_item_events: int = 0,
+    k_core: int | tuple[int, int] | None = None,
+) -> Events:
+    """Removes low ratings, values not wanted, repeated pairs, rare items, then users of few events.
+
+    The steps come in this order and the k-core last; each counts what those before it left. All but the
+    k-core run once, so an item may end with fewer than ``min_item_events`` events once users are removed.
+
+    Args:
+        events: as read.
+        min_rating: events with a lower rating, or none, are removed.
+        where: column -> the values that stay: ``{"rating": (3, None), "country": ["de", "at"]}``. A tuple
+            is the lowest and the highest number or time, a list the allowed words; columns of the
+            users' and the items' table do as well. A missing value is removed.
+        duplicates: of the events of one user with one item, ``all`` stay, or the ``first`` or ``last`` one
+            by timestamp (by the order of the rows among equal ones).
+        min_user_events: events that a user needs to stay.
+        min_item_events: events that an item needs to stay.
+        k_core: users and items with fewer events are removed until none is left to remove; one number
+            for both, or (of users, of items).
+
+    Returns:
+        The events left, in the same order. ``source.steps`` reports what each step removed.
+
+    Raises:
+        InputError: if a setting makes no sense, or if a step leaves no event.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import read_events
+        >>> ratings = pd.DataFrame({"user": [1, 1, 2], "item": ["a", "b", "a"]})
+        >>> cleaned = clean(read_events(ratings), min_item_events=2)
+        >>> print(cleaned.source.steps[-1])
+        min_item_events=2: removed 1 events, left 2 events of 2 users and 1 items
+    """
+    expect_at_least(0, min_user_events=min_user_events, min_item_events=min_item_events)
+    expect_one_of("duplicates", duplicates, ("all", "first", "last"))
+    pair = (k_core, k_core) if isinstance(k_core, int) else tuple(k_core or (1, 1))
+    if len(pair) != 2 or min(pair) < 1:
+        raise InputError(f"k_core must be one or two numbers of 1 or more, received {k_core!r}")
+
+    def keep(kept: np.ndarray, step: str, hint: Callable[[], str] | str = "") -> Events:
+        if not kept.any():
+            hint = hint if isinstance(hint, str) else hint()
+            raise InputError(f"{step} removes all events of {events.source.name}; {hint}")
+        return record(events if kept.all() else events.take(kept), step, removed=int((~kept).sum()))
+
+    if min_rating is not None:
+        ratings = events.numbers("rating")
+        if ratings is None:
+            raise InputError(f"min_rating={min_rating:g} needs ratings; {events.source.name} has none")
+        kept, hint = (
+            ratings >= as_written(min_rating),
+            f"the highest rating is {np.nanmax(ratings):g}, lower it",
+        )
+        events = keep(kept, f"min_rating={min_rating:g}", hint)
+    for name, wanted in (where or {}).items():
+        events = keep(matches(events, name, wanted), written(name, wanted), partial(_present, events, name))
+    if duplicates != "all":
+        events = keep(~_repeated(events, duplicates), f"duplicates={duplicates}")
+    for entity, least in (("item", min_item_events), ("user", min_user_events)):
+        if least > 1:
+            codes = events.codes(entity)
+            hint = f"the most frequent {entity} has {np.bincount(codes[codes >= 0]).max():,}, lower it"
+            events = keep(have_enough(codes, least), f"min_{entity}_events={least}", hint)
+    if max(pair) > 1:
+        kept = in_k_core(events.codes("user"), events.codes("item"), *pair)
+        events = keep(kept, f"k_core={pair}", "lower one of them")
+    return events
+
+
+def _repeated(events: Events, keep: Literal["first", "last"]) -> np.ndarray:
+    """(N,) bool, which events have an earlier (a later) one of the same user with the same item."""
+    order, items = events.by_user_and_time, events.codes("item")
+    pairs = events.codes("user").astype(np.int64)
+    pairs *= len(events.distinct("item"))
+    pairs += items
+    itemless = np.flatnonzero(items < 0)
+    pairs[itemless] = -1 - itemless  # each a pair of its own
+    marked = np.empty(len(pairs), bool)
+    marked[order] = pd.Series(pairs[order], copy=False).duplicated(keep=keep)
+    return marked
+
+
+def _present(events: Events, name: str) -> str:
+    """What a filter that left nothing could have left."""
+    column, numbers = events.column(name), events.numbers(name)
+    if column is not None and pa.types.is_dictionary(column.type) and column.null_count < len(column):
+        counts = np.bincount(events.codes(name) + 1)[1:]  # without missing ones
+        words = events.distinct(name)[np.argsort(-counts, kind="stable")[:3]]
+        return f"the most frequent values are {', '.join(map(str, words))}, choose others"
+    if numbers is not None and numbers.ndim == 1 and np.isfinite(numbers).any():
+        return f"values go from {np.nanmin(numbers):g} to {np.nanmax(numbers):g}, widen the bounds"
+    return "widen it"

@@ -1,0 +1,75 @@
+"""Sessions: a user's events without a long gap between them."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from torchrec_ext.data.columns import from_codes
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.filters.step import record
+from torchrec_ext.data.instants import Span, comparable, span
+from torchrec_ext.data.recorded_calls import recorded
+from torchrec_ext.data.times import expect_times
+from torchrec_ext.errors import InputError
+
+
+@recorded
+def sessions(events: Events, gap: Span = 1800.0) -> Events:
+    """The same events with sessions for users.
+
+    A session ends where a user's next event comes more than ``gap`` later.
+
+    Args:
+        events: with timestamps that are times.
+        gap: seconds, or a span such as ``"30 min"`` or a ``timedelta``.
+
+    Returns:
+        The events in the same order, whose ``user`` is a session: ``ann#1`` is the first one of ``ann``.
+        The user stands in the column ``visitor``, which can be chosen as a context feature. A session has
+        the side features of its user.
+
+    Raises:
+        InputError: if the timestamps are not times, the gap is not positive or there is a column
+            ``visitor``.
+
+    Example:
+        >>> from torchrec_ext.data import read_events
+        >>> visits = pd.DataFrame({"user": ["ann"] * 3, "item": [7, 8, 9], "time": [10_000, 11_000, 19_000]})
+        >>> sessions(read_events(visits)).frame["user"].tolist()
+        ['ann#1', 'ann#1', 'ann#2']
+    """
+    seconds = span("gap", gap)
+    if not seconds > 0:
+        raise InputError(f"gap should be more than 0 seconds, received {gap}")
+    if "visitor" in events.table.column_names:
+        raise InputError("there is a column 'visitor' already; rename it, since sessions put the user there")
+    ticks = expect_times(events, "sessions", "name a column of times")
+    order, users = events.by_user_and_time, events.distinct("user")
+    owners, later = events.codes("user")[order], ticks[order]
+    longest = comparable(seconds * events.ticks_per_second, ticks, math.floor)
+    begins = np.ones(len(order), bool)
+    begins[1:] = (owners[1:] != owners[:-1]) | (later[1:] - later[:-1] > longest)
+    codes = np.empty(len(order), np.int32)
+    codes[order] = np.cumsum(begins, dtype=np.int32) - 1
+
+    owners = owners[begins]  # of each session
+    firsts = np.flatnonzero(np.diff(owners, prepend=-1))
+    numbers = np.arange(len(owners)) - np.repeat(firsts, np.diff(firsts, append=len(owners))) + 1
+    names = pc.binary_join_element_wise(
+        pa.array(users.astype(str), pa.string()).take(pa.array(owners)),
+        pa.array(numbers).cast(pa.string()),
+        "#",
+    )
+    table = events.table.append_column("visitor", events.table["user"])
+    table = table.set_column(table.column_names.index("user"), "user", from_codes(codes, names))
+    side = events.users
+    if side is not None:
+        rows = pd.Index(side["user"]).get_indexer(users)[owners]
+        known = rows >= 0
+        side = side.iloc[rows[known]].assign(user=names.filter(pa.array(known)).to_pandas().to_numpy())
+        side = side.reset_index(drop=True)
+    return record(dataclasses.replace(events, table=table, users=side), f"sessions(gap={float(seconds):g})")
