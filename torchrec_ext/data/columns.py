@@ -48,14 +48,15 @@ def words_of(column: pa.Array | pa.ChunkedArray) -> pd.Index:
 def used(column: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
     """The same column with a dictionary of the values that stand in it, in order of first appearance."""
     array = one_array(column)
-    codes = codes_of(array)
-    places, distinct = pd.factorize(np.where(codes < 0, np.int32(-1), codes), use_na_sentinel=False)
-    missing = np.flatnonzero(distinct < 0)
-    if len(missing):
-        gone = missing[0]
-        distinct = np.delete(distinct, gone)
-        places = np.where(places == gone, -1, places - (places > gone))
-    return from_codes(places.astype(np.int32), array.dictionary.take(pa.array(distinct)))
+    codes, words = codes_of(array), len(array.dictionary)
+    firsts = np.full(words + 1, len(codes), np.int32)  # the last is that of missing values
+    firsts[codes[::-1]] = np.arange(len(codes), dtype=np.int32)[::-1]
+    order = np.argsort(firsts[:-1], kind="stable")[: int((firsts[:-1] < len(codes)).sum())]
+    if len(order) == words and bool((order == np.arange(words)).all()):
+        return array
+    places = np.full(words + 1, -1, np.int32)
+    places[order] = np.arange(len(order))
+    return from_codes(places[codes], array.dictionary.take(pa.array(order)))
 
 
 def from_codes(codes: np.ndarray, words: pa.Array | pd.Index) -> pa.DictionaryArray:

@@ -1,6 +1,7 @@
 """Cleaning: what can be decided from the rows alone."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from torchrec_ext.checks import expect_at_least, expect_one_of
 from torchrec_ext.data.as_written import as_written
+from torchrec_ext.data.columns import used
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.filters.k_core import have_enough, in_k_core
 from torchrec_ext.data.filters.step import record
@@ -73,6 +75,8 @@ def clean(
             raise InputError(f"{step} removes all events of {events.source.name}; {hint}")
         return record(events if kept.all() else events.take(kept), step, removed=int((~kept).sum()))
 
+    before = len(events)
+
     if min_rating is not None:
         ratings = events.numbers("rating")
         if ratings is None:
@@ -94,7 +98,16 @@ def clean(
     if max(pair) > 1:
         kept = in_k_core(events.codes("user"), events.codes("item"), *pair)
         events = keep(kept, f"k_core={pair}", "lower one of them")
-    return events
+    return events if len(events) == before else _in_order_of_appearance(events)
+
+
+def _in_order_of_appearance(events: Events) -> Events:
+    """The same events with users and items as if they were read alone: their order is that of a log."""
+    table = events.table
+    for place, name in enumerate(table.column_names):
+        if name in ("user", "item"):
+            table = table.set_column(place, name, used(table[name]))
+    return replace(events, table=table)
 
 
 def _repeated(events: Events, keep: Literal["first", "last"]) -> np.ndarray:

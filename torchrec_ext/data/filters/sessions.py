@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from torchrec_ext.data.columns import from_codes
+from torchrec_ext.data.columns import from_codes, used
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.filters.step import record
 from torchrec_ext.data.instants import Span, comparable, span
@@ -65,7 +65,7 @@ def sessions(events: Events, gap: Span = 1800.0) -> Events:
         "#",
     )
     table = events.table.append_column("visitor", events.table["user"])
-    table = table.set_column(table.column_names.index("user"), "user", from_codes(codes, names))
+    table = table.set_column(table.column_names.index("user"), "user", used(from_codes(codes, names)))
     side = events.users
     if side is not None:
         rows = pd.Index(side["user"]).get_indexer(users)[owners]
