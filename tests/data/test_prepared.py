@@ -128,7 +128,7 @@ def test_what_is_not_whole_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no prepared data"):
         open_prepared(folder)
     prepare(table(rows_of(20)), folder)
-    items, manifest = folder / "log" / "items.npy", folder / "manifest.json"
+    items, manifest = folder / "version-1" / "log" / "items.npy", folder / "manifest.json"
     whole = items.read_bytes()
     items.write_bytes(whole[:-4])
     with pytest.raises(InputError, match=r"items.npy has 204 bytes of 208; bring it back, or prepare"):

@@ -175,7 +175,7 @@ class DataSettings:
         return prepared_parts(
             folder,
             asdict(settings),
-            lambda place: self._read(place.parent / REJECTED, place),
+            lambda place: self._read(place.parents[1] / REJECTED, place),
             self._split,
         )
 

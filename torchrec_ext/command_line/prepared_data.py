@@ -34,7 +34,7 @@ def prepared_parts(
     """
 
     def split_and_save_settings(events: Events, place: Path) -> Parts:
-        (place / "settings.json").write_text(json.dumps(settings, indent=2))
+        (place.parent / "settings.json").write_text(json.dumps(settings, indent=2))
         return split(events, place)
 
     if world()[0] == 0 and not is_prepared(folder):

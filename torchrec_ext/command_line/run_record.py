@@ -3,21 +3,13 @@
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torchrec_ext.data import (
-    SPLITS,
-    Dataset,
-    Events,
-    Preparation,
-    clean,
-    open_prepared,
-    read_events,
-    sessions,
-)
+from torchrec_ext.data import SPLITS, Dataset, Events, Preparation, open_prepared, read_events
 from torchrec_ext.data.content import find_change
+from torchrec_ext.data.filters.repeat_cleaning import repeat_cleaning
 from torchrec_ext.data.prepared import is_prepared
 from torchrec_ext.data.recorded_calls import arguments_of
 from torchrec_ext.data.sources.known_sets import known_sets
@@ -25,10 +17,6 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.training import find_checkpoint
 
 log = logging.getLogger(__name__)
-
-_CLEANING: dict[str, Callable[..., Events]] = {"clean": clean, "sessions": sessions}
-_COUNTS = ("min_user_events", "min_item_events", "k_core")
-"""Arguments of ``clean`` that depend on how many events there are in all."""
 
 Parts = tuple[Dataset, Dataset, Dataset]
 
@@ -123,14 +111,7 @@ class RunRecord:
             events: as read.
             counts: whether users and items with few events are removed.
         """
-        for call in self.record["calls"]:
-            if call["call"] in _CLEANING:
-                arguments = arguments_of(call)
-                left_out = () if counts else _COUNTS
-                events = _CLEANING[call["call"]](
-                    events, **{name: value for name, value in arguments.items() if name not in left_out}
-                )
-        return events
+        return repeat_cleaning(events, self.record["calls"], counts)
 
     def split(self, events: Events) -> Parts:
         """The events split as for the training, with the rows and features that ids had there."""

@@ -1,5 +1,6 @@
 """From a raw table to batches: reading, cleaning, vocabulary, splits, event log."""
 
+from torchrec_ext.data.append import append
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.describe import describe
 from torchrec_ext.data.description import Description
@@ -24,7 +25,7 @@ from torchrec_ext.data.vocabulary import Vocabulary
 
 __all__ = [
     "SPLITS", "Dataset", "Declaration", "Description", "EventLog", "Events", "Preparation", "Source",
-    "SplitReport", "TableFile", "Vocabulary", "as_marked", "by_ratio", "by_time", "by_user", "clean",
-    "describe", "leave_last_n", "leave_last_out", "open_prepared", "prepare", "read_events",
+    "SplitReport", "TableFile", "Vocabulary", "append", "as_marked", "by_ratio", "by_time", "by_user",
+    "clean", "describe", "leave_last_n", "leave_last_out", "open_prepared", "prepare", "read_events",
     "rolling_windows", "sessions",
 ]  # fmt: skip

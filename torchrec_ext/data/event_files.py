@@ -28,7 +28,7 @@ def save_events(events: Events, folder: Path) -> None:
         if frame is not None:
             pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), folder / f"{side}.parquet")
     rest = {f.name: getattr(events, f.name) for f in dataclasses.fields(events)}
-    rest = {name: value for name, value in rest.items() if name not in ("table", *_SIDES)}
+    rest = {name: value for name, value in rest.items() if name not in ("table", "earlier", *_SIDES)}
     rest["source"] = dataclasses.asdict(events.source)
     rest["options"] = {
         name: {"kind": type(options).__name__.lower(), **dataclasses.asdict(options)}

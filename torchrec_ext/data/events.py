@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,8 @@ from torchrec_ext.data.coded import Coded, Column, from_arrow
 from torchrec_ext.data.columns import as_series, codes_of, numbers_of, one_array, words_of
 from torchrec_ext.data.describe import describe
 from torchrec_ext.data.description import Description
-from torchrec_ext.data.features import Options, Time
+from torchrec_ext.data.features import Fitted, Options, Time
+from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError
 
 Order = Literal["time", "order", "none"]
@@ -113,6 +114,18 @@ class Source:
         return f"{by}; {self.ties:,} share user and timestamp with another, the order of the rows decides"
 
 
+class Earlier(NamedTuple):
+    """What a preparation has learnt of earlier events, and later ones keep.
+
+    Args:
+        vocabularies: of each table; new ids get rows behind the known ones.
+        fitted: of each feature.
+    """
+
+    vocabularies: Mapping[str, Vocabulary]
+    fitted: Mapping[str, Fitted]
+
+
 @dataclass(frozen=True, eq=False)
 class Events:
     """N rows of who did what when and what is known of each event, in the order they were read.
@@ -132,6 +145,8 @@ class Events:
         weights: how much an event of each type counts.
         catalogue: ``all`` gives users and items of the side tables a row, too, if they have no event, and
             offers every item that has a row; ``events`` offers those that training has learnt from.
+        earlier: what is known of earlier events among these, and is not learnt anew; see
+            :func:`~torchrec_ext.data.append`.
 
     Raises:
         InputError: if a chosen feature is not there.
@@ -154,6 +169,7 @@ class Events:
     options: Mapping[str, Options] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     catalogue: Literal["events", "all"] = "events"
+    earlier: Earlier | None = None
 
     def __post_init__(self) -> None:
         _check("user", self.users, self.user_features, not_features=("user",))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +59,8 @@ class Preparation:
         ``context_`` and the column's.
 
         Args:
-            events: all events; every id known now gets a row, under which its side features stand.
+            events: all events; every id known now gets a row, under which its side features stand. What
+                ``events.earlier`` holds is kept: no row moves, and no scale changes.
             training: (N,) bool, the events the model may learn from.
             min_count: an item with fewer events shares the unknown row.
 
@@ -77,6 +78,8 @@ class Preparation:
         for entity, name, column, learnt in chosen_columns(events, training):
             options = options_of(events, entity, name, column)
             for feature, found in fit_column(f"{entity}_{name}", column, learnt, options).items():
+                if events.earlier is not None:
+                    found = _kept_fit(events.earlier.fitted[feature], found)
                 fitted[feature] = found
                 if found.width:
                     dense.append(DenseFeature(feature, entity, name, found.width))
@@ -226,6 +229,15 @@ class Preparation:
         )
 
 
+def _kept_fit(earlier: Fitted, now: Fitted) -> Fitted:
+    """What was fitted earlier; a category has the new values of training behind the known ones."""
+    if not (isinstance(earlier, FittedCategory) and isinstance(now, FittedCategory)):
+        return earlier
+    if not (isinstance(earlier.vocabulary, Vocabulary) and isinstance(now.vocabulary, Vocabulary)):
+        return earlier
+    return replace(earlier, vocabulary=earlier.vocabulary.grow(now.vocabulary.index))
+
+
 def _vocabulary(events: Events, entity: Entity, side: pd.DataFrame | None, min_count: int = 1) -> Vocabulary:
     """Ids of the events in order of first appearance, and behind them those of a side table if wanted.
 
@@ -246,6 +258,8 @@ def _vocabulary(events: Events, entity: Entity, side: pd.DataFrame | None, min_c
             f"{counts.max(initial=0)} events"
         )
     known = Vocabulary(words[often])
+    if events.earlier is not None:
+        known = events.earlier.vocabularies[entity].grow(known.index)
     if events.catalogue == "events" or side is None:
         return known
     return known.grow(side.loc[~side[entity].isin(words[counts > 0]), entity])

@@ -70,7 +70,7 @@ def prepare(
         raise InputError(f"split must be one of {', '.join(SPLITS)}; received {split!r}")
 
     def events(place: Path) -> Events:
-        settings = {"rejected": place.parent / REJECTED, **(read or {})}
+        settings = {"rejected": place.parents[1] / REJECTED, **(read or {})}
         found = read_events(source, folder=place, progress=progress, **settings)
         return clean(found, **(clean_by or {}))
 
@@ -104,18 +104,42 @@ def keep_parts(
         raise InputError(f"{target} is there already; open it with open_prepared, or say overwrite=True")
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    raw = partial / "raw"
-    raw.mkdir(parents=True)
+    partial.mkdir(parents=True)
     try:
-        save_events(read(raw), partial / "events")
-        shutil.rmtree(raw)
-        _save_parts(split(open_events(partial / "events"), partial), partial)
+        write_version(partial, 1, read, split)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     return open_prepared(target)
+
+
+def write_version(
+    folder: Path, number: int, read: Callable[[Path], Events], split: Callable[[Events, Path], Parts]
+) -> None:
+    """Writes events and parts into a folder of their own below ``folder``, and points the manifest to it.
+
+    Args:
+        folder: of prepared data.
+        number: of the version, one that the manifest does not name.
+        read: see :func:`keep_parts`.
+        split: see :func:`keep_parts`.
+    """
+    data = folder / f"version-{number}"
+    shutil.rmtree(data, ignore_errors=True)  # what an interrupted run left
+    raw = data / "raw"
+    raw.mkdir(parents=True)
+    save_events(read(raw), data / "events")
+    shutil.rmtree(raw)
+    parts = split(open_events(data / "events"), data)
+    _save_parts(parts, data)
+    sizes = {str(p.relative_to(folder)): p.stat().st_size for p in sorted(data.rglob("*")) if p.is_file()}
+    report = dataclasses.asdict(parts[0].report)
+    manifest = {"version": VERSION, "data": number, "report": report, "files": sizes}
+    new = folder / "manifest.json.new"
+    new.write_text(json.dumps(manifest, indent=2))
+    new.replace(folder / "manifest.json")
 
 
 def open_prepared(folder: str | Path) -> Parts:
@@ -125,16 +149,17 @@ def open_prepared(folder: str | Path) -> Parts:
         InputError: if the folder holds no prepared data, is of another release, or lacks a part of a file.
     """
     folder = Path(folder).expanduser()
-    report = _manifest(folder)["report"]
+    manifest = read_manifest(folder)
+    report, data = manifest["report"], folder / f"version-{manifest['data']}"
     report = SplitReport(**{**report, "parts": tuple(PartReport(**part) for part in report["parts"])})
-    preparation, log = Preparation.load(folder / "preparation"), EventLog.open(folder / "log")
-    events = open_events(folder / "events")
+    preparation, log = Preparation.load(data / "preparation"), EventLog.open(data / "log")
+    events = open_events(data / "events")
     events = dataclasses.replace(events, source=dataclasses.replace(events.source, prepared=str(folder)))
 
     def part(name: str) -> Dataset:
-        paths = (folder / "parts" / f"{name}.{kind}.npy" for kind in ("rows", "given"))
+        paths = (data / "parts" / f"{name}.{kind}.npy" for kind in ("rows", "given"))
         rows, given = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
-        own = EventLog.open(folder / "train") if name == PART_NAMES[0] else None
+        own = EventLog.open(data / "train") if name == PART_NAMES[0] else None
         return Dataset(preparation, log, rows, given, name, report, events, own)
 
     train, valid, test = map(part, PART_NAMES)
@@ -152,12 +177,10 @@ def _save_parts(parts: Parts, folder: Path) -> None:
         for kind in ("rows", "given"):
             np.save(folder / "parts" / f"{part.name}.{kind}.npy", getattr(part, kind))
     parts[0].preparation.save(folder / "preparation")
-    sizes = {str(p.relative_to(folder)): p.stat().st_size for p in sorted(folder.rglob("*")) if p.is_file()}
-    manifest = {"version": VERSION, "report": dataclasses.asdict(parts[0].report), "files": sizes}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a folder of prepared data, whose files are there and whole."""
     if not is_prepared(folder):
         raise InputError(f"{folder} holds no prepared data: there is no manifest.json; make it with prepare")
     try:

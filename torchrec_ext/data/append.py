@@ -1,0 +1,215 @@
+"""append(): later events, new users and new items in a folder of prepared data."""
+
+import dataclasses
+import fcntl
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from torchrec_ext.data.content import Content
+from torchrec_ext.data.events import Earlier, Events, Source
+from torchrec_ext.data.filters.repeat_cleaning import repeat_cleaning
+from torchrec_ext.data.prepared import open_prepared, read_manifest, write_version
+from torchrec_ext.data.reading.read import Sources, read_events
+from torchrec_ext.data.recorded_calls import arguments_of
+from torchrec_ext.data.sources.declaration import TableSource
+from torchrec_ext.data.splits.by_name import SPLITS
+from torchrec_ext.data.splits.parts import Parts
+from torchrec_ext.errors import InputError
+
+_OF_THE_SOURCE = ("source", "users", "items", "data_dir", "rejected", "folder", "progress")
+
+
+def append(
+    folder: str | Path,
+    more: Sources | Events,
+    *,
+    users: TableSource | None = None,
+    items: TableSource | None = None,
+    read: Mapping[str, Any] | None = None,
+    split_by: Mapping[str, Any] | None = None,
+    progress: bool = False,
+) -> Parts:
+    """Adds later events to prepared data, and splits all events again as they were split before.
+
+    No row of a vocabulary moves: new users, items and categories get rows behind the known ones, and scales
+    and buckets stay as they were fitted, so a trained model reads its inputs as before. The new events are
+    read and filtered as the old ones, but users and items of few events stay. The folder changes in one step,
+    when everything is written; parts that were opened before stay as they are.
+
+    Args:
+        folder: of :func:`~torchrec_ext.data.prepare`.
+        more: later events, read with the arguments that the folder's were read with, or ``Events``.
+        users: side features of new users, and new ones of known users.
+        items: the same of items.
+        read: arguments of ``read_events`` that differ from those of the folder.
+        split_by: arguments of the split that differ, such as a later ``test_from``.
+        progress: shows a bar.
+
+    Returns:
+        The training, validation and test part of all events.
+
+    Raises:
+        InputError: if the folder holds no prepared data, another process appends to it, the new events lack
+            a column or hold ids of another type, or some of them are in the folder already.
+
+    Example:
+        >>> import tempfile
+        >>> from torchrec_ext.data import prepare
+        >>> place = Path(tempfile.mkdtemp(), "visits")
+        >>> train, _, _ = prepare(pd.DataFrame({"user": ["ann"] * 4, "item": list("dcba")}), place)
+        >>> later, _, _ = append(place, pd.DataFrame({"user": ["bob"] * 4, "item": list("aebc")}))
+        >>> [list(part.preparation.vocabularies["item"].index) for part in (train, later)]
+        [['d', 'c', 'b', 'a'], ['d', 'c', 'b', 'a', 'e']]
+    """
+    path = Path(folder).expanduser()
+    manifest = read_manifest(path)
+    with _alone(path):
+        before = open_prepared(path)[0]
+        call = before.report.call
+        if call is None:
+            raise InputError(
+                f"{path} was split by a function of its own; split all events again with prepare"
+            )
+
+        def joined(place: Path) -> Events:
+            new = more
+            if not isinstance(new, Events):
+                arguments = {
+                    "folder": place,
+                    "progress": progress,
+                    "users": users,
+                    "items": items,
+                    **(read or {}),
+                }
+                new = _read(before.table, new, arguments)
+            return _joined(before.table, repeat_cleaning(new, before.table.source.calls, counts=False))
+
+        def split(events: Events, place: Path) -> Parts:
+            earlier = Earlier(before.preparation.vocabularies, before.preparation.fitted)
+            arguments = {**arguments_of(call), **(split_by or {})}
+            return SPLITS[call["call"]](
+                dataclasses.replace(events, earlier=earlier), folder=place, **arguments
+            )
+
+        write_version(path, manifest["data"] + 1, joined, split)
+        shutil.rmtree(path / f"version-{manifest['data']}")
+    return open_prepared(path)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuses a folder to which another process appends."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another process appends to {folder}; wait until it is done") from None
+        yield
+
+
+def _read(before: Events, source: Sources, arguments: Mapping[str, Any]) -> Events:
+    """New events, read as those before."""
+    calls = [call for call in before.source.calls if call["call"] == "read_events"]
+    kept = {n: v for n, v in arguments_of(calls[0]).items() if n not in _OF_THE_SOURCE} if calls else {}
+    if not isinstance(source, str | Path):
+        kept.pop("format", None)
+    for entity in ("user", "item"):
+        if arguments.get(f"{entity}s") is None:  # those of the folder are used
+            kept[f"{entity}_features"] = None
+    kept["order"] = before.source.order if before.source.order != "none" else None
+    return read_events(source, **{**kept, **arguments})
+
+
+def _joined(before: Events, new: Events) -> Events:
+    """The events of both, those before first; the columns are those before."""
+    columns = []
+    for field in before.table.schema:
+        found = new.column(field.name)
+        if found is None:
+            raise InputError(
+                f"the new events lack the column {field.name!r}; they have "
+                f"{', '.join(new.table.column_names)}"
+            )
+        columns.append(_as_before(field.name, found, field.type))
+    table = pa.concat_tables(
+        [before.table, pa.table(columns, schema=before.table.schema)]
+    ).unify_dictionaries()
+    found = dataclasses.replace(
+        before,
+        table=table,
+        users=_side(before.users, new.users, "user"),
+        items=_side(before.items, new.items, "item"),
+    )
+    _expect_new(found, len(before))
+    return dataclasses.replace(found, source=_source(found, before.source, new.source))
+
+
+def _as_before(name: str, column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """A column in the type of that before; integers may become strings or floats, never the reverse."""
+    if column.type == kind:
+        return column
+    try:
+        if pa.types.is_dictionary(kind) and pa.types.is_dictionary(column.type):
+            words = column.dictionary.cast(kind.value_type)
+            return pa.DictionaryArray.from_arrays(column.indices, words)
+        if pa.types.is_timestamp(kind) and pa.types.is_integer(column.type):
+            return column.cast(pa.timestamp("s")).cast(kind)
+        return column.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(
+            f"column {name!r} of the new events is {column.type}, expected {kind} as before "
+            f"({' '.join(str(error).split())[:100]}); convert it, or declare its kind"
+        ) from None
+
+
+def _side(before: pd.DataFrame | None, new: pd.DataFrame | None, entity: str) -> pd.DataFrame | None:
+    """The rows of both side tables; a new row of a known id takes the place of the old one."""
+    if before is None or new is None:
+        return before
+    lacking = [name for name in before if name not in new]
+    if lacking:
+        raise InputError(
+            f"the new table of {entity}s lacks the column {lacking[0]!r}; give it the same columns"
+        )
+    if pd.api.types.is_integer_dtype(new[entity].dtype) and not pd.api.types.is_integer_dtype(
+        before[entity].dtype
+    ):
+        new = new.assign(**{entity: new[entity].astype(str)})
+    rows = pd.concat([before, new[list(before)]], ignore_index=True)
+    return rows.drop_duplicates(entity, keep="last").reset_index(drop=True)
+
+
+def _expect_new(events: Events, count: int) -> None:
+    """Refuses events whose user, item and time stand among the first ``count`` events already."""
+    times = events.ticks
+    if times is None or not {"user", "item"} <= {*events.table.column_names}:
+        return
+    pairs = events.codes("user").astype(np.int64) * len(events.distinct("item")) + events.codes("item")
+    late = times[:count] >= times[count:].min(initial=times.max())
+    old = pd.MultiIndex.from_arrays([pairs[:count][late], times[:count][late]])
+    again = int(pd.MultiIndex.from_arrays([pairs[count:], times[count:]]).isin(old).sum())
+    if again:
+        raise InputError(
+            f"{again:,} of the {len(events) - count:,} new events have the user, item and time of an "
+            "event in the folder; append later events alone"
+        )
+
+
+def _source(events: Events, before: Source, new: Source) -> Source:
+    """The record of both: files, rows and steps are added up."""
+    return dataclasses.replace(
+        before,
+        files={**before.files, **new.files},
+        ties=before.ties + new.ties,
+        rows=before.rows + new.rows,
+        steps=(*before.steps, *new.steps),
+        sides=new.sides or before.sides,
+        content=Content(events),
+    )

@@ -1,0 +1,29 @@
+"""repeat_cleaning(): cleans events as others were cleaned, from the calls their source records."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.filters.clean import clean
+from torchrec_ext.data.filters.sessions import sessions
+from torchrec_ext.data.recorded_calls import arguments_of
+
+_STEPS: dict[str, Callable[..., Events]] = {"clean": clean, "sessions": sessions}
+_COUNTS = ("min_user_events", "min_item_events", "k_core")
+
+
+def repeat_cleaning(events: Events, calls: Iterable[Mapping[str, Any]], counts: bool = True) -> Events:
+    """The events after the cleaning that recorded calls describe.
+
+    Args:
+        events: as read.
+        calls: of ``Source.calls``; those of other functions are passed over.
+        counts: whether users and items with few events are removed: that limit decides what is learnt, not
+            what a user has done later.
+    """
+    for call in calls:
+        if call["call"] in _STEPS:
+            arguments = arguments_of(call)
+            kept = {name: value for name, value in arguments.items() if counts or name not in _COUNTS}
+            events = _STEPS[call["call"]](events, **kept)
+    return events
