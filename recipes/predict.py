@@ -18,9 +18,7 @@ from torchrec_ext.command_line import (
     write_csv,
 )
 from torchrec_ext.data import Events
-from torchrec_ext.data.coded import Coded, CodedLists
-
-_KINDS = {Coded: "category", CodedLists: "categories"}
+from torchrec_ext.data.columns import kind_of
 
 
 @dataclass(frozen=True)
@@ -75,10 +73,12 @@ def read_pairs(
     left_out = {"user", "item"} - {*events.columns} | {"timestamp", "rating", "type"} - read
     specs: dict[str, Any] = {**dict.fromkeys(left_out, ""), **columns}
     for name in context:
-        kind = _KINDS.get(type(events.columns[name]), "number")
+        column = events.column(name)
         specs[name] = {"column": columns.get(name, name)}
-        if name != "timestamp":  # which is always a time, and there in each row
-            specs[name] |= {"kind": kind, "needed": False}
+        if column is not None and name != "timestamp":  # which is always a time, and there in each row
+            specs[name] |= {"kind": kind_of(column), "needed": False}
+            if kind_of(column) == "vector":
+                specs[name]["width"] = column.type.list_size
     return tx.data.read_events(path, columns=specs, context=[n for n in context if n != "timestamp"]).frame
 
 

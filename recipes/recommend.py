@@ -67,7 +67,7 @@ def main() -> None:
     events = read_run_data(settings.checkpoint, settings.data, settings.data_dir)
 
     trained = tx.training.load(folder, device=settings.device)
-    users = pd.Series(events.ids("user").used().words) if everybody else pd.Series(settings.users)
+    users = pd.Series(events.ids("user")) if everybody else pd.Series(settings.users)
     lists = tx.retrieval.recommend(
         trained,
         events,

@@ -19,6 +19,15 @@ from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.errors import InputError
 
 
+def kind_of(column: pa.Array) -> str:
+    """The kind of a column that its type tells: ``category``, ``categories``, ``vector`` or ``number``."""
+    if pa.types.is_fixed_size_list(column.type):
+        return "vector"
+    if pa.types.is_list(column.type):
+        return "categories"
+    return "category" if pa.types.is_dictionary(column.type) else "number"
+
+
 def encoded(values: pa.Array) -> pa.DictionaryArray:
     """Values as indices of the distinct ones, in order of first appearance.
 

@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from torchrec_ext.data.events import Events, SideMatch, Source, Step
+from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import options_from
+from torchrec_ext.data.source import SideMatch, Source, Step
 
 _SIDES = ("users", "items")
 _TABLE = "events.arrow"

@@ -4,114 +4,20 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from torchrec_ext.data.by_user_and_time import by_user_and_time
-from torchrec_ext.data.coded import Coded, Column, from_arrow
-from torchrec_ext.data.columns import as_series, codes_of, numbers_of, one_array, words_of
+from torchrec_ext.data.columns import as_series, codes_of, numbers_of, one_array, used, words_of
 from torchrec_ext.data.describe import describe
 from torchrec_ext.data.description import Description
 from torchrec_ext.data.features import Fitted, Options, Time
+from torchrec_ext.data.source import Source
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError
-
-Order = Literal["time", "order", "none"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one step of reading or cleaning removed.
-
-    Args:
-        step: the step and its setting, such as ``min_item_events=5``.
-        removed: number of events it removed.
-        left: number of events, users and items after it.
-        users: see ``left``.
-        items: see ``left``.
-    """
-
-    step: str
-    removed: int
-    left: int
-    users: int
-    items: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.step}: removed {self.removed:,} events, left {self.left:,} events "
-            f"of {self.users:,} users and {self.items:,} items"
-        )
-
-
-@dataclass(frozen=True)
-class SideMatch:
-    """How many ids of the events have a row in a side table, as it was read.
-
-    Args:
-        table: the name of the side table.
-        entity: ``user`` or ``item``.
-        matched: number of distinct ids of the events that have a row.
-        ids: number of distinct ids of the events.
-    """
-
-    table: str
-    entity: str
-    matched: int
-    ids: int
-
-    def __str__(self) -> str:
-        return f"{self.table} has a row for {self.matched:,} of {self.ids:,} {self.entity}s"
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where events came from, to be recorded with every figure measured on them.
-
-    Args:
-        name: the data set's name or the path as the user gave it; ``DataFrame`` for a table in memory.
-        sha256: checksum of the file of events (of the content of its columns for a DataFrame).
-        files: checksum of every file read, by file name, with the folders before it where two share one.
-        order: what orders a user's events: ``time`` (timestamps in seconds), ``order`` (the timestamp
-            column holds places in a history: 0, 1, 2, ...) or ``none`` (no timestamps: the rows' order).
-        ties: number of events that share user and timestamp with another; the rows' order decides
-            among them.
-        rows: number of rows read.
-        steps: what reading and cleaning removed.
-        sides: how many ids have a row in each side table.
-        content: rows and checksums of the tables as they were read, see ``data.content``.
-        calls: the calls that read and cleaned the events, with their arguments, as JSON holds them.
-        prepared: the folder of prepared data that the events were opened from, or None.
-    """
-
-    name: str
-    sha256: str
-    files: dict[str, str]
-    order: Order
-    ties: int
-    rows: int
-    steps: tuple[Step, ...] = ()
-    sides: tuple[SideMatch, ...] = ()
-    content: Mapping[str, Any] = field(default_factory=dict)
-    calls: tuple[Mapping[str, Any], ...] = ()
-    prepared: str | None = None
-
-    @property
-    def ordering(self) -> str:
-        """How the events of a user are ordered, in one sentence."""
-        if self.order == "none":
-            return "there are no timestamps: the order of the rows is the order of a user's events"
-        by = {
-            "time": "events are ordered by timestamp",
-            "order": "the timestamp column holds places in a user's history, not a time "
-            "(figures are not comparable with those of a file in order of time)",
-        }[self.order]
-        if not self.ties:
-            return f"{by}; no two events of a user share one"
-        return f"{by}; {self.ties:,} share user and timestamp with another, the order of the rows decides"
 
 
 class Earlier(NamedTuple):
@@ -128,7 +34,7 @@ class Earlier(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """N rows of who did what when and what is known of each event, in the order they were read.
+    """N rows of who did what when, in the order they were read, and what is known of users and items.
 
     Args:
         table: columns ``user`` and ``item`` (absent where the data has none), if known ``timestamp``
@@ -177,28 +83,32 @@ class Events:
         # a time is no number a model could use, unless something is made of it
         timed = isinstance(self.options.get("context_timestamp"), Time)
         own = ("user", "item", "rating") if timed else ("user", "item", "rating", "timestamp")
-        _check("context", self.table.column_names, self.context_features, not_features=own)
+        _check("context", self.columns, self.context_features, not_features=own)
 
     def __len__(self) -> int:
         return self.table.num_rows
 
-    @cached_property
-    def columns(self) -> Mapping[str, Column]:
-        """The columns as Coded, CodedLists and NumPy arrays, for what does not read Arrow yet."""
-        return {name: from_arrow(one_array(self.table[name])) for name in self.table.column_names}
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(self.table.column_names)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The columns as pandas shows them, ids as given; index 0 to N-1."""
-        return pd.DataFrame({n: as_series(self.table[n]) for n in self.table.column_names}, copy=False)
+        return pd.DataFrame({n: as_series(self.table[n]) for n in self.columns}, copy=False)
 
     def column(self, name: str) -> pa.Array | None:
         """A column in one piece; None where there is none."""
-        return one_array(self.table[name]) if name in self.table.column_names else None
+        return one_array(self.table[name]) if name in self.columns else None
 
-    def ids(self, entity: Literal["user", "item"]) -> Coded:
-        """The ids of the events' users or items."""
-        return Coded(self.codes(entity), self.distinct(entity))
+    def ids(self, entity: Literal["user", "item"]) -> pd.Index:
+        """The users or items that have an event, in order of first appearance.
+
+        Raises:
+            InputError: if the data has none.
+        """
+        return words_of(used(self._dictionary(entity)))
 
     def codes(self, name: str) -> np.ndarray:
         """(N,) int32 place of each value of a dictionary column in :meth:`distinct`, -1 for a missing one.
@@ -248,7 +158,7 @@ class Events:
     @cached_property
     def by_user_and_time(self) -> np.ndarray:
         """(N,) int32 rows in the order of users (that of :meth:`distinct`) and times, sorted once."""
-        known = "user" in self.table.column_names
+        known = "user" in self.columns
         users = self.codes("user") if known else np.zeros(len(self), np.int32)
         return by_user_and_time(users, self.ticks).astype(np.int32)
 
@@ -261,17 +171,17 @@ class Events:
             every event counts 1.
         """
         weights = None
-        if "type" in self.table.column_names:
+        if "type" in self.columns:
             of_types = [self.weights.get(str(word), 1.0) for word in self.distinct("type")]
             weights = np.array([*of_types, 1.0])[self.codes("type")]
-        if "item" in self.table.column_names and self.table["item"].null_count:
+        if "item" in self.columns and self.table["item"].null_count:
             weights = np.ones(len(self)) if weights is None else weights
             weights[self.codes("item") < 0] = 0
         return weights
 
     def count(self, entity: Literal["user", "item"]) -> int:
         """Number of distinct users or items of the events; 0 where the data has none."""
-        if entity not in self.table.column_names:
+        if entity not in self.columns:
             return 0
         codes = self.codes(entity)
         return int((np.bincount(codes[codes >= 0]) > 0).sum())

@@ -45,7 +45,7 @@ def user_vectors(
     """
     model = expect_retriever(module, "user_vectors")
     expect_events(data)
-    asked = data.ids("user").used().words if users is None else users
+    asked = data.ids("user") if users is None else users
     requests = requests_of_users(preparation, data, asked)
     values = request_context(preparation, context_read(model.inputs, preparation), requests, context)
     cold = is_cold_user(model.inputs, preparation, requests.log, requests.users)

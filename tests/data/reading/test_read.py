@@ -276,7 +276,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
     assert "is empty" in refused(csv(tmp_path, "", "empty.csv"))
     assert "has no rows" in refused(csv(tmp_path, "user,item\n", "header.csv"))
     assert "has no rows" in refused(pd.DataFrame({"user": [], "item": []}))
-    assert "set delimiter=\'\\t\', --delimiter" in refused(csv(tmp_path, "user\titem\n1\t2\n", "tabs.csv"))
+    assert "set delimiter='\\t', --delimiter" in refused(csv(tmp_path, "user\titem\n1\t2\n", "tabs.csv"))
     assert "is its first line a row?" in refused(csv(tmp_path, "1,2,3\n4,5,6\n", "bare.csv"))
     assert "tells no format" in refused(csv(tmp_path, "user,item\n1,2\n", "events.txt"))
     assert "received 'json'; did you mean 'jsonl'?" in refused(path, format="json")

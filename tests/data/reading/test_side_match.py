@@ -9,7 +9,7 @@ import pytest
 
 from torchrec_ext.data import clean, read_events
 from torchrec_ext.data.event_files import open_events, save_events
-from torchrec_ext.data.events import SideMatch
+from torchrec_ext.data.source import SideMatch
 from torchrec_ext.data.sources.declaration import Declaration, TableFile
 from torchrec_ext.errors import InputError
 

@@ -3,7 +3,8 @@
 import dataclasses
 import logging
 
-from torchrec_ext.data.events import Events, Step
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.source import Step
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from torchrec_ext.data.coded import to_arrow
-from torchrec_ext.data.events import Events, Order
+from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Options
 from torchrec_ext.data.reading.event_tables import read_event_tables
 from torchrec_ext.data.reading.open_events import expect_told, open_events
@@ -22,6 +22,7 @@ from torchrec_ext.data.reading.side_table import joined, read_side_table
 from torchrec_ext.data.reading.source_record import source_record
 from torchrec_ext.data.reading.words import settle
 from torchrec_ext.data.recorded_calls import recorded
+from torchrec_ext.data.source import Order
 from torchrec_ext.data.sources.column_spec import ColumnSettings, parse_columns
 from torchrec_ext.data.sources.declaration import (
     Catalogue,

@@ -5,8 +5,8 @@ import warnings
 
 import pandas as pd
 
-from torchrec_ext.data.events import SideMatch
 from torchrec_ext.data.shown import shown
+from torchrec_ext.data.source import SideMatch
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from torchrec_ext.data.coded import Coded, Column
-from torchrec_ext.data.events import Order, SideMatch, Source, Step
 from torchrec_ext.data.reading.timestamps import order_of
+from torchrec_ext.data.source import Order, SideMatch, Source, Step
 from torchrec_ext.data.sources.source_file import sha256
 
 log = logging.getLogger(__name__)

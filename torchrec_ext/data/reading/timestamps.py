@@ -4,7 +4,7 @@ import numpy as np
 
 from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.coded import Coded
-from torchrec_ext.data.events import Order
+from torchrec_ext.data.source import Order
 
 
 def order_of(users: Coded | None, times: np.ndarray | None) -> tuple[Order, int]:

@@ -10,8 +10,8 @@ import pyarrow as pa
 from pydantic import AfterValidator, Field, SkipValidation
 
 from torchrec_ext.data.checked import checked
-from torchrec_ext.data.events import Order
 from torchrec_ext.data.features import Options, options_from
+from torchrec_ext.data.source import Order
 from torchrec_ext.data.sources.column_spec import ColumnSettings, Word
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
