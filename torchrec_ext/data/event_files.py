@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import mmap
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from torchrec_ext.data.source import SideMatch, Source, Step
 
 _SIDES = ("users", "items")
 _TABLE = "events.arrow"
+_MAPPED: WeakSet[mmap.mmap] = WeakSet()
 
 
 def save_events(events: Events, folder: Path) -> None:
@@ -46,8 +49,18 @@ def open_events(folder: Path) -> Events:
     source["sides"] = tuple(SideMatch(**side) for side in source["sides"])
     options = {name: options_from(found) for name, found in rest.pop("options").items()}
     sides: dict[str, Any] = {side: _side(folder / f"{side}.parquet") for side in _SIDES}
-    table = pa.ipc.open_file(pa.memory_map(str(folder / _TABLE))).read_all()
+    with (folder / _TABLE).open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    _MAPPED.add(mapped)
+    table = pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
     return Events(table, Source(**source), **sides, options=options, **_with_tuples(rest))
+
+
+def release_mapped_events() -> None:
+    """Gives back the memory of what was read of mapped events; it is read again when it is needed."""
+    for mapped in list(_MAPPED):
+        if hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
