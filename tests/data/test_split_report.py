@@ -1,4 +1,4 @@
-"""What a split tells of its parts."""
+"""What a split reports of its parts."""
 
 import dataclasses
 
@@ -23,9 +23,8 @@ def test_by_hand():
     ])  # fmt: skip
     train, valid, test = leave_last_out(events)
     assert train.report is valid.report is (train + valid).report
-    of_parts = [dataclasses.astuple(part) for part in train.report.parts]
     # Item 9 is cold in test, items 2 and 8 in validation; c trains only; b knows the item of the test.
-    assert of_parts == [
+    assert [dataclasses.astuple(part) for part in train.report.parts] == [
         ("train", 3, 3, 2, 0, 0, 0, 0), ("valid", 2, 2, 2, 0, 2, 0, 2), ("test", 2, 2, 2, 0, 1, 1, 1),
     ]  # fmt: skip
     assert (train.report.late, train.report.first_test) == (2, LATE + 2)
@@ -40,9 +39,11 @@ def test_by_hand():
         "the future leaks into training: 2 of 3 training events (66.7%) happen after the earliest test event "
         "(2001-09-09)"
     )
+    assert (train + valid).describe().rows == 5 and test.describe().popularity.tolist() == [1, 1]
+    assert str(test.describe()).startswith("DataFrame, test part: leave-last-out: train all but the last two")
 
 
-def test_by_time_lets_no_future_in_and_tells_what_is_outside():
+def test_by_time_lets_no_future_in_and_reports_what_is_outside():
     events = read([("a", 1, LATE + n) for n in range(10)])
     report = by_time(events, valid_from=LATE + 5, test_from=LATE + 8, gap=2)[0].report
     assert (report.late, report.outside) == (0, 2)
@@ -69,44 +70,30 @@ def test_without_times_nobody_can_tell(rows):
 @given(event_rows(), st.data())
 def test_against_sets(rows, data):
     part = np.array(data.draw(st.lists(st.integers(-1, 2), min_size=len(rows), max_size=len(rows))))
-    events = read(rows)
     if not {0, 1, 2} <= set(part.tolist()):
         return
+    events = read(rows)
     report = SplitReport.of(events, part, np.zeros(len(rows), bool), "drawn")
     mine = [[row for row, number in zip(rows, part, strict=True) if number == n] for n in range(3)]
     users, items = ([{row[place] for row in own} for own in mine] for place in (0, 1))
-    for n, told in enumerate(report.parts):
-        assert (told.events, told.users, told.items) == (len(mine[n]), len(users[n]), len(items[n]))
-        assert told.cold_users == len(users[n] - users[0]) and told.cold_items == len(items[n] - items[0])
+    for n, found in enumerate(report.parts):
+        assert (found.events, found.users, found.items) == (len(mine[n]), len(users[n]), len(items[n]))
+        assert found.cold_users == len(users[n] - users[0]) and found.cold_items == len(items[n] - items[0])
         earlier = {row[:2] for own in mine[:n] for row in own}
-        assert told.outside == sum(row[1] not in items[0] for row in mine[n])
-        assert told.seen == sum(row[:2] in earlier and row[1] in items[0] for row in mine[n])
+        assert found.outside == sum(row[1] not in items[0] for row in mine[n])
+        assert found.seen == sum(row[:2] in earlier and row[1] in items[0] for row in mine[n])
     earliest = min(time for _, _, time in mine[2])
-    assert report.late == (
-        sum(time > earliest for _, _, time in mine[0]) if events.source.order == "time" else None
-    )
-    assert report.outside == (part == -1).sum() and report.first_test >= START
-
-
-def test_a_part_is_described():
-    events = read_events(pd.DataFrame({"user": [1] * 4, "item": list("abcd"), "time": [LATE] * 4}))
-    train, valid, test = leave_last_out(events)
-    assert (train + valid).describe().rows == 3
-    text = str(test.describe())
-    assert text.startswith("DataFrame, test part: leave-last-out: train all but the last two")
-    assert test.describe().popularity.tolist() == [1]
+    late = sum(time > earliest for _, _, time in mine[0]) if events.source.order == "time" else None
+    assert (report.late, report.outside) == (late, (part == -1).sum()) and report.first_test >= START
 
 
 def test_rare_items_are_not_in_the_catalogue_and_searches_are_not_seen():
-    rows = [(1, 7, "view"), (1, 8, "search"), (1, 7, "view"), (1, 9, "view"), (1, 8, "view"), (1, 7, "view"),
-            (2, 8, "view")]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=["user", "item", "type"])
-    events = read_events(frame)
-    train, valid, test = leave_last_out(events)
+    kinds = ["view", "search", *["view"] * 5]
+    events = read_events(pd.DataFrame({"user": [1] * 6 + [2], "item": [7, 8, 7, 9, 8, 7, 8], "type": kinds}))
     # 7 and 9 are learnt, then comes 8, which was only searched for but is learnt by user 2; then 7 again
-    assert [(p.events, p.seen, p.outside) for p in train.report.parts] == [(4, 0, 0), (1, 0, 0), (1, 1, 0)]
-    rare = leave_last_out(events, min_count=3)[0].report
-    assert [(p.seen, p.outside) for p in rare.parts] == [(0, 1), (0, 0), (1, 0)]
+    for min_count, expected in ((1, [(0, 0), (0, 0), (1, 0)]), (3, [(0, 1), (0, 0), (1, 0)])):
+        parts = leave_last_out(events, min_count=min_count)[0].report.parts
+        assert [(p.seen, p.outside) for p in parts] == expected
 
 
 def test_events_without_a_rating_are_counted(tmp_path):
