@@ -110,26 +110,20 @@ def test_no_search_is_learnt(name):
 
 def test_a_description_counts_them():
     train, _, test = leave_last_out(EVENTS)
-    assert EVENTS.describe().history_only == (~VIEWED).sum()
-    described = train.describe()
     searches = (~viewed(train.events)).sum()
-    assert described.history_only == searches
-    share = searches / len(train)
-    assert f"{searches} ({share:.1%}) of the events are only read as history" in str(described)
-    assert "only read as history" not in str(test.describe())
-
-
-def losses_of(train) -> list[float]:
-    torch.manual_seed(0)
-    model = Ranker(train.schema, 8, ("user", "item"))
-    losses: list[float] = []
-    fit(model, train, epochs=2, progress=False, on_step=lambda step, loss: losses.append(loss))
-    return losses
+    assert (EVENTS.describe().history_only, train.describe().history_only) == ((~VIEWED).sum(), searches)
+    counted = f"{searches} ({searches / len(train):.1%}) of the events are only read as history"
+    assert counted in str(train.describe()) and "only read as history" not in str(test.describe())
 
 
 def test_a_ranker_learns_what_it_would_without_the_searches():
-    with_searches, without = (leave_last_out(e)[0] for e in (EVENTS, EVENTS.take(VIEWED)))
-    found = [losses_of(train) for train in (with_searches, without)]
+    found = []
+    for events in (EVENTS, EVENTS.take(VIEWED)):
+        train, losses = leave_last_out(events)[0], []
+        torch.manual_seed(0)
+        model = Ranker(train.schema, 8, ("user", "item"))
+        fit(model, train, epochs=2, progress=False, on_step=lambda step, loss, kept=losses: kept.append(loss))
+        found.append(losses)
     assert found[0] == pytest.approx(found[1], abs=1e-6)
 
 

@@ -103,23 +103,24 @@ def test_histories_are_slices_of_mapped_columns(tmp_path):
 
 
 def test_bad_rows_are_kept_beside_the_data(tmp_path):
-    rows = rows_of(20) + [("a", 1, float("inf"), 1, "view", 1.0, [])]
+    rows = [*rows_of(20), ("a", 1, float("inf"), 1, "view", 1.0, [])]
     prepare(table(rows), tmp_path / "visits", read={**READ, "max_bad_share": 0.1})
     rejected = pd.read_parquet(tmp_path / "visits" / "rejected.parquet")
     assert rejected[["line", "column"]].values.tolist() == [[21, "timestamp"]]
 
 
 def test_a_folder_that_is_there_stays_unless_it_is_to_be_replaced(tmp_path):
-    folder = tmp_path / "visits"
+    folder, more = tmp_path / "visits", table(rows_of(24))
     prepare(table(rows_of(20)), folder)
-    with pytest.raises(InputError, match=r"is there already; open it with open_prepared"):
-        prepare(table(rows_of(24)), folder)
-    with pytest.raises(InputError, match="split must be one of"):
-        prepare(table(rows_of(24)), folder, split="by_hand", overwrite=True)
-    with pytest.raises(InputError, match="min_rating=9 removes all events"):
-        prepare(table(rows_of(24)), folder, clean_by={"min_rating": 9}, overwrite=True)
+    for changed, match in (
+        ({}, r"is there already; open it with open_prepared"),
+        ({"split": "by_hand", "overwrite": True}, "split must be one of"),
+        ({"clean_by": {"min_rating": 9}, "overwrite": True}, "min_rating=9 removes all events"),
+    ):
+        with pytest.raises(InputError, match=match):
+            prepare(more, folder, **changed)
     assert len(open_prepared(folder)[0]) == 16
-    assert len(prepare(table(rows_of(24)), folder, overwrite=True)[0]) == 20
+    assert len(prepare(more, folder, overwrite=True)[0]) == 20
     assert [p.name for p in tmp_path.iterdir()] == ["visits"]
 
 
@@ -128,22 +129,20 @@ def test_what_is_not_whole_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no prepared data"):
         open_prepared(folder)
     prepare(table(rows_of(20)), folder)
-    items, manifest = folder / "version-1" / "log" / "items.npy", folder / "manifest.json"
-    whole = items.read_bytes()
-    items.write_bytes(whole[:-4])
-    with pytest.raises(InputError, match=r"items.npy has 204 bytes of 208; bring it back, or prepare"):
-        open_prepared(folder)
-    items.unlink()
-    with pytest.raises(InputError, match=r"items.npy is not there"):
-        open_prepared(folder)
-    items.write_bytes(whole)
-    told = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**told, "version": 0}))
-    with pytest.raises(InputError, match="another release"):
-        open_prepared(folder)
-    manifest.write_text("{")
-    with pytest.raises(InputError, match="cut short"):
-        open_prepared(folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    items = "version-1/log/items.npy"
+    for file, content, match in (
+        (items, (folder / items).read_bytes()[:-4], "has 204 bytes of 208; bring it back"),
+        (items, None, "items.npy is not there"),
+        ("manifest.json", json.dumps({**manifest, "version": 0}).encode(), "another release"),
+        ("manifest.json", b"{", "cut short"),
+    ):
+        whole = (folder / file).read_bytes()
+        (folder / file).unlink() if content is None else (folder / file).write_bytes(content)
+        with pytest.raises(InputError, match=match):
+            open_prepared(folder)
+        (folder / file).write_bytes(whole)
+    assert len(open_prepared(folder)[0]) == 16
 
 
 def test_events_come_back_from_their_folder(tmp_path):

@@ -1,66 +1,76 @@
 """How events were read, cleaned and split is recorded."""
 
+import datetime
 import json
 
+import numpy as np
 import pandas as pd
+import pytest
 
-from torchrec_ext.data import by_ratio, clean, leave_last_out, open_prepared, prepare, read_events, sessions
+from torchrec_ext.data import by_ratio, by_time, clean, open_prepared, prepare, read_events, sessions
 from torchrec_ext.data.features import Number
 from torchrec_ext.data.recorded_calls import arguments_of
 
 FRAME = pd.DataFrame({"uid": [1, 1, 1, 2, 2, 2], "item": list("abcabc"), "time": range(1000, 7000, 1000)})
+COLUMNS = {"columns": {"user": "uid"}}
 
 
-def calls(events):
+def through_json(calls):
     """The names of the calls, and the arguments after their way through JSON, defaults left out."""
-    recorded = json.loads(json.dumps(events.source.calls))
     return [
-        (c["call"], {n: v for n, v in arguments_of(c).items() if v not in (None, 0, "all")}) for c in recorded
+        (call["call"], {n: v for n, v in arguments_of(call).items() if v not in (None, 0, "all")})
+        for call in json.loads(json.dumps(calls))
     ]
 
 
 def test_reading_and_cleaning(tmp_path):
-    path = tmp_path / "events.csv"
+    path, where = tmp_path / "events.csv", {"timestamp": (2000, None), "item": ["a", "b"]}
     FRAME.to_csv(path, index=False)
     users = pd.DataFrame({"user": [1, 2], "age": [20.0, 30.0]})
-    events = read_events(
-        path, columns={"user": "uid"}, users=users, user_features={"age": Number(buckets=(20, 25))}
-    )
-    events = clean(
-        sessions(events, 1e6), where={"timestamp": (2000, None), "item": ["a", "b"]}, k_core=(1, 1)
-    )
-    (read, arguments), *cleaned = calls(events)
+    events = read_events(path, **COLUMNS, users=users, user_features={"age": Number(buckets=(20, 25))})
+    events = clean(sessions(events, 1e6), where=where, k_core=(1, 1))
+    (read, arguments), *cleaned = through_json(events.source.calls)
     # a table in memory cannot be recorded
     assert read == "read_events" and "users" not in arguments
     assert arguments["source"] == str(path) and arguments["columns"] == {"user": "uid"}
-    assert arguments["user_features"]["age"]["kind"] == "number"
-    assert arguments["user_features"]["age"]["buckets"] == (20, 25)
-    where = {"timestamp": (2000, None), "item": ["a", "b"]}
+    age = arguments["user_features"]["age"]
+    assert (age["kind"], age["buckets"]) == ("number", (20, 25))
     assert cleaned == [("sessions", {"gap": 1e6}), ("clean", {"where": where, "k_core": (1, 1)})]
     assert events.source.content["events"]["rows"] == 6, "as it was read, not as it was cleaned"
-
-
-def test_a_table_in_memory_has_no_source():
-    ((call, arguments),) = calls(read_events(FRAME, columns={"user": "uid"}))
-    assert call == "read_events" and arguments["columns"] == {"user": "uid"} and "source" not in arguments
+    ((_, arguments),) = through_json(read_events(FRAME, **COLUMNS).source.calls)
+    assert "source" not in arguments and arguments["columns"] == {"user": "uid"}
 
 
 def test_splits():
-    events = read_events(FRAME, columns={"user": "uid"})
-    parts = by_ratio(events, valid=0.2, test=0.2, seed=3)
+    parts = by_ratio(read_events(FRAME, **COLUMNS), valid=0.2, test=0.2, seed=3)
     expected = {"valid": 0.2, "test": 0.2, "seed": 3, "min_count": 1}
-    for part in parts:
-        assert part.report.call == {"call": "by_ratio", "arguments": expected}
-    assert parts[0].report is parts[1].report
+    assert parts[0].report.call == {"call": "by_ratio", "arguments": expected}
+    assert parts[0].report is parts[1].report is parts[2].report
+
+
+@pytest.mark.parametrize(
+    ("first", "gap"),
+    [
+        (np.datetime64("1970-01-01T01:00:00", "ns"), np.timedelta64(5, "ns")),
+        (pd.Period("1970-01-01T01", "h"), datetime.timedelta(seconds=1)),
+        (pd.Timestamp("1970-01-01T01:00:00.000000001"), pd.Timedelta("5ns")),
+    ],
+)
+def test_a_split_by_times_can_be_made_again(first, gap):
+    events = read_events(FRAME, **COLUMNS)
+    parts = by_time(events, valid_from=first, test_from=5000, gap=gap)
+    call = json.loads(json.dumps(parts[0].report.call))
+    again = by_time(events, **arguments_of(call))
+    assert again[0].report.protocol == parts[0].report.protocol
+    assert [part.rows.tolist() for part in again] == [part.rows.tolist() for part in parts]
 
 
 def test_prepared_data_keeps_the_record(tmp_path):
     FRAME.to_csv(tmp_path / "events.csv", index=False)
     folder = tmp_path / "ready"
-    prepare(tmp_path / "events.csv", folder, read={"columns": {"user": "uid"}}, clean_by={"k_core": 1})
+    made = prepare(tmp_path / "events.csv", folder, read=COLUMNS, clean_by={"k_core": 1})
     train = open_prepared(folder)[0]
-    expected = clean(read_events(tmp_path / "events.csv", columns={"user": "uid"}), k_core=1).source
-    assert json.loads(json.dumps(train.table.source.calls)) == json.loads(json.dumps(expected.calls))
-    assert train.table.source.content == expected.content
-    assert train.table.source.prepared == str(folder)
-    assert train.report.call == leave_last_out(train.table)[0].report.call
+    source = clean(read_events(tmp_path / "events.csv", **COLUMNS), k_core=1).source
+    assert through_json(train.table.source.calls) == through_json(source.calls)
+    assert (train.table.source.content, train.table.source.prepared) == (source.content, str(folder))
+    assert train.report.call == made[0].report.call and train.report.call["call"] == "leave_last_out"
