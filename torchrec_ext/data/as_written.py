@@ -9,24 +9,14 @@ import pyarrow as pa
 
 
 def as_written(values: npt.ArrayLike) -> np.ndarray:
-    """Floats as float64, each the one that is written alike: the float32 .7 becomes .7, not .699999988.
+    """Numbers as float64 of the same shape, each as it is written: the float32 .7 becomes .7, not .699999988.
 
-    A column of float32 and a threshold that a user wrote meet in float64, where a plain cast would leave the
-    stored .7 below the .7 of the user. Every column of numbers and every threshold goes through here, so
-    they compare as they read, whatever table the column came from. The cast back to the given type gives the
-    same values.
-
-    Args:
-        values: numbers of any shape; those of 8 bytes and integers are only cast.
-
-    Returns:
-        float64 of the same shape; NaN and infinite ones stay.
+    Every column of numbers and every threshold goes through here, so that they compare as they read: a plain
+    cast would leave the stored .7 below the .7 of a user.
 
     Example:
-        >>> as_written(np.array([0.7, 2.2], np.float32))
-        array([0.7, 2.2])
-        >>> np.array([0.7, 2.2], np.float32).astype(np.float64) >= [0.7, 2.2]
-        array([False,  True])
+        >>> as_written(np.array([0.7, 2.2], np.float32)) >= [0.7, 2.2]
+        array([ True,  True])
     """
     array = np.asarray(values)
     if array.dtype == np.float16:  # Arrow writes its values out as those of float32
@@ -52,7 +42,7 @@ def series_as_written(values: pd.Series) -> np.ndarray:
 
 
 def number_as_written(value: object) -> float | None:
-    """A number that a user gave, of few bits or as a string; an integer stays one, None for anything else.
+    """A number that a user gave, perhaps as a string; an integer stays one, None for anything else.
 
     Example:
         >>> [number_as_written(value) for value in (np.float32(0.7), "9007199254740993", "1e3", "many", True)]

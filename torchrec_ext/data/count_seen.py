@@ -6,8 +6,6 @@ from torchrec_ext.data.events import Events
 
 _ROWS = 1 << 20
 """Events looked at at a time."""
-_BITS = 26
-"""The largest table of hashes has 2**26 bytes."""
 
 
 def count_seen(events: Events, wanted: np.ndarray, known: np.ndarray) -> int:
@@ -35,7 +33,7 @@ def count_seen(events: Events, wanted: np.ndarray, known: np.ndarray) -> int:
     if not len(asked):
         return 0
     # most known events are of no asked pair; a look into a table of hashes tells, without a search
-    bits = min((16 * len(asked)).bit_length(), _BITS)
+    bits = min((16 * len(asked)).bit_length(), 26)
 
     def hashes(of: np.ndarray) -> np.ndarray:
         return (of.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - bits)

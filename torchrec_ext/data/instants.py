@@ -85,12 +85,12 @@ def span(name: str, value: Span) -> Fraction:
 def comparable(
     exact: Fraction | float, values: np.ndarray, rounded: Callable[[Any], int] = math.ceil
 ) -> int | float:
-    """A bound that compares exactly with values: with integers an integer, with floats the nearest one.
+    """A bound that compares exactly with values: for floats the nearest one, else an integer.
 
     Args:
         exact: the bound; an infinite one stays.
-        values: of any length.
-        rounded: ``math.ceil`` for the least integer that reaches the bound, ``math.floor`` for the greatest.
+        values: what is compared.
+        rounded: ``math.ceil`` for values that reach the bound, ``math.floor`` for those that do not pass it.
 
     Example:
         >>> seconds = np.array([10, 11])

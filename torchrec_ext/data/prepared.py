@@ -90,14 +90,10 @@ def keep_parts(
     """What :func:`prepare` does, with reading and splitting of one's own.
 
     Args:
-        folder: which must not be there.
-        read: gives the events; their columns may be kept in the folder that it receives, which is removed
-            later.
-        split: gives the parts, whose log is kept in the folder that it receives.
+        folder: see :func:`prepare`.
+        read: returns the events; it may keep columns in the folder that it receives, which is removed later.
+        split: returns the parts and keeps their log in the folder that it receives.
         overwrite: replaces the folder if it is there.
-
-    Raises:
-        InputError: if the folder is there.
     """
     target = Path(folder).expanduser()
     if target.exists() and not overwrite:
