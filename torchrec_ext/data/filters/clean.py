@@ -1,5 +1,6 @@
 """Cleaning: what can be decided from the rows alone."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,10 +15,12 @@ from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.columns import used
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.filters.k_core import have_enough, in_k_core
-from torchrec_ext.data.filters.step import record
 from torchrec_ext.data.filters.where import Wanted, matches, written
 from torchrec_ext.data.recorded_calls import recorded
+from torchrec_ext.data.source import Step
 from torchrec_ext.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 @recorded
@@ -99,6 +102,13 @@ def clean(
         kept = in_k_core(events.codes("user"), events.codes("item"), *pair)
         events = keep(kept, f"k_core={pair}", "lower one of them")
     return events if len(events) == before else _in_order_of_appearance(events)
+
+
+def record(events: Events, step: str, removed: int = 0) -> Events:
+    """The events that a step left, their source saying how many it removed."""
+    done = Step(step, removed, left=len(events), users=events.count("user"), items=events.count("item"))
+    log.info("%s", done)
+    return replace(events, source=replace(events.source, steps=(*events.source.steps, done)))
 
 
 def _in_order_of_appearance(events: Events) -> Events:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from torchrec_ext.data.columns import from_codes, used
 from torchrec_ext.data.events import Events
-from torchrec_ext.data.filters.step import record
+from torchrec_ext.data.filters.clean import record
 from torchrec_ext.data.instants import Span, comparable, span
 from torchrec_ext.data.recorded_calls import recorded
 from torchrec_ext.data.times import expect_times
