@@ -1,6 +1,7 @@
 """Preparation: ids and columns become rows and numbers, by what was learnt before."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -123,24 +124,28 @@ def test_places_in_a_history_order_events_but_are_no_times():
     events = read_events(frame)
     assert events.source.order == "order"
     log = Preparation.fit(events, np.ones(4, bool)).log(events)
-    assert log.items.tolist() == [2, 3, 1, 1]
-    assert log.times is None
+    assert (log.items.tolist(), log.times) == ([2, 3, 1, 1], None)
 
 
-def test_a_list_column_is_known_by_its_first_list():
-    users = pd.DataFrame({"user": [1, 2], "likes": [None, ["x", "y"]]})
-    events = read_events(pd.DataFrame({"user": [1, 2], "item": [5, 5]}), users=users)
-    prepared = Preparation.fit(events, np.ones(2, bool))
-    assert prepared.schema.feature("user_likes").many
-    assert prepared.sides["user"].ids("user_likes", np.array([1, 2]))[0].tolist() == [0, 1, 2]
-
-
-def test_integers_with_missing_rows_stay_ids():
-    # users without a row would turn a column of integers into floats if the table were joined
-    users = pd.DataFrame({"user": [1, 2], "city": [2**60 + 1, 2**60]})
+def test_columns_of_side_tables_keep_their_kind():
+    """A list column is known by its first list; a user without a row does not turn integers into floats."""
+    users = pd.DataFrame({"user": [1, 2], "likes": [None, ["x", "y"]], "city": [2**60 + 1, 2**60]})
     events = read_events(pd.DataFrame({"user": [1, 2, 3], "item": [5, 5, 5]}), users=users)
-    side = Preparation.fit(events, np.ones(3, bool)).sides["user"]
-    assert side.ids("user_city", np.arange(4))[0].tolist() == [0, 1, 2, 0]
+    prepared = Preparation.fit(events, np.ones(3, bool))
+    side, rows = prepared.sides["user"], np.arange(4)
+    assert prepared.schema.feature("user_likes").many
+    assert side.ids("user_likes", rows)[0].tolist() == [0, 0, 1, 2, 0]
+    assert side.ids("user_city", rows)[0].tolist() == [0, 1, 2, 0]
+
+
+def test_ids_of_side_tables_get_rows_behind_those_of_events_where_the_catalogue_is_all(events):
+    everything = Preparation.fit(replace(events, catalogue="all"), TRAINING, min_count=2)
+    # 20 has one event: it is rarer than min_count, whatever the side table holds
+    assert everything.vocabularies["item"].index.tolist() == [30, 10, 9]
+    assert everything.vocabularies["user"].index.tolist() == ["b", "a", "c"]
+    assert everything.trained.catalogue.tolist() == [1, 2, 3]
+    assert everything.trained.or_unknown("item", np.array([1, 3])).tolist() == [1, 0]
+    assert everything.sides["item"].ids("item_year", np.arange(4))[0].tolist() == [0, 1, 1, 0]  # 1970 is new
 
 
 def test_a_number_nobody_has_is_the_mean_everywhere(tmp_path):
@@ -172,21 +177,16 @@ def test_saved_and_loaded(prepared, events, tmp_path):
     json.loads((tmp_path / "new" / "folder" / "features.json").read_text())
 
 
-def test_users_keep_one_kind_of_id():
+def test_ids_are_found_whatever_their_kind_and_users_keep_one_kind():
     frame = pd.DataFrame({"user": [1, 2], "item": [5, 6]})
-    numbers, words = read_events(frame), read_events(frame.astype({"user": str}))
-    in_training = np.ones(2, bool)
+    numbers, words = read_events(frame), read_events(frame.astype(str))
+    of_numbers, of_words = (Preparation.fit(events, np.ones(2, bool)) for events in (numbers, words))
     with pytest.raises(InputError, match=r"ids of users are strings \(such as '1'\), but were integers"):
-        Preparation.fit(numbers, in_training).log(words)
-    log = Preparation.fit(words, in_training).log(numbers)
-    assert log.user_ids.tolist() == ["1", "2"]
-    assert log.user_rows.tolist() == [1, 2]
-
-
-def test_items_are_found_whatever_their_kind():
-    frame = pd.DataFrame({"user": [1, 2], "item": [5, 6]})
-    prepared = Preparation.fit(read_events(frame), np.ones(2, bool))
-    assert prepared.log(read_events(frame.astype({"item": str}))).items.tolist() == [1, 2]
+        of_numbers.log(words)
+    log = of_words.log(numbers)
+    assert (log.user_ids.tolist(), log.user_rows.tolist(), log.items.tolist()) == (["1", "2"], [1, 2], [1, 2])
+    items = read_events(frame.astype({"item": str}))
+    assert of_numbers.log(items).items.tolist() == [1, 2]
 
 
 def test_faults_are_told(prepared):
