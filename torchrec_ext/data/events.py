@@ -1,6 +1,7 @@
 """Events: the rows of who did what when, with side features and where they came from."""
 
 import dataclasses
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -53,6 +54,7 @@ class Events:
             offers every item that has a row; ``events`` offers those that training has learnt from.
         earlier: what is known of earlier events among these, and is not learnt anew; see
             :func:`~torchrec_ext.data.append`.
+        mapped: the file that the columns are mapped from, or None.
 
     Raises:
         InputError: if a chosen feature is not there.
@@ -76,6 +78,7 @@ class Events:
     weights: Mapping[str, float] = field(default_factory=dict)
     catalogue: Literal["events", "all"] = "events"
     earlier: Earlier | None = None
+    mapped: mmap.mmap | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _check("user", self.users, self.user_features, not_features=("user",))
@@ -92,6 +95,14 @@ class Events:
     def columns(self) -> tuple[str, ...]:
         """The names of the columns."""
         return tuple(self.table.column_names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "mapped": None}  # a copy in another process has its columns in memory
+
+    def release_pages(self) -> None:
+        """Gives back the memory of what was read of a mapped file; it is read again when it is needed."""
+        if self.mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
     @cached_property
     def frame(self) -> pd.DataFrame:

@@ -94,7 +94,9 @@ class Preparation:
             "user": SideFeatures.fit("user", events.users, known["user"], schema, fitted),
             "item": SideFeatures.fit("item", events.items, known["item"], schema, fitted),
         }
-        return cls(schema, vocabularies, sides, fitted, TrainedIds.of(events, training, vocabularies))
+        trained = TrainedIds.of(events, training, vocabularies)
+        events.release_pages()
+        return cls(schema, vocabularies, sides, fitted, trained)
 
     def log(self, events: Events, folder: Path | None = None) -> EventLog:
         """The events as rows and numbers, sorted by user and time.
@@ -113,6 +115,7 @@ class Preparation:
             there = np.flatnonzero(counts)  # of some words no event is left
             ids, counts = self._users(ids[there]), counts[there]
         rows, order = self.vocabularies["user"].rows(ids), events.by_user_and_time
+        events.release_pages()
         return EventLog.sort(ids, rows, counts, order, self._columns(events), folder)
 
     def _columns(self, events: Events) -> Iterator[tuple[str, FlatColumn]]:
@@ -120,11 +123,13 @@ class Preparation:
         if "item" in events.table.column_names:
             of_words = np.append(self.vocabularies["item"].rows(events.distinct("item")), 0).astype(np.int32)
             yield "items", of_words[events.codes("item")]
+            events.release_pages()
         else:
             yield "items", np.zeros(len(events), np.int32)
         times = events.numbers("timestamp") if events.source.order == "time" else None
         if times is not None:
-            yield "times", times.astype(np.float64)
+            yield "times", times.astype(np.float64, copy=False)
+            events.release_pages()
         del times
         weights = events.target_weights()
         if weights is not None:
@@ -134,6 +139,7 @@ class Preparation:
             ratings = weights  # where nothing was rated, the type of an event says how much it was liked
         if ratings is not None:
             yield "ratings", ratings  # as float64, or thresholds would not compare as they are written
+            events.release_pages()
         del weights, ratings
         for feature in self.schema.of("context"):
             column = events.column(feature.column)
@@ -143,6 +149,7 @@ class Preparation:
                     f"they have {', '.join(events.table.column_names)}"
                 )
             yield feature.name, self.context(feature, column)
+            events.release_pages()
 
     def context(self, feature: Feature | DenseFeature, values: pa.Array | pd.Series) -> FlatColumn:
         """N int32 rows of a table, lists of them, or float32 numbers of a context feature."""

@@ -7,7 +7,6 @@ from typing import TypeAlias
 import numpy as np
 
 from torchrec_ext.data.dataset import Dataset
-from torchrec_ext.data.event_files import release_mapped_events
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.split_report import OUT, PART_NAMES, TRAIN, SplitReport
@@ -51,7 +50,7 @@ def make_parts(
                 f"the {name} part of {events.source.name} is empty ({len(events):,} events, {protocol}); "
                 "give more events or other settings of the split"
             )
-    release_mapped_events()
+    events.release_pages()
     preparation = Preparation.fit(events, part == TRAIN, min_count=min_count)
     dropped = (part == TRAIN) & ~preparation.kept(events)
     if dropped.any():
@@ -67,11 +66,11 @@ def make_parts(
     if "item" in events.table.column_names:
         rows = preparation.vocabularies["item"].rows(events.distinct("item"))
         catalogue = np.isin(rows, preparation.trained.catalogue)
-    release_mapped_events()
+    events.release_pages()
     report = SplitReport.of(events, part, given, protocol, catalogue)
-    release_mapped_events()
+    events.release_pages()
     log = preparation.log(events, None if folder is None else folder / "log")
-    release_mapped_events()
+    events.release_pages()
     part, given = part[log.source_rows], given[log.source_rows]
     given &= part != TRAIN  # training reads its history in place
 
