@@ -67,16 +67,14 @@ class EventLog:
             user_ids: ids of U users.
             user_rows: (U,) int64 rows of the user table.
             counts: (U,) int number of events of each user.
-            order: (N,) int rows of the columns by user and time, see
-                :func:`~torchrec_ext.data.by_user_and_time.by_user_and_time`.
+            order: (N,) int rows of the columns by user and time, see ``Events.by_user_and_time``.
             columns: name and N values of ``items`` and, if known, ``times``, ``ratings`` and ``weights``; any
                 other name is that of a context feature. One is in memory at a time.
             folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
         """
         rows = ("source_rows", np.arange(len(order), dtype=np.int32))
-        return cls._taken(
-            user_ids, user_rows, offsets_of(counts), order, itertools.chain([rows], columns), folder
-        )
+        columns = itertools.chain([rows], columns)
+        return cls._taken(user_ids, user_rows, offsets_of(counts), order, columns, folder)
 
     @classmethod
     def open(cls, folder: Path) -> "EventLog":
@@ -95,12 +93,7 @@ class EventLog:
         return np.repeat(np.arange(len(self.user_ids)), np.diff(self.offsets))
 
     def select(self, events: np.ndarray, folder: Path | None = None) -> "EventLog":
-        """The log of these events alone, all users kept.
-
-        Args:
-            events: (n,) int64 ascending positions in this log.
-            folder: see :meth:`sort`.
-        """
+        """The log of the events at (n,) int64 ascending positions, with all users; folder as in :meth:`sort`."""
         offsets = np.searchsorted(events, self.offsets).astype(np.int64)
         own = ((name, getattr(self, name)) for name in _COLUMNS)
         columns = ((name, column) for name, column in (*own, *self.context.items()) if column is not None)

@@ -90,10 +90,8 @@ class Preparation:
         rows: dict[str, int] = {name: len(vocabulary) for name, vocabulary in known.items()}
         rows |= {feature: found.rows for feature, found in fitted.items() if found.rows}
         schema = Schema(tuple(Table(*pair) for pair in rows.items()), tuple(features), tuple(dense))
-        sides: dict[Entity, SideFeatures] = {
-            "user": SideFeatures.fit("user", events.users, known["user"], schema, fitted),
-            "item": SideFeatures.fit("item", events.items, known["item"], schema, fitted),
-        }
+        tables: dict[Entity, pd.DataFrame | None] = {"user": events.users, "item": events.items}
+        sides = {e: SideFeatures.fit(e, table, known[e], schema, fitted) for e, table in tables.items()}
         trained = TrainedIds.of(events, training, vocabularies)
         events.release_pages()
         return cls(schema, vocabularies, sides, fitted, trained)
@@ -172,18 +170,8 @@ class Preparation:
         return kept
 
     def expect_same_rows(self, other: "Preparation", name: str) -> None:
-        """Refuses data whose ids have other rows than here.
-
-        Args:
-            other: preparation of the data.
-            name: the data, for the message.
-
-        Raises:
-            InputError: for the first table that differs.
-        """
-        if other is self:
-            return
-        for table, vocabulary in self.vocabularies.items():
+        """Refuses data of a ``name`` whose ids have other rows than here, by the first table that differs."""
+        for table, vocabulary in self.vocabularies.items() if other is not self else ():
             found = other.vocabularies.get(table)
             if found is None or not vocabulary.index.equals(found.index):
                 raise InputError(
@@ -207,29 +195,20 @@ class Preparation:
     def load(cls, folder: Path) -> "Preparation":
         """Reads what :meth:`save` wrote."""
         schema = Schema.from_json((folder / "schema.json").read_text())
+        paths = {table.name: folder / f"vocabulary_{table.name}.parquet" for table in schema.tables}
+        vocabularies = {name: Vocabulary.load(path) for name, path in paths.items() if path.is_file()}
         entities: tuple[Entity, ...] = ("user", "item")
-        vocabularies = {
-            table.name: Vocabulary.load(folder / f"vocabulary_{table.name}.parquet")
-            for table in schema.tables
-            if (folder / f"vocabulary_{table.name}.parquet").is_file()
-        }
-        fitted = json.loads((folder / "features.json").read_text())
-        return cls(
-            schema,
-            vocabularies,
-            {entity: SideFeatures.load(folder / f"side_{entity}.parquet") for entity in entities},
-            {name: from_json(found, vocabularies.get(name)) for name, found in fitted.items()},
-            TrainedIds.load(folder, vocabularies),
-        )
+        sides = {entity: SideFeatures.load(folder / f"side_{entity}.parquet") for entity in entities}
+        made = json.loads((folder / "features.json").read_text())
+        fitted = {name: from_json(found, vocabularies.get(name)) for name, found in made.items()}
+        return cls(schema, vocabularies, sides, fitted, TrainedIds.load(folder, vocabularies))
 
     def _users(self, ids: pd.Index) -> pd.Index:
         """Ids of users in the kind of the training's, so that one user never has two ids."""
         known = self.vocabularies["user"]
         integers = pd.api.types.is_integer_dtype(ids.dtype)
-        if integers == known.integers:
-            return ids
-        if integers:
-            return ids.astype(str)
+        if integers or not known.integers:
+            return ids.astype(str) if integers and not known.integers else ids
         raise InputError(
             f"the ids of users are strings (such as {shown(ids[0])}), but were integers in training; "
             "convert them with astype('int64')"
@@ -246,11 +225,7 @@ def _kept_fit(earlier: Fitted, now: Fitted) -> Fitted:
 
 
 def _vocabulary(events: Events, entity: Entity, side: pd.DataFrame | None, min_count: int = 1) -> Vocabulary:
-    """Ids of the events in order of first appearance, and behind them those of a side table if wanted.
-
-    Raises:
-        InputError: if no id has ``min_count`` events.
-    """
+    """Ids of the events in order of first appearance, and behind them those of a side table if wanted."""
     if entity not in events.table.column_names:
         return Vocabulary([])
     codes, words = events.codes(entity), events.distinct(entity)
@@ -260,10 +235,8 @@ def _vocabulary(events: Events, entity: Entity, side: pd.DataFrame | None, min_c
     order = np.argsort(first[:-1], kind="stable")
     often = order[counts[order] >= max(min_count, 1)]
     if not len(often):
-        raise InputError(
-            f"min_count={min_count} leaves no {entity}; the most frequent one has "
-            f"{counts.max(initial=0)} events"
-        )
+        most = counts.max(initial=0)
+        raise InputError(f"min_count={min_count} leaves no {entity}; the most frequent one has {most} events")
     known = Vocabulary(words[often])
     if events.earlier is not None:
         known = events.earlier.vocabularies[entity].grow(known.index)

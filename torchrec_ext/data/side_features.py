@@ -43,10 +43,10 @@ class SideFeatures:
         schema: Schema,
         fitted: Mapping[str, Fitted],
     ) -> "SideFeatures":
-        """Lays the table's columns along the rows of the entity's vocabulary.
+        """Lays the table's columns along the rows of the vocabulary of users or items.
 
         Args:
-            entity: ``user`` or ``item``.
+            entity: whose features they are.
             table: one row an id, in a column named after the entity, and the columns of the features;
                 of two rows of one id the first counts. None where the entity has no features.
             known: the vocabulary of the entity.
