@@ -93,7 +93,7 @@ class EventLog:
         return np.repeat(np.arange(len(self.user_ids)), np.diff(self.offsets))
 
     def select(self, events: np.ndarray, folder: Path | None = None) -> "EventLog":
-        """The log of the events at (n,) int64 ascending positions, with all users; folder as in :meth:`sort`."""
+        """The log of these (n,) int64 ascending positions, with all users; folder as in :meth:`sort`."""
         offsets = np.searchsorted(events, self.offsets).astype(np.int64)
         own = ((name, getattr(self, name)) for name in _COLUMNS)
         columns = ((name, column) for name, column in (*own, *self.context.items()) if column is not None)
