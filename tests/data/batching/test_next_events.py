@@ -48,14 +48,11 @@ def test_unknown_targets_have_no_label_and_windows_of_them_are_left_out():
     rows = [("a", item, START + n) for n, item in enumerate((1, 2, 1, 1, 3, 4, 9, 9))]
     train = leave_last_out(read(rows), min_count=2)[0]  # 2, 3 and 4 are rare
     assert train.events.items.tolist() == [1, 0, 1, 1, 0, 0]
-    found = examples(train, length=2)
-    # the windows are [1], [0, 1], [1, 0] and the targets [0], [1, 1], [0, 0]
-    assert windows(found, [0]) == [([0, 1], [1, 1])]
-    assert found.sizes().tolist() == [2]
-    assert found.weight(np.array([0])) == 2
-    mixed = examples(train, length=5)
-    assert windows(mixed, [0]) == [([1, 0, 1, 1, 0], [0, 1, 1, 0, 0])]
-    assert mixed.weight(np.array([0])) == 2
+    # the windows are [1], [0, 1], [1, 0] and the targets [0], [1, 1], [0, 0]; or there is one window
+    for length, cut in ((2, ([0, 1], [1, 1])), (5, ([1, 0, 1, 1, 0], [0, 1, 1, 0, 0]))):
+        found = examples(train, length)
+        assert windows(found, [0]) == [cut] and found.sizes().tolist() == [length]
+        assert found.weight(np.array([0])) == 2
 
 
 def test_nothing_is_learnt_of_held_out_users():

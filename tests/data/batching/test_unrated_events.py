@@ -91,9 +91,7 @@ def test_a_part_without_a_rating_is_refused(declaration):
     rated = ~np.isnan(events.numbers("rating"))
     late = events.frame["split"].to_numpy() == "test"
     train, valid, test = as_marked(events.take(~late | ~rated))
-    with pytest.raises(
-        InputError, match="none of the 1 events of the test part has a rating, so there is no"
-    ):
+    with pytest.raises(InputError, match="none of the 1 events of the test part has a rating, so there"):
         LabelledEvents(test, train, Inputs(fields=("user", "item")))
 
 

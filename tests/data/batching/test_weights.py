@@ -39,17 +39,6 @@ def test_the_log_knows_what_each_event_counts():
     assert train_part(weights={"view": 0.5, "odd": 3}).events.weights.tolist() == [0.5, 4, 0, 3, 0.5, 4]
 
 
-def test_next_events():
-    # the windows of a are [1, 2, 3, 4] with the targets 2, 3, 4, 1; b has no event after another
-    train = train_part()
-    found = NextEvents(train, TwoTower(train.schema, 4, "mean_pool", max_length=9).inputs, CATALOGUE)
-    chosen = np.array([0])
-    assert found.weight(chosen) == 4 + 0 + 1 + 1
-    batch = found.batch(chosen, 6.0, np.random.default_rng(0))
-    assert batch.labels.tolist() == [1, -1, 3, 0]  # the search is read and never a target
-    assert batch.weights.tolist() == [4, 0, 1, 1]
-
-
 def test_last_events():
     train = train_part()
     found = LastEvents(train, TwoTower(train.schema, 4).inputs, CATALOGUE)
@@ -88,33 +77,17 @@ def test_the_loss_of_next_events_by_hand():
     table(model, "item").copy_(torch.tensor(np.outer(heights, [1, 0, 0, 0])))
     heights[3] = 0  # item 3 was only searched for: it is read as the unknown item
     found = NextEvents(train, model.inputs, CATALOGUE)
+    # the window of a is [1, 2, 3, 4] with the targets 2, 3, 4, 1; b has no event after another
     chosen = np.array([0])
     batch = found.batch(chosen, found.weight(chosen), np.random.default_rng(0))
+    assert batch.labels.tolist() == [1, -1, 3, 0]  # the search is read and never a target
+    assert batch.weights.tolist() == [4, 0, 1, 1] and found.weight(chosen) == 6
     loss, _ = RetrievalTask(model)(batch)
     means = [1, 0, 0, 2 / 4]  # of the heights of 1; 1 and 2; 1, 2 and 3; 1 to 4
     losses = [cross_entropy(m * heights[1:], t) for m, t in zip(means, [1, 2, 3, 0], strict=True)]
     by_hand = (4 * losses[0] + losses[2] + losses[3]) / 6
     assert loss.item() == pytest.approx(by_hand, abs=1e-6)
     assert by_hand != pytest.approx(np.mean(losses), abs=0.1)
-
-
-def test_the_loss_of_last_events_by_hand():
-    """The user's own vector scores the items: a is 1 high and b is -1."""
-    train = train_part()
-    model = TwoTower(train.schema, 4)
-    shard(model)
-    heights = np.array([0, 1, -1, 0.5, 2])
-    table(model, "item").copy_(torch.tensor(np.outer(heights, [1, 0, 0, 0])))
-    heights[3] = 0  # item 3 was only searched for: it is read as the unknown item
-    table(model, "user").copy_(torch.tensor(np.outer([0, 1, -1], [1, 0, 0, 0])))
-    found = LastEvents(train, model.inputs, CATALOGUE)
-    chosen = np.arange(5)
-    batch = found.batch(chosen, found.weight(chosen), np.random.default_rng(0))
-    loss, _ = RetrievalTask(model)(batch)
-    of_a = [cross_entropy(heights[1:], item) for item in (0, 1, 3, 0)]
-    of_b = cross_entropy(-heights[1:], 1)
-    by_hand = (of_a[0] + 4 * of_a[1] + of_a[2] + of_a[3] + 4 * of_b) / 11
-    assert loss.item() == pytest.approx(by_hand, abs=1e-6)
 
 
 def test_the_loss_of_hidden_events_is_their_weighted_mean():
