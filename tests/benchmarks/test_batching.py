@@ -129,4 +129,4 @@ def test_check_names_the_setting(change: dict[str, Any], message: str) -> None:
 
 
 def test_examples() -> None:
-    assert doctest.testmod(row_by_row) == (0, 5)
+    assert doctest.testmod(row_by_row) == (0, 4)
