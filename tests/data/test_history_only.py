@@ -63,7 +63,7 @@ def test_no_search_is_a_target_of_any_split(name):
     assert not viewed(train.log.select(train.rows)).all()
     by_part = {part.name: part for part in train.report.parts}
     assert by_part["train"].events == viewed(train.events).sum()
-    inside = np.concatenate([p for part in parts for p in (part.rows, part.given)])
+    inside = np.concatenate([p for part in parts for p in (part.rows, part.history_only)])
     assert len(np.unique(inside)) == len(inside) == len(EVENTS)
     if name == "leave_last_out":
         views = EVENTS.frame[VIEWED]

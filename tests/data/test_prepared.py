@@ -70,7 +70,10 @@ def test_the_parts_are_those_made_in_memory(tmp_path_factory, rows, split):
     for parts in (made, open_prepared(folder)):
         for part, other in zip(parts, expected, strict=True):
             assert (part.name, part.report) == (other.name, other.report)
-            assert part.rows.tolist() == other.rows.tolist() and part.given.tolist() == other.given.tolist()
+            assert (
+                part.rows.tolist() == other.rows.tolist()
+                and part.history_only.tolist() == other.history_only.tolist()
+            )
             assert_same(part.log, other.log)
             assert_same(part.events, other.events)
             assert part.schema == other.schema

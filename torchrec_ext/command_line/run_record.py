@@ -117,10 +117,8 @@ class RunRecord:
         """The events split as for the training, with the rows and features that ids had there."""
         split = self.record["split"]
         parts = SPLITS[split["call"]](events, **arguments_of(split))
-        event_log = self.preparation.log(events)
-        train, valid, test = (
-            dataclasses.replace(part, preparation=self.preparation, log=event_log, own=None) for part in parts
-        )
+        same = {"preparation": self.preparation, "log": self.preparation.log(events), "part_log": None}
+        train, valid, test = (dataclasses.replace(part, **same) for part in parts)
         return train, valid, test
 
     def count_added(self, raw: Events, given: bool = False) -> int:

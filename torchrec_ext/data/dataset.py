@@ -22,22 +22,22 @@ class Dataset:
         preparation: how ids became rows.
         log: every event of every part, and those in none.
         rows: (n,) int64 ascending positions in the log of this part's events.
-        given: (m,) int64 ascending positions of events that a history may hold, although they are neither
+        history_only: (m,) int64 ascending positions of events that a history may hold, but that are neither
             learnt nor predicted: earlier events of held-out users, and those that weigh 0 or lack an item.
         name: ``train``, ``valid``, ``test`` or a sum of them.
         report: what each part of the split holds; all parts share it.
         table: the events as they were read, of which ``log.source_rows`` are the rows.
-        own: the log of this part's events alone, where it is kept in a folder; None makes it when needed.
+        part_log: the log of this part's events alone, if it is kept in a folder; None makes it when needed.
     """
 
     preparation: Preparation
     log: EventLog
     rows: np.ndarray
-    given: np.ndarray
+    history_only: np.ndarray
     name: str
     report: SplitReport
     table: Events
-    own: EventLog | None = None
+    part_log: EventLog | None = None
 
     def __len__(self) -> int:
         """Number of events."""
@@ -54,9 +54,9 @@ class Dataset:
         return replace(
             self,
             rows=np.union1d(self.rows, other.rows),
-            given=np.union1d(self.given, other.given),
+            history_only=np.union1d(self.history_only, other.history_only),
             name=f"{self.name} + {other.name}",
-            own=None,
+            part_log=None,
         )
 
     @property
@@ -72,7 +72,7 @@ class Dataset:
     @cached_property
     def events(self) -> EventLog:
         """This part's events alone, as a log."""
-        return self.log.select(self.rows) if self.own is None else self.own
+        return self.log.select(self.rows) if self.part_log is None else self.part_log
 
     def describe(self) -> Description:
         """Counts and distributions of this part's events, see :meth:`Events.describe`."""
@@ -82,7 +82,7 @@ class Dataset:
         return replace(described, part=f"{self.name} part", about=self.protocol)
 
     def known_before(self, targets: "Dataset") -> tuple[EventLog, np.ndarray]:
-        """What is known before each of the n targets: this part's events, and those that both parts give.
+        """What is known before each of the n targets: this part's events, and both parts' history.
 
         Args:
             targets: a part of the same split; it may be this part itself.
@@ -105,23 +105,24 @@ class Dataset:
         """
         if targets.log is not self.log:
             raise InputError(f"{self.name} and {targets.name} come from two splits; use parts of one")
-        given = np.union1d(self.given, targets.given)
-        if not len(given):
+        also = np.union1d(self.history_only, targets.history_only)
+        if not len(also):
             return self.events, np.searchsorted(self.rows, targets.rows)
-        known = np.union1d(self.rows, given)
+        known = np.union1d(self.rows, also)
         return self.log.select(known), np.searchsorted(known, targets.rows)
 
     def before_first_target(self) -> "Dataset":
-        """The part without the given events that follow their user's first target.
+        """The part without the events of its history that follow their user's first target.
 
         All targets of a user are predicted at once, from what was known before the first of them.
         """
         users, owners = (
-            np.searchsorted(self.log.offsets, rows, side="right") - 1 for rows in (self.rows, self.given)
+            np.searchsorted(self.log.offsets, rows, side="right") - 1
+            for rows in (self.rows, self.history_only)
         )
         first = np.full(len(self.log.user_ids), -1)
         first[users[::-1]] = self.rows[::-1]
-        return replace(self, given=self.given[self.given < first[owners]])
+        return replace(self, history_only=self.history_only[self.history_only < first[owners]])
 
 
 def expect_part(name: str, part: object) -> None:

@@ -17,3 +17,53 @@ from torchrec_ext.data.source import SideMatch, Source, Step
 
 _SIDES = ("users", "items")
 _TABLE = "events.arrow"
+
+
+def save_events(events: Events, folder: Path) -> None:
+    """Writes events into a folder, which is made: an Arrow file, side tables as Parquet, the rest as JSON."""
+    folder.mkdir(parents=True)
+    table = events.table.combine_chunks()  # a column in one piece is read from the file without a copy
+    with pa.ipc.new_file(str(folder / _TABLE), table.schema) as file:
+        file.write_table(table)
+    for side in _SIDES:
+        frame = getattr(events, side)
+        if frame is not None:
+            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), folder / f"{side}.parquet")
+    elsewhere = ("table", "earlier", "mapped", *_SIDES)
+    rest = {f.name: getattr(events, f.name) for f in dataclasses.fields(events) if f.name not in elsewhere}
+    rest["source"] = dataclasses.asdict(events.source)
+    rest["options"] = {
+        name: {"kind": type(options).__name__.lower(), **dataclasses.asdict(options)}
+        for name, options in events.options.items()
+    }
+    (folder / "events.json").write_text(json.dumps(rest, indent=2))
+
+
+def open_events(folder: Path) -> Events:
+    """Maps what :func:`save_events` wrote; columns are read as they are asked for."""
+    rest: dict[str, Any] = json.loads((folder / "events.json").read_text())
+    source = _with_tuples(rest.pop("source"))
+    source["steps"] = tuple(Step(**step) for step in source["steps"])
+    source["sides"] = tuple(SideMatch(**side) for side in source["sides"])
+    options = {name: options_from(found) for name, found in rest.pop("options").items()}
+    sides: dict[str, Any] = {side: _side(folder / f"{side}.parquet") for side in _SIDES}
+    with (folder / _TABLE).open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    table = pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
+    return Events(table, Source(**source), **sides, options=options, mapped=mapped, **_with_tuples(rest))
+
+
+def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
+def _side(path: Path) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    frame = pq.read_table(path).to_pandas()
+    for name in frame:
+        there = frame[name].dropna()
+        # lists come back as arrays, and arrays of floats are vectors
+        if len(there) and isinstance(there.iloc[0], np.ndarray) and there.iloc[0].dtype.kind != "f":
+            frame[name] = [v.tolist() if isinstance(v, np.ndarray) else v for v in frame[name]]
+    return frame

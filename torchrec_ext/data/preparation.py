@@ -73,7 +73,7 @@ class Preparation:
         }
         vocabularies: dict[str, Vocabulary] = dict(known.items())
         fitted: dict[str, Fitted] = {}
-        features = [Feature(name, name, name, name) for name in known if name in events.table.column_names]
+        features = [Feature(name, name, name, name) for name in known if name in events.columns]
         dense: list[DenseFeature] = []
         for entity, name, column, learnt in chosen_columns(events, training):
             options = options_of(events, entity, name, column)
@@ -108,7 +108,7 @@ class Preparation:
                 of another kind than in training.
         """
         ids, counts = pd.Index([-1]), np.array([len(events)])  # one user whom nobody knows
-        if "user" in events.table.column_names:
+        if "user" in events.columns:
             ids, counts = events.distinct("user"), np.bincount(events.codes("user"))
             there = np.flatnonzero(counts)  # of some words no event is left
             ids, counts = self._users(ids[there]), counts[there]
@@ -118,7 +118,7 @@ class Preparation:
 
     def _columns(self, events: Events) -> Iterator[tuple[str, FlatColumn]]:
         """Name and values of each column of the log, one at a time, for they may be large."""
-        if "item" in events.table.column_names:
+        if "item" in events.columns:
             of_words = np.append(self.vocabularies["item"].rows(events.distinct("item")), 0).astype(np.int32)
             yield "items", of_words[events.codes("item")]
             events.release_pages()
@@ -133,7 +133,7 @@ class Preparation:
         if weights is not None:
             yield "weights", weights.astype(np.float32)
         ratings = events.numbers("rating")
-        if ratings is None and "type" in events.table.column_names:
+        if ratings is None and "type" in events.columns:
             ratings = weights  # where nothing was rated, the type of an event says how much it was liked
         if ratings is not None:
             yield "ratings", ratings  # as float64, or thresholds would not compare as they are written
@@ -144,7 +144,7 @@ class Preparation:
             if column is None:
                 raise InputError(
                     f"the events lack the column {feature.column!r} that the model reads as context; "
-                    f"they have {', '.join(events.table.column_names)}"
+                    f"they have {', '.join(events.columns)}"
                 )
             yield feature.name, self.context(feature, column)
             events.release_pages()
@@ -226,7 +226,7 @@ def _kept_fit(earlier: Fitted, now: Fitted) -> Fitted:
 
 def _vocabulary(events: Events, entity: Entity, side: pd.DataFrame | None, min_count: int = 1) -> Vocabulary:
     """Ids of the events in order of first appearance, and behind them those of a side table if wanted."""
-    if entity not in events.table.column_names:
+    if entity not in events.columns:
         return Vocabulary([])
     codes, words = events.codes(entity), events.distinct(entity)
     counts = np.bincount(codes + 1, minlength=len(words) + 1)[1:]  # without those of no id

@@ -153,10 +153,10 @@ def open_prepared(folder: str | Path) -> Parts:
     events = dataclasses.replace(events, source=dataclasses.replace(events.source, prepared=str(folder)))
 
     def part(name: str) -> Dataset:
-        paths = (data / "parts" / f"{name}.{kind}.npy" for kind in ("rows", "given"))
-        rows, given = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
-        own = EventLog.open(data / "train") if name == PART_NAMES[0] else None
-        return Dataset(preparation, log, rows, given, name, report, events, own)
+        paths = (data / "parts" / f"{name}.{kind}.npy" for kind in ("rows", "history_only"))
+        rows, history_only = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
+        part_log = EventLog.open(data / "train") if name == PART_NAMES[0] else None
+        return Dataset(preparation, log, rows, history_only, name, report, events, part_log)
 
     train, valid, test = map(part, PART_NAMES)
     return train, valid, test
@@ -170,7 +170,7 @@ def is_prepared(folder: str | Path) -> bool:
 def _save_parts(parts: Parts, folder: Path) -> None:
     (folder / "parts").mkdir()
     for part in parts:
-        for kind in ("rows", "given"):
+        for kind in ("rows", "history_only"):
             np.save(folder / "parts" / f"{part.name}.{kind}.npy", getattr(part, kind))
     parts[0].preparation.save(folder / "preparation")
 

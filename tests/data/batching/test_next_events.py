@@ -59,7 +59,7 @@ def test_nothing_is_learnt_of_held_out_users():
     rows = [(user, item, START + item) for user in "abcd" for item in (1, 2, 3)]
     train, valid, test = by_user(read(rows), valid=0.25, test=0.25)
     found = examples(train, length=9)
-    held_out = set(train.log.users[[*valid.rows, *test.rows, *valid.given, *test.given]])
+    held_out = set(train.log.users[[*valid.rows, *test.rows, *valid.history_only, *test.history_only]])
     assert len(held_out) == 2
     assert set(found.users.tolist()) == set(range(4)) - held_out
 

@@ -96,7 +96,7 @@ def test_by_user_gives_the_events_before_the_last_one_and_learns_from_none():
     users = [set(part.events.user_ids[part.events.users]) for part in (train, valid, test)]
     assert [len(own) for own in users] == [5, 2, 3] and set.union(*users) == set(range(10))
     assert [len(part) for part in (train, valid, test)] == [15, 2, 3]
-    assert [len(part.given) for part in (train, valid, test)] == [0, 4, 6]
+    assert [len(part.history_only) for part in (train, valid, test)] == [0, 4, 6]
     for part in (valid, test):
         for target, before in history(train, part).items():
             assert target >= 20 and before == [target - 20, target - 10]
@@ -144,13 +144,13 @@ def test_every_split(name, rows):
         return
     train, valid, test = parts
     log = train.log
-    positions = [*(p.rows for p in parts), *(p.given for p in parts)]
+    positions = [*(p.rows for p in parts), *(p.history_only for p in parts)]
     assert sorted(np.concatenate(positions).tolist()) == list(range(len(rows)))
     assert all((np.diff(p) > 0).all() for p in positions)
     if name == "by_user":
         assert not set(log.users[train.rows]) & set(log.users[[*valid.rows, *test.rows]])
     else:
-        assert all(len(p.given) == 0 for p in parts)
+        assert all(len(p.history_only) == 0 for p in parts)
     for known, targets in [
         (train, train),
         (train, valid),
@@ -158,7 +158,7 @@ def test_every_split(name, rows):
         (train + valid, test),
         (train + valid, valid),
     ]:
-        there = {*known.events.source_rows.tolist(), *log.source_rows[targets.given].tolist()}
+        there = {*known.events.source_rows.tolist(), *log.source_rows[targets.history_only].tolist()}
         for target, before in history(known, targets).items():
             # a target's history: its user's known events that precede it, in order; so never itself
             own = [row for row in there if rows[row][0] == rows[target][0]]

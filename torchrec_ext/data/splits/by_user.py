@@ -47,7 +47,7 @@ def by_user(
         >>> from torchrec_ext.data import read_events
         >>> events = read_events(pd.DataFrame({"user": [1, 2, 3] * 4, "item": range(12)}))
         >>> train, valid, test = by_user(events)
-        >>> [len(part) for part in (train, valid, test)], len(test.given)
+        >>> [len(part) for part in (train, valid, test)], len(test.history_only)
         ([4, 1, 1], 3)
     """
     events.codes("user")
