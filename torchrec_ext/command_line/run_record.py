@@ -117,7 +117,11 @@ class RunRecord:
         """The events split as for the training, with the rows and features that ids had there."""
         split = self.record["split"]
         parts = SPLITS[split["call"]](events, **arguments_of(split))
-        same = {"preparation": self.preparation, "log": self.preparation.log(events), "part_log": None}
+        same: dict[str, Any] = {
+            "preparation": self.preparation,
+            "log": self.preparation.log(events),
+            "part_log": None,
+        }
         train, valid, test = (dataclasses.replace(part, **same) for part in parts)
         return train, valid, test
 
