@@ -84,7 +84,7 @@ def test_a_script_s_run_is_split_as_it_was(data, run, split):
     assert newer is None
     for part, other in zip(parts, again, strict=True):
         assert triples(part) == triples(other) and part.protocol == other.protocol
-        assert part.name == other.name and np.array_equal(part.given, other.given)
+        assert part.name == other.name and np.array_equal(part.history_only, other.history_only)
     assert again[0].schema.dense_of("user") == ("user_age",)
 
 
