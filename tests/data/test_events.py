@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from torchrec_ext.data.event_files import open_events, save_events
-from torchrec_ext.data.reading.read import read_events
+from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.errors import InputError
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from torchrec_ext.data.features import to_json
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.reading.read import read_events
+from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.errors import InputError
 
 LATE = 10**9

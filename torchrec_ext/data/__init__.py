@@ -10,9 +10,9 @@ from torchrec_ext.data.filters.clean import clean
 from torchrec_ext.data.filters.sessions import sessions
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.prepared import open_prepared, prepare
-from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.data.source import Source
 from torchrec_ext.data.sources.declaration import Declaration, TableFile
+from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.data.split_report import SplitReport
 from torchrec_ext.data.splits.as_marked import as_marked
 from torchrec_ext.data.splits.by_name import SPLITS

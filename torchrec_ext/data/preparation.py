@@ -36,7 +36,7 @@ class Preparation:
         trained: the users and items that training has learnt from.
 
     Example:
-        >>> from torchrec_ext.data.reading.read import read_events
+        >>> from torchrec_ext.data.sources.read import read_events
         >>> visits = pd.DataFrame({"user": ["ann", "bob"], "item": [70, 90], "day": ["Mon", "Sun"]})
         >>> events = read_events(visits, context=["day"])
         >>> preparation = Preparation.fit(events, training=np.array([True, True]))

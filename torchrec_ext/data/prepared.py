@@ -15,7 +15,7 @@ from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.filters.clean import clean
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.reading.read import Sources, read_events
+from torchrec_ext.data.sources.read import Sources, read_events
 from torchrec_ext.data.split_report import PART_NAMES, PartReport, SplitReport
 from torchrec_ext.data.splits.by_name import SPLITS
 from torchrec_ext.data.splits.parts import Parts

@@ -10,7 +10,7 @@ from torchrec_ext.batch import Inputs
 from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.reading.read import read_events
+from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval.known_items import expect_kind_of_items
 from torchrec_ext.retrieval.requests import Requests

@@ -11,7 +11,7 @@ from torchrec.streamable import Pipelineable
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.reading.read import read_events
+from torchrec_ext.data.sources.read import read_events
 
 LATE = 10**9
 

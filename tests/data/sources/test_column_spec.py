@@ -5,11 +5,11 @@ import json
 import pandas as pd
 import pytest
 
-from tests.data.reading.tables import refused, rows, write
+from tests.data.sources.tables import refused, rows, write
 from torchrec_ext.data.features import Number
-from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.data.sources.column_spec import ColumnSpec
 from torchrec_ext.data.sources.declaration import Declaration, TableFile
+from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.errors import InputError
 
 EVENTS = """user,item,ts,tags,price,v,bought,shop

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tests.data.reading.tables import refused
+from tests.data.sources.tables import refused
 from torchrec_ext.data.features import Category, Number
 from torchrec_ext.data.sources.declaration import Declaration, TableFile, declared_features
 from torchrec_ext.data.sources.find_declaration import find_declaration

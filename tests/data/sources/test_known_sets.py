@@ -9,9 +9,9 @@ from functools import partial
 
 import pytest
 
-from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.data.sources import known_sets
 from torchrec_ext.data.sources.known_sets import declare_known
+from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.errors import InputError
 
 

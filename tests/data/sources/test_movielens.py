@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.reading.tables import refused
+from tests.data.sources.tables import refused
 from torchrec_ext.data.filters.clean import clean
-from torchrec_ext.data.reading.read import read_events
+from torchrec_ext.data.sources.read import read_events
 
 RATINGS = [(9, 3, 4, 881250949), (2, 1, 1, 881250950), (9, 1, 5, 881250950)]
 SENOR = "Señor Gunn: Part II, The (1995)"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.data.reading.tables import refused, rows, write
+from tests.data.sources.tables import refused, rows, write
 from torchrec_ext.data.features import Number
-from torchrec_ext.data.reading.read import read_events
 from torchrec_ext.data.sources.declaration import WEIGHTS
+from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.data.sources.toml_file import read_declaration
 
 SHOP = """

@@ -1,15 +1,10 @@
-"""A file that somebody names: whether it is there, its checksum, and errors of reading it in one line."""
+"""A file that somebody names: whether it is there, its bytes and its checksum."""
 
 import difflib
 import gzip
 import hashlib
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
-
-import pyarrow as pa
 
 from torchrec_ext.errors import InputError
 
@@ -40,13 +35,3 @@ def sha256(path: Path) -> str:
 def open_bytes(path: Path) -> BinaryIO:
     """The bytes of a file; those of one that ends in ``.gz`` are unpacked on the way."""
     return cast(BinaryIO, gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
-
-
-@contextmanager
-def reading(path: Path | str) -> Iterator[None]:
-    """Turns what goes wrong with a file while it is read into one line about that file."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise InputError(f"cannot read {path}, is it cut short or of another format? {reason}") from error

@@ -1,0 +1,62 @@
+"""What tests of reading share: files in small, and the one line of a refusal."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.sources.read import read_events
+from torchrec_ext.errors import InputError
+
+
+def write(path: Path, content: str | pd.DataFrame | list[dict]) -> Path:
+    """Text as it stands, a table as Parquet, objects as JSON Lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, str):
+        path.write_text(content, encoding="utf-8")
+    elif isinstance(content, pd.DataFrame):
+        content.to_parquet(path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in content))
+    return path
+
+
+def refused(source: object, **arguments: object) -> str:
+    """The message of the refusal, which is one line."""
+    with pytest.raises(InputError) as caught:
+        read_events(source, **arguments)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def rows(events: Events) -> list[dict]:
+    """The events as plain values; None is missing."""
+    frame = events.frame.astype(object)
+    return [{name: _plain(v) for name, v in row.items()} for row in frame.to_dict("records")]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, list | np.ndarray):
+        return list(value)
+    return None if pd.isna(value) else value
+
+
+def read(source: object, specs: dict, **arguments: object) -> tuple[dict, list[tuple]]:
+    """The values of columns (our names to settings), and rejected rows: line, column, reason, value."""
+    left_out = {name: None for name in ("user", "item", "timestamp", "rating", "type") if name not in specs}
+    context = [name for name in specs if name not in ("user", "item", "timestamp", "rating", "type")]
+    with tempfile.TemporaryDirectory() as folder:
+        bad = Path(folder, "bad.parquet")
+        events = read_events(
+            source, columns={**left_out, **specs}, context=context, max_bad_share=1, rejected=bad, **arguments
+        )
+        aside = pd.read_parquet(bad)
+    assert events.source.rows == len(events) + len(aside)
+    aside = aside.astype(object).where(aside.notna(), None)
+    return events.table.to_pydict(), [
+        tuple(row) for row in aside.drop(columns="file").itertuples(index=False)
+    ]

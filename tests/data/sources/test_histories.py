@@ -1,0 +1,46 @@
+"""Files of a line a user."""
+
+import gzip
+
+import pytest
+
+from tests.data.sources.tables import refused, rows, write
+from torchrec_ext.data.sources.read import read_events
+
+
+def test_the_user_then_items_in_their_order(tmp_path):
+    path = write(tmp_path / "h.txt", "7 12 5 12\n\n  9\t3\n")
+    events = read_events(path, format="histories")
+    assert rows(events) == [
+        {"user": user, "item": item, "timestamp": place}
+        for user, item, place in [(7, 12, 0), (7, 5, 1), (7, 12, 2), (9, 3, 0)]
+    ]
+    assert events.source.order == "order" and list(events.source.files) == ["h.txt"]
+    (tmp_path / "h.txt.gz").write_bytes(gzip.compress(path.read_bytes()))
+    assert rows(read_events(tmp_path / "h.txt.gz", format="histories")) == rows(events)
+
+
+def test_ids_are_as_given(tmp_path):
+    path = write(tmp_path / "h.txt", "\ufeffann 007 8\r\nbob 7\r\n")
+    assert read_events(path, format="histories").frame["item"].tolist() == ["007", "8", "7"]
+    assert read_events(path, format="histories").frame["user"].tolist() == ["ann", "ann", "bob"]
+    # a side table with words makes words of the items
+    items = write(tmp_path / "items.csv", "item,colour\n7,red\nx,blue\n")
+    events = read_events(write(tmp_path / "i.txt", "1 7 8\n"), format="histories", items=items)
+    assert events.frame["item"].tolist() == ["7", "8"] and events.items["item"].tolist() == ["7", "x"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"\n1 2\n\n3\n", "line 4 of {path} holds a user and no item"),
+        (b" \n\n", "{path} holds blank lines alone"),
+        (b"", "{path} is empty"),
+        ("1 é".encode("latin-1"), "{path} is not UTF-8"),
+    ],
+)
+def test_what_is_none_is_refused(tmp_path, raw, said):
+    path = tmp_path / "h.txt"
+    path.write_bytes(raw)
+    assert said.format(path=path) in refused(path, format="histories")
+    assert "no file" in refused(tmp_path / "no.txt", format="histories")

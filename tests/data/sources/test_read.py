@@ -1,0 +1,312 @@
+"""Reading tables: ids as given, columns found, one-line errors."""
+
+import gzip
+import hashlib
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from torchrec_ext.data.sources.read import read_events
+from torchrec_ext.errors import InputError
+
+
+def csv(tmp_path, text, name="events.csv"):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    return path
+
+
+def refused(source, **arguments):
+    """The message of the refusal, which is one line."""
+    with pytest.raises(InputError) as caught:
+        read_events(source, **arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_rows_keep_their_order_and_ids_their_type(tmp_path):
+    events = read_events(csv(tmp_path, "rating,item,user,timestamp,price\n4,007,9,20,1\n2.5,x,1,10,2\n"))
+    assert events.frame.to_dict("list") == {
+        "user": [9, 1], "item": ["007", "x"], "timestamp": [20, 10], "rating": [4.0, 2.5],
+    }  # fmt: skip
+    assert events.frame["user"].dtype == np.int64 and events.frame["timestamp"].dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["7", "-3", "0"], [7, -3, 0]),
+        (["7", "07"], ["7", "07"]),
+        (["7", "+7"], ["7", "+7"]),
+        (["7", "-0"], ["7", "-0"]),
+        (["7", "0x1F"], ["7", "0x1F"]),
+        (["7", "7.0"], ["7", "7.0"]),
+        (["7", "9223372036854775807"], [7, 2**63 - 1]),
+        (["7", "9223372036854775808"], ["7", "9223372036854775808"]),
+        (["NA", "null"], ["NA", "null"]),
+    ],
+)
+def test_a_text_id_is_an_integer_only_if_all_are_and_none_would_change(tmp_path, words, expected):
+    events = read_events(csv(tmp_path, "user,item\n" + "".join(f"1,{word}\n" for word in words)))
+    assert events.frame["item"].tolist() == expected
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
+IDS = st.one_of(
+    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=6),
+    st.lists(WORDS.filter(lambda word: not word.lstrip("-").isdigit()), min_size=1, max_size=6),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(users=IDS, items=IDS)
+def test_ids_come_back_as_given_from_memory_and_files(tmp_path_factory, users, items):
+    n = min(len(users), len(items))
+    frame = pd.DataFrame({"user": users[:n], "item": items[:n]})
+    folder = tmp_path_factory.mktemp("ids")
+    frame.to_parquet(folder / "events.parquet")
+    quoted = ["user,item"] + [
+        '"{}","{}"'.format(*(str(v).replace('"', '""') for v in row)) for row in frame.values
+    ]
+    csv(folder, "\n".join(quoted) + "\n")
+    for source in (frame, folder / "events.parquet", folder / "events.csv"):
+        read = read_events(source).frame
+        assert read["user"].tolist() == users[:n]
+        assert read["item"].tolist() == items[:n]
+
+
+def test_large_integers_beside_missing_ones_keep_every_digit(tmp_path):
+    frame = pd.DataFrame({"user": pd.array([2**60 + 1, None], dtype="Int64"), "item": ["a", "b"]})
+    frame.to_parquet(tmp_path / "events.parquet")
+    for source in (frame, tmp_path / "events.parquet"):
+        assert read_events(source, max_bad_share=1).frame["user"].tolist() == [2**60 + 1]
+
+
+def test_rows_without_an_id_or_rating_are_left_out_counted_and_recorded(tmp_path, caplog):
+    path = csv(tmp_path, "user,item,rating\n1,a,5\n,a,5\n2,,5\n2,b,\n3,b,1\n")
+    events = read_events(path, max_bad_share=0.6, rejected=tmp_path / "rejected.parquet")
+    assert events.frame["user"].tolist() == [1, 3] and events.frame.index.tolist() == [0, 1]
+    assert "set aside 3 rows of 5 (2 missing id, 1 missing number)" in caplog.text
+    rejected = pd.read_parquet(tmp_path / "rejected.parquet")
+    assert rejected[["line", "column"]].values.tolist() == [[3, "user"], [4, "item"], [5, "rating"]]
+    (step,) = events.source.steps
+    assert (step.removed, step.left, step.users, step.items) == (3, 2, 2, 2)
+    assert events.source.rows == 5
+
+
+def test_ids_of_rows_left_out_decide_nothing(tmp_path):
+    path = csv(tmp_path, "user,item\n,x\n1,2\n")
+    assert read_events(path, max_bad_share=0.5).frame["item"].tolist() == [2]
+
+
+def test_common_names_are_found_and_said(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    events = read_events(csv(tmp_path, "ts\tmovieId\tUser_ID\tstars\n5\t2\t1\t3\n", "events.tsv.gz"))
+    assert events.frame.iloc[0].to_dict() == {"user": 1, "item": 2, "timestamp": 5, "rating": 3}
+    assert "took User_ID as user, movieId as item, ts as timestamp, stars as rating" in caplog.text
+
+
+def test_told_columns_go_before_names_and_an_empty_one_is_left_out(tmp_path):
+    path = csv(tmp_path, "user,uid,item,rating,ts,page\n1,2,3,4,5,6\n")
+    columns = {"user": "uid", "rating": "", "timestamp": None, "place": "page"}
+    events = read_events(path, columns=columns, context=["place"])
+    assert events.frame.to_dict("list") == {"user": [2], "item": [3], "place": [6]}
+    assert events.context_features == ("place",)
+    assert events.source.order == "none"
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        (["1.5", "2"], [1.5, 2.0]),
+        (["2020-01-01", "2020-01-02"], [1577836800, 1577923200]),
+        (["2020-01-01T00:00:00Z", "2020-01-01T01:00:01Z"], [1577836800, 1577840401]),
+        (["2020-01-01 00:00:00.5", "2020-01-01 00:00:01"], [1577836800.5, 1577836801.0]),
+    ],
+)
+def test_timestamps_are_seconds_whether_numbers_or_dates(tmp_path, written, seconds):
+    path = csv(tmp_path, "user,item,timestamp\n" + "".join(f"1,2,{word}\n" for word in written))
+    in_memory = pd.DataFrame({"user": 1, "item": 2, "timestamp": written})
+    for source in (path, in_memory):
+        assert read_events(source).frame["timestamp"].tolist() == seconds
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["5", ""], "1 with missing time (line 3, column 'when': no value)"),
+        (["5", "inf"], "1 with infinite number (line 3, column 'when': 'inf')"),
+        (["5", "noon"], "1 with unparsable time (line 3, column 'when': 'noon')"),
+    ],
+)
+def test_above_the_share_bad_rows_are_an_error_that_shows_them(tmp_path, values, said):
+    path = csv(tmp_path, "user,item,when\n" + "".join(f"1,2,{v}\n" for v in values))
+    message = refused(path, columns={"timestamp": "when"}, max_bad_share=0.49)
+    assert said in message and "1 of 2 rows" in message and "more than 49.00%" in message
+    assert len(read_events(path, columns={"timestamp": "when"}, max_bad_share=0.5)) == 1
+
+
+def test_milliseconds_are_found_and_told(caplog):
+    caplog.set_level(logging.INFO)
+    events = read_events(pd.DataFrame({"user": [1], "item": [1], "timestamp": [1_600_000_000_000]}))
+    assert events.frame["timestamp"].tolist() == [1_600_000_000]
+    assert "ms" in caplog.text
+    told = {"timestamp": {"column": "timestamp", "unit": "s"}}
+    frame = pd.DataFrame({"user": [1, 1], "item": [1, 2], "timestamp": [1_600_000_000_000, 5]})
+    assert "time out of range" in refused(frame, columns=told)
+
+
+def test_places_in_a_history_are_no_time():
+    def order(users, times):
+        return read_events(pd.DataFrame({"user": users, "item": 1, "timestamp": times})).source
+
+    assert order(["a", "b", "a", "a", "b"], [2, 0, 1, 0, 1]).order == "order"
+    assert order(["a", "b", "a"], [1, 1, 2]).order == "order"  # counted from 1
+    assert "not a time" in order(["a", "b", "a"], [1, 1, 2]).ordering
+    assert order(["a", "b", "a", "a", "b"], [2, 0, 1, 0, 3]).order == "time"  # b has no place 3
+    assert order(["a", "b"], [0.5, 1]).order == "time"
+    assert order(["a", "a"], [-1, 0]).order == "time"
+    assert order(["a"] * 6, [0, 0, 0, 1, 1, 1]).order == "time"  # days rather than places
+
+
+def test_ties_count_all_events_that_share_user_and_timestamp():
+    frame = pd.DataFrame({"user": ["a", "a", "a", "b", "a"], "item": 1, "timestamp": [9, 9, 9, 9, 8.5]})
+    source = read_events(frame).source
+    assert source.ties == 3
+    assert "3 share user and timestamp with another, the order of the rows decides" in source.ordering
+
+
+def test_the_source_has_the_checksum_of_the_file_as_it_lies_there(tmp_path):
+    path = csv(tmp_path, "user,item\n1,2\n", "events.csv.gz")
+    side = csv(tmp_path, "user,age\n1,30\n", "people.csv")
+    source = read_events(path, users=side).source
+    assert source.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert source.files == {
+        "events.csv.gz": source.sha256,
+        "people.csv": hashlib.sha256(side.read_bytes()).hexdigest(),
+    }
+
+
+def test_the_checksum_of_a_dataframe_follows_its_content():
+    frame = pd.DataFrame({"user": ["a", "b"], "item": [1, 2]})
+    same, other = frame.copy(), frame.assign(item=[1, 3])
+    assert read_events(frame).source.sha256 == read_events(same).source.sha256
+    assert read_events(frame).source.sha256 != read_events(other).source.sha256
+
+
+def test_the_users_table_is_not_touched():
+    frame = pd.DataFrame({"user": [1, 2], "item": [1, None], "rating": ["5", "4"]}, index=[7, 7])
+    before = frame.copy()
+    frame["item"] = before["item"] = frame["item"].astype("Int64")
+    read_events(frame, max_bad_share=1)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_side_features_all_but_the_title_unless_chosen(tmp_path):
+    items = csv(tmp_path, "sku,name,brand,price\n2,Two,b,5\n3,Three,c,\n", "items.csv")
+    users = pd.DataFrame({"user": ["u"], "age": [30]})
+    events_frame = pd.DataFrame({"user": ["u"], "sku": [2]})
+    arguments = {"columns": {"item": "sku", "title": "name"}, "items": items, "users": users}
+    events = read_events(events_frame, **arguments)
+    assert events.items.columns.tolist() == ["item", "title", "brand", "price"]
+    assert events.items["item"].tolist() == [2, 3] and events.items["title"].tolist() == ["Two", "Three"]
+    assert events.item_features == ("brand", "price") and events.user_features == ("age",)
+    events = read_events(events_frame, **arguments, item_features=["price"], user_features=[])
+    assert events.item_features == ("price",) and events.user_features == ()
+
+
+@pytest.mark.parametrize(("events", "items"), [(["2", "x"], [2, 3]), (["2", "2"], [2, "x"])])
+def test_ids_of_a_side_table_in_text_are_of_the_kind_of_the_events(tmp_path, events, items):
+    path = csv(tmp_path, "user,item\n" + "".join(f"1,{item}\n" for item in events))
+    side = csv(tmp_path, "item,price\n" + "".join(f"{item},1\n" for item in items), "items.csv")
+    read = read_events(path, items=side)
+    assert read.frame["item"].tolist() == events and read.items["item"].tolist() == [str(i) for i in items]
+
+
+def test_lists_in_parquet_come_as_lists(tmp_path):
+    pd.DataFrame({"item": [1, 2], "tags": [["a", "b"], []]}).to_parquet(tmp_path / "items.parquet")
+    events = read_events(pd.DataFrame({"user": [1], "item": [1]}), items=tmp_path / "items.parquet")
+    assert events.items["tags"].tolist() == [["a", "b"], []]
+
+
+def test_side_tables_that_do_not_fit_are_refused():
+    events = pd.DataFrame({"user": ["a"], "item": ["1"]})
+    assert "'2' stands twice" in refused(events, items=pd.DataFrame({"item": ["2", "2"], "price": 1}))
+    assert "are integers (1), ids of column 'item' of the DataFrame strings ('1')" in refused(
+        events, items=pd.DataFrame({"item": [1], "price": 1})
+    )
+    assert "has no id column of items; it has price" in refused(events, items=pd.DataFrame({"price": [1]}))
+    assert "no item feature 'prise'; there are price" in refused(
+        events, items=pd.DataFrame({"item": ["1"], "price": 1}), item_features=["prise"]
+    )
+    assert "hand in a table of users" in refused(events, user_features=["age"])
+    assert "put it in a list" in refused(events, user_features="age")
+
+
+@pytest.mark.parametrize(
+    ("users", "said"),
+    [
+        ([1.0, 2.0], "are floats (such as 1.0)"),
+        ([1.0, np.nan], "are floats (such as 1.0)"),
+        (["a", 2], "ids must be all integers or all strings"),
+        ([True, False], "are booleans"),
+        ([b"a", b"b"], "are bytes"),
+        ([1, 2**63], "is beyond 64 bits"),
+    ],
+)
+def test_ids_of_other_kinds_are_refused(users, said):
+    message = refused(pd.DataFrame({"user": users, "item": [1, 2]}))
+    assert said in message and "column 'user' of the DataFrame" in message
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    path = csv(tmp_path, "a,b\n1,2\n")
+    assert "has no column for user and item; it has a, b: say --columns user=NAME item=NAME" in refused(path)
+    assert "has no column 'c'; it has a, b" in refused(path, columns={"user": "c"})
+    assert "column 'a' of" in refused(path, columns={"user": "a", "item": "a"})
+    assert "no context column 'colour'; it has a, b" in refused(
+        path, columns={"user": "a", "item": "b"}, context=["colour"]
+    )
+    assert f"did you mean {path}?" in refused(tmp_path / "event.csv")
+    assert "no file" in refused(tmp_path / "nowhere" / "events.csv")
+    assert "is empty" in refused(csv(tmp_path, "", "empty.csv"))
+    assert "has no rows" in refused(csv(tmp_path, "user,item\n", "header.csv"))
+    assert "has no rows" in refused(pd.DataFrame({"user": [], "item": []}))
+    assert "set delimiter='\\t', --delimiter" in refused(csv(tmp_path, "user\titem\n1\t2\n", "tabs.csv"))
+    assert "is its first line a row?" in refused(csv(tmp_path, "1,2,3\n4,5,6\n", "bare.csv"))
+    assert "names no format" in refused(csv(tmp_path, "user,item\n1,2\n", "events.txt"))
+    assert "received 'json'; did you mean 'jsonl'?" in refused(path, format="json")
+    assert "1 with wrong number of fields (line 3" in refused(
+        csv(tmp_path, "user,item\n1,2\n1,2,3\n", "ragged.csv")
+    )
+    assert "more than once" in refused(csv(tmp_path, "user,user,item\n1,2,3\n", "twice.csv"))
+    assert "has no known layout" in refused(tmp_path)
+    assert "is a folder" in refused(tmp_path, format="csv")
+    assert "received int" in refused(5)
+    assert "format means nothing for a DataFrame; leave it out" in refused(pd.DataFrame(), format="csv")
+    nobody = csv(tmp_path, "user,item\n,2\n,3\n", "nobody.csv")
+    assert "none of the 2 rows" in refused(nobody, max_bad_share=1)
+    assert "1 with unparsable number (line 3, column 'rating': 'good')" in refused(
+        csv(tmp_path, "user,item,rating\n1,2,3\n1,2,good\n", "words.csv")
+    )
+
+
+def test_files_cut_short_are_named(tmp_path):
+    whole = gzip.compress(b"user,item\n" + b"1,2\n" * 100_000)
+    (tmp_path / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
+    assert "cut short" in refused(tmp_path / "cut.csv.gz")
+    pd.DataFrame({"user": [1], "item": [2]}).to_parquet(tmp_path / "whole.parquet")
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "whole.parquet").read_bytes()[:-20])
+    assert f"cannot read {tmp_path / 'cut.parquet'}" in refused(tmp_path / "cut.parquet")
+    (tmp_path / "latin.csv").write_bytes("user,item\n1,é\n".encode("latin-1"))
+    assert "encoding='latin-1'" in refused(tmp_path / "latin.csv")
+
+
+def test_a_column_is_taken_once():
+    frame = pd.DataFrame({"user": [1], "item": [2], "stars": [4]})
+    with pytest.raises(InputError, match=r"column 'stars' of .* is used as rating and stars; use it once"):
+        read_events(frame, columns={"rating": "stars"}, context=["stars"])

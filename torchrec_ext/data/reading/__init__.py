@@ -1,1 +1,0 @@
-"""From tables of any kind to rows with the user's own ids; bad rows set aside."""

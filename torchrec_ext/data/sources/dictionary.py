@@ -1,0 +1,136 @@
+"""Dictionary: the distinct values of a column whose batches come one after the other, and their codes."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from torchrec_ext.data.shown import shown
+from torchrec_ext.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+class Dictionary:
+    """Gives each distinct value a code, in order of first appearance.
+
+    Integers of typed tables and text that writes them are one value, so that a CSV and a Parquet file of
+    one log agree on their ids.
+
+    Args:
+        where: names the column in messages.
+
+    Example:
+        >>> items = Dictionary("column 'item'")
+        >>> items.add(pa.array(["7", None, "8"]), text=True).to_pylist()
+        [0, None, 1]
+        >>> items.add(pa.array(["8", "007"]), text=True).to_pylist()
+        [1, 2]
+        >>> items.words.to_pylist()
+        ['7', '8', '007']
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.words: pa.Array = pa.array([], pa.int64())
+        self.text = True
+        # one value of each type that typed tables hold
+        self.integer: int | None = None
+        self.string: str | None = None
+
+    def add(self, values: pa.Array, text: bool) -> pa.Array:
+        """int32 codes of (n,) strings or integers, null for a null.
+
+        Args:
+            values: strings or integers.
+            text: whether they come from a text file, where 7 may be meant as a number or as a string.
+        """
+        if len(values) > values.null_count:
+            self.text &= text
+            if not text and pa.types.is_integer(values.type):
+                self.integer = values.drop_null()[0].as_py() if self.integer is None else self.integer
+            elif not text:
+                self.string = values.drop_null()[0].as_py() if self.string is None else self.string
+        whole = pa.types.is_integer(self.words.type)
+        if pa.types.is_integer(values.type):
+            values = values.cast(pa.int64() if whole else pa.string())
+        elif whole:
+            integers = as_integers(values) if text else None
+            if integers is None:  # they are written as Python writes them, so that the codes stay
+                self.words = self.words.cast(pa.string())
+            else:
+                values = integers
+        new = values.dictionary_encode()
+        known = pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), self.words)
+        both = pa.chunked_array([known, new]).unify_dictionaries()
+        self.words = both.chunk(1).dictionary
+        return both.chunk(1).indices
+
+    def expect_one_type(self) -> None:
+        """Refuses integers of typed tables beside strings, or beside text that is not an integer.
+
+        Raises:
+            InputError: with one of each.
+        """
+        if self.integer is None or pa.types.is_integer(self.words.type):
+            return
+        odd = self.string
+        if odd is None:
+            odd = next(w for w in self.words.to_pylist() if as_integers(pa.array([w])) is None)
+        raise InputError(
+            f"{self.where} holds integers ({self.integer}) and strings ({odd!r}); make both the same type, "
+            "with astype(str)"
+        )
+
+
+def unify_id_types(dictionaries: Sequence[Dictionary]) -> None:
+    """Makes the ids of one entity (events, side tables) integers in all dictionaries or strings in all.
+
+    Ids from a text file become integers only if every one is written as Python writes that integer, so that
+    ``007`` stays ``007``. Ids from a typed table keep their type.
+
+    Raises:
+        InputError: for ids of two types.
+    """
+    fixed: dict[bool, Dictionary] = {}
+    for dictionary in dictionaries:
+        dictionary.expect_one_type()
+        whole = pa.types.is_integer(dictionary.words.type)
+        if len(dictionary.words) and not (dictionary.text and whole):
+            fixed[whole] = dictionary
+    if len(fixed) == 2:
+        number, word = fixed[True], fixed[False]
+        raise InputError(
+            f"ids of {number.where} are integers ({shown(number.words[0].as_py())}), ids of {word.where} "
+            f"strings ({shown(word.words[0].as_py())}); make both the same type, with astype(str)"
+        )
+    for dictionary in dictionaries if False in fixed else ():
+        words = dictionary.words = dictionary.words.cast(pa.string())
+        if dictionary.text and len(words) and pc.all(pc.match_substring_regex(words, r"^-?\d+\.0$")).as_py():
+            log.warning(
+                "ids of %s look like integers turned into floats: %s stays as it is",
+                dictionary.where,
+                words[0],
+            )
+
+
+def as_integers(values: pa.Array) -> pa.Array | None:
+    """(n,) text as int64; None if not every value is written as Python writes that integer.
+
+    Arrow also reads integers that start with a needless 0, such as 007, -0 or 0x1F.
+    """
+    try:
+        found = values.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    there = values.drop_null() if values.null_count else values
+    if len(there):
+        starts = np.frombuffer(there.buffers()[1], np.int32)[there.offset : there.offset + len(there) + 1]
+        data = np.frombuffer(there.buffers()[2], np.uint8)
+        first, longer = data[starts[:-1]], starts[1:] - starts[:-1] > 1
+        negative = np.flatnonzero(first == ord("-"))
+        if (longer & (first == ord("0"))).any() or (data[starts[negative] + 1] == ord("0")).any():
+            return None
+    return found

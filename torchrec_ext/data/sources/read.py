@@ -1,0 +1,234 @@
+"""read_events: tables of events in memory, in files, or by name, as Events."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import pandas as pd
+
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.features import Options
+from torchrec_ext.data.recorded_calls import recorded
+from torchrec_ext.data.source import Order
+from torchrec_ext.data.sources.column_spec import ColumnSettings, parse_columns
+from torchrec_ext.data.sources.declaration import (
+    Catalogue,
+    Declaration,
+    Encoding,
+    TableFile,
+    TableSource,
+    declared_features,
+)
+from torchrec_ext.data.sources.dictionary import unify_id_types
+from torchrec_ext.data.sources.event_tables import plan_events, read_columns
+from torchrec_ext.data.sources.find_declaration import find_declaration
+from torchrec_ext.data.sources.rejects import Rejects
+from torchrec_ext.data.sources.scan import Scan, Session, open_scan, open_session
+from torchrec_ext.data.sources.side_table import joined, read_side_table, side_match
+from torchrec_ext.data.sources.source_record import checksums_of, source_record
+from torchrec_ext.errors import InputError
+from torchrec_ext.schema import Entity
+
+log = logging.getLogger(__name__)
+
+Sources: TypeAlias = TableSource | Declaration | Sequence[TableFile]
+
+Features: TypeAlias = Sequence[str] | Mapping[str, Options | Mapping[str, Any] | None]
+
+
+@recorded
+def read_events(
+    source: Sources,
+    *,
+    format: str | None = None,
+    delimiter: str | None = None,
+    header: Literal[True] | Sequence[str] = True,
+    decimal: Literal[".", ","] = ".",
+    quote: str | None = '"',
+    encoding: Encoding = "utf-8",
+    columns: Mapping[str, ColumnSettings] | None = None,
+    users: TableSource | None = None,
+    items: TableSource | None = None,
+    user_features: Features | None = None,
+    item_features: Features | None = None,
+    context: Features | None = None,
+    weights: Mapping[str, float] | None = None,
+    order: Order | None = None,
+    max_bad_share: float | None = None,
+    catalogue: Catalogue | None = None,
+    rejected: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    folder: Path | None = None,
+    progress: bool = False,
+) -> Events:
+    """Reads who did what when.
+
+    Ids come back as given: integers as integers, words as words, ``007`` as ``007``. Rows that lack a user,
+    an item or, where there are ratings, a rating, or of which a value cannot be read, are set aside with
+    file, line and reason, and counted. The order of the rows is kept.
+
+    Args:
+        source: a DataFrame of pandas or Polars; an Arrow table or stream; a DuckDB relation; the path of a
+            CSV, TSV or JSON Lines file (which may end in ``.gz``), of a Parquet file or a folder of them, of
+            a MovieLens file or folder in an official layout, or of a ``.toml`` file that declares a data set
+            (see ``sets``); a name such as ``ml-1m``; several tables, each a ``TableFile``; or a
+            ``Declaration``.
+        format: of a file whose suffix does not tell: ``csv``, ``tsv``, ``jsonl``, ``parquet``, ``criteo``,
+            ``histories`` (a line a user: the user, then items in their order) or ``movielens``.
+        delimiter: between the fields of text files, 1 to 4 bytes such as ``;`` or ``::``; None goes by the
+            format.
+        header: the names of the columns of a text file of events without a header; True reads them from its
+            first line.
+        decimal: mark of the numbers in text files, ``.`` or ``,``.
+        quote: character around fields of text files; None if quotes are ordinary characters.
+        encoding: of text files, ``utf-8``, ``latin-1`` or ``utf-16``.
+        columns: our names (user, item, timestamp, rating, type, others) to the source's names, or to
+            settings such as ``{"column": "ts", "unit": "ms"}`` or ``{"column": "tags", "kind":
+            "categories"}``; they go before those of a declaration. What is not told is found by its name or a
+            common other name, such as ``userId``; "" or None leaves it out. Of several tables of events
+            each need not have all; what one lacks is missing in its rows.
+        users: side features of users, a table with the users' id column. A warning says if less than half
+            of the users of the events have a row there; ``source.sides`` counts them.
+        items: the same of items, a table with the items' id column; its ``title`` is only shown.
+        user_features: the columns of ``users`` a model may use, or these with options such as ``{"age":
+            {"kind": "number", "missing": "median"}}``. None: what the declaration says, else all if
+            ``users`` is given; none of those that MovieLens brings.
+        item_features: the same of ``items``, ``title`` left out.
+        context: columns of the events themselves that a model may use; None: what the declaration says.
+        weights: how much an event of each type counts; types that are not named count as in ``WEIGHTS``.
+        order: what the timestamps are: ``time``, or ``order`` for places in a history; None finds out.
+        max_bad_share: the largest share of rows that may be set aside; None: 1%, or as declared.
+        catalogue: ``events``: items and users of the events get rows; ``all``: those that only side tables
+            have, too. None: as declared, else ``events``.
+        rejected: Parquet file the rows set aside are written to.
+        data_dir: where named data sets lie.
+        folder: an empty one, where the columns are kept while they are used; None keeps them in memory.
+        progress: shows a bar.
+
+    Raises:
+        InputError: if something is missing, empty, has other columns, or cannot be read, if more rows
+            are bad than may be, or if a side table has a row for none of the ids of the events.
+
+    Example:
+        >>> ratings = pd.DataFrame({"uid": ["ann", "bob"], "sku": [7, 9], "stars": [4, 2]})
+        >>> events = read_events(ratings, columns={"user": "uid", "item": "sku", "rating": "stars"})
+        >>> events.frame.columns.tolist()
+        ['user', 'item', 'rating']
+        >>> events.source.order
+        'none'
+    """
+    columns = {} if columns is None else columns
+    parsed = parse_columns(columns, "columns")
+    found = find_declaration(
+        source, format, users, items, data_dir, catalogue,
+        delimiter=delimiter, header=header, decimal=decimal, quote=quote, encoding=encoding,
+    )  # fmt: skip
+    found = replace(
+        found,
+        weights={**found.weights, **(weights or {})},
+        order="order" if any(file.format == "histories" for file in found.events) else order or found.order,
+        max_bad_share=found.max_bad_share if max_bad_share is None else max_bad_share,
+    )
+    chosen = {
+        "user": _chosen(user_features, found, "user"),
+        "item": _chosen(item_features, found, "item"),
+        "context": _chosen(context, found, "context"),
+    }
+    with open_session(folder) as session, ThreadPoolExecutor(1) as background:
+        opened = {entity: _open(session, files, entity) for entity, files in _files(found).items()}
+        scans = [scan for tables in opened.values() for scan, _ in tables]
+        paths = [*(path for scan in scans for path in scan.paths), *found.files]
+        checksums = background.submit(checksums_of, paths)
+        own = [name for name in chosen["context"] or {} if name != "timestamp"]
+        elsewhere = {name for scan in scans[len(found.events) :] for name in scan.names}
+        tables = plan_events(session, opened["events"], found, parsed, own, elsewhere)
+        types = [file.type for file in found.events]
+        read = read_columns(session, tables, types, folder=folder, progress=progress)
+        names = {spec.name: spec.source for spec in tables[0].specs}
+        sides = {
+            entity: [
+                read_side_table(session, entity, scan, file, {entity: names.get(entity), **columns})
+                for scan, file in opened[entity]
+            ]
+            for entity in ("user", "item")
+        }
+    rows = read.rows + sum(side.columns.rows for side_tables in sides.values() for side in side_tables)
+    _report(session.rejects, rows, found, rejected)
+    for entity, side_tables in sides.items():
+        unify_id_types([*read.ids(entity), *(side.ids for side in side_tables)])
+    if not read.plain.num_rows:
+        raise InputError(f"none of the {read.rows:,} rows of {found.name} is complete; name other columns")
+    table = read.table()
+    frames = {entity: joined(side_tables, entity) for entity, side_tables in sides.items()}
+    matches = []
+    for entity, side_tables in sides.items():
+        for ids, side in product(read.ids(entity), side_tables):
+            matches.append(side_match(entity, ids, side))
+    features = {
+        "user": _features(chosen["user"], frames["user"], given=users is not None),
+        "item": _features(chosen["item"], frames["item"], given=items is not None),
+        "context": chosen["context"] or {},
+    }
+    return Events(
+        table=table,
+        source=source_record(found.name, checksums.result(), table, read.rows, found.order, matches),
+        users=frames["user"],
+        items=frames["item"],
+        user_features=tuple(features["user"]),
+        item_features=tuple(features["item"]),
+        context_features=tuple(features["context"]),
+        options={f"{e}_{n}": o for e, named in features.items() for n, o in named.items() if o is not None},
+        weights=found.weights,
+        catalogue=found.catalogue,
+    )
+
+
+def _files(found: Declaration) -> dict[str, Sequence[TableFile]]:
+    return {"events": found.events, "user": found.users, "item": found.items}
+
+
+def _open(session: Session, files: Sequence[TableFile], entity: str) -> list[tuple[Scan, TableFile]]:
+    """The scan of each table, with its declaration."""
+    opened = []
+    for file in files:
+        frame = type(file.source).__name__ == "DataFrame"
+        name = (
+            f"the table of {entity}s"
+            if entity != "events"
+            else "the DataFrame"
+            if frame
+            else "the Arrow table"
+        )
+        opened.append((open_scan(session, file, name), file))
+    return opened
+
+
+def _chosen(
+    given: Features | None, found: Declaration, entity: Entity
+) -> Mapping[str, Options | None] | None:
+    told = declared_features(given, f"{entity} feature")
+    return found.features.get(entity) if told is None else told
+
+
+def _features(
+    chosen: Mapping[str, Options | None] | None, side: pd.DataFrame | None, given: bool
+) -> Mapping[str, Options | None]:
+    if chosen is not None:
+        return chosen
+    return {c: None for c in side.columns[1:] if c != "title"} if given and side is not None else {}
+
+
+def _report(rejects: Rejects, rows: int, found: Declaration, rejected: str | Path | None) -> None:
+    """Logs what was rejected, and refuses too much of it."""
+    if rejected is not None:
+        rejects.write(rejected)
+    rejects.check(rows, found.max_bad_share, found.name)
+    if rejects.total:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejects.counts.most_common())
+        log.warning(
+            "%s: set aside %s rows of %s (%s)", found.name, f"{rejects.total:,}", f"{rows:,}", reasons
+        )

@@ -1,0 +1,154 @@
+"""Rejected rows: where they stand, why, and how many are too many."""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from torchrec_ext.data.sources.one_line import one_line
+from torchrec_ext.errors import InputError
+
+log = logging.getLogger(__name__)
+
+LONGEST_VALUE = 200
+
+BROKEN_ENCODING = "broken encoding"
+INFINITE_NUMBER = "infinite number"
+LONG_LINE = "line too long"
+MISSING_ID = "missing id"
+MISSING_NUMBER = "missing number"
+MISSING_TIME = "missing time"
+MISSING_VALUE = "missing value"
+NO_JSON = "not valid JSON"
+NO_OBJECT = "not a JSON object"
+NOT_A_VALUE = "not a single value"
+NOT_AN_ID = "not an id"
+OUT_OF_RANGE = "time out of range"
+UNCLOSED_QUOTE = "quote never closed"
+UNKNOWN_TYPE = "unknown event type"
+UNPARSABLE_NUMBER = "unparsable number"
+UNPARSABLE_TIME = "unparsable time"
+WRONG_FIELDS = "wrong number of fields"
+WRONG_LENGTH = "wrong list length"
+
+_HINTS = {
+    BROKEN_ENCODING: "set encoding=, such as encoding='latin-1'",
+    WRONG_FIELDS: "is delimiter= another one, or the file cut short?",
+    NO_JSON: "is there one JSON object a line?",
+    UNCLOSED_QUOTE: "set quote=None if quotes are ordinary characters in this file",
+    OUT_OF_RANGE: "is the unit of the times another one?",
+}
+SCHEMA = pa.schema(
+    {
+        "file": pa.string(),
+        "line": pa.int64(),
+        "column": pa.string(),
+        "reason": pa.string(),
+        "value": pa.string(),
+    }
+)
+
+
+class Rejects:
+    """Collects the rows that are rejected, each once.
+
+    Beyond ``limit`` rows only the counts go on, so that a broken file cannot fill the memory.
+
+    Args:
+        limit: how many rows are kept with file, line and value.
+
+    Example:
+        >>> rejects = Rejects()
+        >>> rows = {"file": ["a.csv"] * 2, "line": [4, 9], "column": ["price"] * 2,
+        ...         "reason": ["unparsable number"] * 2, "value": ["cheap", None]}
+        >>> rejects.add(pa.table(rows, SCHEMA), {"unparsable number": 2})
+        >>> rejects.check(100, 0.01, "a.csv")
+        Traceback (most recent call last):
+        torchrec_ext.errors.InputError: 2 of 100 rows of a.csv are bad (2.00%), more than 1.00%: 2 with \
+unparsable number (line 4, column 'price': 'cheap'); mend them, or allow a larger share
+    """
+
+    def __init__(self, limit: int = 200_000) -> None:
+        self.limit = limit
+        self.counts: Counter[str] = Counter()
+        self._samples: dict[str, dict] = {}
+        self._kept = SCHEMA.empty_table()
+
+    @property
+    def total(self) -> int:
+        """How many rows were rejected."""
+        return self.counts.total()
+
+    @property
+    def room(self) -> int:
+        """How many more rows are kept with their values."""
+        return self.limit - self._kept.num_rows
+
+    def add(self, rows: pa.Table, counts: Mapping[str, int]) -> None:
+        """Adds rejected rows.
+
+        Args:
+            rows: file, line (from 1), column ("" for a row that is bad as a whole), reason and value (None
+                where nothing stood); at least one row of each reason, at most all.
+            counts: how many there are by reason.
+        """
+        self.counts.update(counts)
+        reasons = rows["reason"].to_pylist()
+        for reason in counts:
+            if reason not in self._samples and reason in reasons:
+                self._samples[reason] = rows.slice(reasons.index(reason), 1).to_pylist()[0]
+        self._kept = pa.concat_tables([self._kept, rows.slice(0, self.room)])
+
+    def write(self, path: str | Path) -> None:
+        """Writes the rows kept as Parquet: file, line, column, reason, value.
+
+        Raises:
+            InputError: if the file cannot be written.
+        """
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            rows = self._kept.sort_by([("file", "ascending"), ("line", "ascending")])
+            pa.parquet.write_table(rows, path)
+        except OSError as error:
+            raise InputError(f"cannot write the rejected rows to {path}: {one_line(error)}") from error
+        if self.total > self.limit:
+            log.warning(
+                "%s holds the first %s of %s rejected rows", path, f"{self.limit:,}", f"{self.total:,}"
+            )
+
+    def check(self, rows: int, max_bad_share: float, where: str) -> None:
+        """Refuses a data set of which too large a share was rejected.
+
+        Args:
+            rows: all rows read, the rejected ones among them.
+            max_bad_share: the largest share that passes, from 0 to 1.
+            where: names the data set in the message.
+
+        Raises:
+            InputError: with the total, the share, and the five commonest reasons with a sample each.
+        """
+        if self.total <= max_bad_share * rows:
+            return
+        several = len({sample["file"] for sample in self._samples.values()}) > 1
+        reasons = []
+        for reason, count in self.counts.most_common(5):
+            found = self._samples[reason]
+            at = (f"{found['file']} " if several else "") + f"line {found['line']}"
+            at += f", column {found['column']!r}" if found["column"] else ""
+            value = found["value"]
+            reasons.append(f"{count:,} with {reason} ({at}: {'no value' if value is None else repr(value)})")
+        commonest = self.counts.most_common(1)[0][0]
+        hint = _HINTS.get(commonest, "")
+        if commonest == UNPARSABLE_NUMBER and re.fullmatch(
+            r"-?\d+,\d+", str(self._samples[commonest]["value"])
+        ):
+            hint = "set decimal=','"
+        raise InputError(
+            f"{self.total:,} of {rows:,} rows of {where} are bad ({self.total / max(rows, 1):.2%}), more "
+            f"than {max_bad_share:.2%}: {'; '.join(reasons)}{'; ' if hint else ''}{hint}; mend them, or "
+            "allow a larger share"
+        )
