@@ -6,6 +6,7 @@ import json
 import logging
 import random
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -333,11 +334,12 @@ def test_arrow_tables_of_many_types():
         **USERS, "flag": {"kind": "category"}, "label": {"column": "small", "kind": "number"}, "half": "half",
         "n": {"kind": "number"},
     }  # fmt: skip
-    for source in (table, table.to_reader(), pl.from_arrow(table.drop_columns(["half"]))):
+    relation = duckdb.from_arrow(table.drop_columns(["half"]))
+    for source in (table, table.to_reader(), pl.from_arrow(table.drop_columns(["half"])), relation):
         found = {
             name: spec
             for name, spec in specs.items()
-            if name != "half" or not isinstance(source, pl.DataFrame)
+            if name != "half" or isinstance(source, pa.Table | pa.RecordBatchReader)
         }
         values, bad = read(source, found)
         assert (

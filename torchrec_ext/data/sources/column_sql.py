@@ -181,7 +181,7 @@ def _vector(
 def undeclared_vector(kind: str, v: str, width: int) -> ColumnSql:
     """Lists of floats as they are, of which those of another length are missing."""
     lists = f"TRY_CAST({v} AS DOUBLE[])" if kind == "JSON" else f"CAST({v} AS {element_of(kind)}[])"
-    return ColumnSql(f"CASE WHEN len({lists}) = {width} THEN TRY_CAST({lists} AS FLOAT[{width}]) END", [])
+    return ColumnSql(f"TRY_CAST(CASE WHEN len({lists}) = {width} THEN {lists} END AS FLOAT[{width}])", [])
 
 
 def _time(spec: ColumnSpec, of: str, kind: str, where: str, v: str, x: str, numbers: NumberText) -> ColumnSql:
@@ -193,10 +193,11 @@ def _time(spec: ColumnSpec, of: str, kind: str, where: str, v: str, x: str, numb
     if of in ("text", "bytes", "json"):
         text = json_text(v) if of == "json" else text_of(of, v)
         number = number_of("text", text, numbers)
-        date = (
-            rf"CASE WHEN regexp_matches({text}, '^\s*\d{{4}}-\d\d-\d\d') THEN COALESCE(TRY_CAST({text} AS "
-            f"TIMESTAMPTZ), TRY_CAST(trim({text}) || ':00' AS TIMESTAMPTZ)) END"
-        )
+        # hours alone, and minutes before a zone, get what DuckDB wants behind them
+        zoned = rf"regexp_replace({text}, '([T ]\d\d:\d\d)([-+Z])', '\1:00\2')"
+        casts = [f"TRY_CAST({t} AS TIMESTAMPTZ)" for t in (text, f"trim({text}) || ':00'", zoned)]
+        dated = rf"regexp_matches({text}, '^\s*\d{{4}}-\d\d-\d\d')"
+        date = f"CASE WHEN {dated} THEN COALESCE({', '.join(casts)}) END"
         # DuckDB's times in text have microseconds, the digits behind them are read apart
         fine = rf"TRY_CAST(rpad(regexp_extract({text}, '\.\d{{6}}(\d{{1,3}})', 1), 3, '0') AS SMALLINT)"
         seconds, digits = f"({number}) / {per_second}", "0"
