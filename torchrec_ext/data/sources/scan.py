@@ -1,10 +1,12 @@
 """Scan: a table as DuckDB reads it, be it a file, a folder, or a table in memory."""
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import NamedTuple, get_args
 
 import duckdb
@@ -79,7 +81,7 @@ class Session(NamedTuple):
 
 @contextmanager
 def open_session(folder: Path | None) -> Iterator[Session]:
-    """A connection that spills into a folder and is closed at the end; with a folder it makes do with 512 MB.
+    """A connection for one read; with a folder it spills there, and makes do with 512 MB.
 
     Raises:
         InputError: if the folder cannot be written.
@@ -90,11 +92,29 @@ def open_session(folder: Path | None) -> Iterator[Session]:
         scratch = TemporaryDirectory(prefix=".duckdb-", dir=folder)
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror}; name an empty folder") from error
-    with scratch as place, closing(duckdb.connect()) as connection:
-        connection.execute(f"SET temp_directory={sql_text(place)}; SET TimeZone='UTC'")
+    with scratch as place, closing(duckdb.connect() if folder is not None else _cursor()) as connection:
+        connection.execute("SET TimeZone='UTC'")
         if folder is not None:
-            connection.execute("SET memory_limit='512MB'")
+            connection.execute(f"SET temp_directory={sql_text(place)}; SET memory_limit='512MB'")
         yield Session(connection, Path(place), Rejects())
+
+
+def _cursor() -> duckdb.DuckDBPyConnection:
+    """A connection to the database that small reads of this process share, as opening one takes a while."""
+    try:
+        found = _database(os.getpid()).cursor()
+        found.execute("SELECT 1")
+    except duckdb.Error:  # an internal error closes a database for good
+        _database.cache_clear()
+        found = _database(os.getpid()).cursor()
+    return found
+
+
+@cache
+def _database(process: int) -> duckdb.DuckDBPyConnection:
+    found = duckdb.connect()
+    found.execute(f"SET temp_directory={sql_text(Path(gettempdir(), f'duckdb-{process}'))}")
+    return found
 
 
 def open_scan(session: Session, table: TableFile, name: str) -> Scan:
@@ -159,7 +179,7 @@ def _format(path: Path, delimiter: str | None) -> Format:
 
 def _json_lines(session: Session, path: Path, readable: Path) -> Scan:
     """One object a line; a key that an object lacks is missing there."""
-    text = TextFile(path, readable, ("line",), "\x01", None, blank=True)
+    text = TextFile(path, readable, ("line",), "\x01\x02\x03\x04", None, blank=True)
     # BOM, blank and broken lines are DuckDB's business, so that lines are counted alike
     with reading(path):
         keys = session.connection.execute(
