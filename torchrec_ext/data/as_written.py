@@ -13,10 +13,6 @@ def as_written(values: npt.ArrayLike) -> np.ndarray:
 
     Every column of numbers and every threshold goes through here, so that they compare as they read: a plain
     cast would leave the stored .7 below the .7 of a user.
-
-    Example:
-        >>> as_written(np.array([0.7, 2.2], np.float32)) >= [0.7, 2.2]
-        array([ True,  True])
     """
     array = np.asarray(values)
     if array.dtype == np.float16:  # Arrow writes its values out as those of float32

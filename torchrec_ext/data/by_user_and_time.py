@@ -4,14 +4,7 @@ import numpy as np
 
 
 def by_user_and_time(users: np.ndarray, times: np.ndarray | None) -> np.ndarray:
-    """Where the events stand in the order of user and time; those that share both keep their order.
-
-    Args:
-        users: (N,) int, the user of each event.
-        times: (N,) times or places in a history; None keeps the order of the rows.
-
-    Returns:
-        (N,) int32 rows.
+    """(N,) int32 rows by user and time; events that share both keep their order, all without times.
 
     Example:
         >>> by_user_and_time(np.array([1, 0, 1]), np.array([5, 9, 4]))

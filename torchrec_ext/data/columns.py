@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from torchrec_ext.data.as_written import series_as_written
+from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.errors import InputError
 
@@ -28,24 +28,11 @@ def kind_of(column: pa.Array) -> str:
     return "category" if pa.types.is_dictionary(column.type) else "number"
 
 
-def encoded(values: pa.Array) -> pa.DictionaryArray:
-    """Values as indices of the distinct ones, in order of first appearance.
-
-    Example:
-        >>> colours = encoded(pa.array(["red", None, "blue", "red"]))
-        >>> codes_of(colours), list(words_of(colours))
-        (array([ 0, -1,  1,  0], dtype=int32), ['red', 'blue'])
-    """
-    if pa.types.is_dictionary(values.type):
-        return values
-    return values.dictionary_encode()
-
-
 def codes_of(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """(N,) int32 index of each value in the dictionary of a column, -1 for a missing one."""
     indices = one_array(column).indices
-    if indices.null_count:
-        indices = pc.fill_null(indices, -1)
+    if indices.null_count:  # else they are not copied
+        indices = indices.fill_null(-1)
     return indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
 
 
@@ -61,7 +48,7 @@ def used(column: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
     firsts = np.full(words + 1, len(codes), np.int32)  # the last is that of missing values
     firsts[codes[::-1]] = np.arange(len(codes), dtype=np.int32)[::-1]
     order = np.argsort(firsts[:-1], kind="stable")[: int((firsts[:-1] < len(codes)).sum())]
-    if len(order) == words and bool((order == np.arange(words)).all()):
+    if np.array_equal(order, np.arange(words)):
         return array
     places = np.full(words + 1, -1, np.int32)
     places[order] = np.arange(len(order))
@@ -70,9 +57,7 @@ def used(column: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
 
 def from_codes(codes: np.ndarray, words: pa.Array | pd.Index) -> pa.DictionaryArray:
     """A dictionary column of (N,) int32 indices, of which -1 is a missing value."""
-    missing = codes < 0
-    indices = pa.array(codes, pa.int32(), mask=missing if missing.any() else None)
-    return pa.DictionaryArray.from_arrays(indices, words if isinstance(words, pa.Array) else pa.array(words))
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32(), mask=codes < 0), pa.array(words))
 
 
 def numbers_of(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
@@ -80,17 +65,16 @@ def numbers_of(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     array = one_array(column)
     if pa.types.is_fixed_size_list(array.type):
         width = array.type.list_size
+        there = array.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
         if not array.null_count:
-            return array.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+            return there
         vectors = np.full((len(array), width), np.nan, np.float32)
-        vectors[array.is_valid().to_numpy(zero_copy_only=False)] = (
-            array.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-        )
+        vectors[array.is_valid().to_numpy(zero_copy_only=False)] = there
         return vectors
     if pa.types.is_timestamp(array.type):
         return array.cast(pa.int64()).to_numpy(zero_copy_only=False) / 1e9
     if array.null_count:
-        array = pc.fill_null(array.cast(pa.float64()), np.nan)
+        array = array.cast(pa.float64()).fill_null(np.nan)
     return array.to_numpy(zero_copy_only=False)
 
 
@@ -104,39 +88,33 @@ def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 def column_of(values: pd.Series) -> pa.Array:
     """A column of a DataFrame: floats are numbers, arrays of floats vectors, lists lists, others categories.
 
-    Raises:
-        InputError: if lists are mixed with something else, or values of several kinds with each other.
+    An InputError if lists are mixed with something else, or values of several kinds with each other.
     """
     if pd.api.types.is_float_dtype(values.dtype):
-        return pa.array(series_as_written(values))
-    there = values.notna().to_numpy()
-    first = values.iloc[int(np.argmax(there))] if there.any() else None
+        return pa.array(as_written(values.to_numpy(f"f{values.dtype.itemsize}", na_value=np.nan)))
+    there = values.dropna()
+    first = there.iloc[0] if len(there) else None
     if isinstance(first, np.ndarray) and first.dtype.kind == "f":
-        flat = np.zeros((len(values), len(first)), np.float32)
-        flat[there] = np.stack(values[there].to_list())
-        vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), len(first))
-        return vectors if there.all() else vectors.take(pa.array(np.arange(len(values)), mask=~there))
+        return pa.array(values, pa.list_(pa.float32(), len(first)), from_pandas=True)
     if isinstance(first, list | tuple | np.ndarray):
         return _lists(values)
     codes, words = pd.factorize(values)
-    return from_codes(codes.astype(np.int32), pd.Index(words))
+    return from_codes(codes, pd.Index(words))
 
 
 def as_series(column: pa.Array | pa.ChunkedArray) -> pd.Series:
     """A column as pandas shows it; vectors and lists as lists, integers beside missing ones as ``Int64``."""
     array = one_array(column)
     if pa.types.is_list(array.type):
-        plain = array.values.cast(array.type.value_type.value_type)
-        return pd.Series(pa.ListArray.from_arrays(array.offsets, plain).to_pylist(), dtype=object)
+        plain = array.cast(pa.list_(array.type.value_type.value_type))
+        return pd.Series(plain.to_pylist(), dtype=object)
     if not pa.types.is_dictionary(array.type):
         found = numbers_of(array)
         return pd.Series(found if found.ndim == 1 else list(found))
-    codes, words = codes_of(array), words_of(array)
-    if (codes >= 0).all():
-        return pd.Series(words.to_numpy()[codes], dtype=words.dtype)
-    whole = pd.api.types.is_integer_dtype(words.dtype)
-    values = pd.Series(words, dtype="Int64" if whole else words.dtype)
-    return values.reindex(codes).reset_index(drop=True)
+    codes, words = codes_of(array), pd.Series(words_of(array))
+    if words.dtype == np.int64 and array.null_count:
+        words = words.astype("Int64")
+    return pd.Series(words.array.take(codes, allow_fill=True))
 
 
 def _lists(values: pd.Series) -> pa.ListArray:
@@ -150,6 +128,6 @@ def _lists(values: pd.Series) -> pa.ListArray:
     if pa.types.is_null(flat.type):
         flat = flat.cast(pa.string())
     ends = offsets_of(pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False))
-    there = offsets_of(pc.is_valid(flat).to_numpy(zero_copy_only=False))
+    there = offsets_of(flat.is_valid().to_numpy(zero_copy_only=False))
     offsets = pa.array(there[ends].astype(np.int32))
-    return pa.ListArray.from_arrays(offsets, encoded(flat.drop_null()))
+    return pa.ListArray.from_arrays(offsets, flat.drop_null().dictionary_encode())

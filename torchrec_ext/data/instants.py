@@ -22,33 +22,20 @@ Span: TypeAlias = float | str | datetime.timedelta | np.timedelta64
 """Seconds, or a ``timedelta``, a pandas ``Timedelta`` or a string such as ``7 days``."""
 
 _YEAR_FIRST = pattern(r"([0-9]{4})([-/])([0-9]{1,2})(?:\2([0-9]{1,2})([T ].+)?)?")
+_NOT_A_TIME = (ValueError, TypeError, OverflowError, AttributeError)
 
 
 def instant(name: str, value: Instant) -> Fraction:
     """Exact unix seconds of an instant; a float is the decimal number it is written as.
 
-    Args:
-        name: what the value is called in the message.
-        value: the instant.
-
-    Raises:
-        InputError: if it is neither a finite number nor a date, or a date whose year is not first, such as
-            9.8.2001: it may be a day of August or of September.
-
-    Example:
-        >>> instant("valid_from", "2001-09-09"), instant("valid_from", pd.Timestamp("2001-09-09 02:00+02:00"))
-        (Fraction(999993600, 1), Fraction(999993600, 1))
-        >>> instant("valid_from", "1e9"), instant("valid_from", 0.1)
-        (Fraction(1000000000, 1), Fraction(1, 10))
+    An InputError, which calls it ``name``, if it is neither a finite number nor a date, or a date whose year
+    is not first, such as 9.8.2001: it may be a day of August or of September.
     """
     found = _exact(value)
     if found is None and isinstance(value, str | datetime.date | np.datetime64 | pd.Period):
-        with suppress(ValueError, TypeError, OverflowError):
+        with suppress(*_NOT_A_TIME):
             date = _parse(value) if isinstance(value, str) else value
-            date = date.start_time if isinstance(date, pd.Period) else pd.Timestamp(date)
-            date = date.tz_localize("UTC") if date.tzinfo is None else date
-            rest = 1000 * date.microsecond + date.nanosecond
-            found = math.floor(date.replace(microsecond=0).timestamp()) + Fraction(rest, 10**9)
+            found = _seconds(date.start_time if isinstance(date, pd.Period) else pd.Timestamp(date))
     if found is None:
         raise InputError(
             f"{name} should be unix seconds or a date such as 2024-01-31 or 2024-01-31T12:00+01:00, received "
@@ -58,25 +45,11 @@ def instant(name: str, value: Instant) -> Fraction:
 
 
 def span(name: str, value: Span) -> Fraction:
-    """Exact seconds of a span of time.
-
-    Args:
-        name: what the value is called in the message.
-        value: the span.
-
-    Raises:
-        InputError: if it is neither a finite number nor a span.
-
-    Example:
-        >>> [float(span("gap", value)) for value in ("1 day", pd.Timedelta(minutes=1), 30)]
-        [86400.0, 60.0, 30.0]
-    """
+    """Exact seconds of a span of time; an InputError, which calls it ``name``, if it is not one."""
     found = _exact(value)
     if found is None and isinstance(value, str | datetime.timedelta | np.timedelta64):
-        with suppress(ValueError, TypeError, OverflowError):
-            length = pd.Timedelta(value)
-            rest = 1000 * length.microseconds + length.nanoseconds
-            found = 86_400 * length.days + length.seconds + Fraction(rest, 10**9)
+        with suppress(*_NOT_A_TIME):
+            found = _seconds(pd.Timedelta(value))
     if found is None:
         raise InputError(f"{name} should be seconds or a span such as '7 days', received {value!r}")
     return found
@@ -85,17 +58,10 @@ def span(name: str, value: Span) -> Fraction:
 def comparable(
     exact: Fraction | float, values: np.ndarray, rounded: Callable[[Any], int] = math.ceil
 ) -> int | float:
-    """A bound that compares exactly with values: for floats the nearest one, else an integer.
+    """A bound, perhaps infinite, that compares exactly with values: for floats the nearest one, else an integer.
 
-    Args:
-        exact: the bound; an infinite one stays.
-        values: what is compared.
-        rounded: ``math.ceil`` for values that reach the bound, ``math.floor`` for those that do not pass it.
-
-    Example:
-        >>> seconds = np.array([10, 11])
-        >>> seconds >= comparable(instant("valid_from", "10.000000001"), seconds)
-        array([False,  True])
+    An integer is rounded up for values that reach the bound, down (``math.floor``) for those that do not
+    pass it.
     """
     return float(exact) if values.dtype.kind == "f" or not math.isfinite(exact) else rounded(exact)
 
@@ -108,6 +74,12 @@ def _exact(value: object) -> Fraction | None:
     if isinstance(value, str):  # a float would end after 17 digits
         return Fraction(value.strip().replace("_", ""))
     return Fraction(repr(found))
+
+
+def _seconds(value: pd.Timestamp | pd.Timedelta) -> Fraction:
+    """Exact seconds, of an instant since 1970 in UTC; NaT has no unit."""
+    per_second = np.timedelta64(1, "s") // np.timedelta64(1, value.unit)
+    return Fraction(int(value.asm8.astype(np.int64)), int(per_second))
 
 
 def _parse(text: str) -> pd.Timestamp:

@@ -1,5 +1,6 @@
 """Many slices or rows of a flat column at once."""
 
+import mmap
 from functools import cached_property
 from typing import TypeAlias
 
@@ -12,14 +13,10 @@ FlatColumn: TypeAlias = np.ndarray | pa.LargeListArray
 
 
 class Slices:
-    """n slices [start, end) of flat columns, read one after the other.
+    """n slices [start, end) of flat columns, (n,) int starts and ends, read one after the other.
 
     Slices that are about as long as each other, as those of a batch of like examples are, are read as
     windows of the longest: rows of memory copied whole take a third of the time of one value after another.
-
-    Args:
-        starts: (n,) int.
-        ends: (n,) int, none below its start.
 
     Example:
         >>> slices = Slices(np.array([5, 0]), np.array([7, 3]))
@@ -57,33 +54,23 @@ class Slices:
 
 
 def slice_positions(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """(sum of lengths,) int64 positions of the slices [start, end), one after the other.
-
-    Example:
-        >>> slice_positions(np.array([5, 0]), np.array([7, 3]))
-        array([5, 6, 0, 1, 2])
-    """
+    """(sum of lengths,) int64 positions of the slices [start, end), one after the other."""
     lengths = ends - starts
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum(), dtype=np.int64)
 
 
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
-    """(n + 1,) int64 bounds of n slices of these lengths that follow each other.
-
-    Example:
-        >>> offsets_of(np.array([2, 0, 3]))
-        array([0, 2, 2, 5])
-    """
+    """(n + 1,) int64 bounds of n slices of these lengths that follow each other."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def take_rows(column: FlatColumn, rows: np.ndarray) -> FlatColumn:
-    """The (n,) rows of a column, in their order.
-
-    Example:
-        >>> words = pa.LargeListArray.from_arrays([0, 2, 2, 3], [7, 8, 9])
-        >>> take_rows(words, np.array([2, 0])).to_pylist(), take_rows(np.array([4, 5]), np.array([1]))
-        ([[9], [7, 8]], array([5]))
-    """
+    """The (n,) rows of a column, in their order."""
     return np.asarray(column)[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))
+
+
+def release_pages(mapped: mmap.mmap | None) -> None:
+    """Gives back the memory of what was read of a mapped file; it is read again when it is needed."""
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)

@@ -9,15 +9,7 @@ Order = Literal["time", "order", "none"]
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of reading or cleaning removed.
-
-    Args:
-        step: the step and its setting, such as ``min_item_events=5``.
-        removed: number of events it removed.
-        left: number of events, users and items after it.
-        users: see ``left``.
-        items: see ``left``.
-    """
+    """What a step of reading or cleaning, such as ``min_item_events=5``, removed and left."""
 
     step: str
     removed: int
@@ -34,14 +26,7 @@ class Step:
 
 @dataclass(frozen=True)
 class SideMatch:
-    """How many ids of the events have a row in a side table, as it was read.
-
-    Args:
-        table: the name of the side table.
-        entity: ``user`` or ``item``.
-        matched: number of distinct ids of the events that have a row.
-        ids: number of distinct ids of the events.
-    """
+    """How many of the distinct ids of the events have a row in a side table, as it was read."""
 
     table: str
     entity: str
@@ -62,8 +47,7 @@ class Source:
         files: checksum of every file read, by file name, with the folders before it where two share one.
         order: what orders a user's events: ``time`` (timestamps in seconds), ``order`` (the timestamp
             column holds places in a history: 0, 1, 2, ...) or ``none`` (no timestamps: the rows' order).
-        ties: number of events that share user and timestamp with another; the rows' order decides
-            among them.
+        ties: number of events that share user and timestamp with another; the rows' order decides.
         rows: number of rows read.
         steps: what reading and cleaning removed.
         sides: how many ids have a row in each side table.
@@ -89,11 +73,12 @@ class Source:
         """How the events of a user are ordered, in one sentence."""
         if self.order == "none":
             return "there are no timestamps: the order of the rows is the order of a user's events"
-        by = {
-            "time": "events are ordered by timestamp",
-            "order": "the timestamp column holds places in a user's history, not a time "
-            "(figures are not comparable with those of a file in order of time)",
-        }[self.order]
+        by = "events are ordered by timestamp"
+        if self.order == "order":
+            by = (
+                "the timestamp column holds places in a user's history, not a time "
+                "(figures are not comparable with those of a file in order of time)"
+            )
         if not self.ties:
             return f"{by}; no two events of a user share one"
         return f"{by}; {self.ties:,} share user and timestamp with another, the order of the rows decides"

@@ -9,7 +9,7 @@ from pandas.util import hash_array
 from pydantic import Field
 
 from torchrec_ext.data.checked import checked
-from torchrec_ext.data.columns import codes_of, encoded, numbers_of, used
+from torchrec_ext.data.columns import codes_of, numbers_of, used
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError
 
@@ -129,7 +129,7 @@ def _dictionary(values: pa.Array) -> pa.DictionaryArray:
         raise InputError(f"a category should hold integers or strings, received {values.type}")
     if pa.types.is_floating(values.type):
         values = pa.array(numbers_of(values), from_pandas=True)
-    return encoded(values)
+    return values.dictionary_encode()
 
 
 def _as_ids(words: pa.Array) -> pd.Series:
