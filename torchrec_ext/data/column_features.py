@@ -1,36 +1,58 @@
-"""Features fitted on columns and applied to them: each distinct word is looked at once."""
+"""Columns of events and side tables as features: each distinct word is looked at once."""
 
+from collections.abc import Iterator
 from typing import TypeGuard
 
 import numpy as np
 import pyarrow as pa
 
-from torchrec_ext.data.columns import codes_of
-from torchrec_ext.data.features import Category, Fitted, FittedCategory, FittedNumber, Number, Options, Vector
+from torchrec_ext.data.columns import codes_of, column_of, kind_of, one_array
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.features import Category, Fitted, FittedCategory, FittedNumber, Number, Options, Time
+from torchrec_ext.data.features.vector import Vector
 from torchrec_ext.errors import InputError
+from torchrec_ext.schema import Entity
+
+
+def chosen_columns(
+    events: Events, training: np.ndarray
+) -> Iterator[tuple[Entity, str, pa.Array, np.ndarray]]:
+    """Entity, name, values and (n,) bool of the values to learn from, of every column chosen as a feature."""
+    for name in events.context_features:
+        yield "context", name, one_array(events.table[name]), training
+    entities: tuple[Entity, ...] = ("user", "item")
+    for entity in entities:
+        table, names = getattr(events, f"{entity}s"), getattr(events, f"{entity}_features")
+        if names and entity in events.columns:
+            learnt = table[entity].isin(events.ids_in(entity, training)).to_numpy()
+            for name in names:
+                yield entity, name, column_of(table[name]), learnt
+
+
+def options_of(events: Events, entity: Entity, name: str, column: pa.Array) -> Options:
+    """What becomes of a column, as declared or by its type; InputError for parts of what is not a time."""
+    options = events.options.get(f"{entity}_{name}") or default_options(column)
+    own_time = isinstance(options, Time) and (entity, name) == ("context", "timestamp")
+    if own_time and events.source.order != "time":
+        raise InputError(
+            f"context feature 'timestamp' wants parts of a time, but {events.source.ordering}; leave it out"
+        )
+    return options
 
 
 def default_options(column: pa.Array) -> Options:
     """What becomes of a column where nothing is declared: numbers are standardised, words look up a table."""
-    if pa.types.is_fixed_size_list(column.type):
+    kind = kind_of(column)
+    if kind == "vector":
         return Vector(column.type.list_size)
-    return Category() if pa.types.is_dictionary(column.type) or pa.types.is_list(column.type) else Number()
+    return Number() if kind == "number" else Category()
 
 
 def fit_column(name: str, column: pa.Array, training: np.ndarray, options: Options) -> dict[str, Fitted]:
-    """The features of a column, fitted on its training rows alone.
+    """The features of a column of N values, fitted on its (N,) bool ``training`` rows alone.
 
-    Args:
-        name: of the feature; one that gives several has theirs behind it, such as ``_hour``.
-        column: all N values, of a type of ``data.columns``.
-        training: (N,) bool, which of them may be learnt from.
-        options: what becomes of it; InputError if they are not for such values.
-
-    Example:
-        >>> colours = pa.array(["red", "blue", None, "red"]).dictionary_encode()
-        >>> fitted = fit_column("item_colour", colours, np.array([True, False, True, True]), Category())
-        >>> apply_column(fitted["item_colour"], colours)
-        array([1, 0, 0, 1], dtype=int32)
+    A column that gives several has what tells them apart, such as ``_hour``, behind its name. An InputError
+    if the options are not for such values.
     """
     learnt = column.filter(pa.array(training))
     try:
@@ -41,9 +63,9 @@ def fit_column(name: str, column: pa.Array, training: np.ndarray, options: Optio
         found = options.fit(learnt)
     except InputError as error:
         raise InputError(f"feature {name}: {error}") from None
-    return (
-        {f"{name}_{part}": one for part, one in found.items()} if isinstance(found, dict) else {name: found}
-    )
+    if not isinstance(found, dict):
+        return {name: found}
+    return {f"{name}_{part}": fitted for part, fitted in found.items()}
 
 
 def apply_column(fitted: Fitted, column: pa.Array) -> np.ndarray | pa.ListArray:
@@ -72,3 +94,12 @@ def kept_rows(fitted: Fitted, column: pa.Array) -> np.ndarray:
     if not drops(fitted) or pa.types.is_list(column.type):
         return np.ones(len(column), bool)
     return fitted.kept(column)
+
+
+def kept_events(events: Events, entity: Entity, name: str, fitted: Fitted) -> np.ndarray:
+    """(N,) bool, the same of events by a column of theirs or of a side table; no row there is not a gap."""
+    if entity == "context":
+        return kept_rows(fitted, one_array(events.table[name]))
+    table = getattr(events, f"{entity}s")
+    dropped = events.distinct(entity).isin(table[entity][~kept_rows(fitted, column_of(table[name]))])
+    return ~np.append(dropped, False)[events.codes(entity)]

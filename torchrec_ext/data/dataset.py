@@ -44,11 +44,7 @@ class Dataset:
         return len(self.rows)
 
     def __add__(self, other: "Dataset") -> "Dataset":
-        """The events of both parts: ``train + valid`` is what is known when ``test`` is predicted.
-
-        Raises:
-            InputError: if the parts come from two splits.
-        """
+        """The events of both parts of one split: ``train + valid`` is known when ``test`` is predicted."""
         if other.log is not self.log:
             raise InputError(f"{self.name} + {other.name}: the parts must come from one split")
         return replace(
@@ -112,10 +108,7 @@ class Dataset:
         return self.log.select(known), np.searchsorted(known, targets.rows)
 
     def before_first_target(self) -> "Dataset":
-        """The part without the events of its history that follow their user's first target.
-
-        All targets of a user are predicted at once, from what was known before the first of them.
-        """
+        """The part without history after a user's first target, since all of a user are predicted at once."""
         users, owners = (
             np.searchsorted(self.log.offsets, rows, side="right") - 1
             for rows in (self.rows, self.history_only)

@@ -1,7 +1,6 @@
 """EventLog: flat columns sorted by (user, time); a history is a slice of them."""
 
 import itertools
-import mmap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from torchrec_ext.data.slices import FlatColumn, offsets_of, slice_positions, take_rows
+from torchrec_ext.data.slices import FlatColumn, offsets_of, release_pages, slice_positions, take_rows
+
+_COLUMNS = ("items", "source_rows", "times", "ratings", "weights")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,7 @@ class EventLog:
         order: np.ndarray,
         columns: Iterable[tuple[str, FlatColumn]],
         folder: Path | None = None,
+        source_rows: np.ndarray | None = None,
     ) -> "EventLog":
         """The log of N events that stand in another order in their columns.
 
@@ -68,13 +70,24 @@ class EventLog:
             user_rows: (U,) int64 rows of the user table.
             counts: (U,) int number of events of each user.
             order: (N,) int rows of the columns by user and time, see ``Events.by_user_and_time``.
-            columns: name and N values of ``items`` and, if known, ``times``, ``ratings`` and ``weights``; any
+            columns: name and values of ``items`` and, if known, ``times``, ``ratings`` and ``weights``; any
                 other name is that of a context feature. One is in memory at a time.
             folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
+            source_rows: (N,) int32 rows of the columns' events in the table that was read; None: 0, 1, ...
         """
-        rows = ("source_rows", np.arange(len(order), dtype=np.int32))
-        columns = itertools.chain([rows], columns)
-        return cls._taken(user_ids, user_rows, offsets_of(counts), order, columns, folder)
+        if source_rows is None:
+            source_rows = np.arange(len(order), dtype=np.int32)
+        found: dict[str, FlatColumn] = {"user_rows": user_rows, "offsets": offsets_of(counts)}
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table({"id": pa.array(user_ids)}), folder / "users.parquet")
+            found = {name: _kept(column, folder, name) for name, column in found.items()}
+        for name, column in itertools.chain([("source_rows", source_rows)], columns):
+            found[name] = take_rows(column, order)
+            if folder is not None:
+                found[name] = _kept(found[name], folder, name)
+                release_pages(getattr(column, "_mmap", None))
+        return cls._of(user_ids, found)
 
     @classmethod
     def open(cls, folder: Path) -> "EventLog":
@@ -82,6 +95,11 @@ class EventLog:
         ids = pq.read_table(folder / "users.parquet").column("id").to_pandas()
         names = {path.name.partition(".")[0] for path in folder.glob("*.npy")}
         return cls._of(pd.Index(ids), {name: _opened(folder, name) for name in sorted(names)})
+
+    @classmethod
+    def _of(cls, user_ids: pd.Index, columns: dict[str, FlatColumn]) -> "EventLog":
+        own: dict[str, Any] = {name: columns.pop(name, None) for name in ("user_rows", "offsets", *_COLUMNS)}
+        return cls(user_ids, **own, context=columns)
 
     def __len__(self) -> int:
         """Number of events."""
@@ -94,10 +112,10 @@ class EventLog:
 
     def select(self, events: np.ndarray, folder: Path | None = None) -> "EventLog":
         """The log of these (n,) int64 ascending positions, with all users; folder as in :meth:`sort`."""
-        offsets = np.searchsorted(events, self.offsets).astype(np.int64)
-        own = ((name, getattr(self, name)) for name in _COLUMNS)
-        columns = ((name, column) for name, column in (*own, *self.context.items()) if column is not None)
-        return self._taken(self.user_ids, self.user_rows, offsets, events, columns, folder)
+        counts = np.diff(np.searchsorted(events, self.offsets))
+        own = {name: getattr(self, name) for name in _COLUMNS if name != "source_rows"}
+        columns = ((n, column) for n, column in {**own, **self.context}.items() if column is not None)
+        return self.sort(self.user_ids, self.user_rows, counts, events, columns, folder, self.source_rows)
 
     def is_target(self) -> np.ndarray:
         """(N,) bool, which events may be learnt or predicted; the others are only read as history."""
@@ -129,42 +147,6 @@ class EventLog:
             positions, offsets = positions[counted], offsets_of(counted)[offsets]
         return self.items[positions].astype(np.int64), offsets
 
-    @classmethod
-    def _taken(
-        cls,
-        user_ids: pd.Index,
-        user_rows: np.ndarray,
-        offsets: np.ndarray,
-        events: np.ndarray,
-        columns: Iterable[tuple[str, FlatColumn]],
-        folder: Path | None,
-    ) -> "EventLog":
-        """A log of the (n,) events of columns, in their order."""
-        found: dict[str, FlatColumn] = {"user_rows": user_rows, "offsets": offsets}
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            pq.write_table(pa.table({"id": pa.array(user_ids)}), folder / "users.parquet")
-            found = {name: _kept(column, folder, name) for name, column in found.items()}
-        for name, column in columns:
-            taken = take_rows(column, events)
-            if folder is not None:
-                taken = _kept(taken, folder, name)
-                release_pages(column)
-            found[name] = taken
-        return cls._of(user_ids, found)
-
-    @classmethod
-    def _of(cls, user_ids: pd.Index, columns: dict[str, FlatColumn]) -> "EventLog":
-        own: dict[str, Any] = {name: columns.pop(name, None) for name in ("user_rows", "offsets", *_COLUMNS)}
-        return cls(user_ids, **own, context=columns)
-
-
-def release_pages(column: FlatColumn) -> None:
-    """Gives back the memory of what was read of a mapped file; it is read again when it is needed."""
-    mapped = getattr(column, "_mmap", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
-
 
 def _kept(column: FlatColumn, folder: Path, name: str) -> FlatColumn:
     """A column in files of a folder, mapped into memory: the one in memory is needed no more."""
@@ -177,12 +159,6 @@ def _kept(column: FlatColumn, folder: Path, name: str) -> FlatColumn:
 
 
 def _opened(folder: Path, name: str) -> FlatColumn:
-    values, *offsets = (
-        np.load(path, mmap_mode="r", allow_pickle=False)
-        for path in (folder / f"{name}.npy", folder / f"{name}.offsets.npy")
-        if path.is_file()
-    )
+    paths = (folder / f"{name}.npy", folder / f"{name}.offsets.npy")
+    values, *offsets = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths if path.is_file())
     return pa.LargeListArray.from_arrays(offsets[0], values) if offsets else values
-
-
-_COLUMNS = ("items", "source_rows", "times", "ratings", "weights")

@@ -12,22 +12,19 @@ import pandas as pd
 import pyarrow as pa
 
 from torchrec_ext.data.by_user_and_time import by_user_and_time
-from torchrec_ext.data.columns import as_series, codes_of, numbers_of, one_array, used, words_of
+from torchrec_ext.data.columns import as_series, codes_of, kind_of, numbers_of, one_array, used, words_of
 from torchrec_ext.data.describe import describe
 from torchrec_ext.data.description import Description
 from torchrec_ext.data.features import Fitted, Options, Time
+from torchrec_ext.data.slices import release_pages
 from torchrec_ext.data.source import Source
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError
+from torchrec_ext.schema import expect_names
 
 
 class Earlier(NamedTuple):
-    """What a preparation has learnt of earlier events, and later ones keep.
-
-    Args:
-        vocabularies: of each table; new ids get rows behind the known ones.
-        fitted: of each feature.
-    """
+    """What a preparation has learnt of earlier events, of each table and feature, and later ones keep."""
 
     vocabularies: Mapping[str, Vocabulary]
     fitted: Mapping[str, Fitted]
@@ -52,8 +49,7 @@ class Events:
         weights: how much an event of each type counts.
         catalogue: ``all`` gives users and items of the side tables a row, too, if they have no event, and
             offers every item that has a row; ``events`` offers those that training has learnt from.
-        earlier: what is known of earlier events among these, and is not learnt anew; see
-            :func:`~torchrec_ext.data.append`.
+        earlier: what is not learnt anew; see :func:`~torchrec_ext.data.append`.
         mapped: the file that the columns are mapped from, or None.
 
     Raises:
@@ -81,12 +77,24 @@ class Events:
     mapped: mmap.mmap | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        _check("user", self.users, self.user_features, not_features=("user",))
-        _check("item", self.items, self.item_features, not_features=("item", "title"))
-        # a time is no number a model could use, unless something is made of it
-        timed = isinstance(self.options.get("context_timestamp"), Time)
-        own = ("user", "item", "rating") if timed else ("user", "item", "rating", "timestamp")
-        _check("context", self.columns, self.context_features, not_features=own)
+        own = {"user", "item", "rating"}
+        if not isinstance(self.options.get("context_timestamp"), Time):
+            own.add("timestamp")  # a time is not a number a model could use, unless something is made of it
+        for kind, table, chosen, not_features in (
+            ("user", self.users, self.user_features, {"user"}),
+            ("item", self.items, self.item_features, {"item", "title"}),
+            ("context", self.columns, self.context_features, own),
+        ):
+            features = [] if table is None else [str(name) for name in table if name not in not_features]
+            for name in chosen:
+                if name in features:
+                    continue
+                there = f"; there are {', '.join(features) or 'none'}"
+                if table is None:
+                    there += f"; hand in a table of {kind}s"
+                elif name in table:
+                    raise InputError(f"{name!r} cannot be used as {kind} feature{there}")
+                raise InputError(f"no {kind} feature {name!r}{there}")
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -101,45 +109,39 @@ class Events:
 
     def release_pages(self) -> None:
         """Gives back the memory of what was read of a mapped file; it is read again when it is needed."""
-        if self.mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self.mapped.madvise(mmap.MADV_DONTNEED)
+        release_pages(self.mapped)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The columns as pandas shows them, ids as given; index 0 to N-1."""
-        return pd.DataFrame({n: as_series(self.table[n]) for n in self.columns}, copy=False)
+        return pd.DataFrame({name: as_series(self.table[name]) for name in self.columns}, copy=False)
 
     def column(self, name: str) -> pa.Array | None:
         """A column in one piece; None where there is none."""
         return one_array(self.table[name]) if name in self.columns else None
 
-    def ids(self, entity: Literal["user", "item"]) -> pd.Index:
-        """The users or items that have an event, in order of first appearance.
-
-        Raises:
-            InputError: if the data has none.
-        """
-        return words_of(used(self._dictionary(entity)))
-
     def codes(self, name: str) -> np.ndarray:
-        """(N,) int32 place of each value of a dictionary column in :meth:`distinct`, -1 for a missing one.
-
-        Raises:
-            InputError: if the data has no such column.
-        """
+        """(N,) int32 index of each value of a column in :meth:`distinct`, -1 for a missing one."""
         return codes_of(self._dictionary(name))
 
     def distinct(self, name: str) -> pd.Index:
-        """The dictionary of a column: int64 or strings; after a filter some stand for no event.
-
-        Raises:
-            InputError: if the data has no such column.
-        """
+        """The dictionary of a column: int64 or strings; after a filter some stand for no event."""
         return words_of(self._dictionary(name))
+
+    def ids(self, entity: Literal["user", "item"]) -> pd.Index:
+        """The users or items that have an event, in order of first appearance."""
+        return words_of(used(self._dictionary(entity)))
+
+    def ids_in(self, name: str, mask: np.ndarray) -> pd.Index:
+        """Those of :meth:`distinct` that stand in the events where ``mask``, (N,) bool, is true."""
+        words = self.distinct(name)
+        found = np.zeros(len(words) + 1, bool)  # the last is that of missing values
+        found[self.codes(name)[mask]] = True
+        return words[found[:-1]]
 
     def _dictionary(self, name: str) -> pa.Array:
         found = self.column(name)
-        if found is None or not pa.types.is_dictionary(found.type):
+        if found is None or kind_of(found) != "category":
             raise InputError(
                 f"{self.source.name} has no column of {name}s, which this needs; name it in columns"
             )
@@ -148,9 +150,7 @@ class Events:
     def numbers(self, column: str) -> np.ndarray | None:
         """(N,) numbers such as ``timestamp`` or ``rating``; None where there are none."""
         found = self.column(column)
-        if found is None or pa.types.is_dictionary(found.type) or pa.types.is_list(found.type):
-            return None
-        return numbers_of(found)
+        return None if found is None or kind_of(found).startswith("categor") else numbers_of(found)
 
     @property
     def ticks(self) -> np.ndarray | None:
@@ -170,8 +170,7 @@ class Events:
     def by_user_and_time(self) -> np.ndarray:
         """(N,) int32 rows in the order of users (that of :meth:`distinct`) and times, sorted once."""
         known = "user" in self.columns
-        users = self.codes("user") if known else np.zeros(len(self), np.int32)
-        return by_user_and_time(users, self.ticks).astype(np.int32)
+        return by_user_and_time(self.codes("user") if known else np.zeros(len(self), np.int32), self.ticks)
 
     def target_weights(self) -> np.ndarray | None:
         """How much each event counts when it is learnt or predicted.
@@ -198,11 +197,7 @@ class Events:
         return int((np.bincount(codes[codes >= 0]) > 0).sum())
 
     def take(self, mask: np.ndarray) -> "Events":
-        """The events where ``mask`` is true, in the same order; side tables and source stay.
-
-        Args:
-            mask: (N,) bool, one value an event.
-        """
+        """The events where ``mask``, (N,) bool, is true, in the same order; side tables and source stay."""
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (len(self),):
             raise InputError(
@@ -227,12 +222,12 @@ class Events:
         Raises:
             InputError: for a column that is not there, with those that are.
         """
-        return dataclasses.replace(
-            self,
-            user_features=self.user_features if user is None else feature_names(user),
-            item_features=self.item_features if item is None else feature_names(item),
-            context_features=self.context_features if context is None else feature_names(context),
-        )
+        changed: dict[str, Any] = {}
+        for entity, names in (("user", user), ("item", item), ("context", context)):
+            expect_names(entity, names)
+            if names is not None:
+                changed[f"{entity}_features"] = tuple(names)
+        return dataclasses.replace(self, **changed)
 
     def describe(self) -> Description:
         """Counts and distributions, to print or to draw, see :func:`~torchrec_ext.data.describe.describe`."""
@@ -248,38 +243,8 @@ class Events:
         )
 
 
-def feature_names(chosen: Sequence[str]) -> tuple[str, ...]:
-    """Names of features as a tuple; InputError for one string, whose letters would be taken for names."""
-    if isinstance(chosen, str):
-        raise InputError(
-            f"features must be a list of names, received the string {chosen!r}; put it in a list"
-        )
-    return tuple(chosen)
-
-
-def _check(
-    kind: str,
-    table: pd.DataFrame | Sequence[str] | None,
-    chosen: tuple[str, ...],
-    not_features: tuple[str, ...],
-) -> None:
-    there = [] if table is None else [str(c) for c in table if c not in not_features]
-    for name in chosen:
-        if name not in there:
-            if table is not None and name in table:
-                raise InputError(
-                    f"{name!r} cannot be used as {kind} feature; there are {', '.join(there) or 'none'}"
-                )
-            more = f"; hand in a table of {kind}s" if table is None else ""
-            raise InputError(f"no {kind} feature {name!r}; there are {', '.join(there) or 'none'}{more}")
-
-
 def expect_events(data: object) -> None:
-    """Refuses what is not :class:`Events`.
-
-    Raises:
-        InputError: with the remedy.
-    """
+    """Refuses what is not :class:`Events` with an InputError."""
     if not isinstance(data, Events):
         raise InputError(
             f"data should be Events, received {type(data).__name__}; give what data.read_events returned"

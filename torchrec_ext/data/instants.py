@@ -58,7 +58,7 @@ def span(name: str, value: Span) -> Fraction:
 def comparable(
     exact: Fraction | float, values: np.ndarray, rounded: Callable[[Any], int] = math.ceil
 ) -> int | float:
-    """A bound, perhaps infinite, that compares exactly with values: for floats the nearest one, else an integer.
+    """A bound, perhaps infinite, that compares exactly with values: a float or an integer as they are.
 
     An integer is rounded up for values that reach the bound, down (``math.floor``) for those that do not
     pass it.

@@ -9,9 +9,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from torchrec_ext.data.chosen_columns import chosen_columns, of_events, options_of
-from torchrec_ext.data.column_features import apply_column, drops, fit_column, kept_rows
-from torchrec_ext.data.columns import column_of
+from torchrec_ext.data.column_features import (
+    apply_column,
+    chosen_columns,
+    drops,
+    fit_column,
+    kept_events,
+    options_of,
+)
+from torchrec_ext.data.columns import codes_of, column_of, used, words_of
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Fitted, FittedCategory, from_json, to_json
@@ -71,7 +77,6 @@ class Preparation:
             "user": _vocabulary(events, "user", events.users),
             "item": _vocabulary(events, "item", events.items, min_count),
         }
-        vocabularies: dict[str, Vocabulary] = dict(known.items())
         fitted: dict[str, Fitted] = {}
         features = [Feature(name, name, name, name) for name in known if name in events.columns]
         dense: list[DenseFeature] = []
@@ -83,15 +88,19 @@ class Preparation:
                 fitted[feature] = found
                 if found.width:
                     dense.append(DenseFeature(feature, entity, name, found.width))
-                    continue
-                features.append(Feature(feature, feature, entity, name, pa.types.is_list(column.type)))
-                if isinstance(found, FittedCategory) and isinstance(found.vocabulary, Vocabulary):
-                    vocabularies[feature] = found.vocabulary
+                else:
+                    features.append(Feature(feature, feature, entity, name, pa.types.is_list(column.type)))
+        vocabularies: dict[str, Vocabulary] = dict(known.items())
+        for feature, found in fitted.items():
+            if isinstance(found, FittedCategory) and found.vocabulary is not None:
+                vocabularies[feature] = found.vocabulary
         rows: dict[str, int] = {name: len(vocabulary) for name, vocabulary in known.items()}
         rows |= {feature: found.rows for feature, found in fitted.items() if found.rows}
         schema = Schema(tuple(Table(*pair) for pair in rows.items()), tuple(features), tuple(dense))
-        tables: dict[Entity, pd.DataFrame | None] = {"user": events.users, "item": events.items}
-        sides = {e: SideFeatures.fit(e, table, known[e], schema, fitted) for e, table in tables.items()}
+        sides = {
+            entity: SideFeatures.fit(entity, getattr(events, f"{entity}s"), vocabulary, schema, fitted)
+            for entity, vocabulary in known.items()
+        }
         trained = TrainedIds.of(events, training, vocabularies)
         events.release_pages()
         return cls(schema, vocabularies, sides, fitted, trained)
@@ -118,12 +127,8 @@ class Preparation:
 
     def _columns(self, events: Events) -> Iterator[tuple[str, FlatColumn]]:
         """Name and values of each column of the log, one at a time, for they may be large."""
-        if "item" in events.columns:
-            of_words = np.append(self.vocabularies["item"].rows(events.distinct("item")), 0).astype(np.int32)
-            yield "items", of_words[events.codes("item")]
-            events.release_pages()
-        else:
-            yield "items", np.zeros(len(events), np.int32)
+        yield "items", self._items(events)
+        events.release_pages()
         times = events.numbers("timestamp") if events.source.order == "time" else None
         if times is not None:
             yield "times", times.astype(np.float64, copy=False)
@@ -149,6 +154,23 @@ class Preparation:
             yield feature.name, self.context(feature, column)
             events.release_pages()
 
+    def _items(self, events: Events) -> np.ndarray:
+        if "item" not in events.columns:
+            return np.zeros(len(events), np.int32)
+        rows = self.vocabularies["item"].rows(events.distinct("item"))
+        return np.append(rows, 0).astype(np.int32)[events.codes("item")]
+
+    def _users(self, ids: pd.Index) -> pd.Index:
+        """Ids of users in the kind of the training's, so that one user never has two ids."""
+        known = self.vocabularies["user"]
+        integers = pd.api.types.is_integer_dtype(ids.dtype)
+        if known.integers and not integers:
+            raise InputError(
+                f"the ids of users are strings (such as {shown(ids[0])}), but were integers in training; "
+                "convert them with astype('int64')"
+            )
+        return ids.astype(str) if integers and not known.integers else ids
+
     def context(self, feature: Feature | DenseFeature, values: pa.Array | pd.Series) -> FlatColumn:
         """N int32 rows of a table, lists of them, or float32 numbers of a context feature."""
         column = column_of(values) if isinstance(values, pd.Series) else values
@@ -160,13 +182,10 @@ class Preparation:
     def kept(self, events: Events) -> np.ndarray:
         """(N,) bool, which events may be learnt from: not those that lack a value and are to be dropped."""
         kept = np.ones(len(events), bool)
-        if not any(drops(found) for found in self.fitted.values()):
-            return kept
-        for entity, name, column, _ in chosen_columns(events, kept):
-            for feature in self.schema.of(entity):
-                if feature.column == name and drops(self.fitted[feature.name]):
-                    rows = kept_rows(self.fitted[feature.name], column)
-                    kept &= rows if entity == "context" else of_events(events, entity, rows)
+        for feature in self.schema.of("user", "item", "context"):
+            fitted = self.fitted.get(feature.name)  # None of the ids themselves
+            if fitted is not None and drops(fitted):
+                kept &= kept_events(events, feature.entity, feature.column, fitted)
         return kept
 
     def expect_same_rows(self, other: "Preparation", name: str) -> None:
@@ -201,45 +220,31 @@ class Preparation:
         sides = {entity: SideFeatures.load(folder / f"side_{entity}.parquet") for entity in entities}
         made = json.loads((folder / "features.json").read_text())
         fitted = {name: from_json(found, vocabularies.get(name)) for name, found in made.items()}
-        return cls(schema, vocabularies, sides, fitted, TrainedIds.load(folder, vocabularies))
-
-    def _users(self, ids: pd.Index) -> pd.Index:
-        """Ids of users in the kind of the training's, so that one user never has two ids."""
-        known = self.vocabularies["user"]
-        integers = pd.api.types.is_integer_dtype(ids.dtype)
-        if integers or not known.integers:
-            return ids.astype(str) if integers and not known.integers else ids
-        raise InputError(
-            f"the ids of users are strings (such as {shown(ids[0])}), but were integers in training; "
-            "convert them with astype('int64')"
-        )
+        return cls(schema, vocabularies, sides, fitted, TrainedIds.load(folder))
 
 
 def _kept_fit(earlier: Fitted, now: Fitted) -> Fitted:
     """What was fitted earlier; a category has the new values of training behind the known ones."""
-    if not (isinstance(earlier, FittedCategory) and isinstance(now, FittedCategory)):
+    new = getattr(now, "vocabulary", None)
+    if not isinstance(earlier, FittedCategory) or earlier.vocabulary is None or new is None:
         return earlier
-    if not (isinstance(earlier.vocabulary, Vocabulary) and isinstance(now.vocabulary, Vocabulary)):
-        return earlier
-    return replace(earlier, vocabulary=earlier.vocabulary.grow(now.vocabulary.index))
+    return replace(earlier, vocabulary=earlier.vocabulary.grow(new.index))
 
 
 def _vocabulary(events: Events, entity: Entity, side: pd.DataFrame | None, min_count: int = 1) -> Vocabulary:
     """Ids of the events in order of first appearance, and behind them those of a side table if wanted."""
     if entity not in events.columns:
         return Vocabulary([])
-    codes, words = events.codes(entity), events.distinct(entity)
-    counts = np.bincount(codes + 1, minlength=len(words) + 1)[1:]  # without those of no id
-    first = np.full(len(words) + 1, len(codes), np.int32)
-    first[codes[::-1]] = np.arange(len(codes), dtype=np.int32)[::-1]
-    order = np.argsort(first[:-1], kind="stable")
-    often = order[counts[order] >= max(min_count, 1)]
+    column = used(events.table[entity])
+    codes, words = codes_of(column), words_of(column)
+    counts = np.bincount(codes[codes >= 0])
+    often = words[counts >= min_count]
     if not len(often):
         most = counts.max(initial=0)
         raise InputError(f"min_count={min_count} leaves no {entity}; the most frequent one has {most} events")
-    known = Vocabulary(words[often])
+    known = Vocabulary(often)
     if events.earlier is not None:
         known = events.earlier.vocabularies[entity].grow(known.index)
     if events.catalogue == "events" or side is None:
         return known
-    return known.grow(side.loc[~side[entity].isin(words[counts > 0]), entity])
+    return known.grow(side.loc[~side[entity].isin(words), entity])

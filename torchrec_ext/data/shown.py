@@ -4,10 +4,5 @@ import numpy as np
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: NumPy's numbers as Python's.
-
-    Example:
-        >>> shown(np.int64(7)), shown("7")
-        ('7', "'7'")
-    """
+    """A value as a message shows it: NumPy's 7 is 7, not ``np.int64(7)``."""
     return repr(value.item() if isinstance(value, np.generic) else value)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from torchrec_ext.data.column_features import apply_column
-from torchrec_ext.data.columns import column_of
+from torchrec_ext.data.columns import column_of, numbers_of, one_array
 from torchrec_ext.data.features import Fitted
 from torchrec_ext.data.slices import FlatColumn, offsets_of, take_rows
 from torchrec_ext.data.vocabulary import Vocabulary
@@ -24,11 +24,6 @@ class SideFeatures:
     Args:
         categorical: feature -> (R,) int64 rows of its table, or R lists of them, each of one at least.
         dense: numeric feature -> (R, width) float32; what stands for a missing one where it is missing.
-
-    Example:
-        >>> genres = pa.LargeListArray.from_arrays([0, 1, 3], [0, 3, 1])
-        >>> SideFeatures({"item_genres": genres}, {}).ids("item_genres", np.array([1, 0, 1]))
-        (array([3, 1, 0, 3, 1]), array([2, 1, 2]))
     """
 
     categorical: Mapping[str, FlatColumn]
@@ -43,22 +38,14 @@ class SideFeatures:
         schema: Schema,
         fitted: Mapping[str, Fitted],
     ) -> "SideFeatures":
-        """Lays the table's columns along the rows of the vocabulary of users or items.
+        """Lays the fitted features of a table of users or items along the rows of their vocabulary.
 
-        Args:
-            entity: whose features they are.
-            table: one row an id, in a column named after the entity, and the columns of the features;
-                of two rows of one id the first counts. None where the entity has no features.
-            known: the vocabulary of the entity.
-            schema: names the features.
-            fitted: how each becomes rows or numbers.
-
-        Raises:
-            InputError: if a column holds something else than was fitted.
+        Of two rows of one id the first counts; the table is None where the entity has no features. An
+        InputError if a column holds something else than was fitted.
         """
         categorical: dict[str, FlatColumn] = {}
         dense: dict[str, np.ndarray] = {}
-        features = [f for f in schema.of(entity) if f.name != entity]
+        features = [feature for feature in schema.of(entity) if feature.name != entity]
         if table is None or not features:
             return cls(categorical, dense)
         place = np.full(len(known), -1)
@@ -97,9 +84,9 @@ class SideFeatures:
         dense: dict[str, np.ndarray] = {}
         table = pq.read_table(path)
         for name in table.column_names:
-            column = table.column(name).combine_chunks()
+            column = one_array(table[name])
             if pa.types.is_fixed_size_list(column.type):
-                dense[name] = column.flatten().to_numpy().reshape(-1, column.type.list_size)
+                dense[name] = numbers_of(column)
             else:
                 categorical[name] = column if pa.types.is_large_list(column.type) else column.to_numpy()
         return cls(categorical, dense)

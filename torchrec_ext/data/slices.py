@@ -27,7 +27,7 @@ class Slices:
     def __init__(self, starts: np.ndarray, ends: np.ndarray) -> None:
         self.starts, self.ends = starts, ends
         self.lengths = ends - starts
-        self.longest = int(self.lengths.max(initial=0))
+        self.longest, self.last_start = int(self.lengths.max(initial=0)), int(starts.max(initial=0))
         values, room = int(self.lengths.sum()), len(starts) * self.longest
         self.alike = values == room
         self.as_windows = 2 * values >= room > 0  # below half, what is copied in vain outweighs it
@@ -35,14 +35,10 @@ class Slices:
     def of(self, column: np.ndarray) -> np.ndarray:
         """(sum of lengths,) values of a column, in a new array of its dtype."""
         # a window that is longer than its slice may pass the end of the column
-        if self.as_windows and (self.alike or self._last_start <= len(column) - self.longest):
+        if self.as_windows and self.last_start + self.longest <= len(column):
             windows = sliding_window_view(column, self.longest)[self.starts]
             return windows.reshape(-1) if self.alike else windows[self._inside]
         return column[self._positions]
-
-    @cached_property
-    def _last_start(self) -> int:
-        return int(self.starts.max())
 
     @cached_property
     def _inside(self) -> np.ndarray:

@@ -11,21 +11,14 @@ from torchrec_ext.data.events import Events
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.schema import Entity
 
-_ENTITIES: tuple[Entity, ...] = ("user", "item")
-
 
 @dataclass(frozen=True, eq=False)
 class TrainedIds:
-    """Which rows of the user and of the item table training has learnt from.
+    """Which rows of the user and of the item table, (R,) bool each, training has learnt from.
 
     An id that occurs only after training has a row too, for its side features, but nothing trained the
-    vector in it: models read the unknown row in its place, and its item is not in the catalogue.
-
-    Args:
-        users: (R,) bool, a value for each row of users; that of row 0 is false.
-        items: (R,) bool, a value for each row of items; that of row 0 is false.
-        offers_all: whether every item that has a row may be recommended, also one without a learnt event,
-            which is the unknown item with features of its own (``catalogue="all"``).
+    vector in it: models read the unknown row in its place, and its item is not in the catalogue, unless
+    it offers all items (``catalogue="all"``), one without a learnt event as the unknown item with features.
 
     Example:
         >>> trained = TrainedIds(np.array([False, True]), np.array([False, True, False, True]))
@@ -39,25 +32,16 @@ class TrainedIds:
 
     @classmethod
     def of(cls, events: Events, training: np.ndarray, vocabularies: Mapping[str, Vocabulary]) -> "TrainedIds":
-        """Users and items with an event of training to learn from: not one that is only read as history.
-
-        Args:
-            events: N events.
-            training: (N,) bool, those of the training part.
-            vocabularies: those of users and items.
-        """
+        """Those with an event of the (N,) bool ``training`` to learn from, not only to read as history."""
         weights = events.target_weights()
         learnt = training if weights is None else training & (weights > 0)
-        found = {}
-        for entity in _ENTITIES:
-            there = np.zeros(len(vocabularies[entity]), bool)
-            if entity in events.table.column_names:
-                occurring = np.zeros(len(events.distinct(entity)) + 1, bool)  # the last: events without one
-                occurring[events.codes(entity)[learnt]] = True
-                there[vocabularies[entity].rows(events.distinct(entity)[occurring[:-1]])] = True
-            there[0] = False
-            found[entity] = there
-        return cls(found["user"], found["item"], events.catalogue == "all")
+
+        def rows(entity: Entity) -> np.ndarray:
+            ids = events.ids_in(entity, learnt) if entity in events.columns else []
+            return vocabularies[entity].rows(ids)
+
+        users, items = (np.arange(len(vocabularies[entity])) > 0 for entity in ("user", "item"))
+        return cls(users, items, events.catalogue == "all").among(rows("user"), rows("item"))
 
     @cached_property
     def catalogue(self) -> np.ndarray:
@@ -73,38 +57,30 @@ class TrainedIds:
         return rows if self._complete[entity] else np.where(self.known(entity, rows), rows, 0)
 
     def among(self, users: np.ndarray, items: np.ndarray | None = None) -> "TrainedIds":
-        """Those that are also among the given ones.
-
-        Args:
-            users: (n,) rows.
-            items: (m,) rows; None for every item.
-        """
+        """Those that are also among (n,) rows of users and (m,) rows of items; None for every item."""
         kept = _among(self.users, users), self.items if items is None else _among(self.items, items)
         same = all(map(np.array_equal, kept, (self.users, self.items)))
         return self if same else TrainedIds(*kept, self.offers_all)
 
     def save(self, folder: Path) -> None:
         """Writes three arrays."""
-        for entity in _ENTITIES:
-            np.save(folder / f"trained_{entity}.npy", self._of(entity))
+        np.save(folder / "trained_user.npy", self.users)
+        np.save(folder / "trained_item.npy", self.items)
         np.save(folder / "offers_all.npy", np.array(self.offers_all))
 
     @classmethod
-    def load(cls, folder: Path, vocabularies: Mapping[str, Vocabulary]) -> "TrainedIds":
-        """Reads what :meth:`save` wrote; an earlier release wrote nothing, so that every id counts."""
-        found = {}
-        for entity in _ENTITIES:
-            path = folder / f"trained_{entity}.npy"
-            found[entity] = np.load(path) if path.is_file() else np.arange(len(vocabularies[entity])) > 0
-        path = folder / "offers_all.npy"
-        return cls(found["user"], found["item"], path.is_file() and bool(np.load(path)))
+    def load(cls, folder: Path) -> "TrainedIds":
+        """Reads what :meth:`save` wrote."""
+        names = ("trained_user", "trained_item", "offers_all")
+        users, items, offers_all = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in names)
+        return cls(users, items, bool(offers_all))
 
     def _of(self, entity: Entity) -> np.ndarray:
         return self.users if entity == "user" else self.items
 
     @cached_property
-    def _complete(self) -> dict[str, bool]:
-        return {entity: bool(self._of(entity)[1:].all()) for entity in _ENTITIES}
+    def _complete(self) -> dict[Entity, bool]:
+        return {"user": bool(self.users[1:].all()), "item": bool(self.items[1:].all())}
 
 
 def _among(trained: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Vocabulary: id <-> row of an embedding table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandas.api.types import infer_dtype, is_any_real_numeric_dtype, is_float_dtype, is_integer_dtype
 
 from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.shown import shown
@@ -32,14 +33,24 @@ class Vocabulary:
         array([2, 1, 0])
         >>> words.grow(pa.array(["z", "a"])).rows(["a", "b", "z"])
         array([2, 1, 3])
-        >>> Vocabulary.fit(["b", "a", "b"], min_count=2).rows(["a", "b"])
-        array([0, 1])
     """
 
-    def __init__(
-        self, ids: Sequence | pd.Series | pd.Index | np.ndarray | pa.Array | pa.ChunkedArray
-    ) -> None:
-        self.index = _integers_or_strings(pd.Index(_without_arrow(ids)))
+    def __init__(self, ids: Ids) -> None:
+        index = pd.Index(_without_arrow(ids))
+        if isinstance(index, pd.CategoricalIndex):
+            index = index.astype(index.categories.dtype)
+        if index.dtype == object:
+            index = index.infer_objects()
+        if is_float_dtype(index.dtype) and not (whole := _are_whole(index)).all():
+            raise InputError(
+                f"ids must be integers or strings, received the float {index[int(whole.argmin())]}; missing "
+                "values turn integers into floats: drop them and use astype('int64')"
+            )
+        if index.dtype == object and infer_dtype(index).startswith("mixed"):
+            kinds = " and ".join(sorted({type(i).__name__ for i in index}))
+            raise InputError(f"ids must be all integers or all strings, received {kinds}; use astype(str)")
+        numeric = len(index) > 0 and is_any_real_numeric_dtype(index.dtype)
+        self.index = index.astype(np.int64) if numeric else index
         if not self.index.is_unique:
             twice = self.index[self.index.duplicated()][0]
             raise InputError(f"ids of a vocabulary must be distinct; {shown(twice)} stands twice")
@@ -65,7 +76,7 @@ class Vocabulary:
     @property
     def integers(self) -> bool:
         """Whether the ids are integers rather than strings."""
-        return pd.api.types.is_integer_dtype(self.index.dtype)
+        return is_integer_dtype(self.index.dtype)
 
     def rows(self, ids: Ids) -> np.ndarray:
         """(n,) int64 rows of n ids, 0 for an unknown id or a missing value.
@@ -74,10 +85,10 @@ class Vocabulary:
         strings alone; ``"07"`` does not spell 7.
         """
         wanted = _index(ids)
-        if pd.api.types.is_float_dtype(wanted.dtype):  # missing values made floats of integers
+        if is_float_dtype(wanted.dtype):  # missing values made floats of integers
             whole = _are_whole(wanted)
             wanted = _integers(wanted.where(whole, 0), whole)
-        if self.integers != pd.api.types.is_integer_dtype(wanted.dtype):
+        if self.integers != is_integer_dtype(wanted.dtype):
             wanted = _spelt(wanted) if self.integers else wanted.astype(str)
         return self.index.get_indexer(wanted).astype(np.int64) + 1
 
@@ -119,7 +130,7 @@ class Vocabulary:
 
     @cached_property
     def _values(self) -> np.ndarray:
-        return self.index.to_numpy() if self.integers else self.index.to_numpy(dtype=object)
+        return self.index.to_numpy(np.int64 if self.integers else object)
 
 
 def _without_arrow(ids: Ids) -> Ids:
@@ -132,9 +143,8 @@ def _index(ids: Ids) -> pd.Index:
     if hasattr(ids, "dtype") and ids.dtype != object:
         return pd.Index(ids)
     objects = pd.Index(list(ids), dtype=object)
-    if pd.api.types.infer_dtype(objects, skipna=True) == "integer" and objects.hasnans:
-        return objects.astype("Int64")
-    return objects.infer_objects()
+    integers = objects.hasnans and infer_dtype(objects, skipna=True) == "integer"
+    return objects.astype("Int64") if integers else objects.infer_objects()
 
 
 def _are_whole(floats: pd.Index) -> np.ndarray:
@@ -153,22 +163,3 @@ def _spelt(wanted: pd.Index) -> pd.Index:
     spelt = words.str.fullmatch(r"0|-?[1-9]\d{0,18}", na=False).to_numpy(bool)
     there = spelt & (words.where(spelt, "0").astype(np.float64).abs() < 2.0**63).to_numpy()
     return _integers(words.where(there, "0"), there)  # never through floats: ids may have 19 digits
-
-
-def _integers_or_strings(ids: pd.Index) -> pd.Index:
-    """Ids as int64 or strings, whatever table they come from."""
-    if isinstance(ids, pd.CategoricalIndex):
-        ids = ids.astype(ids.categories.dtype)
-    if ids.dtype == object:
-        ids = ids.infer_objects()
-    if pd.api.types.is_float_dtype(ids.dtype) and len(ids):
-        whole = _are_whole(ids)
-        if not whole.all():
-            raise InputError(
-                f"ids must be integers or strings, received the float {ids[int(np.argmin(whole))]}; missing "
-                "values turn integers into floats: drop them and use astype('int64')"
-            )
-    elif ids.dtype == object and pd.api.types.infer_dtype(ids).startswith("mixed"):
-        kinds = " and ".join(sorted({type(i).__name__ for i in ids}))
-        raise InputError(f"ids must be all integers or all strings, received {kinds}; use astype(str)")
-    return ids.astype(np.int64) if len(ids) and pd.api.types.is_any_real_numeric_dtype(ids.dtype) else ids
