@@ -84,7 +84,7 @@ def test_appending_twice_is_as_good_as_once(tmp_path):
 def test_an_interrupted_append_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
     before, _, _ = prepare(EARLY, tmp_path / "shop", read=READ)
     with monkeypatch.context() as patch:
-        patch.setattr("torchrec_ext.data.prepared._save_parts", lambda *_: 1 / 0)
+        patch.setattr("torchrec_ext.data.prepared.Preparation.save", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             append(tmp_path / "shop", LATE)
     after, _, _ = open_prepared(tmp_path / "shop")

@@ -15,13 +15,10 @@ from torchrec_ext.data.sources.declaration import Declaration, TableFile
 from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.data.split_report import SplitReport
 from torchrec_ext.data.splits.as_marked import as_marked
+from torchrec_ext.data.splits.at_random import by_ratio, by_user
 from torchrec_ext.data.splits.by_name import SPLITS
-from torchrec_ext.data.splits.by_ratio import by_ratio
-from torchrec_ext.data.splits.by_time import by_time
-from torchrec_ext.data.splits.by_user import by_user
-from torchrec_ext.data.splits.leave_last_n import leave_last_n
-from torchrec_ext.data.splits.leave_last_out import leave_last_out
-from torchrec_ext.data.splits.rolling_windows import rolling_windows
+from torchrec_ext.data.splits.by_time import by_time, rolling_windows
+from torchrec_ext.data.splits.leave_last import leave_last_n, leave_last_out
 from torchrec_ext.data.vocabulary import Vocabulary
 
 __all__ = [

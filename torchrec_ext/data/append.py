@@ -2,13 +2,11 @@
 
 import dataclasses
 import fcntl
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -17,14 +15,11 @@ from torchrec_ext.data.events import Earlier, Events
 from torchrec_ext.data.filters.repeat_cleaning import repeat_cleaning
 from torchrec_ext.data.prepared import open_prepared, read_manifest, write_version
 from torchrec_ext.data.recorded_calls import arguments_of
-from torchrec_ext.data.source import Source
 from torchrec_ext.data.sources.declaration import TableSource
 from torchrec_ext.data.sources.read import Sources, read_events
 from torchrec_ext.data.splits.by_name import SPLITS
 from torchrec_ext.data.splits.parts import Parts
 from torchrec_ext.errors import InputError
-
-_OF_THE_SOURCE = ("source", "users", "items", "data_dir", "rejected", "folder", "progress")
 
 
 def append(
@@ -41,8 +36,8 @@ def append(
 
     No row of a vocabulary moves: new users, items and categories get rows behind the known ones, and scales
     and buckets stay as they were fitted, so a trained model reads its inputs as before. The new events are
-    read and filtered as the old ones, but users and items of few events stay. The folder changes in one step,
-    when everything is written; parts that were opened before stay as they are.
+    filtered as the old ones, but users and items of few events stay. The folder changes in one step, when
+    everything is written; parts that were opened before stay as they are.
 
     Args:
         folder: of :func:`~torchrec_ext.data.prepare`.
@@ -70,37 +65,26 @@ def append(
         [['d', 'c', 'b', 'a'], ['d', 'c', 'b', 'a', 'e']]
     """
     path = Path(folder).expanduser()
-    manifest = read_manifest(path)
+    read_manifest(path)
     with _alone(path):
         before = open_prepared(path)[0]
-        call = before.report.call
-        if call is None:
+        split = before.report.call
+        if split is None:
             raise InputError(
                 f"{path} was split by a function of its own; split all events again with prepare"
             )
 
         def joined(place: Path) -> Events:
-            new = more
-            if not isinstance(new, Events):
-                arguments = {
-                    "folder": place,
-                    "progress": progress,
-                    "users": users,
-                    "items": items,
-                    **(read or {}),
-                }
-                new = _read(before.table, new, arguments)
+            others = {"folder": place, "progress": progress, "users": users, "items": items, **(read or {})}
+            new = more if isinstance(more, Events) else _read(before.table, more, others)
             return _joined(before.table, repeat_cleaning(new, before.table.source.calls, counts=False))
 
-        def split(events: Events, place: Path) -> Parts:
+        def split_again(events: Events, place: Path) -> Parts:
             earlier = Earlier(before.preparation.vocabularies, before.preparation.fitted)
-            arguments = {**arguments_of(call), **(split_by or {})}
-            return SPLITS[call["call"]](
-                dataclasses.replace(events, earlier=earlier), folder=place, **arguments
-            )
+            arguments = {**arguments_of(split), **(split_by or {}), "folder": place}
+            return SPLITS[split["call"]](dataclasses.replace(events, earlier=earlier), **arguments)
 
-        write_version(path, manifest["data"] + 1, joined, split)
-        shutil.rmtree(path / f"version-{manifest['data']}")
+        write_version(path, joined, split_again)
     return open_prepared(path)
 
 
@@ -115,53 +99,57 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _read(before: Events, source: Sources, arguments: Mapping[str, Any]) -> Events:
-    """New events, read as those before."""
+def _read(before: Events, source: Sources, others: Mapping[str, Any]) -> Events:
+    """New events, read as those before but for the other arguments."""
     calls = [call for call in before.source.calls if call["call"] == "read_events"]
-    kept = {n: v for n, v in arguments_of(calls[0]).items() if n not in _OF_THE_SOURCE} if calls else {}
-    if not isinstance(source, str | Path):
-        kept.pop("format", None)
+    kept = arguments_of(calls[0]) if calls else {}
+    for name in ("source", "data_dir", *(() if isinstance(source, str | Path) else ("format",))):
+        kept.pop(name, None)
     for entity in ("user", "item"):
-        if arguments.get(f"{entity}s") is None:  # those of the folder are used
+        if others.get(f"{entity}s") is None:  # those of the folder are used
             kept[f"{entity}_features"] = None
     kept["order"] = before.source.order if before.source.order != "none" else None
-    return read_events(source, **{**kept, **arguments})
+    return read_events(source, **{**kept, **others})
 
 
 def _joined(before: Events, new: Events) -> Events:
     """The events of both, those before first; the columns are those before."""
     columns = []
     for field in before.table.schema:
-        found = new.column(field.name)
-        if found is None:
+        column = new.column(field.name)
+        if column is None:
             raise InputError(
-                f"the new events lack the column {field.name!r}; they have "
-                f"{', '.join(new.table.column_names)}"
+                f"the new events lack the column {field.name!r}; they have {', '.join(new.columns)}"
             )
-        columns.append(_as_before(field.name, found, field.type))
-    table = pa.concat_tables(
-        [before.table, pa.table(columns, schema=before.table.schema)]
-    ).unify_dictionaries()
-    found = dataclasses.replace(
+        columns.append(_as_before(field.name, column, field.type))
+    added = pa.table(columns, schema=before.table.schema)
+    source = dataclasses.replace(
+        before.source,
+        files={**before.source.files, **new.source.files},
+        ties=before.source.ties + new.source.ties,
+        rows=before.source.rows + new.source.rows,
+        steps=(*before.source.steps, *new.source.steps),
+        sides=new.source.sides or before.source.sides,
+    )
+    both = dataclasses.replace(
         before,
-        table=table,
+        table=pa.concat_tables([before.table, added]).unify_dictionaries(),
+        source=source,
         users=_side(before.users, new.users, "user"),
         items=_side(before.items, new.items, "item"),
     )
-    _expect_new(found, len(before))
-    return dataclasses.replace(found, source=_source(found, before.source, new.source))
+    _expect_new(both, len(before))
+    return dataclasses.replace(both, source=dataclasses.replace(source, content=Content(both)))
 
 
 def _as_before(name: str, column: pa.Array, kind: pa.DataType) -> pa.Array:
     """A column in the type of that before; integers may become strings or floats, never the reverse."""
-    if column.type == kind:
-        return column
     try:
         if pa.types.is_dictionary(kind) and pa.types.is_dictionary(column.type):
             words = column.dictionary.cast(kind.value_type)
             return pa.DictionaryArray.from_arrays(column.indices, words)
         if pa.types.is_timestamp(kind) and pa.types.is_integer(column.type):
-            return column.cast(pa.timestamp("s")).cast(kind)
+            column = column.cast(pa.timestamp("s"))
         return column.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(
@@ -179,9 +167,7 @@ def _side(before: pd.DataFrame | None, new: pd.DataFrame | None, entity: str) ->
         raise InputError(
             f"the new table of {entity}s lacks the column {lacking[0]!r}; give it the same columns"
         )
-    if pd.api.types.is_integer_dtype(new[entity].dtype) and not pd.api.types.is_integer_dtype(
-        before[entity].dtype
-    ):
+    if not pd.api.types.is_integer_dtype(before[entity].dtype):
         new = new.assign(**{entity: new[entity].astype(str)})
     rows = pd.concat([before, new[list(before)]], ignore_index=True)
     return rows.drop_duplicates(entity, keep="last").reset_index(drop=True)
@@ -189,28 +175,14 @@ def _side(before: pd.DataFrame | None, new: pd.DataFrame | None, entity: str) ->
 
 def _expect_new(events: Events, count: int) -> None:
     """Refuses events whose user, item and time stand among the first ``count`` events already."""
-    times = events.ticks
-    if times is None or not {"user", "item"} <= {*events.table.column_names}:
+    if events.ticks is None or not {"user", "item"} <= {*events.columns}:
         return
-    pairs = events.codes("user").astype(np.int64) * len(events.distinct("item")) + events.codes("item")
-    late = times[:count] >= times[count:].min(initial=times.max())
-    old = pd.MultiIndex.from_arrays([pairs[:count][late], times[:count][late]])
-    again = int(pd.MultiIndex.from_arrays([pairs[count:], times[count:]]).isin(old).sum())
+    columns = {"user": events.codes("user"), "item": events.codes("item"), "time": events.ticks}
+    rows = pd.DataFrame(columns, copy=False)
+    old, new = rows[:count], rows[count:]
+    again = len(new.merge(old[old["time"] >= new["time"].min()].drop_duplicates()))
     if again:
         raise InputError(
             f"{again:,} of the {len(events) - count:,} new events have the user, item and time of an "
             "event in the folder; append later events alone"
         )
-
-
-def _source(events: Events, before: Source, new: Source) -> Source:
-    """The record of both: files, rows and steps are added up."""
-    return dataclasses.replace(
-        before,
-        files={**before.files, **new.files},
-        ties=before.ties + new.ties,
-        rows=before.rows + new.rows,
-        steps=(*before.steps, *new.steps),
-        sides=new.sides or before.sides,
-        content=Content(events),
-    )

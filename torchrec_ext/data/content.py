@@ -1,99 +1,79 @@
 """The content of events as they were read: rows and column checksums that show whether rows were added."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from torchrec_ext.data.columns import codes_of, column_of, numbers_of, used, words_of
+from torchrec_ext.data.columns import codes_of, column_of, numbers_of, one_array, used, words_of
 from torchrec_ext.data.events import Events
 
 _PIECE = 1 << 20
 """Rows that are in memory at a time."""
-_Columns: TypeAlias = Mapping[str, Callable[[], pa.Array]]
+_Table: TypeAlias = pa.Table | pd.DataFrame
 
 
 class Content(Mapping[str, Any]):
-    """Rows and checksums of the events and of their side tables, as JSON holds them.
+    """Rows and checksums of the events and of their side tables as they were read, as JSON holds them.
 
-    They are computed, and the tables released, when they are first asked for: by a run or a prepared folder
-    that records them. They do not depend on the format of a file, nor on whether whole numbers are read as
-    integers. A deep copy is a plain dict.
-
-    Args:
-        events: as they were read.
-
-    Example:
-        >>> from torchrec_ext.data import read_events
-        >>> content = Content(read_events(pd.DataFrame({"user": [1, 1], "item": ["a", "b"]})))
-        >>> content["events"]["rows"], list(content["events"]["sha256"])
-        (2, ['user', 'item'])
+    They are computed, and the tables released, when they are first asked for. They do not depend on the
+    format of a file, nor on whether whole numbers are read as integers. A deep copy is a plain dict.
     """
 
     def __init__(self, events: Events) -> None:
-        self._tables, self._found = _tables(events), dict[str, Any]()
+        self._tables: dict[str, _Table] | None = _tables(events)
+
+    @cached_property
+    def _found(self) -> dict[str, Any]:
+        tables, self._tables = self._tables or {}, None
+        return {
+            name: {"rows": len(table), "sha256": {c: _checksum(table, c) for c in _columns(table)}}
+            for name, table in tables.items()
+        }
 
     def __getitem__(self, table: str) -> Any:
-        if table in self._tables:
-            rows, columns = self._tables[table]
-            sums = {name: _checksum(column(), rows) for name, column in columns.items()}
-            self._found[table] = {"rows": rows, "sha256": sums}
-            del self._tables[table]
         return self._found[table]
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._found, *self._tables])
+        return iter(self._found)
 
     def __len__(self) -> int:
-        return len(self._found) + len(self._tables)
+        return len(self._found)
 
     def __deepcopy__(self, memo: object) -> dict[str, Any]:
-        return dict(self)
+        return dict(self._found)
 
 
 def find_change(events: Events, content: Mapping[str, Any]) -> str | None:
-    """What has changed in rows that were there before, in words; None where rows were added at most.
-
-    Args:
-        events: as read now, before cleaning.
-        content: their :class:`Content` before.
-
-    Example:
-        >>> from torchrec_ext.data import read_events
-        >>> frame = pd.DataFrame({"user": [1, 1, 2], "item": ["a", "b", "a"]})
-        >>> content = Content(read_events(frame[:2]))
-        >>> find_change(read_events(frame), content), find_change(read_events(frame[1:]), content)
-        (None, "column 'user' of the events differs")
-    """
-    now = _tables(events)
-    for table, before in content.items():
-        what = "the events" if table == "events" else f"the table of {table}"
-        rows, columns = now.get(table, (0, {}))
-        if rows < before["rows"]:
-            return f"{what}: {rows:,} rows are left of {before['rows']:,}"
-        for name, checksum in before["sha256"].items():
-            if name not in columns or _checksum(columns[name](), before["rows"]) != checksum:
-                return f"column {name!r} of {what} differs"
+    """What has changed of the content before, in words; None where rows were added at most."""
+    tables = _tables(events)
+    for name, before in content.items():
+        what, table = "the events" if name == "events" else f"the table of {name}", tables.get(name, ())
+        if len(table) < before["rows"]:
+            return f"{what}: {len(table):,} rows are left of {before['rows']:,}"
+        for column, checksum in before["sha256"].items():
+            if column not in _columns(table) or _checksum(table, column, before["rows"]) != checksum:
+                return f"column {column!r} of {what} differs"
     return None
 
 
-def _tables(events: Events) -> dict[str, tuple[int, _Columns]]:
-    """Rows and columns of the events and of the side tables that there are."""
-    columns: _Columns = {name: partial(events.column, name) for name in events.table.column_names}
-    tables = {"events": (len(events), columns)}
-    for table, frame in (("users", events.users), ("items", events.items)):
-        if frame is not None:
-            tables[table] = (len(frame), {str(name): partial(column_of, frame[name]) for name in frame})
-    return tables
+def _tables(events: Events) -> dict[str, _Table]:
+    tables = {"events": events.table, "users": events.users, "items": events.items}
+    return {name: table for name, table in tables.items() if table is not None}
 
 
-def _checksum(column: pa.Array, rows: int) -> str:
+def _columns(table: _Table) -> list[str]:
+    return table.column_names if isinstance(table, pa.Table) else list(table)
+
+
+def _checksum(table: _Table, name: str, rows: int | None = None) -> str:
     """Checksum of the first rows of a column."""
     digest = hashlib.sha256()
+    column = one_array(table[name]) if isinstance(table, pa.Table) else column_of(table[name])
     _add(digest, column.slice(0, rows))
     return digest.hexdigest()
 

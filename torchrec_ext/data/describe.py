@@ -24,12 +24,11 @@ def describe(events: Any) -> Description:
         >>> described.rows, described.users, described.density, described.gaps
         (3, 2, 0.75, array([60]))
     """
-    columns = {name: events.table[name] for name in events.table.column_names}
-    sides = {
-        f"{entity}s.{name}": pa.array(table[name], from_pandas=True)
-        for entity, table in (("user", events.users), ("item", events.items))
-        for name in (() if table is None else table.columns.drop(entity))
-    }
+    columns = {name: events.table[name] for name in events.columns}
+    for entity, side in (("user", events.users), ("item", events.items)):
+        if side is not None:
+            of_side = side.drop(columns=entity).items()
+            columns |= {f"{entity}s.{name}": pa.array(column, from_pandas=True) for name, column in of_side}
     users, items, types = (events.codes(n) if n in columns else None for n in ("user", "item", "type"))
     times = events.numbers("timestamp") if events.source.order == "time" else None
     weights = events.target_weights()
@@ -44,7 +43,7 @@ def describe(events: Any) -> Description:
         gaps=None if users is None or times is None else _gaps(users, times, events.by_user_and_time),
         ratings=events.numbers("rating"),
         types=None if types is None else _by_word(types, events.distinct("type")),
-        missing={name: _missing(column) for name, column in {**columns, **sides}.items()},
+        missing={name: _missing(column) for name, column in columns.items()},
         steps=tuple(map(str, events.source.steps)),
         sides=tuple(map(str, events.source.sides)),
         history_only=0 if weights is None else int((weights == 0).sum()),
@@ -59,8 +58,9 @@ def _counts(codes: np.ndarray) -> np.ndarray:
 
 def _by_word(codes: np.ndarray, words: pd.Index) -> dict[str, int]:
     """Number of events of each word that has any, descending."""
-    counts = zip(words, np.bincount(codes[codes >= 0], minlength=len(words)).tolist(), strict=True)
-    return {str(word): count for word, count in sorted(counts, key=lambda pair: -pair[1]) if count}
+    counts = np.bincount(codes[codes >= 0], minlength=len(words))
+    order = np.argsort(-counts, kind="stable")
+    return {str(words[place]): int(counts[place]) for place in order if counts[place]}
 
 
 def _distinct_pairs(users: np.ndarray, items: np.ndarray) -> int:

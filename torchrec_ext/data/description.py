@@ -1,6 +1,6 @@
 """Description: what describe() found, as a table and as a sheet of plots."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -19,7 +19,7 @@ class Description:
         about: how a user's events are ordered, or how the part was made, in one sentence.
         rows: number of events.
         pairs: number of pairs of a user and an item that have an event.
-        history_lengths: (users,) int64 number of events of each user who has any.
+        history_lengths: (users,) int64 number of events of each user who has any, descending.
         popularity: (items,) int64 number of events of each item that has any, descending.
         times: (rows,) timestamps in seconds.
         gaps: (n,) seconds between a user's consecutive events.
@@ -71,6 +71,11 @@ class Description:
             return None
         return float(self.popularity[: ceil(len(self.popularity) / 100)].sum() / self.popularity.sum())
 
+    @property
+    def title(self) -> str:
+        """The name of the data, and of the part."""
+        return f"{self.name}, {self.part}" if self.part else self.name
+
     def __str__(self) -> str:
         counts = [
             ("events", f"{self.rows:,}"),
@@ -91,11 +96,7 @@ class Description:
         counts.append(("missing", ", ".join(gone) or f"nothing in {len(self.missing)} columns"))
         counts += [("tables", side) for side in self.sides]
         counts += [("removed", step) for step in self.steps or ("nothing",)]
-        lines = [f"{name:<7}  {value}" for name, value in counts]
-        return "\n".join([f"{self._title}: {self.about}", "", *lines, "", *self._quantiles()])
-
-    def _quantiles(self) -> list[str]:
-        rows = [("", "min", *(f"{percent}%" for percent in _PERCENTS[1:-1]), "max")]
+        table: list[Sequence[str]] = [("", "min", *(f"{percent}%" for percent in _PERCENTS[1:-1]), "max")]
         for name, values, shown in (
             ("events of a user", self.history_lengths, _number),
             ("events of an item", self.popularity, _number),
@@ -103,9 +104,10 @@ class Description:
             ("rating", self.ratings, _number),
         ):
             if values is not None and np.isfinite(values).any():
-                rows.append((name, *map(shown, np.percentile(values[np.isfinite(values)], _PERCENTS))))
-        first, *widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], widths)]) for row in rows]
+                found = np.percentile(values[np.isfinite(values)], _PERCENTS)
+                table.append((name, *map(shown, found)))
+        lines = [f"{name:<7}  {value}" for name, value in counts]
+        return "\n".join([f"{self.title}: {self.about}", "", *lines, "", *aligned(table)])
 
     def draw(self, path: str | Path) -> None:
         """Writes a sheet of six plots as a PNG; a plot whose data is absent says so.
@@ -116,7 +118,7 @@ class Description:
         from torchrec_ext.data import sheet  # matplotlib takes its time to import
 
         of = [f"{n:,} {what}" for n, what in ((self.users, "users"), (self.items, "items")) if n]
-        title = f"{self._title}: {self.rows:,} events{' of ' if of else ''}{' and '.join(of)}"
+        title = f"{self.title}: {self.rows:,} events{' of ' if of else ''}{' and '.join(of)}"
         figure, plots = sheet.six_plots(title)
         words = ("History lengths", "events of a user", "users", "no column of users")
         sheet.histogram(plots[0], self.history_lengths, words, "log")
@@ -139,18 +141,15 @@ class Description:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format="png")
 
-    @property
-    def _title(self) -> str:
-        return f"{self.name}, {self.part}" if self.part else self.name
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of words as lines of a table; the first column is left-aligned."""
+    first, *widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], widths)]) for row in rows]
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the largest unit that fits: ``45 s``, ``1.5 h``, ``214 d``.
-
-    Example:
-        >>> duration(45), duration(5400), duration(86400 * 214.3)
-        ('45 s', '1.5 h', '214 d')
-    """
+    """Seconds in the largest unit that fits: ``45 s``, ``1.5 h``, ``214 d``."""
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             value = seconds / size

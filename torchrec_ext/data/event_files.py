@@ -6,14 +6,14 @@ import mmap
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import options_from
-from torchrec_ext.data.source import SideMatch, Source, Step
+from torchrec_ext.data.source import Source
 
 _SIDES = ("users", "items")
 _TABLE = "events.arrow"
@@ -41,29 +41,22 @@ def save_events(events: Events, folder: Path) -> None:
 
 def open_events(folder: Path) -> Events:
     """Maps what :func:`save_events` wrote; columns are read as they are asked for."""
-    rest: dict[str, Any] = json.loads((folder / "events.json").read_text())
-    source = _with_tuples(rest.pop("source"))
-    source["steps"] = tuple(Step(**step) for step in source["steps"])
-    source["sides"] = tuple(SideMatch(**side) for side in source["sides"])
-    options = {name: options_from(found) for name, found in rest.pop("options").items()}
+    rest = json.loads((folder / "events.json").read_text())
+    rest = {name: tuple(value) if isinstance(value, list) else value for name, value in rest.items()}
+    rest["source"] = TypeAdapter(Source).validate_python(rest["source"])
+    rest["options"] = {name: options_from(found) for name, found in rest["options"].items()}
     sides: dict[str, Any] = {side: _side(folder / f"{side}.parquet") for side in _SIDES}
     with (folder / _TABLE).open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    table = pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
-    return Events(table, Source(**source), **sides, options=options, mapped=mapped, **_with_tuples(rest))
-
-
-def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return Events(pa.ipc.open_file(pa.py_buffer(mapped)).read_all(), **sides, **rest, mapped=mapped)
 
 
 def _side(path: Path) -> pd.DataFrame | None:
     if not path.is_file():
         return None
-    frame = pq.read_table(path).to_pandas()
-    for name in frame:
-        there = frame[name].dropna()
-        # lists come back as arrays, and arrays of floats are vectors
-        if len(there) and isinstance(there.iloc[0], np.ndarray) and there.iloc[0].dtype.kind != "f":
-            frame[name] = [v.tolist() if isinstance(v, np.ndarray) else v for v in frame[name]]
+    table = pq.read_table(path)
+    frame = table.to_pandas()
+    for field in table.schema:  # lists come back as arrays, and arrays of floats are vectors
+        if pa.types.is_list(field.type) and not pa.types.is_floating(field.type.value_type):
+            frame[field.name] = table[field.name].to_pylist()
     return frame

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_files import open_events, save_events
@@ -16,7 +17,7 @@ from torchrec_ext.data.events import Events
 from torchrec_ext.data.filters.clean import clean
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.sources.read import Sources, read_events
-from torchrec_ext.data.split_report import PART_NAMES, PartReport, SplitReport
+from torchrec_ext.data.split_report import PART_NAMES, SplitReport
 from torchrec_ext.data.splits.by_name import SPLITS
 from torchrec_ext.data.splits.parts import Parts
 from torchrec_ext.errors import InputError
@@ -89,11 +90,8 @@ def keep_parts(
 ) -> Parts:
     """What :func:`prepare` does, with reading and splitting of one's own.
 
-    Args:
-        folder: see :func:`prepare`.
-        read: returns the events; it may keep columns in the folder that it receives, which is removed later.
-        split: returns the parts and keeps their log in the folder that it receives.
-        overwrite: replaces the folder if it is there.
+    ``read`` may keep columns in the folder that it receives, which is removed later; ``split`` keeps the log
+    of its parts in the one that it receives.
     """
     target = Path(folder).expanduser()
     if target.exists() and not overwrite:
@@ -102,7 +100,7 @@ def keep_parts(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        write_version(partial, 1, read, split)
+        write_version(partial, read, split)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -112,30 +110,29 @@ def keep_parts(
 
 
 def write_version(
-    folder: Path, number: int, read: Callable[[Path], Events], split: Callable[[Events, Path], Parts]
+    folder: Path, read: Callable[[Path], Events], split: Callable[[Events, Path], Parts]
 ) -> None:
-    """Writes events and parts into a folder of their own below ``folder``, and points the manifest to it.
-
-    Args:
-        folder: of prepared data.
-        number: of the version, one that the manifest does not name.
-        read: see :func:`keep_parts`.
-        split: see :func:`keep_parts`.
-    """
-    data = folder / f"version-{number}"
+    """Writes the next version of a folder's data, see :func:`keep_parts`, and then removes the one before."""
+    before = read_manifest(folder)["data"] if is_prepared(folder) else 0
+    data = folder / f"version-{before + 1}"
     shutil.rmtree(data, ignore_errors=True)  # what an interrupted run left
     raw = data / "raw"
     raw.mkdir(parents=True)
     save_events(read(raw), data / "events")
     shutil.rmtree(raw)
     parts = split(open_events(data / "events"), data)
-    _save_parts(parts, data)
+    parts[0].preparation.save(data / "preparation")
+    (data / "parts").mkdir()
+    for part in parts:
+        for kind in ("rows", "history_only"):
+            np.save(data / "parts" / f"{part.name}.{kind}.npy", getattr(part, kind))
     sizes = {str(p.relative_to(folder)): p.stat().st_size for p in sorted(data.rglob("*")) if p.is_file()}
     report = dataclasses.asdict(parts[0].report)
-    manifest = {"version": VERSION, "data": number, "report": report, "files": sizes}
+    manifest = {"version": VERSION, "data": before + 1, "report": report, "files": sizes}
     new = folder / "manifest.json.new"
     new.write_text(json.dumps(manifest, indent=2))
-    new.replace(folder / "manifest.json")
+    new.replace(folder / "manifest.json")  # in one step
+    shutil.rmtree(folder / f"version-{before}", ignore_errors=True)
 
 
 def open_prepared(folder: str | Path) -> Parts:
@@ -146,8 +143,8 @@ def open_prepared(folder: str | Path) -> Parts:
     """
     folder = Path(folder).expanduser()
     manifest = read_manifest(folder)
-    report, data = manifest["report"], folder / f"version-{manifest['data']}"
-    report = SplitReport(**{**report, "parts": tuple(PartReport(**part) for part in report["parts"])})
+    data = folder / f"version-{manifest['data']}"
+    report = TypeAdapter(SplitReport).validate_python(manifest["report"])
     preparation, log = Preparation.load(data / "preparation"), EventLog.open(data / "log")
     events = open_events(data / "events")
     events = dataclasses.replace(events, source=dataclasses.replace(events.source, prepared=str(folder)))
@@ -165,14 +162,6 @@ def open_prepared(folder: str | Path) -> Parts:
 def is_prepared(folder: str | Path) -> bool:
     """Whether a folder holds prepared data."""
     return (Path(folder).expanduser() / "manifest.json").is_file()
-
-
-def _save_parts(parts: Parts, folder: Path) -> None:
-    (folder / "parts").mkdir()
-    for part in parts:
-        for kind in ("rows", "history_only"):
-            np.save(folder / "parts" / f"{part.name}.{kind}.npy", getattr(part, kind))
-    parts[0].preparation.save(folder / "preparation")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

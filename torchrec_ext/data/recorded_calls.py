@@ -3,7 +3,9 @@
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_args
@@ -17,9 +19,6 @@ from torchrec_ext.data.features import Options
 
 P = ParamSpec("P")
 PartsT = TypeVar("PartsT", bound=tuple[Any, ...])
-
-_NOT_RECORDED = ("events", "folder", "progress", "rejected")
-_TEXT = (Path, date, timedelta, np.datetime64, np.timedelta64)
 
 
 def recorded(function: Callable[P, Events]) -> Callable[P, Events]:
@@ -54,13 +53,12 @@ def recorded_split(function: Callable[P, PartsT]) -> Callable[P, PartsT]:
 
 
 def arguments_of(call: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a recorded call, tuples as they were.
+    """The arguments of a recorded call, tuples as they were."""
 
-    Example:
-        >>> arguments_of({"call": "clean", "arguments": {"where": {"rating": {"tuple": [3, None]}}}})
-        {'where': {'rating': (3, None)}}
-    """
-    return _restored(call["arguments"])
+    def restored(found: dict[str, Any]) -> Any:
+        return tuple(found["tuple"]) if found.keys() == {"tuple"} else found
+
+    return json.loads(json.dumps(call["arguments"]), object_hook=restored)
 
 
 def _record(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,42 +67,28 @@ def _record(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[s
     bound.apply_defaults()
     arguments = {}
     for name, value in bound.arguments.items():
-        try:
-            if name not in _NOT_RECORDED:
+        if name not in ("events", "folder", "progress", "rejected"):
+            with suppress(TypeError):
                 arguments[name] = _plain(value)
-        except TypeError:  # such as a DataFrame
-            continue
     return {"call": function.__name__, "arguments": arguments}
 
 
 def _plain(value: Any) -> Any:
     """A value as JSON holds it, tuples marked; TypeError for what JSON cannot hold."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
     if isinstance(value, pd.Period):
         value = value.start_time
-    if isinstance(value, _TEXT):
+    if isinstance(value, Path | date | timedelta | np.datetime64 | np.timedelta64):
         return str(value)
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, np.generic | np.ndarray | pd.Index | pd.Series):
+        value = value.tolist()
     if isinstance(value, get_args(Options)):
-        return {"kind": type(value).__name__.lower(), **_plain(vars(value))}
+        value = {"kind": type(value).__name__.lower(), **vars(value)}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     if isinstance(value, Mapping):
         return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, tuple):
         return {"tuple": _plain(list(value))}
-    if isinstance(value, np.ndarray | pd.Index | pd.Series):
-        value = value.tolist()
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence | Set):
         return [_plain(inner) for inner in value]
     raise TypeError(f"{type(value).__name__} is not recorded")
-
-
-def _restored(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_restored(inner) for inner in value]
-    if not isinstance(value, dict):
-        return value
-    if value.keys() == {"tuple"}:
-        return tuple(_restored(value["tuple"]))
-    return {name: _restored(inner) for name, inner in value.items()}

@@ -5,28 +5,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from torchrec_ext.data.count_seen import count_seen
+from torchrec_ext.data.description import aligned
 from torchrec_ext.data.events import Events
 
 PART_NAMES = ("train", "valid", "test")
 OUT, TRAIN, VALID, TEST = range(-1, 3)
 """Numbers of the parts; OUT is none."""
+_BLOCK = 1 << 20
+"""Events looked at at a time."""
 
 
 @dataclass(frozen=True)
 class PartReport:
-    """What one part holds.
+    """Counts of one part, of events to learn or to predict.
 
-    Args:
-        name: ``train``, ``valid`` or ``test``.
-        events: number of events to learn or to predict.
-        users: number of users who have them.
-        items: number of items in them.
-        cold_users: number of these users who have no event in the training part.
-        cold_items: number of these items that have no event in the training part.
-        seen: number of events whose user has an event with their item in a part before this one.
-        outside: number of events whose item is not in the catalogue.
+    Cold users and items have no event in the training part. ``seen`` events have one of the same user and
+    item in a part before this one; the items of those ``outside`` are not in the catalogue.
     """
 
     name: str
@@ -52,6 +48,17 @@ class SplitReport:
         late: training events that happen after the earliest test event; None where times are not known.
         first_test: time of the earliest test event in seconds, None where times are not known.
         call: the call that made the split, as JSON holds it; None where it was not recorded.
+
+    Example:
+        >>> from torchrec_ext.data import by_time, read_events
+        >>> visits = pd.DataFrame({"user": list("aab"), "item": [7, 8, 7], "time": [1000, 2000, 3000]})
+        >>> print(by_time(read_events(visits), valid_from=2000, test_from=3000)[0].report)
+        by time: valid from 2000, test from 3000
+        part   events  users  items  cold users  cold items  seen before  not in catalogue
+        train       1      1      1           -           -            -                 -
+        valid       1      1      1           0           1            0                 1
+        test        1      1      1           1           0            0                 0
+        no training event happens after the earliest test event (1970-01-01)
     """
 
     protocol: str
@@ -72,54 +79,40 @@ class SplitReport:
         protocol: str,
         catalogue: np.ndarray | None = None,
     ) -> "SplitReport":
-        """Counts.
+        """Counts, from the (N,) number of each event's part and which of them are only read as history.
 
-        Args:
-            events: N events.
-            part: (N,) number of each event's part, -1 for none.
-            history_only: (N,) bool, which events are only read as history.
-            protocol: how the parts were made.
-            catalogue: (words,) bool, which items training learns from; None for those of its events.
-
-        Example:
-            >>> import pandas as pd
-            >>> from torchrec_ext.data import read_events
-            >>> visits = pd.DataFrame({"user": list("aab"), "item": [7, 8, 7], "time": [1000, 2000, 3000]})
-            >>> parts, none = np.array([0, 1, 2]), np.zeros(3, bool)
-            >>> print(SplitReport.of(read_events(visits), parts, none, "by time"))
-            by time
-            part   events  users  items  cold users  cold items  seen before  not in catalogue
-            train       1      1      1           -           -            -                 -
-            valid       1      1      1           0           1            0                 1
-            test        1      1      1           1           0            0                 0
-            no training event happens after the earliest test event (1970-01-01)
+        ``catalogue`` (words,) bool is which items training learns from; None for those of its events.
         """
-        rows = [(part == number) & ~history_only for number in range(len(PART_NAMES))]
-        users, items = ([_occurring(events, name, mask) for mask in rows] for name in ("user", "item"))
+        masks = [(part == number) & ~history_only for number in range(len(PART_NAMES))]
+        users, items = ([_occurring(events, name, mask) for mask in masks] for name in ("user", "item"))
         trained = _occurring(events, "item", part == TRAIN)
         known = np.ones(len(events), bool)
         if len(trained):
             known = np.append(trained if catalogue is None else catalogue, False)[events.codes("item")]
-        parts, pairs = [], len(users[TRAIN]) and len(trained)
-        for number, (name, mask) in enumerate(zip(PART_NAMES, rows, strict=True)):
-            before = np.any(rows[:number], axis=0)
-            found = PartReport(
-                name,
-                events=int(mask.sum()),
-                users=int(users[number].sum()),
-                items=int(items[number].sum()),
-                cold_users=int((users[number] & ~users[TRAIN]).sum()),
-                cold_items=int((items[number] & ~trained).sum()),
-                seen=count_seen(events, mask & known, before) if number and pairs else 0,
-                outside=int((mask & ~known).sum()),
+        parts, before = [], np.zeros(len(events), bool)
+        for number, (name, mask) in enumerate(zip(PART_NAMES, masks, strict=True)):
+            parts.append(
+                PartReport(
+                    name,
+                    events=int(mask.sum()),
+                    users=int(users[number].sum()),
+                    items=int(items[number].sum()),
+                    cold_users=int((users[number] & ~users[TRAIN]).sum()),
+                    cold_items=int((items[number] & ~trained).sum()),
+                    seen=_count_seen(events, mask & known, before) if number else 0,
+                    outside=int((mask & ~known).sum()),
+                )
             )
-            parts.append(found)
+            before |= mask
         ratings, ticks = events.numbers("rating"), events.ticks
-        unrated = 0 if ratings is None else int((np.isnan(ratings) & np.any(rows, axis=0)).sum())
+        unrated = 0 if ratings is None else int((np.isnan(ratings) & before).sum())
         late = first_test = None
         if events.source.order == "time" and ticks is not None:
-            first = ticks[rows[TEST]].min()
-            late, first_test = int((ticks[rows[TRAIN]] > first).sum()), float(first / events.ticks_per_second)
+            first = ticks[masks[TEST]].min()
+            late, first_test = (
+                int((ticks[masks[TRAIN]] > first).sum()),
+                float(first / events.ticks_per_second),
+            )
         given, outside = int((history_only & (part != OUT)).sum()), int((part == OUT).sum())
         return cls(protocol, tuple(parts), given, outside, unrated, late, first_test)
 
@@ -138,14 +131,12 @@ class SplitReport:
         )
 
     def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [("part", *_COLUMNS.values())]
-        for number, part in enumerate(self.parts):
-            counts = {name: f"{getattr(part, name):,}" for name in _COLUMNS}
-            if number == TRAIN:
-                counts |= dict.fromkeys(_OF_TARGETS, "-")
-            rows.append((part.name, *counts.values()))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+        table = [("part", "events", "users", "items", *_OF_TARGETS.values())]
+        for part in self.parts:
+            counts = [f"{count:,}" for count in (part.events, part.users, part.items)]
+            of_targets = ["-" if part is self.parts[TRAIN] else f"{getattr(part, n):,}" for n in _OF_TARGETS]
+            table.append((part.name, *counts, *of_targets))
+        lines = [self.protocol, *aligned(table)]
         if self.given:
             lines.append(f"{self.given:,} events are read as history and neither learnt nor predicted")
         if self.unrated:
@@ -158,20 +149,36 @@ class SplitReport:
                 )
         if self.outside:
             lines.append(f"{self.outside:,} events are in no part")
-        return "\n".join([self.protocol, *lines, self.leak])
+        return "\n".join([*lines, self.leak])
 
 
-_COLUMNS = {
-    "events": "events", "users": "users", "items": "items", "cold_users": "cold users",
-    "cold_items": "cold items", "seen": "seen before", "outside": "not in catalogue",
+_OF_TARGETS = {
+    "cold_users": "cold users", "cold_items": "cold items", "seen": "seen before",
+    "outside": "not in catalogue",
 }  # fmt: skip
-_OF_TARGETS = ("cold_users", "cold_items", "seen", "outside")
 
 
 def _occurring(events: Events, entity: str, mask: np.ndarray) -> np.ndarray:
     """(words,) bool, which ids have an event among those marked; (0,) where the data has none."""
-    if entity not in events.table.column_names:
+    if entity not in events.columns:
         return np.zeros(0, bool)
     there = np.zeros(len(events.distinct(entity)) + 1, bool)  # the last is that of events without one
     there[events.codes(entity)[mask]] = True
     return there[:-1]
+
+
+def _count_seen(events: Events, wanted: np.ndarray, known: np.ndarray) -> int:
+    """Number of wanted events whose pair of user and item has a known event too; both have items."""
+    if not {"user", "item"} <= {*events.columns}:
+        return 0
+    users, items, of_a_user = events.codes("user"), events.codes("item"), len(events.distinct("item"))
+
+    def pairs(mask: np.ndarray, rows: slice) -> np.ndarray:
+        chosen = mask[rows]
+        return users[rows][chosen].astype(np.int64) * of_a_user + items[rows][chosen]
+
+    asked, counts = np.unique(pairs(wanted, slice(None)), return_counts=True)
+    table, found = pd.Index(asked), np.zeros(len(asked) + 1, bool)  # the last is that of pairs not asked for
+    for start in range(0, len(events), _BLOCK):
+        found[table.get_indexer(pairs(known, slice(start, start + _BLOCK)))] = True
+    return int(counts[found[:-1]].sum())

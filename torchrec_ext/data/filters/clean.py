@@ -1,9 +1,8 @@
 """Cleaning: what can be decided from the rows alone."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -72,25 +71,22 @@ def clean(
     if len(pair) != 2 or min(pair) < 1:
         raise InputError(f"k_core must be one or two numbers of 1 or more, received {k_core!r}")
 
-    def keep(kept: np.ndarray, step: str, hint: Callable[[], str] | str = "") -> Events:
+    before = len(events)
+
+    def keep(kept: np.ndarray, step: str, hint: str = "") -> Events:
         if not kept.any():
-            hint = hint if isinstance(hint, str) else hint()
             raise InputError(f"{step} removes all events of {events.source.name}; {hint}")
         return record(events if kept.all() else events.take(kept), step, removed=int((~kept).sum()))
-
-    before = len(events)
 
     if min_rating is not None:
         ratings = events.numbers("rating")
         if ratings is None:
             raise InputError(f"min_rating={min_rating:g} needs ratings; {events.source.name} has none")
-        kept, hint = (
-            ratings >= as_written(min_rating),
-            f"the highest rating is {np.nanmax(ratings):g}, lower it",
-        )
-        events = keep(kept, f"min_rating={min_rating:g}", hint)
+        hint = f"the highest rating is {np.nanmax(ratings):g}, lower it"
+        events = keep(ratings >= as_written(min_rating), f"min_rating={min_rating:g}", hint)
     for name, wanted in (where or {}).items():
-        events = keep(matches(events, name, wanted), written(name, wanted), partial(_present, events, name))
+        kept = matches(events, name, wanted)
+        events = keep(kept, written(name, wanted), "" if kept.any() else _present(events, name))
     if duplicates != "all":
         events = keep(~_repeated(events, duplicates), f"duplicates={duplicates}")
     for entity, least in (("item", min_item_events), ("user", min_user_events)):
@@ -114,7 +110,7 @@ def record(events: Events, step: str, removed: int = 0) -> Events:
 def _in_order_of_appearance(events: Events) -> Events:
     """The same events with users and items as if they were read alone: their order is that of a log."""
     table = events.table
-    for place, name in enumerate(table.column_names):
+    for place, name in enumerate(events.columns):
         if name in ("user", "item"):
             table = table.set_column(place, name, used(table[name]))
     return replace(events, table=table)
@@ -124,13 +120,11 @@ def _repeated(events: Events, keep: Literal["first", "last"]) -> np.ndarray:
     """(N,) bool, which events have an earlier (a later) one of the same user with the same item."""
     order, items = events.by_user_and_time, events.codes("item")
     pairs = events.codes("user").astype(np.int64)
-    pairs *= len(events.distinct("item"))
+    pairs *= len(events.distinct("item")) + 1  # -1 is that of no item
     pairs += items
-    itemless = np.flatnonzero(items < 0)
-    pairs[itemless] = -1 - itemless  # each a pair of its own
     marked = np.empty(len(pairs), bool)
     marked[order] = pd.Series(pairs[order], copy=False).duplicated(keep=keep)
-    return marked
+    return marked & (items >= 0)
 
 
 def _present(events: Events, name: str) -> str:

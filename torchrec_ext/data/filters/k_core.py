@@ -6,16 +6,8 @@ import numpy as np
 def in_k_core(users: np.ndarray, items: np.ndarray, user_k: int, item_k: int) -> np.ndarray:
     """(N,) bool, which events are left when users and items of few events go until none is left to go.
 
-    Args:
-        users: (N,) code of each event's user.
-        items: (N,) code of its item; an event without one, -1, stays as long as its user does, and counts
-            for nobody.
-        user_k: events that a user needs, repeated ones counted as often as they are there.
-        item_k: events that an item needs.
-
-    Example:
-        >>> in_k_core(np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 2]), 2, 2)
-        array([ True,  True,  True,  True, False])
+    ``users`` and ``items`` are (N,) int; an event without an item, -1, stays as long as its user does, and
+    counts for nobody. ``user_k`` and ``item_k`` are the events they need, repeated ones counted.
     """
     kept = np.zeros(len(users), bool)
     left = np.arange(len(users), dtype=np.int32)
@@ -29,7 +21,6 @@ def in_k_core(users: np.ndarray, items: np.ndarray, user_k: int, item_k: int) ->
 
 def have_enough(codes: np.ndarray, least: int, counted: np.ndarray | None = None) -> np.ndarray:
     """(N,) bool, which codes occur often enough, among those counted; a missing one, -1, always does."""
-    counts = np.bincount(
-        codes[codes >= 0 if counted is None else counted], minlength=codes.max(initial=0) + 1
-    )
+    counted = codes >= 0 if counted is None else counted
+    counts = np.bincount(codes[counted], minlength=codes.max(initial=0) + 1)
     return np.append(counts >= least, True)[codes]

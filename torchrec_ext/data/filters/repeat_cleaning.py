@@ -13,13 +13,10 @@ _COUNTS = ("min_user_events", "min_item_events", "k_core")
 
 
 def repeat_cleaning(events: Events, calls: Iterable[Mapping[str, Any]], counts: bool = True) -> Events:
-    """The events after the cleaning that recorded calls describe.
+    """The events after the cleaning that recorded calls, of ``Source.calls``, describe.
 
-    Args:
-        events: as read.
-        calls: of ``Source.calls``; those of other functions are passed over.
-        counts: whether users and items with few events are removed: that limit decides what is learnt, not
-            what a user has done later.
+    Without ``counts``, users and items with few events stay: that limit decides what is learnt, not what a
+    user has done later.
     """
     for call in calls:
         if call["call"] in _STEPS:

@@ -19,9 +19,7 @@ from torchrec_ext.errors import InputError
 
 @recorded
 def sessions(events: Events, gap: Span = 1800.0) -> Events:
-    """The same events with sessions for users.
-
-    A session ends where a user's next event comes more than ``gap`` later.
+    """The same events with sessions for users, which end where the next event comes more than ``gap`` later.
 
     Args:
         events: with timestamps that are times.

@@ -21,23 +21,11 @@ Wanted: TypeAlias = Collection[Any]
 
 
 def matches(events: Events, name: str, wanted: Wanted) -> np.ndarray:
-    """Which events have one of the wanted values, (N,) bool; a missing value is none of them.
+    """(N,) bool, which events have one of the wanted values of a column; a missing value is none of them.
 
-    Args:
-        events: N events.
-        name: a column of the events, or else of their side tables: then the events of the users or items
-            with such a value. A list of values fits if one of them does.
-        wanted: bounds for numbers; for ``timestamp`` seconds or dates, of which the first instant counts
-            (UTC if none is said). Or allowed values, compared by how they are written.
-
-    Raises:
-        InputError: if there is no such column, or if it cannot be compared so.
-
-    Example:
-        >>> from torchrec_ext.data import read_events
-        >>> visits = pd.DataFrame({"user": [1, 2, 3], "item": [7, 8, 9], "rating": [5, 2, 3]})
-        >>> matches(read_events(visits), "rating", (3, None)), matches(read_events(visits), "item", [8, 9])
-        (array([ True, False,  True]), array([False,  True,  True]))
+    A column of a side table fits the events of the users or items with such a value; a list fits if one of
+    its values does. Bounds of ``timestamp`` are seconds or dates, of which the first instant counts; allowed
+    values are compared by how they are written.
     """
     bounds = isinstance(wanted, tuple) and len(wanted) == 2
     if not (bounds or isinstance(wanted, list | set | frozenset)):

@@ -8,7 +8,7 @@ import pyarrow as pa
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.recorded_calls import recorded_split
 from torchrec_ext.data.shown import shown
-from torchrec_ext.data.split_report import TEST, TRAIN, VALID
+from torchrec_ext.data.split_report import OUT, TEST, TRAIN, VALID
 from torchrec_ext.data.splits.parts import Parts, make_parts
 from torchrec_ext.errors import InputError
 
@@ -46,21 +46,21 @@ def as_marked(
     if marks is None:
         raise InputError(
             f"as_marked needs a column {column!r}; {events.source.name} has "
-            f"{', '.join(events.table.column_names)}: read it with columns={{{column!r}: NAME}}"
+            f"{', '.join(events.columns)}: read it with columns={{{column!r}: NAME}}"
         )
     if not pa.types.is_dictionary(marks.type):
         raise InputError(
             f"column {column!r} should hold the words train, valid and test, not numbers or lists"
         )
     words, codes = events.distinct(column), events.codes(column)
-    parts = np.array([*(_MARKS.get(str(word).strip().lower(), -1) for word in words), -1], np.int8)
-    counts = np.bincount(codes + 1, minlength=len(parts))[[*range(1, len(parts)), 0]]  # missing ones last
-    wrong = np.flatnonzero((parts < 0) & (counts > 0))
-    if len(wrong):
-        what = "has no mark" if wrong[0] == len(words) else f"holds {shown(words[wrong[0]])}"
+    parts = [_MARKS.get(str(word).strip().lower(), OUT) for word in words]
+    part = np.array([*parts, OUT], np.int8)[codes]  # a missing mark has the code -1
+    if (part == OUT).any():
+        code = codes[np.argmax(part == OUT)]
+        what = "has no mark" if code < 0 else f"holds {shown(words[code])}"
         raise InputError(
-            f"column {column!r} {what} in {counts[wrong[0]]:,} rows; expected {', '.join(_MARKS)}: "
+            f"column {column!r} {what} in {(codes == code).sum():,} rows; expected {', '.join(_MARKS)}: "
             "mend these rows or filter them out"
         )
     protocol = f"as marked in column {column!r}"
-    return make_parts(events, parts[codes], protocol, min_count=min_count, folder=folder)
+    return make_parts(events, part, protocol, min_count=min_count, folder=folder)

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 
 from torchrec_ext.data.splits.as_marked import as_marked
-from torchrec_ext.data.splits.by_ratio import by_ratio
+from torchrec_ext.data.splits.at_random import by_ratio, by_user
 from torchrec_ext.data.splits.by_time import by_time
-from torchrec_ext.data.splits.by_user import by_user
-from torchrec_ext.data.splits.leave_last_n import leave_last_n
-from torchrec_ext.data.splits.leave_last_out import leave_last_out
+from torchrec_ext.data.splits.leave_last import leave_last_n, leave_last_out
 from torchrec_ext.data.splits.parts import Parts
 
 SPLITS: dict[str, Callable[..., Parts]] = {

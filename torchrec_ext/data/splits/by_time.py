@@ -1,11 +1,13 @@
-"""By time: what comes later is for validation, what comes last for test."""
+"""By time: what comes later is for validation, what comes last for test; once, or walking forward."""
 
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.instants import Instant, Span, comparable, instant, span
 from torchrec_ext.data.recorded_calls import recorded_split
@@ -27,9 +29,8 @@ def by_time(
 ) -> Parts:
     """Trains on what happened before ``valid_from``, validates until ``test_from``, tests from then on.
 
-    With a gap, events less than ``gap`` seconds before ``valid_from`` or ``test_from`` are in no part:
-    they are neither learnt nor predicted nor read as history, as if a model went into service ``gap``
-    seconds after its data was taken. No part begins with what the part before ended with.
+    With a gap, events less than ``gap`` seconds before ``valid_from`` or ``test_from`` are in no part, not
+    even as history, as if a model went into service ``gap`` seconds after its data was taken.
 
     Args:
         events: with timestamps that are times.
@@ -52,29 +53,99 @@ def by_time(
         >>> [len(part) for part in by_time(visits, valid_from="2024-01-03", test_from=days[3])]
         [2, 1, 2]
     """
-    ticks = expect_times(events, "by_time", "split by leave_last_out or by_ratio")
-    first, last = instant("valid_from", valid_from), instant("test_from", test_from)
-    seconds, scale = span("gap", gap), events.ticks_per_second
-    if not first < last:
+    _expect_times(events, "by_time")
+    bounds = instant("valid_from", valid_from), instant("test_from", test_from)
+    if not bounds[0] < bounds[1]:
         raise InputError(f"valid_from must be before test_from, received {valid_from} and {test_from}")
-    protocol = f"by time: valid from {float(first):.0f}, test from {float(last):.0f}"
-    if seconds:
-        protocol += f", {float(seconds):g} s before each left out"
-    part = cut(ticks, first * scale, last * scale, seconds * scale)
+    return _parts(events, "by time", bounds, None, span("gap", gap), min_count, folder)
+
+
+def rolling_windows(
+    events: Events,
+    *,
+    test_seconds: Span,
+    windows: int,
+    valid_seconds: Span | None = None,
+    gap: Span = 0.0,
+    min_count: int = 1,
+    folder: Path | None = None,
+) -> Iterator[Parts]:
+    """Yields splits by time, the oldest first, whose test parts follow each other up to the newest event.
+
+    Each is a ``by_time`` with a test part of ``test_seconds``; what happens after it is in no part. All
+    windows share the rows of users and items, those that come later too, so a model may go on from one
+    window to the next.
+
+    Args:
+        events: with timestamps that are times.
+        test_seconds: length of each test part: seconds, or a span such as ``"7 days"`` or a ``timedelta``.
+        windows: number of splits.
+        valid_seconds: length of each validation part, which ends where the test part begins; None makes it
+            as long as the test part.
+        gap: length of time before the validation and the test part whose events are in no part.
+        min_count: see ``leave_last_out``.
+        folder: see ``leave_last_out``.
+
+    Raises:
+        InputError: if the timestamps are not times, a number or a span makes no sense, or, when its turn
+            comes, a part of a window is empty.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import read_events
+        >>> times = range(1000, 1600, 100)
+        >>> visits = pd.DataFrame({"user": [1] * 6, "item": list("abcdef"), "timestamp": times})
+        >>> for parts in rolling_windows(read_events(visits), test_seconds=100, windows=2):
+        ...     [len(part) for part in parts]
+        [3, 1, 1]
+        [4, 1, 1]
+    """
+    ticks, before = _expect_times(events, "rolling_windows"), span("gap", gap)
+    test = span("test_seconds", test_seconds)
+    valid = test if valid_seconds is None else span("valid_seconds", valid_seconds)
+    expect_at_least(1, windows=windows)
+    for name, seconds in (("test_seconds", test), ("valid_seconds", valid)):
+        if not seconds > 0:
+            raise InputError(f"{name} should be more than 0 seconds, received {float(seconds):g}")
+    newest = ticks.max()  # is in the last test part, which ends with the next instant there is
+    following = int(newest) + 1 if ticks.dtype.kind == "i" else float(np.nextafter(newest, np.inf))
+    end = Fraction(following) / events.ticks_per_second
+
+    def window(number: int) -> Parts:
+        until = end - (windows - number) * test
+        bounds, name = (until - test - valid, until - test), f"window {number} of {windows}"
+        own = None if folder is None else folder / f"window-{number}"
+        return _parts(events, name, bounds, until, before, min_count, own)
+
+    return map(window, range(1, windows + 1))
+
+
+def _parts(
+    events: Events,
+    name: str,
+    bounds: tuple[Fraction, Fraction],
+    until: Fraction | None,
+    gap: Fraction,
+    min_count: int,
+    folder: Path | None,
+) -> Parts:
+    """Cuts at the bounds, where validation and test begin, and at the end of the test; all in seconds."""
+    if gap < 0:
+        raise InputError(f"gap should be 0 seconds or more, received {float(gap):g}")
+    protocol = f"{name}: valid from {float(bounds[0]):.0f}, test from {float(bounds[1]):.0f}"
+    ticks, scale = _expect_times(events, name), events.ticks_per_second
+    part = np.full(len(events), TRAIN, np.int8)
+    for number, bound in zip((VALID, TEST), bounds, strict=True):
+        reached = ticks >= comparable(bound * scale, ticks)
+        part[reached] = number
+        part[~reached & (ticks > comparable((bound - gap) * scale, ticks, math.floor))] = OUT
+    if until is not None:
+        part[ticks >= comparable(until * scale, ticks)] = OUT
+        protocol += f" until {float(until):.0f}"
+    if gap:
+        protocol += f", {float(gap):g} s before each left out"
     return make_parts(events, part, protocol, min_count=min_count, folder=folder)
 
 
-def cut(ticks: np.ndarray, valid_from: Fraction, test_from: Fraction, gap: Fraction) -> np.ndarray:
-    """(N,) int8 part of each event, see :func:`by_time`; all in ticks.
-
-    Raises:
-        InputError: if the gap is negative.
-    """
-    if gap < 0:
-        raise InputError(f"gap should be 0 seconds or more, received {float(gap):g}")
-    part = np.full(len(ticks), TRAIN, np.int8)
-    for number, boundary in ((VALID, valid_from), (TEST, test_from)):
-        reached = ticks >= comparable(boundary, ticks)
-        part[reached] = number
-        part[~reached & (ticks > comparable(boundary - gap, ticks, math.floor))] = OUT
-    return part
+def _expect_times(events: Events, wanted_by: str) -> np.ndarray:
+    return expect_times(events, wanted_by, "split by leave_last_out or by_ratio")

@@ -22,30 +22,18 @@ def make_parts(
     part: np.ndarray,
     protocol: str,
     *,
-    min_count: int = 1,
     history_only: np.ndarray | None = None,
-    folder: Path | None = None,
+    min_count: int,
+    folder: Path | None,
 ) -> Parts:
-    """The parts as data sets.
+    """The parts as data sets, from the (N,) number of each event's part, -1 for none.
 
-    Args:
-        events: N events.
-        part: (N,) number of each event's part, -1 for none.
-        protocol: how the parts were made, in words.
-        min_count: an item with fewer events shares the unknown row.
-        history_only: (N,) bool, which events their part only gives as history, beside those that weigh 0 or
-            lack an item; None for no other event.
-        folder: an empty one that the log and that of the training part are kept in, mapped into memory; None
-            keeps them in memory.
-
-    Raises:
-        InputError: if a part is empty.
+    ``history_only`` (N,) bool marks events that their part only reads as history, beside those that weigh 0
+    or lack an item. For ``min_count`` and ``folder`` see ``leave_last_out``.
     """
-    given = ~is_target(events)
-    if history_only is not None:
-        given |= history_only
+    targets = is_target(events) if history_only is None else is_target(events) & ~history_only
     for number, name in enumerate(PART_NAMES):
-        if not ((part == number) & ~given).any():
+        if not (targets & (part == number)).any():
             raise InputError(
                 f"the {name} part of {events.source.name} is empty ({len(events):,} events, {protocol}); "
                 "give more events or other settings of the split"
@@ -55,7 +43,7 @@ def make_parts(
     dropped = (part == TRAIN) & ~preparation.kept(events)
     if dropped.any():
         part = np.where(dropped, OUT, part)
-        if not ((part == TRAIN) & ~given).any():
+        if not (targets & (part == TRAIN)).any():
             raise InputError(
                 f"each training event of {events.source.name} lacks a value of a feature with "
                 "missing='drop'; fill it in another way"
@@ -63,24 +51,21 @@ def make_parts(
         trained = TrainedIds.of(events, part == TRAIN, preparation.vocabularies)
         preparation = replace(preparation, trained=trained)
     catalogue = None
-    if "item" in events.table.column_names:
+    if "item" in events.columns:
         rows = preparation.vocabularies["item"].rows(events.distinct("item"))
         catalogue = np.isin(rows, preparation.trained.catalogue)
     events.release_pages()
-    report = SplitReport.of(events, part, given, protocol, catalogue)
+    report = SplitReport.of(events, part, ~targets, protocol, catalogue)
     events.release_pages()
     log = preparation.log(events, None if folder is None else folder / "log")
     events.release_pages()
-    part, given = part[log.source_rows], given[log.source_rows]
-    given &= part != TRAIN  # training reads its history in place
+    part, targets = part[log.source_rows], targets[log.source_rows]
+    targets |= part == TRAIN  # training reads its history in place
 
     def dataset(number: int) -> Dataset:
-        mine = part == number
-        rows = np.flatnonzero(mine & ~given)
+        rows, history = (np.flatnonzero(chosen & (part == number)) for chosen in (targets, ~targets))
         own = log.select(rows, folder / "train") if folder is not None and number == TRAIN else None
-        return Dataset(
-            preparation, log, rows, np.flatnonzero(mine & given), PART_NAMES[number], report, events, own
-        )
+        return Dataset(preparation, log, rows, history, PART_NAMES[number], report, events, own)
 
     train, valid, test = map(dataset, range(len(PART_NAMES)))
     return train, valid, test

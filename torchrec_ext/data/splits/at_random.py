@@ -1,13 +1,15 @@
-"""By ratio: the events of each part are drawn at random."""
+"""By ratio and by user: the events or the users of each part are drawn at random."""
 
 from pathlib import Path
 
 import numpy as np
 
 from torchrec_ext.checks import expect_at_least
+from torchrec_ext.data.columns import codes_of, used
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.recorded_calls import recorded_split
 from torchrec_ext.data.split_report import TEST, TRAIN, VALID
+from torchrec_ext.data.splits.leave_last import count_targets
 from torchrec_ext.data.splits.parts import Parts, is_target, make_parts
 from torchrec_ext.errors import InputError
 
@@ -44,21 +46,57 @@ def by_ratio(
     """
     targets = is_target(events)
     part = np.full(len(events), TRAIN, np.int8)
-    part[targets] = draw(int(targets.sum()), valid, test, seed)
+    part[targets] = _draw(int(targets.sum()), valid, test, seed)
     protocol = f"by ratio: {valid:g} valid, {test:g} test, seed {seed}"
     return make_parts(events, part, protocol, min_count=min_count, folder=folder)
 
 
-def draw(count: int, valid: float, test: float, seed: int) -> np.ndarray:
-    """(count,) int8 random parts with as many of each as its share says, at least one.
+@recorded_split
+def by_user(
+    events: Events,
+    *,
+    valid: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+    min_count: int = 1,
+    folder: Path | None = None,
+) -> Parts:
+    """Holds users out: nothing of theirs is learnt; their last target is predicted from what is before it.
+
+    Args:
+        events: with users.
+        valid: share of the users for validation, at least one of them.
+        test: share of the users for test, at least one of them.
+        seed: of the draw.
+        min_count: see ``leave_last_out``.
+        folder: see ``leave_last_out``.
+
+    Returns:
+        The parts; the other events of held-out users are in the ``history_only`` of theirs.
 
     Raises:
-        InputError: if the shares leave no training part, or the seed is negative.
+        InputError: if the shares leave no training part.
 
     Example:
-        >>> draw(5, valid=0.2, test=0.4, seed=0)
-        array([0, 0, 2, 1, 2], dtype=int8)
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import read_events
+        >>> events = read_events(pd.DataFrame({"user": [1, 2, 3] * 4, "item": range(12)}))
+        >>> train, valid, test = by_user(events)
+        >>> [len(part) for part in (train, valid, test)], len(test.history_only)
+        ([4, 1, 1], 3)
     """
+    events.codes("user")  # InputError if there are none
+    users = used(events.table["user"])
+    part = _draw(len(users.dictionary), valid, test, seed)[codes_of(users)]
+    history_only = part != TRAIN
+    order, (_, left) = events.by_user_and_time, count_targets(events)
+    history_only[order[(left == 0) & is_target(events)[order]]] = False
+    protocol = f"by user: {valid:g} valid, {test:g} test, seed {seed}, last event is the target"
+    return make_parts(events, part, protocol, min_count=min_count, history_only=history_only, folder=folder)
+
+
+def _draw(count: int, valid: float, test: float, seed: int) -> np.ndarray:
+    """(count,) int8 random parts with as many of each as its share says, at least one."""
     expect_at_least(0, seed=seed)
     if not (0 < valid < 1 and 0 < test < 1 and valid + test < 1):
         raise InputError(
