@@ -8,10 +8,10 @@ from torch import nn
 from torchrec_ext import contracts
 from torchrec_ext.batch import Inputs
 from torchrec_ext.data.batching.candidates import Candidates
+from torchrec_ext.data.batching.examples import Examples
 from torchrec_ext.data.batching.hidden_events import HiddenEvents
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.batching.last_events import LastEvents
-from torchrec_ext.data.batching.loader import Examples
 from torchrec_ext.data.batching.next_events import NextEvents
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.errors import InputError

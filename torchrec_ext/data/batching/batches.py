@@ -40,7 +40,7 @@ class Batcher:
         >>> import pandas as pd
         >>> from torchrec_ext.data import leave_last_out, read_events
         >>> events = read_events(pd.DataFrame({"user": [1] * 5, "item": list("abcde")}))
-        >>> train, valid, test = leave_last_out(events)  # a, b, c are for training
+        >>> train = leave_last_out(events)[0]  # a, b, c are for training
         >>> batcher = Batcher(train.preparation, train.events, Inputs(max_length=2))
         >>> batcher.queries(users=np.array([0]), ends=np.array([3])).sequences.to_dict()["history"].values()
         tensor([2, 3])
@@ -50,13 +50,11 @@ class Batcher:
         self.preparation, self.known, self.inputs = preparation, known, inputs
         self._or_unknown = preparation.trained.or_unknown
         schema = preparation.schema
-        # whatever the log keeps, in memory or mapped from a file: a plain view of it is quicker to read
-        self._items = np.asarray(known.items)
+        self._items = np.asarray(known.items)  # a plain view of a mapped file is quicker to read
         self._times = None if known.times is None else np.asarray(known.times)
         self._history = {name: _views(known.context[name]) for name in inputs.history_fields}
-        self._entities = {f.name: f.entity for f in schema.features} | {
-            d.name: d.entity for d in schema.dense
-        }
+        self._entities = {f.name: f.entity for f in schema.features}
+        self._entities |= {f.name: f.entity for f in schema.dense}
         self._context = [n for n in (*inputs.fields, *inputs.dense) if self._entities[n] == "context"]
 
     def starts(self, users: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -95,13 +93,11 @@ class Batcher:
             log_q: (C,) float32 log-probabilities of the candidates.
             total: weight of the labels of the global batch.
         """
-        size, context, none = len(users), context or {}, np.zeros_like(users)
-        of_users = self.known.user_rows
+        context, none, of_users = context or {}, np.zeros_like(users), self.known.user_rows
         rows = {"user": of_users[users] if len(of_users) else none, "item": none if items is None else items}
-        fields = {name: self._field(name, rows, context) for name in self.inputs.fields}
-        numbers = [self._number(name, rows, context) for name in self.inputs.dense]
         sequences: dict[str, Jagged] = {}
-        lengths: dict[str, dict[str, np.ndarray]] = {"history": {}, "candidates": {}}
+        history_lengths: dict[str, torch.Tensor] = {}
+        candidate_lengths: dict[str, torch.Tensor] = {}
         times, chosen = None, np.zeros(0, np.int64) if candidates is None else candidates
         if self.inputs.max_length:
             slices = Slices(starts, ends)
@@ -111,9 +107,9 @@ class Batcher:
                 flat = slices
                 if offsets is not None:
                     flat = Slices(offsets[starts], offsets[ends])
-                    lengths["history"][name] = slices.of(counts)
+                    history_lengths[name] = torch.from_numpy(slices.of(counts))
                 sequences[f"history_{name}"] = flat.of(values), flat.lengths
-        slots = size
+        size = slots = len(users)
         if self.inputs.candidates:
             slots = size or min(len(chosen), 1)  # without an example, a slot has to hold the candidates
             bounds = np.arange(slots + 1) * len(chosen) // max(slots, 1)  # evenly
@@ -121,16 +117,16 @@ class Batcher:
             for name in self.inputs.candidate_fields:
                 values, counts = self.preparation.sides["item"].ids(name, chosen)
                 sequences[f"candidates_{name}"] = values, np.diff(offsets_of(counts)[bounds])
-                lengths["candidates"][name] = counts
+                candidate_lengths[name] = torch.from_numpy(counts)
         dense = self.preparation.sides["item"].dense
         of_candidates = [dense[name][chosen] for name in self.inputs.candidate_dense]
         return Batch(
-            fields=_keyed(fields, size),
+            fields=_keyed({name: self._field(name, rows, context) for name in self.inputs.fields}, size),
             sequences=_keyed(sequences, slots),
-            dense=_side_by_side(numbers, size),
+            dense=_side_by_side([self._number(name, rows, context) for name in self.inputs.dense], size),
             history_times=_tensor(times),
-            history_lengths={name: torch.from_numpy(n) for name, n in lengths["history"].items()},
-            candidate_lengths={name: torch.from_numpy(n) for name, n in lengths["candidates"].items()},
+            history_lengths=history_lengths,
+            candidate_lengths=candidate_lengths,
             candidate_dense=_side_by_side(of_candidates, len(chosen)) if of_candidates else None,
             labels=_tensor(labels),
             weights=_tensor(weights),
@@ -139,7 +135,7 @@ class Batcher:
         )
 
     def queries(self, users: np.ndarray, ends: np.ndarray, context: Context | None = None) -> Batch:
-        """A batch of B users with their newest events before ``ends``; arguments as in :meth:`batch`."""
+        """The :meth:`batch` of B users with their newest events before ``ends``."""
         return self.batch(users, self.starts(users, ends), ends, context=context)
 
     def pairs(
@@ -153,10 +149,7 @@ class Batcher:
         weights: np.ndarray | None = None,
         total: float | None = None,
     ) -> Batch:
-        """A batch of B pairs of user and item; if the model wants candidates, each pair's item is one.
-
-        Arguments as in :meth:`batch`; labels and weights are (B, tasks) float32.
-        """
+        """As :meth:`queries`, for B pairs; each pair's item is a candidate if the model wants candidates."""
         return self.batch(
             users, self.starts(users, ends), ends, items=items, context=context,
             candidates=items if self.inputs.candidates else None, labels=labels, weights=weights, total=total,
@@ -169,12 +162,12 @@ class Batcher:
 
     def _field(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> Jagged:
         entity = self._entities[name]
-        if entity != "context" and name != entity:
-            return self.preparation.sides[entity].ids(name, rows[entity])
         if name == entity:
             found: FlatColumn = self._or_unknown(entity, rows[entity])
-        else:
+        elif entity == "context":
             found = context.get(name, np.zeros_like(rows["user"]))
+        else:
+            return self.preparation.sides[entity].ids(name, rows[entity])
         if isinstance(found, np.ndarray):
             return found, np.ones_like(found)
         return found.flatten().to_numpy(), np.diff(found.offsets.to_numpy())

@@ -1,7 +1,5 @@
 """Candidates of a softmax: in the batch, sampled, or the whole catalogue; one idea with three sizes."""
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,14 +10,13 @@ from torchrec_ext.errors import InputError
 Kind = Literal["catalogue", "sampled", "in_batch"]
 
 
-@dataclass(frozen=True, eq=False)
 class Candidates:
     """The items that compete in the softmax, drawn afresh for each rank's batch.
 
     ``in_batch`` are the distinct targets of the batch; ``sampled`` are these and ``number`` items drawn
     evenly from the catalogue (mixed negative sampling, Yang et al. 2020); ``catalogue`` is every item. The
     loss subtracts an item's ``log_q``, the log-probability that it is among the candidates, from its
-    logit (sampling-bias correction, Yi et al. 2019).
+    logit (sampling-bias correction, Yi et al. 2019). InputError for an unknown kind or a number below 1.
 
     Args:
         kind: which of the three.
@@ -27,28 +24,23 @@ class Candidates:
         number: draws from the catalogue, for ``sampled``.
         catalogue_C: (C,) int64 ascending rows of the catalogue; None for every item.
 
-    Raises:
-        InputError: for an unknown kind or a number below 1.
-
     Example:
         >>> targets, rng = np.array([2]), np.random.default_rng(0)
-        >>> Candidates("catalogue", np.array([3, 1])).draw(targets, rng)
-        (array([1, 2]), None)
         >>> rows, log_q = Candidates("in_batch", np.array([3, 1])).draw(targets, rng)
         >>> rows, np.exp(log_q)
         (array([2]), array([0.25], dtype=float32))
     """
 
-    kind: Kind
-    counts_I: np.ndarray
-    number: int = 512
-    catalogue_C: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise InputError(f"candidates must be one of {', '.join(get_args(Kind))}; received {self.kind!r}")
-        if self.number < 1:
-            raise InputError(f"number of sampled candidates must be at least 1, received {self.number}")
+    def __init__(
+        self, kind: Kind, counts_I: np.ndarray, number: int = 512, catalogue_C: np.ndarray | None = None
+    ) -> None:
+        if kind not in get_args(Kind):
+            raise InputError(f"candidates must be one of {', '.join(get_args(Kind))}; received {kind!r}")
+        if number < 1:
+            raise InputError(f"number of sampled candidates must be at least 1, received {number}")
+        self.kind, self.counts_I, self.number = kind, counts_I, number
+        self._catalogue = np.arange(1, len(counts_I) + 1) if catalogue_C is None else catalogue_C
+        self._total = max(counts_I.sum(), 1)
 
     @classmethod
     def of(cls, train: Dataset, kind: Kind, number: int = 512) -> "Candidates":
@@ -66,8 +58,7 @@ class Candidates:
         """Candidates for a batch of (N,) int64 target rows, of which 0, unknown items, are passed over.
 
         Returns:
-            (C,) int64 distinct item rows, ascending, C at least 1, and their (C,) float32
-            log-probabilities, or None where each is 0.
+            (C,) int64 ascending item rows, C at least 1, and their (C,) float32 ``log_q``, None for zeros.
         """
         if self.kind == "catalogue":
             return self._catalogue, None
@@ -82,22 +73,9 @@ class Candidates:
         absent = len(known) * _log_other(popularity) + len(sampled) * _log_other(np.array(1 / items))
         return rows, np.log(np.maximum(-np.expm1(absent), 1e-12)).astype(np.float32)
 
-    @cached_property
-    def _catalogue(self) -> np.ndarray:
-        return np.arange(1, len(self.counts_I) + 1) if self.catalogue_C is None else self.catalogue_C
-
-    @cached_property
-    def _total(self) -> float:
-        return max(self.counts_I.sum(), 1)
-
 
 def places(targets_N: np.ndarray, rows_C: np.ndarray) -> np.ndarray:
-    """(N,) int64 place of each target among ascending candidate rows, -1 for one that is not there.
-
-    Example:
-        >>> places(np.array([7, 0, 5]), rows_C=np.array([5, 6, 7]))
-        array([ 2, -1,  0])
-    """
+    """(N,) int64 place of each target among ascending candidate rows, -1 for one that is not there."""
     if len(rows_C) == rows_C[-1] - rows_C[0] + 1:  # the whole catalogue, where a place needs no search
         return np.where((targets_N >= rows_C[0]) & (targets_N <= rows_C[-1]), targets_N - rows_C[0], -1)
     found = np.searchsorted(rows_C, targets_N)

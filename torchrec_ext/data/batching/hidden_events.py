@@ -5,8 +5,7 @@ import numpy as np
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.batching.candidates import Candidates
-from torchrec_ext.data.batching.learnt_ids import learnt_ids
-from torchrec_ext.data.batching.windows import cut_windows
+from torchrec_ext.data.batching.examples import cut_windows, learnt_ids
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import Slices, offsets_of, slice_positions
@@ -20,33 +19,29 @@ class HiddenEvents:
     Bidirectional Encoder Representations from Transformer", Sun et al. 2019, section 3.6). Which events
     are hidden is a function of the salt and the event alone, so that it is the same on any number of
     ranks. A window of which chance hides no target has its newest one hidden. Events of unknown items or of
-    weight 0 are never hidden. Windows are those of :func:`~torchrec_ext.data.batching.windows.cut_windows`.
+    weight 0 are never hidden. Windows are ``inputs.max_length`` long; the first of a history may be shorter.
+    InputError if no item is known.
 
     Args:
         train: the training part.
-        inputs: what the model wants; ``max_length`` is the longest window, ``masked`` the share.
+        inputs: what the model wants; ``masked`` is the share.
         candidates: what competes with the hidden items.
-
-    Raises:
-        InputError: if no item is known.
 
     Example:
         >>> import pandas as pd
         >>> from torchrec_ext.data import leave_last_out, read_events
         >>> events = read_events(pd.DataFrame({"user": [1] * 7, "item": list("abcdefg")}))
-        >>> train, valid, test = leave_last_out(events)  # a, b, c, d, e are for training
+        >>> train = leave_last_out(events)[0]  # a, b, c, d, e
         >>> inputs = Inputs(max_length=9, masked=0.4)
         >>> examples = HiddenEvents(train, inputs, Candidates("catalogue", np.ones(7)))
-        >>> one = np.array([0])
-        >>> examples.batch(one, examples.weight(one, salt=6), np.random.default_rng(0), salt=6).labels
+        >>> examples.batch(np.array([0]), 2.0, np.random.default_rng(0), salt=6).labels
         tensor([-1, -1, -1,  3,  4])
     """
 
     def __init__(self, train: Dataset, inputs: Inputs, candidates: Candidates) -> None:
         self.train, self.log = train, train.events
-        self.share = inputs.masked
         self.batcher = Batcher(train.preparation, self.log, inputs)
-        self.candidates = candidates
+        self.candidates, self.share = candidates, inputs.masked
         users, starts, ends = cut_windows(self.log, inputs.max_length)
         self.items = self.log.target_items()
         known = offsets_of(self.items > 0)
@@ -56,17 +51,15 @@ class HiddenEvents:
             raise InputError(f"no user of the {train.name} part has a known item: there is nothing to learn")
 
     def learnt_preparation(self) -> Preparation:
-        """The preparation of the training part, which knows the ids that the examples hold."""
-        return learnt_ids(self.train, self.batcher.inputs, self.users, self.items[:0], self.candidates)
+        return learnt_ids(self.train, self.batcher.inputs, self.starts, self.candidates)
 
     def sizes(self) -> np.ndarray:
-        """(n,) int64 length of each window."""
         return self.ends - self.starts
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
         """Summed weight of the hidden known items in these windows: their number, where all count alike."""
-        there, weights = self._targets(chosen, salt) > 0, self._weights(chosen)
-        return float(there.sum() if weights is None else weights[there].sum(dtype=np.float64))
+        hidden, weights = self._targets(chosen, salt) > 0, self._weights(chosen)
+        return float(hidden.sum() if weights is None else weights[hidden].sum(dtype=np.float64))
 
     def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
         """The batch of these windows; ``labels`` are -1 where an event is not hidden."""

@@ -7,7 +7,7 @@ import numpy as np
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.batching.batches import Batcher, Context
-from torchrec_ext.data.batching.learnt_ids import learnt_ids
+from torchrec_ext.data.batching.examples import learnt_ids
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
@@ -16,7 +16,8 @@ from torchrec_ext.errors import InputError
 class LabelledEvents:
     """One example a rated event: 1 where the rating is at least ``positive``, else 0.
 
-    Events without a rating or of weight 0 are no examples; histories hold them as any other.
+    Events without a rating or of weight 0 are no examples; histories hold them as any other. InputError if no
+    event has a rating, all have one label, or a weight is not above 0.
 
     Several thresholds make several tasks. Positives may weigh as much as their rating, and negatives 1:
     of a rating that is the time watched, the odds then learn the expected time ("Deep Neural Networks for
@@ -30,14 +31,11 @@ class LabelledEvents:
         weigh_by_rating: see above; a positive rating must then be above 0.
         one_class: allows labels that are all the same, of which nothing can be learnt.
 
-    Raises:
-        InputError: if no event has a rating, all have one label, or a weight is not above 0.
-
     Example:
         >>> import pandas as pd
         >>> from torchrec_ext.data import leave_last_out, read_events
         >>> ratings = pd.DataFrame({"user": [1] * 4, "item": list("abcd"), "rating": [5, 2, 4, 1]})
-        >>> train, valid, test = leave_last_out(read_events(ratings))
+        >>> train = leave_last_out(read_events(ratings))[0]
         >>> LabelledEvents(train, train, Inputs(fields=("user", "item")), positive=(4, 5)).labels
         array([[1., 1.],
                [0., 0.]], dtype=float32)
@@ -92,11 +90,9 @@ class LabelledEvents:
         return self.batcher.context(self.log, self.events)
 
     def learnt_preparation(self) -> Preparation:
-        """The preparation of the training part, which knows the ids that the examples hold."""
-        return learnt_ids(self.train, self.batcher.inputs, self.users, self.items)
+        return learnt_ids(self.train, self.batcher.inputs, self.events)
 
     def sizes(self) -> np.ndarray:
-        """(n,) int64 length of each history, at most the longest that is kept; 0 if the model reads none."""
         return self.ends - self.batcher.starts(self.users, self.ends)
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
@@ -106,7 +102,6 @@ class LabelledEvents:
     def batch(
         self, chosen: np.ndarray, total: float, rng: np.random.Generator | None = None, salt: int = 0
     ) -> Batch:
-        """The batch of these examples."""
         return self.batcher.pairs(
             self.users[chosen], self.ends[chosen], self.items[chosen],
             context=self.batcher.context(self.log, self.events[chosen]),

@@ -5,7 +5,7 @@ import numpy as np
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.batching.candidates import Candidates
-from torchrec_ext.data.batching.learnt_ids import learnt_ids
+from torchrec_ext.data.batching.examples import learnt_ids
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
@@ -16,21 +16,18 @@ class LastEvents:
 
     For encoders that are not causal, and for models that read no history or that read the context.
     Events of unknown items or of weight 0 are no examples, and where the model reads a history and nothing
-    else, neither is a user's first event.
+    else, neither is a user's first event. InputError if there is no example.
 
     Args:
         train: the training part.
         inputs: what the model wants.
         candidates: what competes with the target.
 
-    Raises:
-        InputError: if there is no example.
-
     Example:
         >>> import pandas as pd
         >>> from torchrec_ext.data import leave_last_out, read_events
         >>> events = read_events(pd.DataFrame({"user": [1] * 5, "item": list("abcde")}))
-        >>> train, valid, test = leave_last_out(events)  # a, b, c are for training
+        >>> train = leave_last_out(events)[0]  # a, b, c
         >>> examples = LastEvents(train, Inputs(max_length=9), Candidates("catalogue", np.ones(5)))
         >>> examples.sizes(), examples.batch(np.array([0, 1]), 2.0, np.random.default_rng(0)).labels
         (array([1, 2]), tensor([1, 2]))
@@ -51,12 +48,9 @@ class LastEvents:
             )
 
     def learnt_preparation(self) -> Preparation:
-        """The preparation of the training part, which knows the ids that the examples hold."""
-        users, items = self.users[self.events], self.log.items[self.events]
-        return learnt_ids(self.train, self.batcher.inputs, users, items, self.candidates)
+        return learnt_ids(self.train, self.batcher.inputs, self.events, self.candidates)
 
     def sizes(self) -> np.ndarray:
-        """(n,) int64 length of each history, at most the longest that is kept."""
         return self.events - self.batcher.starts(self.users[self.events], self.events)
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:
@@ -65,7 +59,6 @@ class LastEvents:
         return float(len(chosen) if weights is None else weights[self.events[chosen]].sum(dtype=np.float64))
 
     def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int = 0) -> Batch:
-        """The batch of these events, whose items are the targets."""
         events = self.events[chosen]
         return self.batcher.batch(
             self.users[events], self.batcher.starts(self.users[events], events), events,

@@ -1,37 +1,16 @@
 """Loader: training examples in a seeded order, each global batch shared over the ranks."""
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 
 from torchrec_ext.batch import Batch
 from torchrec_ext.checks import expect_at_least
-from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.data.batching.examples import Examples
 from torchrec_ext.errors import InputError
 
 _BUCKET = 32
 """Global batches whose examples are sorted together: this pads little and stays random."""
-
-
-class Examples(Protocol):
-    """Training examples that can be batched by number."""
-
-    def sizes(self) -> np.ndarray:
-        """(n,) int64 number of events of each example, by which batches are bucketed."""
-
-    def learnt_preparation(self) -> Preparation:
-        """The preparation of the training part, which knows the ids that the examples hold."""
-
-    def weight(self, chosen: np.ndarray, salt: int) -> float:
-        """Summed weight of the labels of the chosen examples in the step of this salt."""
-
-    def batch(self, chosen: np.ndarray, total: float, rng: np.random.Generator, salt: int) -> Batch:
-        """The batch of (B,) chosen examples of a global batch of weight ``total``.
-
-        ``rng`` is the source of what a rank draws for itself, ``salt`` the seed of what is drawn for an
-        example, the same on whichever rank has it.
-        """
 
 
 class Loader:
@@ -40,7 +19,7 @@ class Loader:
     The order is a function of seed and epoch, and each step's sample of seed, epoch, step and rank, so a run
     goes on at the exact next batch. Steps and global batches are the same for any number of ranks. Examples
     of like size share a batch, evenly over the ranks. A smaller batch comes last, of which a rank may have
-    no example (B = 0).
+    no example (B = 0). InputError if the batch size or the number of examples is below that of the ranks.
 
     Args:
         examples: the training examples.
@@ -49,18 +28,14 @@ class Loader:
         world_size: number of processes.
         seed: of order and samples.
 
-    Raises:
-        InputError: if the batch size or the number of examples is smaller than the number of ranks.
-
     Example:
         >>> import pandas as pd
         >>> from torchrec_ext.batch import Inputs
         >>> from torchrec_ext.data import leave_last_out, read_events
         >>> from torchrec_ext.data.batching.labelled_events import LabelledEvents
-        >>> stars = [5, 1, 5, 1, 5, 1, 5]
-        >>> ratings = pd.DataFrame({"user": [1] * 7, "item": list("abcdefg"), "rating": stars})
-        >>> train, valid, test = leave_last_out(read_events(ratings))
-        >>> examples = LabelledEvents(train, train, Inputs(fields=("user", "item")))
+        >>> ratings = pd.DataFrame({"user": [1] * 7, "item": list("abcdefg"), "rating": [5, 1] * 3 + [5]})
+        >>> train = leave_last_out(read_events(ratings))[0]
+        >>> examples = LabelledEvents(train, train, Inputs(fields=("user",)))
         >>> [len(batch.labels) for batch in Loader(examples, global_batch_size=2).epoch(0)]
         [2, 2, 1]
     """
@@ -69,11 +44,10 @@ class Loader:
         self, examples: Examples, global_batch_size: int, *, rank: int = 0, world_size: int = 1, seed: int = 0
     ) -> None:
         expect_at_least(0, seed=seed)
-        self.examples = examples
-        self.global_batch_size = global_batch_size
+        self.examples, self.global_batch_size = examples, global_batch_size
         self.rank, self.world_size, self.seed = rank, world_size, seed
         sizes = examples.sizes()
-        count = self.count = len(sizes)
+        self.count = len(sizes)
         # the narrowest integers, since these are sorted in every epoch, and 16 bits sort in linear time
         self._sizes = sizes.astype(np.min_scalar_type(sizes.max(initial=0)), copy=False)
         if global_batch_size < world_size:
@@ -81,20 +55,20 @@ class Loader:
                 f"global_batch_size must be at least the number of ranks, {world_size}; "
                 f"received {global_batch_size}"
             )
-        if count < world_size:
+        if self.count < world_size:
             raise InputError(
-                f"{count} training examples cannot feed {world_size} ranks; give more data or fewer ranks"
+                f"{self.count} training examples cannot feed {world_size} ranks; "
+                "give more data or fewer ranks"
             )
-        self.steps = -(-count // global_batch_size)
 
     def __len__(self) -> int:
         """Steps an epoch."""
-        return self.steps
+        return -(-self.count // self.global_batch_size)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """This rank's share of the batches of an epoch, counted from 0, from step ``start`` on."""
         batches = self._order(epoch)
-        for step in range(start, self.steps):
+        for step in range(start, len(self)):
             whole = batches[step]
             # every world_size-th, since neighbours are of like size
             share = whole[self.rank :: self.world_size]
@@ -104,10 +78,8 @@ class Loader:
 
     def _order(self, epoch: int) -> list[np.ndarray]:
         """The examples of each global batch."""
-        rng = np.random.default_rng((self.seed, epoch, 0))
-        order = rng.permutation(self.count)
-        size = self.global_batch_size
-        whole = self.count // size * size
+        rng, size = np.random.default_rng((self.seed, epoch, 0)), self.global_batch_size
+        order, whole = rng.permutation(self.count), self.count // size * size
         bounds = [*range(0, whole, size * _BUCKET), whole, self.count]
         for bucket in map(slice, bounds[:-1], bounds[1:]):  # those of one size keep their order
             order[bucket] = order[bucket][np.argsort(self._sizes[order[bucket]], kind="stable")]

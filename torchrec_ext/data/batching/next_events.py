@@ -5,8 +5,7 @@ import numpy as np
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.batching.candidates import Candidates
-from torchrec_ext.data.batching.learnt_ids import learnt_ids
-from torchrec_ext.data.batching.windows import cut_windows
+from torchrec_ext.data.batching.examples import cut_windows, learnt_ids
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import Slices
@@ -17,21 +16,19 @@ class NextEvents:
     """Windows of histories, each of whose events is an input and whose next event is its target.
 
     A causal encoder learns every next event of a window in one pass. A history with more inputs than
-    ``inputs.max_length`` is cut into windows, see :func:`~torchrec_ext.data.batching.windows.cut_windows`.
+    ``inputs.max_length`` is cut into windows that long; its first may be shorter. InputError if no known
+    item follows another event.
 
     Args:
         train: the training part.
-        inputs: what the model wants; ``max_length`` is the longest window.
+        inputs: what the model wants.
         candidates: what competes with the targets.
-
-    Raises:
-        InputError: if no known item follows another event.
 
     Example:
         >>> import pandas as pd
         >>> from torchrec_ext.data import leave_last_out, read_events
         >>> events = read_events(pd.DataFrame({"user": [1] * 6, "item": list("abcdef")}))
-        >>> train, valid, test = leave_last_out(events)  # a, b, c, d are for training
+        >>> train = leave_last_out(events)[0]  # a, b, c, d
         >>> examples = NextEvents(train, Inputs(max_length=2), Candidates("catalogue", np.ones(6)))
         >>> examples.sizes(), examples.batch(np.array([1]), 2.0, np.random.default_rng(0)).labels
         (array([1, 2]), tensor([2, 3]))
@@ -55,11 +52,9 @@ class NextEvents:
             )
 
     def learnt_preparation(self) -> Preparation:
-        """The preparation of the training part, which knows the ids that the examples hold."""
-        return learnt_ids(self.train, self.batcher.inputs, self.users, self.targets[:0], self.candidates)
+        return learnt_ids(self.train, self.batcher.inputs, self.starts, self.candidates)
 
     def sizes(self) -> np.ndarray:
-        """(n,) int64 length of each window."""
         return self.ends - self.starts
 
     def weight(self, chosen: np.ndarray, salt: int = 0) -> float:

@@ -12,20 +12,10 @@ _END: Any = object()
 
 @contextmanager
 def prefetched(source: Iterator[Item], ahead: int) -> Iterator[Iterator[Item]]:
-    """Gives the items of ``source``, of which a thread makes up to ``ahead`` before they are asked for.
+    """The items of ``source``, of which a thread makes up to ``ahead`` before they are asked for.
 
-    The items and their order are those of the source. What the source raises is raised where its item
-    would have come. The thread ends with the block, however that ends. A thread is enough: NumPy lets
-    others run while it copies and sorts, and what it copies need not travel between processes.
-
-    Args:
-        source: is read by the thread alone from now on.
-        ahead: items that are ready or in the making at any time; 0 makes each when it is asked for.
-
-    Example:
-        >>> with prefetched(iter(["a", "b", "c"]), ahead=2) as letters:
-        ...     print(*letters)
-        a b c
+    What the source raises is raised where its item would have come; the thread ends with the block. A thread
+    is enough: NumPy lets others run while it works, and its arrays need not travel between processes.
     """
     if not ahead:
         yield source

@@ -52,9 +52,7 @@ class Category:
         column = used(_dictionary(values))
         codes, words = codes_of(column), pd.Index(_as_ids(column.dictionary))
         counts, missing = np.bincount(codes[codes >= 0], minlength=len(words)), int((codes < 0).sum())
-        most = words[int(np.argmax(counts))] if len(words) else None
-        if most is not None and not isinstance(most, str):
-            most = int(most)
+        most = words[[np.argmax(counts)]].tolist()[0] if len(words) else None
         if self.hash is not None:
             return FittedCategory(self, most)
         stand_in = _stand_in(self, most)
@@ -73,27 +71,16 @@ class Category:
 class FittedCategory:
     """A column of ids as it was fitted on the training part.
 
-    Args:
-        options: what was declared.
-        most_frequent: the most frequent value of training; None if all are missing.
-        vocabulary: value -> row, kept apart from the JSON in a file of its own; None of a hash.
-
-    Example:
-        >>> fitted = Category("most_frequent").fit(pa.array(["b", "a", None, "a"]))
-        >>> fitted.transform(pa.array(["b", "a", "z", None])), fitted.rows
-        (array([1, 2, 0, 2], dtype=int32), 3)
+    The vocabulary, None of a hash, is kept apart from the JSON in a file of its own.
     """
 
     options: Category
     most_frequent: str | int | None
     vocabulary: Vocabulary | None = None
-
     width = 0
-    """A value becomes a row, not numbers."""
 
     @property
     def rows(self) -> int:
-        """How many rows the table has, row 0 included."""
         return (self.options.hash or 0) + 1 if self.vocabulary is None else len(self.vocabulary)
 
     def kept(self, values: pa.Array) -> np.ndarray:
@@ -105,9 +92,8 @@ class FittedCategory:
         column = _dictionary(values)
         stand_in = _stand_in(self.options, self.most_frequent)
         of_missing = 0 if stand_in is None else self._rows([stand_in])[0]
-        return np.append(self._rows(_as_ids(column.dictionary)), of_missing).astype(np.int32)[
-            codes_of(column)
-        ]
+        rows = np.append(self._rows(_as_ids(column.dictionary)), of_missing).astype(np.int32)
+        return rows[codes_of(column)]
 
     def _rows(self, ids: pd.Series | list[str | int]) -> np.ndarray:
         """Rows of ids; by a hash that is SipHash of their UTF-8 bytes, alike in every process and release."""

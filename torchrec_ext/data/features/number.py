@@ -25,7 +25,10 @@ class Number:
             mean stands in; ``unknown``, of buckets alone: row 0.
         fill: what ``constant`` takes, in the unit of the column.
         indicator: whether one more number tells, by 1, that it was missing.
-        scale: how the numbers are scaled; see :meth:`~torchrec_ext.data.features.scale.Scale.fit`.
+        scale: ``standard``: mean 0, deviation 1; ``min_max``: least 0, greatest 1, others beyond; ``robust``:
+            median 0, and the distance between the quartiles 1 (where that is 0, the deviation); ``log1p``:
+            sign times log(1 + size), then as ``standard``; ``quantile``: the rank from 0 to 1, equal numbers
+            having their mean rank, linear between at most 1000 quantiles; ``none``: as they are.
         buckets: whether the column becomes rows of a table instead of a number, and by which edges:
             ``quantile``: as many numbers in each; ``log``: as wide each in sign times log(1 + size); or
             ascending numbers. Rows of buckets count from 1; row 0 is for a missing number where ``missing``
@@ -58,9 +61,10 @@ class Number:
         """Learns fill and scale or edges from the training part; InputError if the values are not numbers."""
         numbers = as_numbers(values)
         there = numbers[~np.isnan(numbers)]
-        scale = Scale.fit(there, self.scale) if self.buckets is None else None
-        edges = None if self.buckets is None else _edges(there, self.buckets, self.bins)
-        return FittedNumber(self, None if self._has_row_0 else _fill(there, self), scale, edges)
+        fill = None if self._has_row_0 else _fill(there, self)
+        if self.buckets is None:
+            return FittedNumber(self, fill, Scale.fit(there, self.scale), None)
+        return FittedNumber(self, fill, None, _edges(there, self.buckets, self.bins))
 
     @property
     def _has_row_0(self) -> bool:
@@ -70,22 +74,9 @@ class Number:
 
 @checked
 class FittedNumber:
-    """A column of numbers as it was fitted on the training part.
+    """A column of numbers as it was fitted on the training part: with a scale, or with edges of buckets.
 
-    Args:
-        options: what was declared.
-        fill: what stands in for a missing number; None if row 0 does.
-        scale: of numbers; None of buckets.
-        edges: of buckets; None of numbers.
-
-    Example:
-        >>> Number(indicator=True).fit([1.0, None, 5.0]).transform([9.0, None])
-        array([[3., 0.],
-               [0., 1.]], dtype=float32)
-        >>> Number("unknown", buckets=(2,)).fit([1.0, None, 5.0]).transform([0, 2, None])
-        array([1, 2, 0])
-        >>> Number(buckets="quantile", bins=2).fit([1, 2, 3, 4]).edges
-        (2.5,)
+    ``fill`` stands in for a missing number; None if row 0 does.
     """
 
     options: Number
@@ -106,12 +97,10 @@ class FittedNumber:
 
     @property
     def width(self) -> int:
-        """How many numbers a value becomes; 0 if it becomes a row."""
         return 0 if self.edges is not None else 1 + self.options.indicator
 
     @property
     def rows(self) -> int:
-        """How many rows the table has, row 0 included; 0 if a value becomes numbers."""
         return 0 if self.edges is None else len(self.edges) + 2
 
     def kept(self, values: Values) -> np.ndarray:

@@ -15,22 +15,9 @@ FLOAT32 = float(np.finfo(np.float32).max)
 
 @checked
 class Scale:
-    """A scale as it was fitted.
+    """A scale of one of the kinds that ``Number`` declares: ``center`` becomes 0, the distance ``spread`` 1.
 
-    Args:
-        kind: see :meth:`fit`.
-        center: what becomes 0.
-        spread: the distance from there that becomes 1.
-        quantiles: (q,) ascending numbers whose ranks are known, of ``quantile``.
-        levels: (q,) their ranks between 0 and 1.
-
-    Raises:
-        InputError: if these do not make a scale.
-
-    Example:
-        >>> scale = Scale.fit(np.array([1.0, 5.0]), "min_max")
-        >>> scale, scale.transform(np.array([3.0, 9.0]))
-        (Scale(kind='min_max', center=1.0, spread=4.0, quantiles=(), levels=()), array([0.5, 2. ]))
+    That of ``quantile`` has (q,) ascending ``quantiles`` and their ranks from 0 to 1, the ``levels``.
     """
 
     kind: Scaling
@@ -50,19 +37,22 @@ class Scale:
 
     @classmethod
     def fit(cls, numbers: np.ndarray, kind: Scaling) -> "Scale":
-        """The scale of these numbers; where they do not differ, or there are none, the spread is 1.
-
-        Args:
-            numbers: (n,) float64, those that are there.
-            kind: ``standard``: mean 0, deviation 1; ``min_max``: the least is 0, the greatest 1, and what
-                lies outside of them goes beyond; ``robust``: median 0, and the distance between the quartiles
-                1 (where that is 0, the deviation); ``log1p``: sign times log(1 + size), then as ``standard``;
-                ``quantile``: the rank from 0 to 1, equal numbers having their mean rank, by linear
-                interpolation between at most 1000 quantiles; ``none``: as they are.
-        """
+        """The scale of (n,) float64; where they do not differ, or there are none, the spread is 1."""
         if kind == "quantile":
             return cls(kind, 0.0, 1.0, *_quantiles(numbers))
-        center, spread = (0.0, 1.0) if kind == "none" or not len(numbers) else _position(numbers, kind)
+        if kind == "none" or not len(numbers):
+            return cls(kind, 0.0, 1.0, (), ())
+        if kind == "min_max":
+            least = float(numbers.min())
+            return cls(kind, least, float(numbers.max()) - least or 1.0, (), ())
+        if kind == "log1p":
+            numbers = signed_log1p(numbers)
+        center, spread = float(numbers.mean()), float(numbers.std())
+        if spread <= 1e-9 * np.abs(numbers).max():  # what is left of equal numbers by rounding
+            spread = 1.0
+        if kind == "robust":
+            lower, center, upper = (float(q) for q in np.quantile(numbers, (0.25, 0.5, 0.75)))
+            spread = max(upper - lower, 0.0) or spread
         return cls(kind, center, spread, (), ())
 
     def transform(self, numbers: np.ndarray) -> np.ndarray:
@@ -78,22 +68,6 @@ class Scale:
 def signed_log1p(numbers: np.ndarray) -> np.ndarray:
     """Sign times log(1 + size), which zero and negative numbers have too."""
     return np.sign(numbers) * np.log1p(np.abs(numbers))
-
-
-def _position(numbers: np.ndarray, kind: Scaling) -> tuple[float, float]:
-    """Center and spread."""
-    if kind == "log1p":
-        numbers = signed_log1p(numbers)
-    if kind == "min_max":
-        least, greatest = float(numbers.min()), float(numbers.max())
-        return least, greatest - least or 1.0
-    deviation = float(numbers.std())
-    if deviation <= 1e-9 * np.abs(numbers).max():  # what is left of equal numbers by rounding
-        deviation = 1.0
-    if kind == "robust":
-        lower, median, upper = (float(q) for q in np.quantile(numbers, (0.25, 0.5, 0.75)))
-        return median, max(upper - lower, 0.0) or deviation
-    return float(numbers.mean()), deviation
 
 
 def _quantiles(numbers: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

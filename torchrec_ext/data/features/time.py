@@ -39,20 +39,11 @@ class Time:
             raise InputError("Time.parts is empty, so nothing is left or cyclic; set parts, or age alone")
 
     def fit(self, values: Values) -> dict[str, "FittedPart | FittedAge"]:
-        """The features of a column of times, by the name of the part, and ``age``.
-
-        Args:
-            values: unix seconds or dates of the training part alone, else InputError; ages count back from
-                the latest.
-
-        Example:
-            >>> list(Time(age=True).fit([0, 86_400]))
-            ['hour', 'weekday', 'age']
-        """
+        """Features by the name of the part, and ``age``; InputError if values are not seconds or dates."""
         seconds = as_seconds(values, learning=True)
-        found: dict[str, FittedPart | FittedAge] = {
-            part: FittedPart(part, self.cyclic) for part in self.parts
-        }
+        found: dict[str, FittedPart | FittedAge] = {}
+        for part in self.parts:
+            found[part] = FittedPart(part, self.cyclic)
         if self.age:
             there = seconds[~np.isnan(seconds)]
             now = float(there.max()) if len(there) else 0.0
@@ -62,19 +53,9 @@ class Time:
 
 @checked
 class FittedPart:
-    """One part of a time in UTC, as rows of a table or as a point on a circle; it learns nothing.
+    """One part of a time in UTC; it learns nothing.
 
-    Args:
-        part: ``hour``, ``weekday`` or ``month``.
-        cyclic: whether it becomes sine and cosine, 0 and 0 for a missing time, instead of a row: 1 for the
-            first hour, Monday or January, and 0 for a missing time.
-
-    Example:
-        >>> times = [0, 7 * 3600, None]  # 1970 began on a Thursday
-        >>> FittedPart("hour", False).transform(times), FittedPart("weekday", False).transform(times)
-        (array([1, 8, 0]), array([4, 4, 0]))
-        >>> FittedPart("hour", True).transform([6 * 3600]).round(3)
-        array([[1., 0.]], dtype=float32)
+    The first hour, Monday and January have row 1 and a missing time row 0, or sine and cosine of 0.
     """
 
     part: Part
@@ -82,12 +63,10 @@ class FittedPart:
 
     @property
     def width(self) -> int:
-        """How many numbers a value becomes; 0 if it becomes a row."""
         return 2 if self.cyclic else 0
 
     @property
     def rows(self) -> int:
-        """How many rows the table has, row 0 included; 0 if a value becomes numbers."""
         return 0 if self.cyclic else PARTS[self.part] + 1
 
     def transform(self, values: Values) -> np.ndarray:
@@ -95,13 +74,12 @@ class FittedPart:
         seconds = as_seconds(values)
         missing = np.isnan(seconds)
         whole = np.floor(np.where(missing, 0, seconds)).astype(np.int64)
-        days = whole // _DAY
         if self.part == "hour":
             place = whole // 3600 % 24
         elif self.part == "weekday":
-            place = (days + 3) % 7  # 1970 began on a Thursday
+            place = (whole // _DAY + 3) % 7  # 1970 began on a Thursday
         else:
-            place = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
+            place = whole.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) % 12
         if not self.cyclic:
             return np.where(missing, 0, place + 1)
         angles = place * (2 * np.pi / PARTS[self.part])
@@ -111,26 +89,12 @@ class FittedPart:
 
 @checked
 class FittedAge:
-    """log(1 + days) before now, with mean 0 and deviation 1 in training.
-
-    Args:
-        now: unix seconds that ages count back from, the latest of training.
-        scale: of the logarithms.
-
-    Example:
-        >>> Time((), age=True).fit([0, 86_400])["age"].transform([0, 86_400, None])
-        array([[ 1.],
-               [-1.],
-               [ 0.]], dtype=float32)
-    """
+    """log(1 + days) before ``now``, the latest of training, with mean 0 and deviation 1 in training."""
 
     now: float
     scale: Scale
-
     width = 1
-    """A value becomes one number."""
     rows = 0
-    """A value becomes a number, not a row."""
 
     def transform(self, values: Values) -> np.ndarray:
         """(N, 1) float32 ages of N unix seconds or dates; a missing one is 0, the mean of training."""

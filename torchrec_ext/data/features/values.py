@@ -26,18 +26,9 @@ FARTHEST = 1e11
 
 
 def as_numbers(values: Values) -> np.ndarray:
-    """Values as numbers; of a dictionary column each distinct value is parsed once.
+    """(N,) float64 of numbers, flags or strings that spell numbers, else InputError; NaN where not finite.
 
-    Args:
-        values: N numbers, flags, or strings that spell numbers, else InputError; null, NaN and infinite ones
-            are missing.
-
-    Returns:
-        (N,) float64, NaN where it is missing, between -1e150 and 1e150 elsewhere.
-
-    Example:
-        >>> as_numbers([1, None, float("inf"), -1e300])
-        array([ 1.e+000,      nan,      nan, -1.e+150])
+    Of a dictionary column each distinct value is parsed once.
     """
     if isinstance(values, pa.DictionaryArray):
         return np.append(as_numbers(values.dictionary), np.nan)[codes_of(values)]
@@ -55,21 +46,9 @@ def as_numbers(values: Values) -> np.ndarray:
 
 
 def as_seconds(values: Values, *, learning: bool = False) -> np.ndarray:
-    """Times as seconds since 1970, UTC.
+    """(N,) float64 seconds since 1970 of unix seconds or dates (UTC if none is said), else InputError.
 
-    Args:
-        values: N unix seconds, or dates (UTC if none is said); those beyond :data:`FARTHEST` are missing.
-        learning: whether values that are mostly too large to be seconds are refused.
-
-    Returns:
-        (N,) float64, NaN where it is missing; InputError if they are neither numbers nor dates.
-
-    Example:
-        >>> as_seconds([60, None])
-        array([60., nan])
-        >>> as_seconds([1_600_000_000_000], learning=True)
-        Traceback (most recent call last):
-        torchrec_ext.errors.InputError: times reach 1.6e+12, expected unix seconds; these look like ...
+    Those beyond FARTHEST are NaN as missing ones are; in ``learning`` they are refused if they are the most.
     """
     if isinstance(values, pa.DictionaryArray) and pa.types.is_temporal(values.dictionary.type):
         return np.append(as_seconds(values.dictionary), np.nan)[codes_of(values)]

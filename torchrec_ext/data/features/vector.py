@@ -38,40 +38,22 @@ class Vector:
         vectors = _vectors(values, self.width)
         vectors = vectors[~np.isnan(vectors[:, 0])]
         count = max(len(vectors), 1)
-        total, squares = np.zeros(self.width), np.zeros(self.width)
-        for chunk, _ in _chunks(vectors):
-            total += chunk.sum(axis=0)
-        mean = total / count
-        for chunk, _ in _chunks(vectors):
-            squares += ((chunk - mean) ** 2).sum(axis=0)
-        deviations = np.sqrt(squares / count)
+        none = np.zeros(self.width)
+        mean = sum((chunk.sum(axis=0) for chunk, _ in _chunks(vectors)), none) / count
+        squares = (((chunk - mean) ** 2).sum(axis=0) for chunk, _ in _chunks(vectors))
+        deviations = np.sqrt(sum(squares, none) / count)
         same = deviations <= 1e-9 * np.abs(vectors).max(axis=0, initial=0)  # rounding alone
         return FittedVector(self, tuple(mean.tolist()), tuple(np.where(same, 1.0, deviations).tolist()))
 
 
 @checked
 class FittedVector:
-    """A column of vectors as it was fitted on the training part.
-
-    Args:
-        options: what was declared.
-        mean: (width,) of the training vectors.
-        spread: (width,) deviations of the training vectors; 1 where they do not differ.
-
-    Example:
-        >>> vectors = np.array([[3, 4], [np.nan, np.nan], [3, 8]], np.float32)
-        >>> Vector(2).fit(vectors).transform(vectors)
-        array([[ 0., -1.],
-               [ 0.,  0.],
-               [ 0.,  1.]], dtype=float32)
-    """
+    """A column of vectors as it was fitted: (width,) means and deviations, 1 where vectors do not differ."""
 
     options: Vector
     mean: tuple[float, ...]
     spread: tuple[Annotated[float, Field(gt=0)], ...]
-
     rows = 0
-    """A value becomes numbers, not a row."""
 
     def __post_init__(self) -> None:
         if not len(self.mean) == len(self.spread) == self.options.width:
@@ -82,7 +64,6 @@ class FittedVector:
 
     @property
     def width(self) -> int:
-        """How many numbers a vector becomes, the indicator included."""
         return self.options.width + self.options.indicator
 
     def transform(self, values: pa.Array | np.ndarray) -> np.ndarray:
@@ -108,9 +89,8 @@ class FittedVector:
 def _vectors(values: pa.Array | np.ndarray, width: int) -> np.ndarray:
     """(N, width) float32; a vector with a number that is missing or infinite is NaN as a whole."""
     if isinstance(values, pa.Array):
-        values = (
-            numbers_of(values) if pa.types.is_fixed_size_list(values.type) else np.empty(len(values), "O")
-        )
+        numeric = pa.types.is_fixed_size_list(values.type)
+        values = numbers_of(values) if numeric else np.empty(len(values), "O")
     if values.ndim != 2 or values.shape[1] != width or not np.issubdtype(values.dtype, np.number):
         raise InputError(
             f"vectors should be numbers of shape (n, {width}), received {values.dtype} of shape "
