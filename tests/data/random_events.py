@@ -3,8 +3,7 @@
 import pandas as pd
 from hypothesis import strategies as st
 
-from torchrec_ext.data.events import Events
-from torchrec_ext.data.sources.read import read_events
+from torchrec_ext.data import Events, read_events
 
 START = 1_000_000_000
 

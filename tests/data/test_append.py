@@ -15,9 +15,8 @@ READ = {
 
 def visits(users, items, start=0, devices="phone", price=1.0):
     times = 1_700_000_000 + 60 * np.arange(start, start + len(users))
-    return pd.DataFrame(
-        {"user": users, "item": list(items), "timestamp": times, "device": devices, "price": price}
-    )
+    columns = {"user": users, "item": list(items), "timestamp": times, "device": devices, "price": price}
+    return pd.DataFrame(columns)
 
 
 EARLY = visits(["ann"] * 4 + ["bob"] * 4, "dcbabcda", devices=["phone", "desk"] * 4, price=np.arange(8.0))
@@ -73,10 +72,9 @@ def test_an_item_that_was_too_rare_gets_a_row_behind_the_others(tmp_path):
 def test_appending_twice_is_as_good_as_once(tmp_path):
     for name in ("once", "twice"):
         prepare(EARLY, tmp_path / name, read=READ)
-    append(tmp_path / "once", LATE)
+    once, _, _ = append(tmp_path / "once", LATE)
     append(tmp_path / "twice", LATE[:3])
-    train, valid, test = append(tmp_path / "twice", LATE[3:])
-    once, *_ = open_prepared(tmp_path / "once")
+    train, _, _ = append(tmp_path / "twice", LATE[3:])
     assert histories(train) == histories(once) and words(train, "item") == words(once, "item")
     assert train.rows.tolist() == once.rows.tolist()
 
@@ -87,23 +85,18 @@ def test_an_interrupted_append_leaves_the_folder_as_it_was(tmp_path, monkeypatch
         patch.setattr("torchrec_ext.data.prepared.Preparation.save", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             append(tmp_path / "shop", LATE)
-    after, _, _ = open_prepared(tmp_path / "shop")
-    assert histories(after) == histories(before)
-    train, _, _ = append(tmp_path / "shop", LATE)
-    assert len(train.log) == 13
+    assert histories(open_prepared(tmp_path / "shop")[0]) == histories(before)
+    assert len(append(tmp_path / "shop", LATE)[0].log) == 13
     assert [path.name for path in (tmp_path / "shop").glob("version-*")] == ["version-2"]
     assert len(before.log) == 8 and before.log.items[:4].tolist() == [1, 2, 3, 4]  # still mapped
 
 
 def test_a_later_test_part_is_chosen_by_the_split(tmp_path):
-    start = 1_700_000_000
-    prepare(
-        EARLY,
-        tmp_path / "shop",
-        split="by_time",
-        split_by={"valid_from": start + 240, "test_from": start + 360},
+    first, later = (
+        {"valid_from": 1_700_000_000 + valid, "test_from": 1_700_000_000 + test}
+        for valid, test in ((240, 360), (6000, 6120))
     )
-    later = {"valid_from": start + 6000, "test_from": start + 6120}
+    prepare(EARLY, tmp_path / "shop", split="by_time", split_by=first)
     assert [len(part) for part in append(tmp_path / "shop", LATE, split_by=later)] == [8, 2, 3]
 
 

@@ -3,21 +3,18 @@
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from torchrec_ext.batch import Inputs
 from torchrec_ext.data import by_ratio, clean, leave_last_out, read_events
 from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
-from torchrec_ext.data.column_features import apply_column, fit_column
-from torchrec_ext.data.columns import column_of
-from torchrec_ext.data.features import Category, Number
+from torchrec_ext.data.features import Number
 from torchrec_ext.data.filters.where import matches
-from torchrec_ext.data.prepared import open_prepared, prepare
 
 TENTHS = [0.1, 0.3, 0.7, 0.9]
 FLOATS = (np.float64, np.float32, np.float16)
+SIZES, WORDS = np.array(TENTHS, np.float32), {"size": {"column": "size", "kind": "category"}}
 
 
 def rated(ratings, dtype=np.float64, **more):
@@ -37,26 +34,14 @@ def test_a_rating_at_the_threshold_is_positive(dtype):
     assert labels(rated([2.2, 3.3, 4.1, 5, 5], dtype), 4.1) == [0, 0, 1]  # 4.1 itself is not "below 4.1"
     for positive in (np.float32(0.7), np.array([0.7], np.float32)):
         assert labels(rated([*TENTHS, 0.1, 0.9]), positive) == [0, 0, 1, 1]
-
-
-def test_ratings_beyond_the_digits_of_float32_stay_apart():
-    watched = [16_777_216.0, 16_777_217.0, 1.0, 1.0]  # float32 takes the two for one
-    assert labels(rated(watched), 16_777_217) == [0, 1]
+    # float32 takes these two for one
+    assert labels(rated([16_777_216.0, 16_777_217.0, 1.0, 1.0]), 16_777_217) == [0, 1]
 
 
 def test_weights_of_types_stand_in_for_ratings_as_written():
     frame = rated([1.0] * 6, type=["view", "buy"] * 3).drop(columns="rating")
     train, _, _ = leave_last_out(read_events(frame, weights={"view": 0.1, "buy": 0.7}))
     assert train.events.ratings.tolist() == [0.1, 0.7, 0.1, 0.7]
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_labels_of_prepared_data(tmp_path, dtype):
-    pq.write_table(pa.Table.from_pandas(rated([*TENTHS, 0.1, 0.9], dtype)), tmp_path / "ratings.parquet")
-    prepare(tmp_path / "ratings.parquet", tmp_path / "kept")
-    train, _, _ = open_prepared(tmp_path / "kept")
-    found = LabelledEvents(train, train, Inputs(fields=("user", "item")), positive=0.7)
-    assert found.labels[:, 0].tolist() == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -74,50 +59,39 @@ def test_filters(dtype):
         assert np.flatnonzero(matches(events, name, wanted)).tolist() == expected
 
 
-def test_filters_of_words_that_are_numbers(tmp_path):
-    frame = rated(TENTHS, year=[1999, 2000, 2001, 2002], sold=[True, False, True, True])
-    events = read_events(frame, context=["year", "sold"])
-    assert matches(events, "year", [2000.0, np.float32(2001)]).tolist() == [False, True, True, False]
-    assert matches(events, "sold", [True]).tolist() == [True, False, True, True]
-    told = {"size": {"column": "size", "kind": "category"}}
-    sizes = read_events(rated(TENTHS, size=np.array(TENTHS, np.float32)), columns=told)
-    assert matches(sizes, "size", [0.7, "0.1"]).tolist() == [True, False, True, False]
-
-
-def test_filters_of_ids_beyond_53_bits():
-    ids = [2**53, 2**53 + 1, 2**53 + 2]
-    events = read_events(pd.DataFrame({"user": 1, "item": ids}))
-    assert matches(events, "item", (2**53 + 1, None)).tolist() == [False, True, True]
-    assert matches(events, "item", (str(2**53 + 1), str(2**53 + 1))).tolist() == [False, True, False]
-    assert matches(events, "item", (0.5, float(2**53))).tolist() == [True, False, False]
-    assert matches(events, "item", [2**53 + 1]).tolist() == [False, True, False]
+@pytest.mark.parametrize(
+    ("name", "wanted", "expected"),
+    [
+        ("year", [2000.0, np.float32(2001)], [1, 2]),
+        ("sold", [True], [0, 2, 3]),
+        ("size", [0.7, "0.1"], [0, 2]),
+        # ids beyond 53 bits
+        ("item", (2**53 + 1, None), [1, 2, 3]),
+        ("item", (str(2**53 + 1), str(2**53 + 1)), [1]),
+        ("item", (0.5, float(2**53)), [0]),
+        ("item", [2**53 + 1], [1]),
+    ],
+)
+def test_filters_of_words_that_are_numbers(name, wanted, expected):
+    frame = rated(TENTHS, year=[1999, 2000, 2001, 2002], sold=[True, False, True, True], size=SIZES)
+    events = read_events(frame.assign(item=2**53 + np.arange(4)), context=["year", "sold"], columns=WORDS)
+    assert np.flatnonzero(matches(events, name, wanted)).tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_a_number_on_an_edge_is_in_the_bucket_above(dtype):
-    values = np.array(TENTHS, dtype)
-    fitted = Number(buckets=(0.3, 0.7)).fit(values)
-    expected = [1, 2, 3, 3]
-    assert fitted.transform(values).tolist() == expected
-    if dtype != np.float16:
-        pandas_own = pd.Series(values).astype("Float32" if dtype == np.float32 else "Float64")
-        assert apply_column(fitted, column_of(pandas_own)).tolist() == expected
-    assert apply_column(fitted, column_of(pd.Series(values))).tolist() == expected
-
-
-def test_buckets_of_events_of_float32():
+    fitted = Number(buckets=(0.3, 0.7)).fit(np.array(TENTHS, dtype))
+    for values in (np.array(TENTHS, dtype), pa.array(np.array(TENTHS, dtype))):
+        assert fitted.transform(values).tolist() == [1, 2, 3, 3]
     options = {"price": {"kind": "number", "buckets": [2.2, 3.3]}}
-    frame = rated([1] * 4, price=np.array([1.1, 2.2, 3.3, 4.4], np.float32))
+    frame = rated([1] * 4, price=np.array([1.1, 2.2, 3.3, 4.4], dtype))
     train, _, _ = by_ratio(read_events(frame, context=options))
     assert sorted(train.log.context["context_price"].tolist()) == [1, 2, 3, 3]
 
 
 def test_numbers_as_categories_are_the_same_words_in_every_type():
-    learnt = np.ones(4, bool)
-    fitted = fit_column("size", column_of(pd.Series(["0.1", "0.3", "0.7", "0.9"])), learnt, Category())
-    told = {"size": {"column": "size", "kind": "category"}}
-    sizes = read_events(rated(TENTHS, size=np.array(TENTHS, np.float32)), columns=told).column("size")
-    assert apply_column(fitted["size"], sizes).tolist() == [1, 2, 3, 4]
+    events = read_events(rated(TENTHS, size=SIZES), columns=WORDS)
+    assert events.frame["size"].tolist() == ["0.1", "0.3", "0.7", "0.9"]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from matplotlib import image, pyplot
 
 from tests.data.random_events import event_rows, read
-from torchrec_ext.data import clean, describe, read_events
-from torchrec_ext.data.description import duration
+from torchrec_ext.data import clean, describe, read_events, sheet
 
 DAY = 86_400
 FIRST = 1_704_067_200  # 2024-01-01, 00:00 UTC
@@ -16,21 +15,14 @@ FIRST = 1_704_067_200  # 2024-01-01, 00:00 UTC
 
 @pytest.fixture
 def events():
-    frame = pd.DataFrame(
-        {
-            "user": ["a", "b", "a", "a", "b", "b"],
-            "item": [1, 1, 2, 1, 3, 3],
-            "timestamp": [FIRST, FIRST, FIRST + 60, FIRST + 10 * DAY, FIRST + 30, FIRST + 30],
-            "rating": [5.0, 4.0, 4.0, 3.0, 1.0, 2.5],
-            "type": ["view", "buy", "view", "view", "view", "buy"],
-            "page": ["x", None, "y", None, "x", "x"],
-            "weight": [1.0, np.nan, 1.0, 1.0, 1.0, 1.0],
-        }
-    )
+    frame = pd.DataFrame({
+        "user": list("abaabb"), "item": [1, 1, 2, 1, 3, 3],
+        "timestamp": FIRST + np.array([0, 0, 60, 10 * DAY, 30, 30]), "rating": [5.0, 4.0, 4.0, 3.0, 1.0, 2.5],
+        "type": ["view", "buy", "view", "view", "view", "buy"],
+        "page": ["x", None, "y", None, "x", "x"], "weight": [1.0, np.nan, 1.0, 1.0, 1.0, 1.0],
+    })  # fmt: skip
     users = pd.DataFrame({"user": ["a", "b"], "age": [30.0, None]})
-    items = pd.DataFrame(
-        {"item": [1, 2, 3, 4], "genres": [["x"], [], None, ["y", "x"]], "title": list("pqrs")}
-    )
+    items = pd.DataFrame({"item": [1, 2, 3, 4], "genres": [["x"], [], None, ["y"]], "title": list("pqrs")})
     return read_events(frame, users=users, items=items, context=["page", "weight"], columns={"type": "type"})
 
 
@@ -97,28 +89,48 @@ def test_gaps_of_nanoseconds_are_seconds():
     assert "period   2024-01-01 to 2024-01-02 (1 d)" in str(described)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0, "0 s"), (0.25, "0.2 s"), (59, "59 s"), (90, "1.5 min"), (7200, "2 h"), (2.5 * DAY, "2.5 d"),
-     (2000 * DAY, "2,000 d")],
-)  # fmt: skip
-def test_durations_are_told_in_the_largest_unit_that_fits(seconds, words):
-    assert duration(seconds) == words
-
-
-def test_the_sheet_and_what_it_says_where_data_is_absent(events, tmp_path):
-    open_figures = pyplot.get_fignums()
-    events.describe().draw(tmp_path / "new" / "sheet.png")
-    picture = image.imread(tmp_path / "new" / "sheet.png")
-    assert picture.shape[1] > picture.shape[0] > 500 and picture.std() > 0.1
-    assert pyplot.get_fignums() == open_figures  # nothing of pyplot's is touched
-    read_events(pd.DataFrame({"user": [1], "item": [2]})).describe().draw(tmp_path / "bare.png")
-    assert (tmp_path / "bare.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_what_the_data_cannot_tell_is_said_to_be_so():
+def test_what_the_data_cannot_tell_is_said_to_be_so(tmp_path):
     described = read_events(pd.DataFrame({"user": [1, 1], "item": [2, 2]})).describe()
     assert described.times is described.gaps is described.ratings is described.types is None
     text = str(described)
     assert "period   no times" in text and "missing  nothing in 2 columns" in text
     assert "gap to the next" not in text and "removed  nothing" in text
+    described.draw(tmp_path / "bare.png")
+    assert (tmp_path / "bare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_sheet(events, tmp_path):
+    open_figures = pyplot.get_fignums()
+    events.describe().draw(tmp_path / "new" / "sheet.png")
+    picture = image.imread(tmp_path / "new" / "sheet.png")
+    assert picture.shape[1] > picture.shape[0] > 500 and picture.std() > 0.1
+    assert pyplot.get_fignums() == open_figures  # nothing of pyplot's is touched
+
+
+def test_what_the_plots_of_a_sheet_show():
+    absent, few, ranks, *_ = sheet.six_plots("title")[1]
+    words = ("Title", "x", "y", "no data")
+    sheet.histogram(absent, np.array([np.nan]), words)
+    assert [text.get_text() for text in absent.texts] == ["no data"]
+    sheet.shares(few, {f"c{n}": n / 20 for n in range(1, 13)}, words)  # the largest of many
+    assert [bar.get_width() for bar in few.patches] == [n / 20 for n in range(12, 2, -1)]
+    assert few.get_yticklabels()[0].get_text() == "c12" and few.get_title("right") == "and 2 others"
+    sheet.rank_frequency(ranks, np.arange(5000, 0, -1), words)
+    places, counts = ranks.lines[0].get_data()
+    assert len(places) <= 500 and (places[0], places[-1]) == (1, 5000) and (counts == 5001 - places).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "axis", "edges"),
+    [
+        ([1, 3, 3, 5], "even", [0, 2, 4, 6]),
+        ([7.0, 7.0], "even", [6.5, 7.5]),
+        (np.arange(81.0), "even", range(0, 81, 2)),
+        ([80, 0, 40, 0], "date", range(0, 81, 2)),
+        ([0.5], "log", [0.45, 0.55]),
+        ([0, 0], "log", range(1, 11)),
+        ([1, 2, 2, 4], "log", range(1, 6)),
+    ],
+)
+def test_edges(values, axis, edges):
+    assert sheet.bin_edges(np.array(values), axis) == pytest.approx(list(edges))

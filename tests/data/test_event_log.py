@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchrec_ext.data import EventLog, Preparation, read_events
-from torchrec_ext.data.slices import offsets_of, slice_positions
+from torchrec_ext.data.slices import Slices
 
 # Two users, the events of b at 30, 10, 10 and those of a at 20, 5, with the items 1 to 5.
 ORDER = np.array([2, 4, 0, 3, 1], np.int32)
@@ -34,16 +34,10 @@ def test_every_column_is_laid_in_the_order():
     log = small()
     assert (len(log), log.users.tolist(), log.weights) == (5, [0, 0, 0, 1, 1], None)
     assert content(log) == {
-        "user_ids": ["b", "a"],
-        "user_rows": [1, 2],
-        "offsets": [0, 3, 5],
-        "items": [3, 5, 1, 4, 2],
-        "source_rows": [2, 4, 0, 3, 1],
-        "times": [10, 10, 30, 5, 20],
-        "ratings": [3, 5, 1, 4, 2],
-        "context_day": [8, 10, 6, 9, 7],
-        "context_words": [[3], [], [1, 2], [], []],
-    }
+        "user_ids": ["b", "a"], "user_rows": [1, 2], "offsets": [0, 3, 5], "items": [3, 5, 1, 4, 2],
+        "source_rows": [2, 4, 0, 3, 1], "times": [10, 10, 30, 5, 20], "ratings": [3, 5, 1, 4, 2],
+        "context_day": [8, 10, 6, 9, 7], "context_words": [[3], [], [1, 2], [], []],
+    }  # fmt: skip
 
 
 def test_select_keeps_all_users():
@@ -68,15 +62,13 @@ def test_a_log_in_a_folder_is_mapped_and_opens_again(tmp_path):
         kept.items[0] = 1
 
 
-def test_recent_keeps_the_newest_and_stays_with_its_user():
+def test_what_is_asked_of_users():
+    """Their newest events, which stay with their user, and their items."""
     log = small()
     users, ends = np.array([0, 0, 1, 1]), np.array([3, 1, 5, 3])
     assert log.recent(users, ends, 2).tolist() == [1, 0, 3, 3]
     assert log.recent(users, ends, 0).tolist() == [3, 1, 5, 3]
-
-
-def test_items_of_some_users():
-    items, offsets = small().items_of(np.array([1, 0]))
+    items, offsets = log.items_of(np.array([1, 0]))
     assert (items.tolist(), offsets.tolist()) == ([4, 2, 3, 5, 1], [0, 2, 5])
 
 
@@ -89,18 +81,23 @@ def test_the_order_is_that_of_a_stable_sort(events, timed):
     data = read_events(frame.assign(timestamp=np.array(times) + 10**9) if timed else frame)
     log = Preparation.fit(data, np.ones(len(events), bool)).log(data)
     names = list(dict.fromkeys(users))
-    key = (
-        (lambda row: (names.index(users[row]), times[row])) if timed else lambda row: names.index(users[row])
-    )
-    assert log.source_rows.tolist() == sorted(range(len(events)), key=key)
+    order = [(names.index(user), time if timed else 0, row) for row, (user, time) in enumerate(events)]
+    assert log.source_rows.tolist() == [row for _, _, row in sorted(order)]
     assert (log.items - 1).tolist() == log.source_rows.tolist()
     assert [log.user_ids[u] for u in log.users] == [users[row] for row in log.source_rows]
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4))))
-def test_slice_positions_are_those_of_ranges(slices):
-    starts, lengths = (np.array([s[i] for s in slices], np.int64) for i in (0, 1))
-    expected = [position for start, length in slices for position in range(start, start + length)]
-    assert slice_positions(starts, starts + lengths).tolist() == expected
-    assert offsets_of(lengths).tolist() == [sum(lengths[:i]) for i in range(len(slices) + 1)]
+@given(st.data(), st.sampled_from([np.int32, np.int64, np.float64]), st.integers(0, 30))
+def test_what_is_read_is_what_pythons_slices_are(data, dtype, size):
+    column = np.arange(size).astype(dtype)
+    column.flags.writeable = False  # as one that is mapped from a file
+    shortest = data.draw(st.integers(0, size))
+    starts = data.draw(st.lists(st.integers(0, size - shortest), max_size=9))
+    ends = [data.draw(st.integers(start + shortest, size)) for start in starts]
+    found = Slices(np.array(starts, np.int64), np.array(ends, np.int64)).of(column)
+    expected = [
+        value for start, end in zip(starts, ends, strict=True) for value in column.tolist()[start:end]
+    ]
+    assert found.tolist() == expected
+    assert found.dtype == dtype and found.flags.writeable

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from torchrec_ext.data import read_events
 from torchrec_ext.data.event_files import open_events, save_events
-from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.errors import InputError
 
 

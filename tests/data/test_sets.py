@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from torchrec_ext.data import as_marked, by_ratio, leave_last_out, read_events, sets
+from torchrec_ext.data import as_marked, by_ratio, clean, leave_last_out, read_events, sets
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.sources.known_sets import ARCHIVES, declare_known, known_sets
 from torchrec_ext.data.sources.toml_file import read_declaration, read_toml
@@ -45,10 +45,6 @@ def real(name: str) -> Events:
     return read_events(name)
 
 
-def test_each_set_has_its_figures():
-    assert {*DECLARED, "ml-100k", "ml-1m"} == set(SETS)
-
-
 @pytest.mark.parametrize("name", SETS)
 def test_a_real_set_reads_whole_and_its_features_fit(name):
     events = real(name)
@@ -79,10 +75,16 @@ def test_what_is_in_them_by_a_sample():
     videos = real("tiktok")
     assert np.stack(videos.items["image"]).shape == (6_710, 128)
     assert [len(part) for part in as_marked(videos)] == [59_541, 3_051, 6_130]
+    small, large = real("ml-100k"), real("ml-1m")
+    assert small.items["genres"][0] == ["Animation", "Children's", "Comedy"]
+    assert small.users["zip"].str.len().eq(5).all() and small.users["age"].dtype == "int64"
+    assert large.items["title"][72] == "Misérables, Les (1995)" and len(large.items) == 3_883
+    assert clean(large, min_item_events=5).source.steps[-1].removed == 598
 
 
 @pytest.mark.parametrize("name", DECLARED)
-def test_each_declaration_tells_where_the_set_is_from(name, tmp_path, monkeypatch):
+def test_each_declaration_has_figures_and_tells_where_the_set_is_from(name, tmp_path, monkeypatch):
+    assert name in SETS
     monkeypatch.delenv("TORCHREC_EXT_DATA", raising=False)
     monkeypatch.setattr("torchrec_ext.data.sources.known_sets.CACHE", tmp_path / "cache")
     told = read_toml(HERE / f"{name}.toml")
@@ -100,11 +102,6 @@ def test_a_set_is_found_in_a_folder_of_either_name(tmp_path):
         place.parent.mkdir(parents=True)
         place.write_text("x")
         assert declare_known("yidian", tmp_path / folder).events[0].source == place
-
-
-def test_names_that_are_nearly_one_are_hinted_at():
-    with pytest.raises(InputError, match="named 'tictok', did you mean 'tiktok'.*ml-1m.*yoochoose"):
-        read_events("tictok")
 
 
 def test_a_file_in_criteos_layout_is_read_by_its_path(tmp_path):

@@ -4,12 +4,11 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.random_events import START, event_rows, read
-from torchrec_ext.data import by_ratio, by_time, by_user, leave_last_out, read_events
+from torchrec_ext.data import TableFile, by_time, by_user, leave_last_out, read_events
 from torchrec_ext.data.split_report import SplitReport
 
 LATE = 10**9
@@ -43,27 +42,23 @@ def test_by_hand():
     assert str(test.describe()).startswith("DataFrame, test part: leave-last-out: train all but the last two")
 
 
-def test_by_time_lets_no_future_in_and_reports_what_is_outside():
+def test_what_is_in_no_part_read_as_history_or_without_a_rating():
     events = read([("a", 1, LATE + n) for n in range(10)])
     report = by_time(events, valid_from=LATE + 5, test_from=LATE + 8, gap=2)[0].report
     assert (report.late, report.outside) == (0, 2)
     assert str(report).endswith(
         "2 events are in no part\nno training event happens after the earliest test event (2001-09-09)"
     )
-
-
-def test_held_out_users_are_cold_and_their_histories_given():
-    events = read([(user, item, LATE + item) for item in (1, 2, 3) for user in range(10)])
-    report = by_user(events)[0].report
+    report = by_user(read([(user, item) for item in (1, 2, 3) for user in range(10)]))[0].report
     assert report.given == 4 and "4 events are read as history" in str(report)
     assert [(p.events, p.users, p.cold_users) for p in report.parts] == [(24, 8, 0), (1, 1, 1), (1, 1, 1)]
-
-
-@pytest.mark.parametrize("rows", [[("a", n) for n in range(9)], [("a", n, n) for n in range(9)]])
-def test_without_times_nobody_can_tell(rows):
-    report = by_ratio(read(rows))[0].report
     assert (report.late, report.first_test) == (None, None)
     assert str(report).endswith("so nobody can tell whether training events happen after test events")
+    frame = pd.DataFrame({"user": 1, "item": range(5)})
+    tables = [TableFile(frame.assign(rating=[5, 1, 5, 1, 5])), TableFile(frame)]
+    report = leave_last_out(read_events(tables))[0].report
+    assert report.unrated == 5
+    assert "5 events have no rating: a ranker only reads them as history" in str(report)
 
 
 @settings(deadline=None)
@@ -94,13 +89,3 @@ def test_rare_items_are_not_in_the_catalogue_and_searches_are_not_seen():
     for min_count, expected in ((1, [(0, 0), (0, 0), (1, 0)]), (3, [(0, 1), (0, 0), (1, 0)])):
         parts = leave_last_out(events, min_count=min_count)[0].report.parts
         assert [(p.seen, p.outside) for p in parts] == expected
-
-
-def test_events_without_a_rating_are_counted(tmp_path):
-    frame = pd.DataFrame({"user": 1, "item": range(5)})
-    frame.assign(rating=[5, 1, 5, 1, 5]).to_csv(tmp_path / "rated.csv", index=False)
-    frame.to_csv(tmp_path / "viewed.csv", index=False)
-    (tmp_path / "both.toml").write_text('[[events]]\nfile = "rated.csv"\n[[events]]\nfile = "viewed.csv"\n')
-    report = leave_last_out(read_events(tmp_path / "both.toml"))[0].report
-    assert report.unrated == 5
-    assert "5 events have no rating: a ranker only reads them as history" in str(report)

@@ -1,89 +1,124 @@
-"""LabelledEvents: whether a rated item was liked, with what was known before."""
+"""LabelledEvents: whether a rated item was liked; events without a rating are only read as history."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.data.random_events import START, read
 from torchrec_ext.batch import Inputs
-from torchrec_ext.data import leave_last_out
+from torchrec_ext.data import TableFile, as_marked, leave_last_out, read_events
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.errors import InputError
+from torchrec_ext.evaluation import baseline, evaluate
+from torchrec_ext.models import Ranker
+from torchrec_ext.retrieval import predict
+from torchrec_ext.training import fit
 
 WANTED = Inputs(fields=("user",), max_length=2, candidates=True)
 ROWS = [
-    ("a", 1, START, 5),
-    ("a", 2, START + 1, 4),
-    ("a", 3, START + 2, 3),
-    ("a", 4, START + 3, 1),
-    ("b", 4, START, 2),
-    ("b", 1, START + 1, 4),
-    ("b", 2, START + 2, 5),
-]
+    ("a", 1, START, 5), ("a", 2, START + 1, 4), ("a", 3, START + 2, 3), ("a", 4, START + 3, 1),
+    ("b", 4, START, 2), ("b", 1, START + 1, 4), ("b", 2, START + 2, 5),
+]  # fmt: skip
+RATED = [  # user, item, seconds, part, rating
+    ("a", 1, 0, "train", 5), ("a", 2, 10, "train", 1), ("a", 3, 60, "valid", 4), ("a", 1, 80, "test", 2),
+    ("b", 2, 0, "train", 4), ("b", 3, 20, "train", 2), ("b", 1, 60, "valid", 1), ("b", 2, 80, "test", 5),
+]  # fmt: skip
+UNRATED = [  # between, before and after the rated ones
+    ("a", 3, 5, "train"), ("a", 3, 30, "train"), ("b", 1, 10, "train"), ("b", 1, 30, "train"),
+    ("a", 2, 70, "valid"), ("b", 3, 90, "test"),
+]  # fmt: skip
 
 
-def parts(rows):
-    return leave_last_out(read(rows))
+@pytest.fixture(scope="module")
+def parts():
+    return leave_last_out(read(ROWS))  # a trains on 1, 2 and b on 4
 
 
-def batch_of(found, chosen, total=1.0):
-    return found.batch(np.array(chosen), total)
+@pytest.fixture
+def partly_rated():
+    rated = pd.DataFrame(RATED, columns=["user", "item", "timestamp", "split", "rating"])
+    unrated = pd.DataFrame(UNRATED, columns=["user", "item", "timestamp", "split"])
+    tables = [TableFile(frame.assign(timestamp=START + frame["timestamp"])) for frame in (rated, unrated)]
+    return read_events(tables, columns={"split": "split"})
 
 
-def test_training_by_hand():
-    train, _, _ = parts(ROWS)  # a: 1, 2 and b: 4
+def histories(batch):
+    found = batch.sequences.to_dict()["history"]
+    return [part.tolist() for part in found.values().split(found.lengths().tolist())]
+
+
+def test_examples_by_hand(parts):
+    train, valid, test = parts
     found = LabelledEvents(train, train, WANTED)
     assert found.labels.tolist() == [[1], [1], [0]]
-    batch = batch_of(found, [1, 2, 0], total=3.0)
-    history = batch.sequences.to_dict()["history"]
-    assert [h.tolist() for h in history.values().split(history.lengths().tolist())] == [[1], [], []]
+    batch = found.batch(np.array([1, 2, 0]), 3.0)
+    assert histories(batch) == [[1], [], []]
     assert batch.sequences.to_dict()["candidates"].values().tolist() == [2, 4, 1]
     assert batch.fields.to_dict()["user"].values().tolist() == [1, 2, 1]
-    assert batch.labels.tolist() == [[1], [0], [1]]
-    assert batch.total.item() == 3
-    assert found.weight(np.array([0, 2])) == 2
-    assert found.sizes().tolist() == [0, 1, 0]
-
-
-def test_a_target_of_another_part_has_what_is_known_before_it():
-    train, valid, test = parts(ROWS)
+    assert (batch.labels.tolist(), batch.total.item()) == ([[1], [0], [1]], 3)
+    assert found.weight(np.array([0, 2])) == 2 and found.sizes().tolist() == [0, 1, 0]
+    # a target of another part has what is known before it
     found = LabelledEvents(test, train + valid, WANTED)
     assert found.labels.tolist() == [[0], [1]]
-    history = batch_of(found, [0, 1]).sequences.to_dict()["history"]
-    assert [h.tolist() for h in history.values().split(history.lengths().tolist())] == [[2, 0], [4, 1]]
-
-
-def test_a_size_is_what_is_read_of_the_history():
-    train, valid, test = parts(ROWS)
+    assert histories(found.batch(np.array([0, 1]), 1.0)) == [[2, 0], [4, 1]]
     for length, sizes in ((2, [2, 2]), (9, [3, 2]), (0, [0, 0])):
         inputs = Inputs(fields=("user",), max_length=length)
         assert LabelledEvents(test, train + valid, inputs).sizes().tolist() == sizes
 
 
-def test_thresholds_make_tasks():
-    train, _, _ = parts(ROWS)
-    ratings = train.events.ratings
-    found = LabelledEvents(train, train, WANTED, positive=(4, 4.5))
-    assert np.array_equal(found.labels, np.stack([ratings >= 4, ratings >= 4.5], 1))
-    assert batch_of(found, [1, 2]).labels.shape == (2, 2)
-
-
 def test_positives_weigh_as_much_as_their_rating():
-    train, _, _ = parts(ROWS)
+    train, _, _ = leave_last_out(read(ROWS))
     found = LabelledEvents(train, train, WANTED, weigh_by_rating=True)
-    wanted = np.where(found.labels > 0, train.events.ratings[:, None], 1)
-    assert np.array_equal(found.weights, wanted)
-    assert np.array_equal(batch_of(found, [2, 0]).weights, wanted[[2, 0]])
-    assert found.weight(np.array([0, 2])) == wanted[[0, 2]].sum()
+    assert found.weights.tolist() == [[5], [4], [1]]
+    assert found.batch(np.array([2, 0]), 1.0).weights.tolist() == [[1], [5]]
+    assert found.weight(np.array([0, 2])) == 6
     train.events.ratings[:] = [-1, 0, -2]
     with pytest.raises(InputError, match="a positive rating is -1, but weigh_by_rating needs them above 0"):
         LabelledEvents(train, train, WANTED, positive=-1, weigh_by_rating=True)
 
 
-def test_faults_are_told():
-    train, _, _ = parts([row[:3] for row in ROWS])
+def test_faults_are_told(parts, partly_rated):
+    unrated, *_ = leave_last_out(read([row[:3] for row in ROWS]))
     with pytest.raises(InputError, match="no column 'rating'"):
-        LabelledEvents(train, train, WANTED)
-    train, _, _ = parts(ROWS)
+        LabelledEvents(unrated, unrated, WANTED)
     for positive, reason in ((6, "below positive=6"), (1, "at least positive=1")):
         with pytest.raises(InputError, match=f"every rating of the train part is {reason}"):
-            LabelledEvents(train, train, WANTED, positive=positive)
+            LabelledEvents(parts[0], parts[0], WANTED, positive=positive)
+    late = (partly_rated.frame["split"] == "test").to_numpy()
+    train, _, test = as_marked(partly_rated.take(~late | np.isnan(partly_rated.numbers("rating"))))
+    with pytest.raises(InputError, match="none of the 1 events of the test part has a rating, so there"):
+        LabelledEvents(test, train, Inputs(fields=("user", "item")))
+
+
+def test_the_rated_events_are_the_examples_and_the_others_history(partly_rated):
+    train, valid, _ = as_marked(partly_rated)
+    inputs = Inputs(fields=("user", "item"), max_length=9)
+    found = LabelledEvents(train, train, inputs)
+    # of a: item 1 liked, then 3 unrated, then 2 disliked; of b: 2 liked, 1 unrated, 3 disliked
+    assert found.items.tolist() == [1, 2, 2, 3] and found.labels[:, 0].tolist() == [1, 0, 1, 0]
+    assert found.sizes().tolist() == [0, 2, 0, 2] and found.unrated == 4
+    assert histories(found.batch(np.array([1]), 1.0)) == [[1, 3]] and found.weight(np.arange(4)) == 4
+    assert LabelledEvents(valid, train, inputs).labels[:, 0].tolist() == [1, 0]
+
+
+def test_type_weights_are_no_ratings_where_there_are_ratings():
+    frame = pd.DataFrame({"user": [1] * 6, "item": range(6), "type": ["view", "purchase"] * 3})
+    tables = [TableFile(frame[:3].assign(rating=[5, 1, 5])), TableFile(frame[3:])]
+    train, _, _ = leave_last_out(read_events(tables))
+    np.testing.assert_array_equal(train.events.ratings, [5, 1, 5, np.nan])
+    train, _, _ = leave_last_out(read_events(frame))  # where nobody rated anything, they are
+    assert train.events.ratings.tolist() == [1, 4, 1, 4]
+
+
+def test_evaluation_and_baseline_leave_them_out(partly_rated):
+    train, valid, test = as_marked(partly_rated)
+    model = fit(Ranker(train.schema, 8), train, valid, epochs=1, progress=False)
+    report = evaluate(model, train + valid, test)
+    scores = predict(model, partly_rated, pd.DataFrame({"user": ["a", "b"], "item": [1, 2]}))["score"]
+    by_hand = -np.log(np.where([False, True], scores, 1 - scores)).mean()
+    assert report["log_loss"] == pytest.approx(by_hand, abs=1e-6)
+    assert report.protocol.endswith("labels: rating >= 4, 1 events without a rating left out")
+    # of the items 1, 2, 3 each has one like of two known ratings; the mean of all is a half too
+    popular = baseline(model, train + valid, test)
+    assert popular["log_loss"] == pytest.approx(-np.log(0.5), abs=1e-6)
+    assert "1 events without a rating left out" in popular.protocol

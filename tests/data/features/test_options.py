@@ -20,20 +20,17 @@ from torchrec_ext.errors import InputError
     ],
 )
 def test_options_from_plain_values(found, options):
-    assert options_from(found) == options
-    assert hash(options_from(found)) == hash(options)
+    assert options_from(found) == options and hash(options_from(found)) == hash(options)
 
 
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
         (Number, {"missing": "meen"}, "missing should be .* received 'meen'; did you mean 'mean'?"),
-        (Number, {"scale": "minmax"}, "scale should be .* received 'minmax'; did you mean 'min_max'?"),
         (Number, {"scales": "robust"}, "has no option 'scales'; .*did you mean 'scale'?"),
         (Number, {"fill": math.nan, "missing": "constant"}, "fill should be a finite number, received nan"),
         (Number, {"fill": True, "missing": "constant"}, "fill should be a valid number, received True"),
         (Number, {"fill": 3}, "fill needs missing='constant', received .*fill=3"),
-        (Number, {"indicator": 1}, "indicator should be a valid boolean, received 1"),
         (Number, {"buckets": "quantiles"}, "buckets should be .* did you mean 'quantile'?"),
         (Number, {"buckets": ()}, "buckets should be ascending numbers"),
         (Number, {"buckets": (2, 1)}, r"buckets should be ascending numbers, received .*\(2.0, 1.0\)"),
@@ -44,20 +41,15 @@ def test_options_from_plain_values(found, options):
         (Number, {"missing": "unknown"}, "missing='unknown' needs buckets"),
         (Number, {"indicator": True, "buckets": "log"}, "indicator is for numbers without buckets"),
         (Number, {"scale": "robust", "buckets": "log"}, "scale is for numbers without buckets"),
-        (Category, {"missing": "unknwon"}, "missing should be .*; did you mean 'unknown'?"),
         (Category, {"missing": "constant"}, "fill=None does not go with missing='constant'; set fill"),
-        (Category, {"fill": "x"}, "fill='x' does not go with missing='unknown'"),
         (Category, {"missing": "constant", "fill": 1.5}, "fill should be a valid string or a valid integer"),
+        (Category, {"fill": "x"}, "fill='x' does not go with missing='unknown'"),
         (Category, {"min_count": 0}, "min_count should be greater than or equal to 1, received 0"),
-        (Category, {"hash": True}, "hash should be a valid integer, received True"),
         (Category, {"hash": 9, "min_count": 2}, "min_count=2 has no effect with hash"),
         (Time, {"parts": ("hours",)}, "parts.0 should be 'hour', .* 'hours'; did you mean 'hour'?"),
         (Time, {"parts": ("hour", "hour")}, "parts should hold each part once"),
-        (Time, {"parts": "hour"}, "parts should be a valid tuple, received 'hour'"),
-        (Time, {"parts": ()}, "parts is empty, so nothing is left"),
         (Time, {"parts": (), "age": True, "cyclic": True}, "parts is empty"),
         (Vector, {"width": 0}, "width should be greater than or equal to 1, received 0"),
-        (Vector, {"width": 2, "scale": "units"}, "scale should be .*; did you mean 'unit'?"),
         (Vector, {}, "width has no default; set it"),
     ],
 )

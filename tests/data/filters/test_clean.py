@@ -22,7 +22,6 @@ SMALL = read(ROWS)
         ({"min_rating": 3}, [1, 1, 1]),  # equal ratings stay
         ({"min_item_events": 2}, [1, 1, 1]),
         ({"min_user_events": 2}, [1, 2, 1, 3]),  # users come after: items 2 and 3 are left with one event
-        ({"where": {"rating": (2, None)}, "k_core": (1, 2)}, [1, 1, 1]),
         ({"k_core": 1}, [1, 2, 1, 3, 1]),
     ],
 )
@@ -50,9 +49,6 @@ def test_what_stays(settings, items):
 def test_what_leaves_nothing_or_makes_no_sense_is_refused(settings, match):
     with pytest.raises(InputError, match=match):
         clean(SMALL, **settings)
-
-
-def test_a_rating_is_needed_for_a_lowest_one():
     with pytest.raises(InputError, match="min_rating=3 needs ratings"):
         clean(read([("a", 1)]), min_rating=3)
 
@@ -74,12 +70,6 @@ def test_steps_come_in_order_and_report_what_each_removed(caplog):
     assert "min_item_events=2: removed 1 events, left 3 events of 3 users and 1 items" in caplog.text
 
 
-def test_side_tables_stay_whole():
-    items = pd.DataFrame({"item": [1, 2, 3], "price": [1, 1, 1]})
-    cleaned = clean(read_events(SMALL.frame, items=items), min_item_events=2)
-    assert cleaned.items["item"].tolist() == [1, 2, 3] and cleaned.item_features == ("price",)
-
-
 @given(event_rows(), st.sampled_from(["first", "last"]), st.booleans())
 def test_of_repeated_pairs_the_first_or_last_stays_and_ties_go_by_row(rows, keep, timed):
     order = sorted(range(len(rows)), key=lambda row: (rows[row][2] if timed else 0, row))
@@ -90,10 +80,12 @@ def test_of_repeated_pairs_the_first_or_last_stays_and_ties_go_by_row(rows, keep
     assert cleaned.numbers("row").tolist() == sorted(kept.values())
 
 
-def test_events_without_an_item_are_never_repeated():
+def test_events_without_an_item_are_never_repeated_and_side_tables_stay_whole():
     frame = pd.DataFrame({"user": 1, "item": [7, None, 7, None], "type": ["view", "search"] * 2})
-    events = read_events(frame.astype({"item": "Int64"}))
-    assert clean(events, duplicates="first").frame["type"].tolist() == ["view", "search", "search"]
+    items = pd.DataFrame({"item": [7, 8], "price": [1, 1]})
+    cleaned = clean(read_events(frame.astype({"item": "Int64"}), items=items), duplicates="first")
+    assert cleaned.frame["type"].tolist() == ["view", "search", "search"]
+    assert cleaned.items["item"].tolist() == [7, 8] and cleaned.item_features == ("price",)
 
 
 @given(
@@ -113,10 +105,3 @@ def test_the_core_is_what_is_left_of_leaving_one_at_a_time(pairs, user_k, item_k
         rows -= gone
     users, items = np.array(pairs, np.int32).T
     assert np.flatnonzero(in_k_core(users, items, user_k, item_k)).tolist() == sorted(rows)
-
-
-def test_a_chain_unravels_from_its_ends_and_leaves_a_ring():
-    ring = [(0, 0), (0, 1), (1, 1), (1, 2), (2, 2), (2, 0)]
-    chain = [(10 + n, 20 + n) for n in range(50)] + [(10 + n, 21 + n) for n in range(50)]
-    kept = in_k_core(*np.array(chain + ring, np.int32).T, 2, 2)
-    assert np.flatnonzero(kept).tolist() == list(range(100, 106))

@@ -13,16 +13,9 @@ LATE = 10**9
 
 
 def test_by_hand():
-    rows = [
-        ("b", 1, LATE + 90),
-        ("a", 2, LATE + 11),
-        ("a", 3, LATE),
-        ("a", 4, LATE + 21),
-        ("b", 5, LATE + 90),
-    ]
-    cut = sessions(
-        read(rows), gap=10
-    )  # the second event comes 11 seconds after the third, the fourth 10 later
+    rows = [("b", 1, 90), ("a", 2, 11), ("a", 3, 0), ("a", 4, 21), ("b", 5, 90)]
+    # the second event comes 11 seconds after the third, the fourth 10 later
+    cut = sessions(read([(user, item, LATE + time) for user, item, time in rows]), gap=10)
     assert cut.frame["user"].tolist() == ["b#1", "a#2", "a#1", "a#2", "b#1"]
     assert cut.frame["visitor"].tolist() == ["b", "a", "a", "a", "b"]
     assert cut.frame["item"].tolist() == [1, 2, 3, 4, 5]
@@ -51,12 +44,12 @@ def test_a_session_has_the_side_features_of_its_user():
 
 
 def test_what_cannot_be_cut_is_refused():
-    with pytest.raises(InputError, match="sessions needs times, but there are no timestamps"):
-        sessions(read([("a", 1), ("a", 2)]))
-    with pytest.raises(InputError, match="sessions needs times, but the timestamp column holds places"):
-        sessions(read([("a", 1, 0), ("a", 2, 1), ("b", 2, 0)]))
     events = read([("a", 1, LATE), ("a", 2, LATE + 1)])
-    with pytest.raises(InputError, match="gap should be more than 0 seconds, received 0"):
-        sessions(events, gap=0)
-    with pytest.raises(InputError, match="a column 'visitor' already"):
-        sessions(sessions(events))
+    for wrong, gap, match in (
+        (read([("a", 1), ("a", 2)]), 1, "sessions needs times, but there are no timestamps"),
+        (read([("a", 1, 0), ("a", 2, 1)]), 1, "needs times, but the timestamp column holds places"),
+        (events, 0, "gap should be more than 0 seconds, received 0"),
+        (sessions(events), 1, "a column 'visitor' already"),
+    ):
+        with pytest.raises(InputError, match=match):
+            sessions(wrong, gap=gap)

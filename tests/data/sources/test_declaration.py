@@ -20,13 +20,8 @@ TEXT = {"delimiter": ";", "decimal": ",", "quote": None, "encoding": "latin-1"}
         ({"delimiter": ""}, "delimiter should have at least 1 character, received ''"),
         ({"delimiter": "::::é"}, "delimiter should have at most 4 bytes, received '::::é'"),
         ({"header": "user"}, "header should be True or a list, received 'user'"),
-        ({"header": ["user", 5]}, "header.1 should be a valid string, received 5"),
         ({"decimal": ";"}, "decimal should be '.' or ',', received ';'"),
         ({"quote": "''"}, "quote should have at most 1 character"),
-        ({"encoding": "latin1"}, "received 'latin1'; did you mean 'latin-1'?"),
-        ({"type": 1}, "type should be a valid string, received 1"),
-        ({"gather": "yes"}, "gather should be a valid boolean, received 'yes'"),
-        ({"columns": "user"}, "columns should be a valid dictionary, received 'user'"),
         ({"colums": {}}, "TableFile has no option 'colums'; it has .*; did you mean 'columns'?"),
     ],
 )
@@ -43,12 +38,8 @@ def test_a_table_declares_what_can_be(wrong, expected):
         ({"events": ["a.csv"]}, "events.0 should be an instance of TableFile, received 'a.csv'"),
         ({"events": (TableFile("a.csv", gather=True),)}, "which is for side tables"),
         ({"users": (TableFile("a.csv", type="view"),)}, "has a type, which is for tables of events"),
-        ({"weights": {"view": "x"}}, "weights.view should be a valid number, received 'x'"),
         ({"weights": {"view": -1, "buy": -1}}, "weights.view should be greater than or equal to 0, rec"),
-        ({"itemless": "search"}, "itemless should be a list, received 'search'"),
         ({"order": "tim"}, "received 'tim'; did you mean 'time'?"),
-        ({"max_bad_share": 1.5}, "max_bad_share should be less than or equal to 1, received 1.5"),
-        ({"catalogue": "everything"}, "catalogue should be 'events' or 'all', received 'everything'"),
         ({"features": {"items": {}}}, "should be 'user', 'item' or 'context', received 'items'; did you"),
     ],
 )  # fmt: skip
@@ -81,13 +72,8 @@ def test_settings_of_text_hold_for_the_files_of_a_call_and_names_for_events_alon
     for table in (*found.events, *found.items):
         assert {name: getattr(table, name) for name in TEXT} == TEXT
     assert found.catalogue == "all"
-    assert find_declaration([TABLE], quote='"', header=True).events == (TABLE,), (
-        "what is usual is not refused"
-    )
-
-
-def test_settings_that_say_nothing_are_refused():
+    # settings that say nothing are refused, what is usual is not
+    assert find_declaration([TABLE], quote='"', header=True).events == (TABLE,)
     assert "format means nothing for a DataFrame" in refused(TABLE.source, format="csv")
-    assert "encoding means nothing for a Declaration" in refused(
-        Declaration("mine", [TABLE]), encoding="utf-16"
-    )
+    declared = Declaration("mine", [TABLE])
+    assert "encoding means nothing for a Declaration" in refused(declared, encoding="utf-16")

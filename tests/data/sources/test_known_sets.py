@@ -5,6 +5,7 @@ import http.server
 import io
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -14,17 +15,13 @@ from torchrec_ext.data.sources.known_sets import declare_known
 from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.errors import InputError
 
-
-def archive(**members):
-    """A zip file of the 10M release with these files in its folder."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as packed:
-        for name, text in members.items():
-            packed.writestr(f"ml-10M100K/{name}", text)
-    return content.getvalue()
-
-
-RATINGS = archive(**{"ratings.dat": "1::5::4.5::838985046\n", "../../stray": "x"})
+LINE = "1::5::4.5::838985046\n"
+_packed = io.BytesIO()
+with zipfile.ZipFile(_packed, "w") as _archive:
+    _archive.writestr("ml-10M100K/ratings.dat", LINE)
+    _archive.writestr("ml-10M100K/../../stray", "x")
+RATINGS = _packed.getvalue()
+"""The zip file of the 10M release."""
 
 
 class Server(http.server.SimpleHTTPRequestHandler):
@@ -47,9 +44,12 @@ def site(tmp_path, monkeypatch):
         server.shutdown()
 
 
-def publish(site, monkeypatch, content=RATINGS, md5=None):
-    (site / "ml-10m.zip").write_bytes(content)
-    known = known_sets.Archive("ml-10M100K", "ratings.dat", md5 or hashlib.md5(content).hexdigest())
+MD5 = hashlib.md5(RATINGS).hexdigest()
+
+
+def publish(site, monkeypatch, md5=MD5):
+    (site / "ml-10m.zip").write_bytes(RATINGS)
+    known = known_sets.Archive("ml-10M100K", "ratings.dat", md5)
     monkeypatch.setitem(known_sets.ARCHIVES, "ml-10m", known)
 
 
@@ -75,24 +75,18 @@ def test_a_set_is_downloaded_once_with_a_bar_and_its_licence(site, tmp_path, mon
 
 def test_several_ranks_download_it_once_into_the_folder_that_is_named(site, tmp_path, monkeypatch):
     publish(site, monkeypatch)
-    fetch, fetched, found = known_sets._fetch, [], []
+    fetch, fetched = known_sets._fetch, []
     monkeypatch.setattr(known_sets, "_fetch", lambda *args: fetched.append(args) or fetch(*args))
-    ranks = [
-        threading.Thread(target=lambda: found.append(declare_known("ml-10m", tmp_path / "mine")))
-        for _ in range(4)
-    ]
-    for rank in ranks:
-        rank.start()
-    for rank in ranks:
-        rank.join()
-    assert [folder_of(declaration) for declaration in found] == [tmp_path / "mine" / "ml-10m"] * 4
+    with ThreadPoolExecutor() as ranks:
+        found = [*ranks.map(lambda _: folder_of(declare_known("ml-10m", tmp_path / "mine")), range(4))]
+    assert found == [tmp_path / "mine" / "ml-10m"] * 4
     assert len(fetched) == 1 and not (tmp_path / "cache").exists()
 
 
 def test_the_folders_are_looked_through_in_order(site, tmp_path, monkeypatch):
     for place, folder in (("given", "ml-10m"), ("environment", "ml-10M100K"), ("cache", "ml-10m")):
         (tmp_path / place / folder).mkdir(parents=True)
-        (tmp_path / place / folder / "ratings.dat").write_text("1::5::4.5::838985046\n")
+        (tmp_path / place / folder / "ratings.dat").write_text(LINE)
     monkeypatch.setenv(known_sets.VARIABLE, str(tmp_path / "environment"))
     assert folder_of(declare_known("ml-10m", tmp_path / "given")) == tmp_path / "given" / "ml-10m"
     assert folder_of(declare_known("ml-10m")) == tmp_path / "environment" / "ml-10M100K"
@@ -104,14 +98,15 @@ def test_what_cannot_be_downloaded_says_where_to_put_the_files(site, tmp_path, m
     with pytest.raises(InputError, match="cannot download ml-20m from .*not found"):
         declare_known("ml-20m")
     publish(site, monkeypatch, md5="0" * 32)
-    with pytest.raises(InputError, match=f"has MD5 {hashlib.md5(RATINGS).hexdigest()}, expected {'0' * 32}"):
+    with pytest.raises(InputError, match=f"has MD5 {MD5}, expected {'0' * 32}"):
         declare_known("ml-10m")
     monkeypatch.setattr(known_sets, "HOME", "http://127.0.0.1:9")
     with pytest.raises(InputError, match="are you offline") as caught:
         declare_known("ml-1m")
     message = str(caught.value)
-    assert str(tmp_path / "cache" / "ml-1m") in message and "http://127.0.0.1:9/ml-1m.zip" in message
-    assert "TORCHREC_EXT_DATA" in message and "--data-dir" in message and "\n" not in message
+    for words in (str(tmp_path / "cache" / "ml-1m"), "http://127.0.0.1:9/ml-1m.zip", "TORCHREC_EXT_DATA"):
+        assert words in message
+    assert "--data-dir" in message and "\n" not in message
     assert left_in(tmp_path / "cache") == []
 
 
@@ -123,9 +118,7 @@ def test_a_folder_that_is_in_the_way_or_cannot_be_written(site, tmp_path, monkey
         declare_known("ml-10m")
     assert left_in(tmp_path / "cache" / "ml-10m") == ["notes.txt"]
     (tmp_path / "file").write_text("")
-    with pytest.raises(
-        InputError, match="cannot be downloaded into .*file.*name a folder that can be written"
-    ):
+    with pytest.raises(InputError, match="cannot be downloaded into .*file.*name a folder that can be writt"):
         declare_known("ml-1m", tmp_path / "file")
 
 

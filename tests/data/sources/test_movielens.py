@@ -1,12 +1,8 @@
 """The official layouts of MovieLens, in small with made-up content."""
 
-import os
-from pathlib import Path
-
 import pytest
 
-from tests.data.sources.tables import refused
-from torchrec_ext.data.filters.clean import clean
+from tests.data.sources.tables import refused, write
 from torchrec_ext.data.sources.read import read_events
 
 RATINGS = [(9, 3, 4, 881250949), (2, 1, 1, 881250950), (9, 1, 5, 881250950)]
@@ -25,67 +21,63 @@ def lay_out(folder, layout, encoding="latin-1"):
     (folder / file).write_bytes(movies.format(SENOR).encode("utf-8" if layout == "csv" else encoding))
 
 
-def check(events):
+USERS = {
+    "100k": ("u.user", "2|24|M|technician|02139\n9|53|F|other|T8H1N\n"),
+    "dat": ("users.dat", "2::F::1::10::48067\n9::M::56::16::70072-1234\n"),
+}
+OF_USERS = {
+    "100k": {"user": [2, 9], "age": [24, 53], "gender": ["M", "F"], "occupation": ["technician", "other"],
+             "zip": ["02139", "T8H1N"]},
+    "dat": {"user": [2, 9], "gender": ["F", "M"], "age": [1, 56], "occupation": [10, 16],
+            "zip": ["48067", "70072-1234"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layout", "file"),
+    [
+        ("100k", ""),
+        ("100k", "u.data"),
+        ("dat", ""),
+        ("dat", "ratings.dat"),
+        ("csv", ""),
+        ("csv", "ratings.csv"),
+    ],
+)
+def test_a_folder_and_its_file_of_ratings(tmp_path, layout, file):
+    lay_out(tmp_path, layout)
+    if layout in USERS:
+        write(tmp_path / USERS[layout][0], USERS[layout][1])
+    events = read_events(tmp_path / file, format="movielens" if layout != "100k" and file else None)
     assert events.frame.columns.tolist() == ["user", "item", "timestamp", "rating"]
     order = ["user", "item", "rating", "timestamp"]
     assert events.frame[order].values.tolist() == [list(row) for row in RATINGS]
     assert events.frame["user"].dtype == "int64" and events.source.order == "time" and events.source.ties == 0
     assert (events.user_features, events.item_features) == ((), ())
+    assert events.select_features(item=["genres"]).item_features == ("genres",)
     assert events.items.to_dict("list") == {
         "item": [1, 3], "title": [SENOR, "Day"], "genres": [["Action", "Western"], []],
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("file", ["", "u.data"])
-def test_100k(tmp_path, file):
-    lay_out(tmp_path, "100k")
-    (tmp_path / "u.user").write_text("2|24|M|technician|02139\n9|53|F|other|T8H1N\n")
-    events = read_events(tmp_path / file)
-    check(events)
-    assert events.users.to_dict("list") == {
-        "user": [2, 9], "age": [24, 53], "gender": ["M", "F"], "occupation": ["technician", "other"],
-        "zip": ["02139", "T8H1N"],
-    }  # fmt: skip
-    assert list(events.source.files) == ["u.data", "u.user", "u.item"]
+    assert (None if events.users is None else events.users.to_dict("list")) == OF_USERS.get(layout)
 
 
 def test_a_fold_of_100k(tmp_path):
     lay_out(tmp_path, "100k")
-    (tmp_path / "u1.base").write_text("9\t1\t2\t881250949\n")
-    events = read_events(tmp_path / "u1.base")
-    assert events.frame["item"].tolist() == [1] and events.items is not None
-    assert list(events.source.files)[0] == "u1.base"
-
-
-@pytest.mark.parametrize("file", ["", "ratings.dat"])
-def test_1m(tmp_path, file):
-    lay_out(tmp_path, "dat")
-    (tmp_path / "users.dat").write_text("2::F::1::10::48067\n9::M::56::16::70072-1234\n")
-    events = read_events(tmp_path / file, format="movielens")
-    check(events)
-    assert events.users.to_dict("list") == {
-        "user": [2, 9], "gender": ["F", "M"], "age": [1, 56], "occupation": [10, 16],
-        "zip": ["48067", "70072-1234"],
-    }  # fmt: skip
-    assert events.select_features(item=["genres"]).item_features == ("genres",)
+    events = read_events(write(tmp_path / "u1.base", "9\t1\t2\t881250949\n"))
+    assert events.frame["item"].tolist() == [1] and list(events.source.files) == ["u1.base", "u.item"]
 
 
 def test_10m_has_half_stars_utf8_and_no_users(tmp_path):
     lay_out(tmp_path, "dat", encoding="utf-8")
-    (tmp_path / "ratings.dat").write_text("1::1::0.5::838985046\n1::3::5::838983525\n")
+    write(tmp_path / "ratings.dat", "1::1::0.5::838985046\n1::3::5::838983525\n")
     events = read_events(tmp_path)
     assert events.frame["rating"].tolist() == [0.5, 5.0] and events.items["title"][0] == SENOR
     assert events.users is None
 
 
-def test_ratings_csv_alone_is_a_table_and_as_movielens_brings_the_titles(tmp_path):
+def test_a_file_with_settings_of_its_own_or_of_an_ordinary_name_is_a_table(tmp_path):
     lay_out(tmp_path, "csv")
     assert read_events(tmp_path / "ratings.csv").items is None
-    check(read_events(tmp_path / "ratings.csv", format="movielens"))
-    check(read_events(tmp_path))
-
-
-def test_a_file_with_settings_of_its_own_is_a_table(tmp_path):
     lay_out(tmp_path, "dat")
     events = read_events(tmp_path / "ratings.dat", delimiter="::", header=["user", "item", "stars", "time"])
     assert events.frame["rating"].tolist() == [4, 1, 5] and events.items is None
@@ -112,37 +104,6 @@ def test_the_side_files_may_be_away_and_columns_left_out(tmp_path):
 def test_files_that_are_not_as_published_are_named(tmp_path, file, content, expected):
     if file != "ratings.csv":
         lay_out(tmp_path, "dat")
-    (tmp_path / file).write_text(content)
+    write(tmp_path / file, content)
     message = refused(tmp_path)
     assert expected in message and str(tmp_path) in message
-
-
-needs_data = pytest.mark.skipif(
-    "TORCHREC_EXT_DATA" not in os.environ,
-    reason="set TORCHREC_EXT_DATA to the folder that holds ml-100k and ml-1m",
-)
-
-
-def sizes(events):
-    distinct = (events.frame["user"].nunique(), events.frame["item"].nunique())
-    return len(events), *distinct, len(events.users), len(events.items)
-
-
-@needs_data
-def test_the_real_100k():
-    events = read_events("ml-100k")
-    assert sizes(events) == (100_000, 943, 1_682, 943, 1_682) and events.source.order == "time"
-    assert events.items["genres"][0] == ["Animation", "Children's", "Comedy"]
-    assert events.users["zip"].str.len().eq(5).all() and events.users["age"].dtype == "int64"
-
-
-@needs_data
-def test_the_real_1m():
-    events = read_events("ml-1m")
-    assert sizes(events) == (1_000_209, 6_040, 3_706, 6_040, 3_883)
-    assert events.items["title"][72] == "Misérables, Les (1995)"
-    assert clean(events, min_item_events=5).source.steps[-1].removed == 598
-    # a copy that carries unix seconds starts in the year 2000
-    file = Path(os.environ["TORCHREC_EXT_DATA"], "ml-1m", "ratings.dat")
-    first = int(file.read_text().split("\n", 1)[0].rsplit("::", 1)[1])
-    assert events.source.order == ("time" if first > 9e8 else "order")

@@ -8,9 +8,8 @@ from torchrec_ext.errors import InputError
 
 
 def marked(marks):
-    return read_events(
-        pd.DataFrame({"user": 1, "item": range(len(marks)), "fold": marks}), columns={"fold": "fold"}
-    )
+    frame = pd.DataFrame({"user": 1, "item": range(len(marks)), "fold": marks})
+    return read_events(frame, columns={"fold": "fold"})
 
 
 def test_every_word_that_is_understood():

@@ -35,19 +35,10 @@ def history(known, targets):
     return dict(zip(targets.events.source_rows.tolist(), slices, strict=True))
 
 
-def test_leave_last_out_by_hand():
-    rows = [("a", 1, 3), ("a", 2, 1), ("b", 1, 0), ("a", 3, 2), ("b", 2, 0), ("a", 4, 0)]
-    train, valid, test = leave_last_out(read([(user, item, LATE + time) for user, item, time in rows]))
-    assert source_rows((train, valid, test)) == [[5, 1, 2, 4], [3], [0]]  # b has two events: training
-    assert history(train, valid) == {3: [5, 1]} and history(train, test) == {0: [5, 1]}
-    assert history(train + valid, test) == {0: [5, 1, 3]}
-    assert (train.name, (train + valid).name) == ("train", "train + valid")
-    assert "leave-last-out" in test.protocol
-
-
 @pytest.mark.parametrize(
     ("rows", "expected", "timed"),
     [
+        ([("a", 1, LATE + 1), ("a", 2, LATE), ("a", 3, LATE + 2), ("b", 1, LATE)], [[1, 3], [0], [2]], True),
         (
             [("a", i, LATE) for i in (1, 2, 3, 4)],
             [[0, 1], [2], [3]],
@@ -59,34 +50,28 @@ def test_leave_last_out_by_hand():
     ],
 )
 def test_what_is_last(rows, expected, timed):
-    parts = leave_last_out(read(rows))
-    assert source_rows(parts) == expected
-    assert (parts[0].log.times is not None) == timed
+    train, valid, test = leave_last_out(read(rows))
+    assert source_rows((train, valid, test)) == expected
+    assert (train.log.times is not None) == timed
+    assert (train.name, (train + valid).name) == ("train", "train + valid")
+    assert "leave-last-out" in test.protocol
 
 
-def test_a_test_event_does_not_know_the_test_events_before_it():
-    train, valid, test = leave_last_n(read([("a", n, LATE + n) for n in range(6)]), valid=1, test=2)
-    log, ends = (train + valid).known_before(test)
-    assert log.source_rows.tolist() == [0, 1, 2, 3] and ends.tolist() == [4, 4]
-    assert "test the last 2, valid the 1 before" in test.protocol
-
-
-def test_by_time_by_hand():
-    rows = [("a", 1, 0), ("a", 2, 10), ("b", 3, 20), ("b", 4, 9), ("c", 5, 19)]
-    events = read([(user, item, LATE + time) for user, item, time in rows])
-    train, valid, test = by_time(events, valid_from=LATE + 10, test_from=LATE + 20)
-    # an event at the first instant of a part belongs to it
-    assert source_rows((train, valid, test)) == [[0, 3], [1, 4], [2]]
-    assert history(train, valid) == {1: [0], 4: []} and history(train + valid, test) == {2: [3]}
-
-
-def test_a_gap_before_each_boundary_is_in_no_part():
+@pytest.mark.parametrize(
+    ("gap", "expected", "protocol"),
+    [
+        # an event at the first instant of a part belongs to it
+        (0, [[0, 1, 2, 3, 4], [5, 6, 7], [8, 9]], str(LATE + 8)),
+        # 4 is less than 2 seconds before 5, 3 is not; so with 7 and 6
+        (2, [[0, 1, 2, 3], [5, 6], [8, 9]], ", 2 s before each left out"),
+    ],
+)
+def test_by_time_by_hand(gap, expected, protocol):
     events = read([("a", n, LATE + n) for n in range(10)])
-    parts = by_time(events, valid_from=LATE + 5, test_from=LATE + 8, gap=2)
-    # 4 is less than 2 seconds before 5, 3 is not; so with 7 and 6
-    assert source_rows(parts) == [[0, 1, 2, 3], [5, 6], [8, 9]]
-    assert history(parts[0] + parts[1], parts[2])[8] == [0, 1, 2, 3, 5, 6]
-    assert parts[0].protocol.endswith(", 2 s before each left out")
+    train, valid, test = by_time(events, valid_from=LATE + 5, test_from=LATE + 8, gap=gap)
+    assert source_rows((train, valid, test)) == expected
+    assert history(train + valid, test)[8] == [*expected[0], *expected[1]]
+    assert train.protocol.endswith(protocol)
 
 
 def test_by_user_gives_the_events_before_the_last_one_and_learns_from_none():
@@ -151,21 +136,13 @@ def test_every_split(name, rows):
         assert not set(log.users[train.rows]) & set(log.users[[*valid.rows, *test.rows]])
     else:
         assert all(len(p.history_only) == 0 for p in parts)
-    for known, targets in [
-        (train, train),
-        (train, valid),
-        (train, test),
-        (train + valid, test),
-        (train + valid, valid),
-    ]:
+    for known, targets in ((train, train), (train, valid), (train, test), (train + valid, test)):
         there = {*known.events.source_rows.tolist(), *log.source_rows[targets.history_only].tolist()}
         for target, before in history(known, targets).items():
             # a target's history: its user's known events that precede it, in order; so never itself
-            own = [row for row in there if rows[row][0] == rows[target][0]]
-            own = sorted(
-                (rows[row][2], row) for row in own if (rows[row][2], row) < (rows[target][2], target)
-            )
-            assert before == [row for _, row in own]
+            user, _, time = rows[target]
+            own = [(rows[row][2], row) for row in there if rows[row][0] == user]
+            assert before == [row for at, row in sorted(own) if (at, row) < (time, target)]
 
 
 @settings(deadline=None)
@@ -175,17 +152,17 @@ def test_exactly_the_last_events_of_who_has_enough(rows, valid, test):
     for user in "abcd":
         own = sorted((r for r in range(len(rows)) if rows[r][0] == user), key=lambda r: (rows[r][2], r))
         last = len(own) if len(own) <= valid + test else len(own) - valid - test
-        for part, some in zip(
-            expected, (own[:last], own[last : last + valid], own[last + valid :]), strict=True
-        ):
-            part |= set(some)
-    if not expected[2]:
-        with pytest.raises(InputError, match="the valid part of DataFrame is empty"):
-            leave_last_n(read(rows), valid, test)
-        return
-    assert [*map(set, source_rows(leave_last_n(read(rows), valid, test)))] == expected
-    if valid == test == 1:
-        assert [*map(set, source_rows(leave_last_out(read(rows))))] == expected
+        expected[0] |= {*own[:last]}
+        expected[1] |= {*own[last : last + valid]}
+        expected[2] |= {*own[last + valid :]}
+    splits = [leave_last_n, leave_last_out] if valid == test == 1 else [leave_last_n]
+    for split in splits:
+        count = {"valid": valid, "test": test} if split is leave_last_n else {}
+        if expected[2]:
+            assert [*map(set, source_rows(split(read(rows), **count)))] == expected
+        else:
+            with pytest.raises(InputError, match="the valid part of DataFrame is empty"):
+                split(read(rows), **count)
 
 
 def test_min_count_sends_rare_items_to_the_unknown_row():
@@ -201,7 +178,7 @@ def test_min_count_sends_rare_items_to_the_unknown_row():
         (by_user, "the train part"),
         (lambda events: leave_last_n(events, valid=0), "valid should be at least 1, received 0"),
         (lambda events: by_time(events, valid_from=LATE + 1, test_from=LATE + 2), "the test part"),
-        (lambda events: by_time(events, valid_from=LATE + 1, test_from=LATE + 1), "must be before test_from"),
+        (lambda events: by_time(events, valid_from=LATE, test_from=LATE), "must be before test_from"),
         (
             lambda events: by_time(events, valid_from=0, test_from=1, gap=-1),
             "gap should be 0 .*, received -1",
@@ -211,7 +188,6 @@ def test_min_count_sends_rare_items_to_the_unknown_row():
             "by_time needs times, but there are no",
         ),
         (lambda events: by_ratio(events, valid=0.0), "shares above 0 that sum to less than 1"),
-        (lambda events: by_ratio(events, test=1.0), "shares above 0 that sum to less than 1"),
         (lambda events: by_ratio(events, valid=0.5, test=0.5), "shares above 0 that sum to less than 1"),
         (lambda events: by_user(events, seed=-1), "seed should be at least 0"),
         (
