@@ -149,6 +149,9 @@ def test_saved_and_loaded(prepared, events, tmp_path):
     assert one.items.tolist() == other.items.tolist()
     assert one.context["context_price"].tolist() == other.context["context_price"].tolist()
     json.loads((tmp_path / "new" / "folder" / "features.json").read_text())
+    (tmp_path / "new" / "folder" / "offers_all.npy").unlink()  # which a run of an earlier release lacks
+    older = Preparation.load(tmp_path / "new" / "folder").trained
+    assert older.catalogue.tolist() == prepared.trained.catalogue.tolist() and not older.offers_all
 
 
 def test_ids_are_found_whatever_their_kind_and_users_keep_one_kind():

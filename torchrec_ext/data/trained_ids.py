@@ -70,10 +70,10 @@ class TrainedIds:
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedIds":
-        """Reads what :meth:`save` wrote."""
-        names = ("trained_user", "trained_item", "offers_all")
-        users, items, offers_all = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in names)
-        return cls(users, items, bool(offers_all))
+        """Reads what :meth:`save` wrote; runs of earlier releases lack the last array."""
+        users, items = (np.load(folder / f"trained_{e}.npy", allow_pickle=False) for e in ("user", "item"))
+        offers_all = folder / "offers_all.npy"
+        return cls(users, items, offers_all.is_file() and bool(np.load(offers_all, allow_pickle=False)))
 
     def _of(self, entity: Entity) -> np.ndarray:
         return self.users if entity == "user" else self.items
