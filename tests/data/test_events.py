@@ -39,4 +39,4 @@ def test_pages_of_a_mapped_file_are_given_back_and_read_again(tmp_path):
     events.release_pages()
     assert (codes.tolist(), events.frame["item"].tolist()) == ([0, 1], [7, 8])
     copied = pickle.loads(pickle.dumps(events))
-    assert copied.mapped == () and copied.frame.equals(events.frame)
+    assert copied.mapped is None and copied.frame.equals(events.frame)

@@ -16,16 +16,18 @@ from torchrec_ext.data.features import options_from
 from torchrec_ext.data.source import Source
 
 _SIDES = ("users", "items")
+_TABLE = "events.arrow"
 
 
 def save_events(events: Events, folder: Path) -> None:
     """Writes events into a new folder: columns as Arrow, side tables as Parquet, the rest as JSON."""
     folder.mkdir(parents=True)
-    for place, name in enumerate(events.columns):  # one in memory at a time
-        column = events.table.select([name]).combine_chunks()  # in one piece, to be read without a copy
-        with pa.ipc.new_file(str(folder / f"column-{place}.arrow"), column.schema) as file:
-            file.write_table(column)
-        events.release_pages()
+    with pa.OSFile(str(folder / _TABLE), "wb") as file:
+        for name in events.columns:  # one after the other, each in one piece, to be read without a copy
+            column = events.table.select([name]).combine_chunks()
+            with pa.ipc.new_stream(file, column.schema) as stream:
+                stream.write_table(column)
+            events.release_pages()
     for side in _SIDES:
         frame = getattr(events, side)
         if frame is not None:
@@ -47,17 +49,13 @@ def open_events(folder: Path) -> Events:
     rest["source"] = TypeAdapter(Source).validate_python(rest["source"])
     rest["options"] = {name: options_from(found) for name, found in rest["options"].items()}
     sides: dict[str, Any] = {side: _side(folder / f"{side}.parquet") for side in _SIDES}
-    paths = [folder / f"column-{place}.arrow" for place in range(len(list(folder.glob("column-*.arrow"))))]
-    mapped = tuple(map(map_file, paths))
-    columns = [pa.ipc.open_file(pa.py_buffer(file)).read_all() for file in mapped]
-    table = pa.table({name: column[name] for column in columns for name in column.column_names})
-    return Events(table, **sides, **rest, mapped=mapped)
-
-
-def map_file(path: Path) -> mmap.mmap:
-    """A file mapped into memory, to be read alone; Arrow's own maps cannot give pages back."""
-    with path.open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    with (folder / _TABLE).open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    reader, columns = pa.BufferReader(pa.py_buffer(mapped)), {}
+    while reader.tell() < reader.size():
+        column = pa.ipc.open_stream(reader).read_all()
+        columns[column.column_names[0]] = column.column(0)
+    return Events(pa.table(columns), **sides, **rest, mapped=mapped)
 
 
 def _side(path: Path) -> pd.DataFrame | None:

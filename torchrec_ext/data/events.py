@@ -50,7 +50,7 @@ class Events:
         catalogue: ``all`` gives users and items of the side tables a row, too, if they have no event, and
             offers every item that has a row; ``events`` offers those that training has learnt from.
         earlier: what is not learnt anew; see :func:`~torchrec_ext.data.append`.
-        mapped: the files that the columns are mapped from.
+        mapped: the file that the columns are mapped from, or None.
 
     Raises:
         InputError: if a chosen feature is not there.
@@ -74,7 +74,7 @@ class Events:
     weights: Mapping[str, float] = field(default_factory=dict)
     catalogue: Literal["events", "all"] = "events"
     earlier: Earlier | None = None
-    mapped: tuple[mmap.mmap, ...] = field(default=(), repr=False)
+    mapped: mmap.mmap | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         own = {"user", "item", "rating"}
@@ -105,12 +105,11 @@ class Events:
         return tuple(self.table.column_names)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "mapped": ()}  # a copy in another process has its columns in memory
+        return {**vars(self), "mapped": None}  # a copy in another process has its columns in memory
 
     def release_pages(self) -> None:
         """Gives back the memory of what was read of a mapped file; it is read again when it is needed."""
-        for file in self.mapped:
-            release_pages(file)
+        release_pages(self.mapped)
 
     @cached_property
     def frame(self) -> pd.DataFrame:

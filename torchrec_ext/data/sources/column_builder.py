@@ -1,5 +1,6 @@
 """ColumnBuilder: from the batches of a column to the column of Events, in memory or in a file."""
 
+import mmap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class ColumnBuilder:
             text: whether they come from a text file.
         """
         if self.kind == "number":
-            return pc.fill_null(values, np.nan) if values.null_count else values
+            return pc.fill_null(values, np.nan)
         if self.kind == "time":
             fine = pa.nulls(len(values), pa.int16()) if more is None else more
             return pa.StructArray.from_arrays([values, fine], fields=list(self.type))
@@ -54,22 +55,16 @@ class ColumnBuilder:
             lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
             codes = self.dictionary.add(values.flatten(), text)
             return pa.ListArray.from_arrays(pa.array(offsets_of(lengths), pa.int32()), codes)
-        if more is not None and len(values) > values.null_count:
-            values = self._of_one_type(values, more)
-        return self.dictionary.add(values, text)
+        return self.dictionary.add(values if more is None else self._of_one_type(values, more), text)
 
     def missing(self, rows: int) -> pa.Array:
         """The plain form of rows of a table that has no such column."""
-        if self.kind == "number":
-            return pa.array(np.full(rows, np.nan))
-        if self.kind == "categories":
-            return pa.ListArray.from_arrays(pa.array(np.zeros(rows + 1, np.int32)), pa.array([], pa.int32()))
-        return pa.nulls(rows, self.type)
+        empty = {"number": np.nan, "categories": []}.get(self.kind)
+        return pa.repeat(pa.scalar(empty, self.type), rows)
 
     def constant(self, value: str, rows: int) -> pa.Array:
         """The plain form of rows that all hold one value."""
-        code = self.dictionary.add(pa.array([value]), False)
-        return code.take(pa.array(np.zeros(rows, np.int64)))
+        return pa.repeat(self.dictionary.add(pa.array([value]), False)[0], rows)
 
     def finish(self, plain: pa.ChunkedArray) -> pa.ChunkedArray:
         """The column of all batches in their plain form."""
@@ -79,39 +74,39 @@ class ColumnBuilder:
             return plain
         words = self.dictionary.words
         words = words if len(words) else words.cast(pa.string())
+        kind = pa.dictionary(pa.int32(), words.type)
         if self.kind == "categories":
-            kind = pa.list_(pa.dictionary(pa.int32(), words.type))
-            return pa.chunked_array([_listed(chunk, words) for chunk in plain.chunks], kind)
+            coded = [pa.DictionaryArray.from_arrays(chunk.values, words) for chunk in plain.chunks]
+            pairs = zip(plain.chunks, coded, strict=True)
+            lists = [pa.ListArray.from_arrays(chunk.offsets, codes) for chunk, codes in pairs]
+            return pa.chunked_array(lists, pa.list_(kind))
         numbers = written_numbers(words) if self.undeclared and self.dictionary.text else None
         if numbers is not None:
             taken = [np.append(numbers, np.nan)[chunk.fill_null(len(words))] for chunk in plain.chunks]
             return pa.chunked_array(taken, pa.float64())
-        kind = pa.dictionary(pa.int32(), words.type)
-        return pa.chunked_array(
-            [pa.DictionaryArray.from_arrays(chunk, words) for chunk in plain.chunks], kind
-        )
+        coded = [pa.DictionaryArray.from_arrays(chunk, words) for chunk in plain.chunks]
+        return pa.chunked_array(coded, kind)
 
     def _of_one_type(self, ids: pa.Array, strings: pa.Array) -> pa.Array:
         """Ids from JSON, which are integers or strings."""
-        there = ids.is_valid()
-        string, integer = (ids.filter(pc.and_(there, flag)) for flag in (strings, pc.invert(strings)))
-        if not len(string):
+        there, first = ids.drop_null(), self.dictionary.first
+        if not len(there):
+            return ids
+        flags = strings.filter(ids.is_valid())
+        if not pc.any(flags).as_py():
             return ids.cast(pa.int64())
-        if len(integer) or self.dictionary.integer is not None:
-            number = integer[0].as_py() if len(integer) else self.dictionary.integer
+        if "integer" in first or not pc.all(flags).as_py():
+            string = there.filter(flags)[0].as_py()
+            number = first["integer"] if pc.all(flags).as_py() else there.filter(pc.invert(flags))[0]
             raise InputError(
-                f"ids of {self.where} are mixed: {number}, {string[0].as_py()!r}; ids must be all integers "
-                "or all strings, convert them with astype(str)"
+                f"ids of {self.where} are mixed: {number}, {string!r}; ids must be all integers or all "
+                "strings, convert them with astype(str)"
             )
         return ids
 
 
 class PlainTable:
-    """The plain columns of all batches, in memory or mapped from a file in a folder.
-
-    Args:
-        schema: of the batches.
-        folder: an empty folder; None keeps them in memory.
+    """The plain columns of all batches, in memory or in an empty folder and mapped from a file there.
 
     Raises:
         InputError: if the folder cannot be written, or is in use.
@@ -120,10 +115,11 @@ class PlainTable:
     def __init__(self, schema: pa.Schema, folder: Path | None) -> None:
         self._schema, self._batches = schema, list[pa.RecordBatch]()
         self._path = None if folder is None else folder / "columns.arrow"
+        self.mapped: mmap.mmap | None = None
         if self._path is not None:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = pa.OSFile(str(self._path.open("xb").name), "wb")
+                self._file = self._path.open("xb")
             except OSError as error:
                 raise InputError(
                     f"cannot keep columns in {self._path}: {error.strerror}; name an empty folder that can "
@@ -133,9 +129,7 @@ class PlainTable:
 
     def add(self, columns: Mapping[str, pa.Array]) -> None:
         """Adds a batch."""
-        batch = pa.RecordBatch.from_arrays(
-            [columns[name] for name in self._schema.names], schema=self._schema
-        )
+        batch = pa.record_batch([columns[name] for name in self._schema.names], self._schema)
         if self._path is None:
             self._batches.append(batch)
         else:
@@ -147,7 +141,9 @@ class PlainTable:
             return pa.Table.from_batches(self._batches, self._schema).combine_chunks()
         self._writer.close()
         self._file.close()
-        return pa.ipc.open_file(pa.memory_map(str(self._path))).read_all()
+        with self._path.open("rb") as file:
+            self.mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return pa.ipc.open_file(pa.py_buffer(self.mapped)).read_all()
 
 
 def written_numbers(words: pa.Array) -> np.ndarray | None:
@@ -164,24 +160,18 @@ def written_numbers(words: pa.Array) -> np.ndarray | None:
     return found if np.isfinite(found).all() else None
 
 
-def _listed(codes: pa.ListArray, words: pa.Array) -> pa.ListArray:
-    return pa.ListArray.from_arrays(codes.offsets, pa.DictionaryArray.from_arrays(codes.values, words))
-
-
 def _times(plain: pa.ChunkedArray) -> pa.ChunkedArray:
     """int64 seconds if all are whole, float64 seconds, or timestamp[ns] if some are finer."""
-    seconds = [chunk.field(0) for chunk in plain.chunks]
-    fine = [chunk.field(1) for chunk in plain.chunks]
-    if any(pc.any(pc.not_equal(chunk, 0)).as_py() for chunk in fine):
-        ticks = [_ticks(chunk, more) for chunk, more in zip(seconds, fine, strict=True)]
-        return pa.chunked_array(ticks, pa.timestamp("ns"))
-    if any(chunk.null_count for chunk in seconds):
-        return pa.chunked_array([pc.fill_null(chunk, np.nan) for chunk in seconds], pa.float64())
-    for chunk in seconds:
-        values = chunk.to_numpy()
-        if not (values == np.floor(values)).all():
-            return pa.chunked_array(seconds, pa.float64())
-    return pa.chunked_array([chunk.cast(pa.int64()) for chunk in seconds], pa.int64())
+    chunks = [(chunk.field("seconds"), chunk.field("nanoseconds")) for chunk in plain.chunks]
+    if any(pc.any(pc.not_equal(fine, 0)).as_py() for _, fine in chunks):
+        return pa.chunked_array([_ticks(*chunk) for chunk in chunks], pa.timestamp("ns"))
+    seconds = pa.chunked_array([chunk for chunk, _ in chunks], pa.float64())
+    if seconds.null_count:
+        return pc.fill_null(seconds, np.nan)
+    try:
+        return seconds.cast(pa.int64())  # which refuses what it would cut off
+    except pa.ArrowInvalid:
+        return seconds
 
 
 def _ticks(seconds: pa.Array, fine: pa.Array) -> pa.Array:

@@ -1,12 +1,11 @@
 """SQL of a column by its kind: its value, and the conditions under which a row has none and is rejected."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from torchrec_ext.data.sources import rejects as reasons
 from torchrec_ext.data.sources.column_spec import ColumnSpec
 from torchrec_ext.data.sources.one_line import sql_text
-from torchrec_ext.data.sources.value_sql import NumberText, element_of, family, json_text, number_of, text_of
+from torchrec_ext.data.sources.value_sql import SqlValue
 from torchrec_ext.errors import InputError
 
 EARLIEST, LATEST = -2_208_988_800, 7_258_118_400  # 1900-01-01 and 2200-01-01
@@ -15,14 +14,10 @@ _MISSING = {"id": reasons.MISSING_ID, "number": reasons.MISSING_NUMBER, "time": 
 
 
 class ColumnSql(NamedTuple):
-    """A column in SQL.
+    """A column in SQL: its value, and conditions and reasons for which a row is rejected.
 
-    Args:
-        value: of the table's value ``v``.
-        bad: conditions on the table's value ``v`` and on the value ``x`` under which a row is rejected, with
-            the reason.
-        more: a second value that the first alone does not hold: of a time, its nanoseconds beyond the last
-            microsecond; of an id in JSON, whether it is a string.
+    ``more`` is what the value does not hold: of a time, its nanoseconds beyond the last microsecond; of an
+    id in JSON, whether it is a string.
     """
 
     value: str
@@ -30,169 +25,154 @@ class ColumnSql(NamedTuple):
     more: str | None = None
 
 
-def column_sql(spec: ColumnSpec, kind: str, where: str, *, v: str, x: str, numbers: NumberText) -> ColumnSql:
-    """The SQL of a column of a table.
+def column_sql(spec: ColumnSpec, value: SqlValue, x: str, where: str) -> ColumnSql:
+    """The SQL of a column, of which ``x`` is to be the value.
 
     Args:
         spec: what it holds; its kind is not ``auto``, and a time that is a number has a unit.
-        kind: DuckDB's type of it.
-        where: names it in messages.
-        v: the table's value.
-        x: the value as this function defines it.
-        numbers: how text writes numbers.
+        value: the table's value.
+        x: the name of the value as this function defines it.
+        where: names the column in messages.
 
     Raises:
         InputError: if the kind cannot be made of the type.
     """
-    of = family(kind)
-    found = _BY_KIND[spec.kind](spec, of, kind, where, v, x, numbers)
-    if of == "bytes":
-        found.bad.insert(0, (f"{v} IS NOT NULL AND TRY(decode({v})) IS NULL", reasons.BROKEN_ENCODING))
+    v, kind = value.v, value.type
+    if spec.kind == "id":
+        found = _id(value, x, where)
+    elif spec.kind in ("category", "type"):
+        if value.family in ("list", "record"):
+            raise InputError(
+                f"{where} holds values of type {kind}, expected single ones; is it of kind 'categories'?"
+            )
+        found = _category(value, x) if spec.kind == "category" else _type(spec, value, x)
+    elif spec.kind == "categories":
+        found = _categories(spec, value, where)
+    elif spec.kind == "vector":
+        found = _vector(spec, value, where)
+    elif spec.kind == "time":
+        found = _time(spec, value, x, where)
+    else:
+        if value.number is None:
+            raise InputError(f"{where} holds values of type {kind}; expected numbers")
+        found = ColumnSql(value.number, [(f"isinf({x})", reasons.INFINITE_NUMBER)])
+        if value.family in ("text", "bytes", "json"):
+            found.bad.insert(0, (f"{x} IS NULL AND {v} IS NOT NULL", reasons.UNPARSABLE_NUMBER))
+    if value.family == "bytes":
+        found.bad.insert(0, (f"{v} IS NOT NULL AND {value.text} IS NULL", reasons.BROKEN_ENCODING))
     if spec.needed:
         gone = f"{x} IS NULL" + (f" OR isnan({x})" if spec.kind == "number" else "")
         found.bad.append((gone, _MISSING.get(spec.kind, reasons.MISSING_VALUE)))
     return found
 
 
-def _id(spec: ColumnSpec, of: str, kind: str, where: str, v: str, x: str, numbers: NumberText) -> ColumnSql:
-    if of in ("text", "bytes", "null"):
-        return ColumnSql(f"CAST({text_of(of, v)} AS VARCHAR)", [])
-    if of in ("single", "float"):  # without any value, as the caller knows
+def _id(value: SqlValue, x: str, where: str) -> ColumnSql:
+    v = value.v
+    if value.family in ("text", "bytes", "null"):
+        return ColumnSql(f"CAST({value.text} AS VARCHAR)", [])
+    if value.family in ("single", "float"):  # without any value, as the caller knows
         return ColumnSql("CAST(NULL AS VARCHAR)", [])
-    if of in ("integer", "large"):
+    if value.family in ("integer", "large"):
         return ColumnSql(f"CAST({v} AS BIGINT)", [])
-    if of == "json":
-        text = json_text(v)
+    if value.family == "json":
+        string, text = f"json_type({v}) = 'VARCHAR'", value.words.v
         integer = f"contains(json_type({v}), 'INT') AND TRY_CAST({text} AS BIGINT) IS NOT NULL"
-        return ColumnSql(
-            f"CASE WHEN json_type({v}) = 'VARCHAR' OR {integer} THEN {text} END",
-            [(f"{v} IS NOT NULL AND {x} IS NULL", reasons.NOT_AN_ID)],
-            f"json_type({v}) = 'VARCHAR'",
-        )
-    if of == "flag":
-        raise InputError(f"ids of {where} are booleans; ids must be integers or strings")
-    raise InputError(f"ids of {where} are of type {kind}; ids must be integers or strings")
+        bad = [(f"{v} IS NOT NULL AND {x} IS NULL", reasons.NOT_AN_ID)]
+        return ColumnSql(f"CASE WHEN {string} OR {integer} THEN {text} END", bad, string)
+    held = "booleans" if value.family == "flag" else f"of type {value.type}"
+    raise InputError(f"ids of {where} are {held}; ids must be integers or strings")
 
 
-def _category(
-    spec: ColumnSpec, of: str, kind: str, where: str, v: str, x: str, numbers: NumberText
-) -> ColumnSql:
-    if of in ("list", "record"):
-        raise InputError(
-            f"{where} holds values of type {kind}, expected single ones; is it of kind 'categories'?"
-        )
-    if of == "json":
+def _category(value: SqlValue, x: str) -> ColumnSql:
+    v = value.v
+    if value.family == "json":
         single = f"json_type({v}) NOT IN ('ARRAY', 'OBJECT')"
         bad = [(f"{v} IS NOT NULL AND {x} IS NULL", reasons.NOT_A_VALUE)]
-        return ColumnSql(f"CASE WHEN {single} THEN {text_of(of, v)} END", bad)
-    return ColumnSql(f"CAST({v} AS BIGINT)" if of == "integer" else f"CAST({text_of(of, v)} AS VARCHAR)", [])
-
-
-def _type(spec: ColumnSpec, of: str, kind: str, where: str, v: str, x: str, numbers: NumberText) -> ColumnSql:
-    value, bad, _ = _category(spec, of, kind, where, v, x, numbers)
-    value = f"CAST({value} AS VARCHAR)"
-    if spec.values is None:
-        return ColumnSql(value, bad)
-    cases = " ".join(f"WHEN {sql_text(k)} THEN {sql_text(ours)}" for k, ours in spec.values.items())
+        return ColumnSql(f"CASE WHEN {single} THEN {value.text} END", bad)
     return ColumnSql(
-        f"CASE {value} {cases} END", [*bad, (f"({value}) IS NOT NULL AND {x} IS NULL", reasons.UNKNOWN_TYPE)]
+        f"CAST({v} AS BIGINT)" if value.family == "integer" else f"CAST({value.text} AS VARCHAR)", []
     )
 
 
-def _categories(
-    spec: ColumnSpec, of: str, kind: str, where: str, v: str, x: str, numbers: NumberText
-) -> ColumnSql:
-    split = f"string_split({{}}, {sql_text(spec.separator)})"
-    bad = []
-    if of == "json":
-        nested = (
-            f"len(list_filter(TRY_CAST({v} AS JSON[]), lambda j: json_type(j) IN ('ARRAY', 'OBJECT'))) > 0"
-        )
-        listed = f"list_transform(TRY_CAST({v} AS JSON[]), lambda j: {text_of('json', 'j')})"
-        bad = [(f"json_type({v}) = 'OBJECT' OR {nested}", reasons.NOT_A_VALUE)]
-        words = split.format(json_text(v))
+def _type(spec: ColumnSpec, value: SqlValue, x: str) -> ColumnSql:
+    plain, bad, _ = _category(value, x)
+    plain = f"CAST({plain} AS VARCHAR)"
+    if spec.values is None:
+        return ColumnSql(plain, bad)
+    cases = " ".join(f"WHEN {sql_text(theirs)} THEN {sql_text(ours)}" for theirs, ours in spec.values.items())
+    unknown = (f"({plain}) IS NOT NULL AND {x} IS NULL", reasons.UNKNOWN_TYPE)
+    return ColumnSql(f"CASE {plain} {cases} END", [*bad, unknown])
+
+
+def _categories(spec: ColumnSpec, value: SqlValue, where: str) -> ColumnSql:
+    v, element, bad = value.v, value.element, []
+    split = f"string_split({value.words.v}, {sql_text(spec.separator)})"
+    listed = f"list_transform({value.elements}, lambda e: {element.text})"
+    if value.family == "json":
+        nested = f"list_filter({value.elements}, lambda e: json_type(e) IN ('ARRAY', 'OBJECT'))"
+        bad = [(f"json_type({v}) = 'OBJECT' OR len({nested}) > 0", reasons.NOT_A_VALUE)]
         found = (
             f"CASE json_type({v}) WHEN 'ARRAY' THEN {listed} WHEN 'OBJECT' THEN NULL "
-            f"WHEN 'VARCHAR' THEN {words} "
-            f"WHEN 'NULL' THEN NULL ELSE [{text_of(of, v)}] END"
+            f"WHEN 'VARCHAR' THEN {split} WHEN 'NULL' THEN NULL ELSE [{value.text}] END"
         )
-    elif of == "list":
-        inner = element_of(kind)
-        if family(inner) in ("list", "record"):
-            raise InputError(
-                f"{where} holds values of type {kind}, of which no category can be made; leave it out by "
-                "mapping its name to None in columns, or convert it"
-            )
-        found = f"list_transform(CAST({v} AS {inner}[]), lambda e: {text_of(family(inner), 'e')})"
-        of = family(inner)
-    elif of in ("text", "bytes"):
-        found = split.format(text_of(of, v))
+    elif value.family == "list":
+        if element.family in ("list", "record"):
+            raise no_category(where, value.type)
+        found = listed
+    elif value.family in ("text", "bytes"):
+        found, element = split, value
     else:
-        found = (
-            f"CASE WHEN {v} IS NOT NULL THEN [{_category(spec, of, kind, where, v, x, numbers).value}] END"
-        )
-    there = "e IS NOT NULL" if of == "integer" else "e IS NOT NULL AND e != ''"
-    return ColumnSql(f"list_filter({found}, lambda e: {there})", bad)
+        found, element = f"CASE WHEN {v} IS NOT NULL THEN [{_category(value, 'NULL').value}] END", value
+    empty = "" if element.family == "integer" else " AND e != ''"
+    return ColumnSql(f"list_filter({found}, lambda e: e IS NOT NULL{empty})", bad)
 
 
-def _number(
-    spec: ColumnSpec, of: str, kind: str, where: str, v: str, x: str, numbers: NumberText
-) -> ColumnSql:
-    value = number_of(of, v, numbers)
-    if value is None:
-        raise InputError(f"{where} holds values of type {kind}; expected numbers")
-    bad = [(f"isinf({x})", reasons.INFINITE_NUMBER)]
-    if of in ("text", "bytes", "json"):
-        bad.insert(0, (f"{x} IS NULL AND {v} IS NOT NULL", reasons.UNPARSABLE_NUMBER))
-    return ColumnSql(value, bad)
-
-
-def _vector(
-    spec: ColumnSpec, of: str, kind: str, where: str, v: str, x: str, numbers: NumberText
-) -> ColumnSql:
-    width = spec.width
-    if of == "list":
-        inner = element_of(kind)
-        of, lists = family(inner), f"CAST({v} AS {inner}[])"
-    elif of == "json":
-        lists = f"TRY_CAST({v} AS JSON[])"
-    elif of in ("text", "bytes", "null"):
-        lists, of = f"string_split(CAST({text_of(of, v)} AS VARCHAR), {sql_text(spec.separator)})", "text"
-    else:
-        raise InputError(f"{where} holds values of type {kind}; expected lists of {width} numbers")
-    number = number_of(of, "e", numbers)
-    if number is None:
-        raise InputError(f"{where} holds values of type {kind}; expected lists of {width} numbers")
-    values = f"list_transform({lists}, lambda e: {number})"
-    unparsable = f"len(list_filter({lists}, lambda e: e IS NOT NULL AND ({number}) IS NULL)) > 0"
-    large = (
-        f"len(list_filter({values}, lambda e: isinf(e) OR NOT isnan(e) AND TRY_CAST(e AS FLOAT) IS NULL)) > 0"
+def no_category(where: str, type: str) -> InputError:
+    """The error of nested values."""
+    return InputError(
+        f"{where} holds values of type {type}, of which no category can be made; leave it out by mapping its "
+        "name to None in columns, or convert it"
     )
-    gone = f"len(list_filter({values}, lambda e: e IS NULL OR isnan(e))) > 0"
+
+
+def _vector(spec: ColumnSpec, value: SqlValue, where: str) -> ColumnSql:
+    v, width = value.v, spec.width
+    element, lists = value.element, value.elements
+    if value.family in ("text", "bytes", "null"):
+        element = SqlValue("e", "VARCHAR", value.decimal)
+        lists = f"string_split(CAST({value.text} AS VARCHAR), {sql_text(spec.separator)})"
+    number = element.number
+    if value.family not in ("text", "bytes", "null", "json", "list") or number is None:
+        raise InputError(f"{where} holds values of type {value.type}; expected lists of {width} numbers")
+    values = f"list_transform({lists}, lambda e: {number})"
+    large = "isinf(e) OR NOT isnan(e) AND TRY_CAST(e AS FLOAT) IS NULL"
     bad = [
         (f"{v} IS NOT NULL AND len({lists}) IS DISTINCT FROM {width}", reasons.WRONG_LENGTH),
-        (unparsable, reasons.UNPARSABLE_NUMBER),
-        (large, reasons.INFINITE_NUMBER),
-        (gone, reasons.MISSING_NUMBER),
+        (_some(lists, f"e IS NOT NULL AND ({number}) IS NULL"), reasons.UNPARSABLE_NUMBER),
+        (_some(values, large), reasons.INFINITE_NUMBER),
+        (_some(values, "e IS NULL OR isnan(e)"), reasons.MISSING_NUMBER),
     ]
     return ColumnSql(f"TRY_CAST({values} AS FLOAT[{width}])", bad)
 
 
-def undeclared_vector(kind: str, v: str, width: int) -> ColumnSql:
+def _some(lists: str, condition: str) -> str:
+    return f"len(list_filter({lists}, lambda e: {condition})) > 0"
+
+
+def undeclared_vector(value: SqlValue, width: int) -> ColumnSql:
     """Lists of floats as they are, of which those of another length are missing."""
-    lists = f"TRY_CAST({v} AS DOUBLE[])" if kind == "JSON" else f"CAST({v} AS {element_of(kind)}[])"
+    lists = f"TRY_CAST({value.v} AS DOUBLE[])" if value.type == "JSON" else value.elements
     return ColumnSql(f"TRY_CAST(CASE WHEN len({lists}) = {width} THEN {lists} END AS FLOAT[{width}])", [])
 
 
-def _time(spec: ColumnSpec, of: str, kind: str, where: str, v: str, x: str, numbers: NumberText) -> ColumnSql:
-    per_second = PER_SECOND[spec.unit or "s"]
+def _time(spec: ColumnSpec, value: SqlValue, x: str, where: str) -> ColumnSql:
+    v, number, per_second = value.v, value.number, PER_SECOND[spec.unit or "s"]
     bad = [
         (f"isinf({x})", reasons.INFINITE_NUMBER),
         (f"{x} < {EARLIEST} OR {x} > {LATEST}", reasons.OUT_OF_RANGE),
     ]
-    if of in ("text", "bytes", "json"):
-        text = json_text(v) if of == "json" else text_of(of, v)
-        number = number_of("text", text, numbers)
+    if value.family in ("text", "bytes", "json"):
+        text, number = value.words.v, value.words.number
         # hours alone, and minutes before a zone, get what DuckDB wants behind them
         zoned = rf"regexp_replace({text}, '([T ]\d\d:\d\d)([-+Z])', '\1:00\2')"
         casts = [f"TRY_CAST({t} AS TIMESTAMPTZ)" for t in (text, f"trim({text}) || ':00'", zoned)]
@@ -210,20 +190,13 @@ def _time(spec: ColumnSpec, of: str, kind: str, where: str, v: str, x: str, numb
             [(f"{x} IS NULL AND {v} IS NOT NULL", reasons.UNPARSABLE_TIME), *bad],
             f"CAST(CASE WHEN ({number}) IS NULL THEN {fine} ELSE {digits} END AS SMALLINT)",
         )
-    if of == "date":
-        if kind.endswith("_NS"):
-            return ColumnSql(f"epoch_ns({v}) // 1000 / 1e6", bad, f"CAST(epoch_ns({v}) % 1000 AS SMALLINT)")
-        moment = v if "ZONE" in kind else f"CAST({v} AS TIMESTAMP)"
-        return ColumnSql(f"epoch_us({moment}) / 1e6", bad)
-    plain = None if of == "flag" else number_of(of, v)
-    if plain is None:
-        raise InputError(f"{where} holds values of type {kind}; expected seconds or dates")
-    if spec.unit == "ns" and of in ("integer", "large"):
-        return ColumnSql(f"{v} // 1000 / 1e6", bad, f"CAST({v} % 1000 AS SMALLINT)")
-    return ColumnSql(f"({plain}) / {per_second}", bad)
-
-
-_BY_KIND: dict[str, Callable[..., ColumnSql]] = {
-    "id": _id, "category": _category, "categories": _categories, "number": _number, "vector": _vector,
-    "time": _time, "type": _type,
-}  # fmt: skip
+    ticks = v if value.family in ("integer", "large") and spec.unit == "ns" else None
+    if value.family == "date":
+        ticks = f"epoch_ns({v})" if value.type.endswith("_NS") else None
+        moment = v if "ZONE" in value.type else f"CAST({v} AS TIMESTAMP)"
+        number, per_second = f"epoch_us({moment})", 1_000_000
+    elif number is None or value.family == "flag":
+        raise InputError(f"{where} holds values of type {value.type}; expected seconds or dates")
+    if ticks is not None:
+        return ColumnSql(f"{ticks} // 1000 / 1e6", bad, f"CAST({ticks} % 1000 AS SMALLINT)")
+    return ColumnSql(f"({number}) / {per_second}", bad)

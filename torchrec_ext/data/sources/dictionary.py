@@ -19,9 +19,6 @@ class Dictionary:
     Integers of typed tables and text that writes them are one value, so that a CSV and a Parquet file of
     one log agree on their ids.
 
-    Args:
-        where: names the column in messages.
-
     Example:
         >>> items = Dictionary("column 'item'")
         >>> items.add(pa.array(["7", None, "8"]), text=True).to_pylist()
@@ -36,23 +33,18 @@ class Dictionary:
         self.where = where
         self.words: pa.Array = pa.array([], pa.int64())
         self.text = True
-        # one value of each type that typed tables hold
-        self.integer: int | None = None
-        self.string: str | None = None
+        self.first: dict[str, int | str] = {}  # a value of text files, and of each type of typed tables
 
     def add(self, values: pa.Array, text: bool) -> pa.Array:
-        """int32 codes of (n,) strings or integers, null for a null.
+        """(n,) int32 codes of strings or integers, null for a null.
 
-        Args:
-            values: strings or integers.
-            text: whether they come from a text file, where 7 may be meant as a number or as a string.
+        In a text file 7 may be meant as a number or as a string.
         """
         if len(values) > values.null_count:
             self.text &= text
-            if not text and pa.types.is_integer(values.type):
-                self.integer = values.drop_null()[0].as_py() if self.integer is None else self.integer
-            elif not text:
-                self.string = values.drop_null()[0].as_py() if self.string is None else self.string
+            kind = "text" if text else "integer" if pa.types.is_integer(values.type) else "string"
+            if kind not in self.first:
+                self.first[kind] = values.drop_null()[0].as_py()
         whole = pa.types.is_integer(self.words.type)
         if pa.types.is_integer(values.type):
             values = values.cast(pa.int64() if whole else pa.string())
@@ -69,19 +61,15 @@ class Dictionary:
         return both.chunk(1).indices
 
     def expect_one_type(self) -> None:
-        """Refuses integers of typed tables beside strings, or beside text that is not an integer.
-
-        Raises:
-            InputError: with one of each.
-        """
-        if self.integer is None or pa.types.is_integer(self.words.type):
+        """Refuses integers of typed tables beside strings, or beside text that is not an integer."""
+        if "integer" not in self.first or pa.types.is_integer(self.words.type):
             return
-        odd = self.string
-        if odd is None:
-            odd = next(w for w in self.words.to_pylist() if as_integers(pa.array([w])) is None)
+        odd = self.first.get("string") or next(
+            word for word in self.words.to_pylist() if as_integers(pa.array([word])) is None
+        )
         raise InputError(
-            f"{self.where} holds integers ({self.integer}) and strings ({odd!r}); make both the same type, "
-            "with astype(str)"
+            f"{self.where} holds integers ({self.first['integer']}) and strings ({odd!r}); make both the "
+            "same type, with astype(str)"
         )
 
 
@@ -90,9 +78,6 @@ def unify_id_types(dictionaries: Sequence[Dictionary]) -> None:
 
     Ids from a text file become integers only if every one is written as Python writes that integer, so that
     ``007`` stays ``007``. Ids from a typed table keep their type.
-
-    Raises:
-        InputError: for ids of two types.
     """
     fixed: dict[bool, Dictionary] = {}
     for dictionary in dictionaries:
@@ -109,11 +94,8 @@ def unify_id_types(dictionaries: Sequence[Dictionary]) -> None:
     for dictionary in dictionaries if False in fixed else ():
         words = dictionary.words = dictionary.words.cast(pa.string())
         if dictionary.text and len(words) and pc.all(pc.match_substring_regex(words, r"^-?\d+\.0$")).as_py():
-            log.warning(
-                "ids of %s look like integers turned into floats: %s stays as it is",
-                dictionary.where,
-                words[0],
-            )
+            where = dictionary.where
+            log.warning("ids of %s look like integers turned into floats: %s stays as it is", where, words[0])
 
 
 def as_integers(values: pa.Array) -> pa.Array | None:

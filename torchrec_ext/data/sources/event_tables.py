@@ -1,5 +1,6 @@
 """Event tables, one or several, and side tables: their rows as columns of one table."""
 
+import mmap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,11 +31,13 @@ class ReadColumns(NamedTuple):
         builders: of each column, by our names.
         plain: the rows in their plain form.
         rows: rows read, the rejected ones among them.
+        mapped: the file that the plain form is mapped from, or None.
     """
 
     builders: dict[str, ColumnBuilder]
     plain: pa.Table
     rows: int
+    mapped: mmap.mmap | None
 
     def ids(self, entity: str) -> list[Dictionary]:
         """The ids of an entity, in a list; an empty one if there is no such column."""
@@ -124,7 +127,7 @@ def read_columns(
             plain.add(found)
     bar.close()
     whole = plain.finish()
-    return ReadColumns(builders, whole, whole.num_rows + session.rejects.total - before)
+    return ReadColumns(builders, whole, whole.num_rows + session.rejects.total - before, plain.mapped)
 
 
 def _columns(

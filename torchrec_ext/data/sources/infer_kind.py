@@ -1,120 +1,122 @@
 """What the values of a column show of it: the unit of its times, and the kind of an undeclared one."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from torchrec_ext.data.sources.column_spec import ColumnSpec, Unit
+from torchrec_ext.data.sources.column_sql import no_category
 from torchrec_ext.data.sources.one_line import reading
 from torchrec_ext.data.sources.scan import Scan, Session
-from torchrec_ext.data.sources.value_sql import element_of, family, number_of
+from torchrec_ext.data.sources.value_sql import SqlValue
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)
 
 _SAMPLE = 20_000
 _UNITS: tuple[tuple[float, Unit], ...] = ((1e17, "ns"), (1e14, "us"), (1e11, "ms"))
-_NUMBERS = {"DOUBLE", "BIGINT", "UBIGINT"}
 
 
-def inferred(
-    session: Session, scan: Scan, spec: ColumnSpec, kind: str, column: str, where: str
-) -> ColumnSpec:
-    """The column with a unit, if it is a time, and with a kind other than ``auto``.
+def infer(
+    session: Session, scan: Scan, specs: Sequence[ColumnSpec], values: Sequence[SqlValue]
+) -> list[ColumnSpec]:
+    """The columns with a unit, if they are times, and with a kind other than ``auto``.
 
     A sample of times with a median beyond 1e11 is in milliseconds, 1e14 microseconds, 1e17 nanoseconds.
     Floats are numbers, lists of floats vectors, other lists categories, all else is a category.
 
-    Args:
-        session: of this read.
-        scan: the table.
-        spec: its column.
-        kind: DuckDB's type of it.
-        column: its SQL.
-        where: names it in messages.
-
     Raises:
         InputError: for ids that are floats, bytes of Python or beyond 64 bits, and undeclared records.
     """
-    of = family(kind)
-    if spec.kind == "time" and spec.unit is None and of not in ("date", "list", "record", "other"):
-        number = f"abs({number_of(of, 'v', scan.numbers)})"
-        median = _ask(session, scan, column, f"median({number}) FILTER (isfinite({number}))", _SAMPLE) or 0
-        unit: Unit = next((unit for least, unit in _UNITS if median > least), "s")
-        if unit != "s":
-            log.info("%s: took times around %.4g as %s", where, median, unit)
-        return replace(spec, unit=unit)
-    if spec.kind == "id" and of in ("single", "float", "large", "bytes"):
-        _expect_ids(session, scan, of, column, where)
+    samples, figures = {}, {}
+    for n, (spec, value) in enumerate(zip(specs, values, strict=True)):
+        if spec.kind == "time" and spec.unit is None and value.number is not None:
+            number = f"abs({value.number})"
+            samples[n] = f"median({number}) FILTER (isfinite({number}))"
+        elif (figure := _figure(spec, value, scan.frame)) is not None:
+            figures[n] = figure
+    answers = {**_ask(session, scan, samples, f"LIMIT {_SAMPLE}"), **_ask(session, scan, figures)}
+    known = []
+    for n, (spec, value) in enumerate(zip(specs, values, strict=True)):
+        where, answer = scan.where(spec), answers.get(n)
+        if n in samples:
+            unit: Unit = next((unit for least, unit in _UNITS if (answer or 0) > least), "s")
+            if unit != "s":
+                log.info("%s: took times around %.4g as %s", where, answer, unit)
+            spec = replace(spec, unit=unit)
+        elif spec.kind == "id" and answer is not None:
+            _expect_ids(value.family, answer, where)
+        elif spec.kind == "auto":
+            spec = _with_kind(spec, value, answer or {}, where)
+        known.append(spec)
+    return known
+
+
+def _figure(spec: ColumnSpec, value: SqlValue, frame: bool) -> str | None:
+    """What all rows have to say of ids or of an undeclared column, in SQL; None if their type says it."""
+    v, family = value.v, value.family
+    if spec.kind == "id":
+        return {
+            "large": f"max({v})",
+            "bytes": f"first({v}) FILTER ({v} IS NOT NULL)" if frame else None,
+            "single": f"first({v}) FILTER ({v} IS NOT NULL AND NOT isnan({v}))",
+            "float": f"first({v}) FILTER ({v} IS NOT NULL AND NOT isnan({v}))",
+        }.get(family)
     if spec.kind != "auto":
-        return spec
-    element = family(element_of(kind))
-    if of == "json":
-        of, element = _family_of_json(session, scan, column)
-    if of == "record" or of == "list" and element in ("list", "record"):
-        raise InputError(
-            f"{where} holds values of type {kind}, of which no category can be made; leave it out by mapping "
-            "its name to None in columns, or convert it"
-        )
-    if of == "list" and element in ("single", "float"):
-        listed = "TRY_CAST(v AS JSON[])" if kind == "JSON" else f"CAST(v AS {element_of(kind)}[])"
-        found = _ask(session, scan, column, f"list(DISTINCT len({listed}))")
-        widths = sorted(width for width in found or () if width)
+        return None
+    if family == "json":
+        return f"{{'structure': json_group_structure({v}), 'widths': list(DISTINCT len({value.elements}))}}"
+    return f"{{'widths': list(DISTINCT len({v}))}}" if family == "list" else None
+
+
+def _with_kind(spec: ColumnSpec, value: SqlValue, answer: Mapping[str, Any], where: str) -> ColumnSpec:
+    """An undeclared column with the kind of all its values."""
+    shared = value._replace(type=_type(answer["structure"] or "")) if value.type == "JSON" else value
+    family, element = shared.family, shared.element.family
+    if family == "record" or family == "list" and element in ("list", "record"):
+        raise no_category(where, value.type)
+    if family == "list" and element in ("single", "float"):
+        widths = sorted(width for width in answer["widths"] or () if width)
         if len(widths) > 1:
             raise InputError(
                 f"{where} holds lists of {widths[0]} and of {widths[1]} numbers; declare the width of the "
                 "vector, and rows of other lengths are set aside"
             )
         return replace(spec, kind="vector", width=widths[0] if widths else 1)
-    if of in ("single", "float"):
+    if family in ("single", "float"):
         return replace(spec, kind="number")
-    return replace(spec, kind="categories" if of == "list" else "category")
+    return replace(spec, kind="categories" if family == "list" else "category")
 
 
-def _expect_ids(session: Session, scan: Scan, of: str, column: str, where: str) -> None:
+def _type(structure: str) -> str:
+    """The type that all values of JSON share, as far as it matters, from DuckDB's structure of them."""
+    if structure.startswith("["):
+        return f"{_type(structure[1:-1])}[]"
+    return "STRUCT" if structure.startswith("{") else "DOUBLE" if structure == '"DOUBLE"' else "JSON"
+
+
+def _expect_ids(family: str, found: Any, where: str) -> None:
     """Refuses values that are no ids, though their type has some that are."""
-    if of == "large":
-        largest = _ask(session, scan, column, "max(v)")
-        if largest is not None and largest >= 2**63:
-            raise InputError(
-                f"id {largest} of {where} is beyond 64 bits; make the ids strings with astype(str)"
-            )
-    elif of == "bytes" and scan.frame:
-        some = _ask(session, scan, column, "first(v) FILTER (v IS NOT NULL)")
+    if family in ("single", "float"):
         raise InputError(
-            f"ids of {where} are bytes: {some!r:.60}; decode them, ids must be integers or strings"
+            f"ids of {where} are floats (such as {found}); ids must be integers or strings. Missing values "
+            "turn integers into floats: drop them and use astype('int64'), or astype('Int64')"
         )
-    elif of != "bytes":
-        some = _ask(session, scan, column, "first(v) FILTER (v IS NOT NULL AND NOT isnan(v))")
-        if some is not None:
-            raise InputError(
-                f"ids of {where} are floats (such as {some}); ids must be integers or strings. Missing "
-                "values turn integers into floats: drop them and use astype('int64'), or astype('Int64')"
-            )
+    if family == "bytes":
+        raise InputError(
+            f"ids of {where} are bytes: {found!r:.60}; decode them, ids must be integers or strings"
+        )
+    if found >= 2**63:
+        raise InputError(f"id {found} of {where} is beyond 64 bits; make the ids strings with astype(str)")
 
 
-def _family_of_json(session: Session, scan: Scan, column: str) -> tuple[str, str]:
-    """The family that all values of a JSON column share, else ``json``; of lists that of elements."""
-    found = _ask(session, scan, column, "list(DISTINCT json_type(v))")
-    types = set(found or ()) - {"NULL"}
-    if types == {"ARRAY"}:
-        listed = "list_transform(TRY_CAST(v AS JSON[]), lambda e: json_type(e))"
-        inner = {
-            t for types in _ask(session, scan, column, f"list(DISTINCT {listed})") or () for t in types or ()
-        }
-        inner -= {None, "NULL"}
-        return "list", "record" if inner & {
-            "ARRAY",
-            "OBJECT",
-        } else "float" if "DOUBLE" in inner <= _NUMBERS else "json"
-    return "record" if types == {"OBJECT"} else "float" if "DOUBLE" in types <= _NUMBERS else "json", ""
-
-
-def _ask(session: Session, scan: Scan, column: str, select: str, rows: int | None = None) -> Any:
-    """One figure of the values ``v`` of a column, or of its first rows."""
-    limit = "" if rows is None else f"LIMIT {rows}"
+def _ask(session: Session, scan: Scan, figures: Mapping[int, str], limit: str = "") -> dict[int, Any]:
+    """Figures of all rows of a table or of its first, by number of their column."""
+    if not figures:
+        return {}
     with reading(scan.name):
         found = session.connection.execute(
-            f"SELECT {select} FROM (SELECT {column} AS v FROM {scan.source} {limit})"
-        ).fetchone()
-    return None if found is None else found[0]
+            f"SELECT {', '.join(figures.values())} FROM (SELECT * FROM {scan.source} {limit})"
+        ).fetchall()
+    return dict(zip(figures, found[0], strict=True))

@@ -184,6 +184,7 @@ def read_events(
         options={f"{e}_{n}": o for e, named in features.items() for n, o in named.items() if o is not None},
         weights=found.weights,
         catalogue=found.catalogue,
+        mapped=read.mapped,
     )
 
 

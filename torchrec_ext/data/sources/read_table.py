@@ -11,16 +11,13 @@ import pyarrow as pa
 from torchrec_ext.data.sources import rejects as reasons
 from torchrec_ext.data.sources.column_spec import ColumnSpec
 from torchrec_ext.data.sources.column_sql import column_sql, undeclared_vector
-from torchrec_ext.data.sources.infer_kind import inferred
+from torchrec_ext.data.sources.infer_kind import infer
 from torchrec_ext.data.sources.one_line import reading, sql_text
-from torchrec_ext.data.sources.rejects import LONGEST_VALUE, SCHEMA
+from torchrec_ext.data.sources.rejects import LONGEST_VALUE
 from torchrec_ext.data.sources.scan import Scan, Session, expect_in_each_file
-from torchrec_ext.data.sources.value_sql import family, text_of
-from torchrec_ext.errors import InputError, nearest
+from torchrec_ext.errors import InputError
 
 _ROWS = 1 << 21
-_MORE = " /* more */"
-"""Where further columns of the source go."""
 _BROKEN = {
     "UNQUOTED VALUE": reasons.UNCLOSED_QUOTE, "LINE SIZE OVER MAXIMUM": reasons.LONG_LINE,
     "INVALID ENCODING": reasons.BROKEN_ENCODING,
@@ -50,46 +47,40 @@ class Reading(NamedTuple):
 def plan(
     session: Session, scan: Scan, specs: Sequence[ColumnSpec], itemless: Sequence[str] | None
 ) -> Reading:
-    """Finds out how the columns of a table are read.
+    """Finds out how the columns of a table, named as we do, are read.
 
-    Args:
-        session: of this read.
-        scan: the table.
-        specs: the columns, by our names.
-        itemless: the types of events that need no item; None if no row needs one.
+    ``itemless`` are the types of events that need no item; it is None if no row needs one.
 
     Raises:
         InputError: if a column is not there, or not once, or does not hold what it should.
     """
-    known: list[ColumnSpec] = []
-    inner, outputs, more, values = [], [], [], ["shape", "c0"] if scan.broken else []
-    bad = [(condition, "", reason, "c0") for condition, reason in scan.broken.items()]
-    for n, spec in enumerate(specs):
-        place = _place(scan, spec.source)
-        kind, where = scan.types[place], f"column {spec.source!r} of {scan.name}"
-        values.append(f"{scan.columns[place][1]} AS v{n}")
-        spec = inferred(session, scan, spec, kind, scan.columns[place][1], where)
-        if specs[n].kind == "auto" and spec.kind == "vector":
-            sql = undeclared_vector(kind, f"v{n}", spec.width or 1)
-        else:
-            sql = column_sql(spec, kind, where, v=f"v{n}", x=f"x{n}", numbers=scan.numbers)
-            if specs[n].kind == "auto" and spec.kind == "number":  # floats as they are
-                sql.bad.clear()
-        known.append(spec)
-        inner.append(f"{sql.value} AS x{n}")
-        outputs.append(f"x{n}")
-        if sql.more is not None:
-            inner.append(f"{sql.more} AS m{n}")
-            more.append(f"m{n}")
-        of = family(kind)
-        shown = text_of(of, f"v{n}") if of in ("json", "bytes") else f"CAST(v{n} AS VARCHAR)"
-        bad += [(condition, spec.source, reason, shown) for condition, reason in sql.bad]
+    found = [scan.value(spec.source) for spec in specs]
     expect_in_each_file(scan, [spec.source for spec in specs])
+    known = infer(session, scan, specs, found)
+    undeclared = {spec.name for spec in specs if spec.kind == "auto"}
+    values = ["shape", "c0"] if scan.broken else []
+    bad = [(condition, "", reason, "c0") for condition, reason in scan.broken.items()]
+    outputs = {}
+    for n, (spec, value) in enumerate(zip(known, found, strict=True)):
+        values.append(f"{value.v} AS v{n}")
+        value = value._replace(v=f"v{n}")
+        if spec.kind == "vector" and spec.name in undeclared:
+            sql = undeclared_vector(value, spec.width or 1)
+        else:
+            sql = column_sql(spec, value, f"x{n}", scan.where(spec))
+            if spec.kind == "number" and spec.name in undeclared:  # floats as they are
+                sql.bad.clear()
+        outputs[f"x{n}"] = sql.value
+        if sql.more is not None:
+            outputs[f"m{n}"] = sql.more
+        shown = value.text if value.family in ("json", "bytes") else f"CAST(v{n} AS VARCHAR)"
+        bad += [(condition, spec.source, reason, shown) for condition, reason in sql.bad]
     if itemless is not None:
         bad.append(_without_item(known, itemless))
-    select = f"SELECT *, {', '.join(inner)} FROM (SELECT {', '.join(values)}{_MORE} FROM {scan.source})"
-    undeclared = {spec.name for spec in specs if spec.kind == "auto"}
-    return Reading(scan, known, undeclared, select, outputs + more, bad)
+    named = ", ".join(f"{sql} AS {name}" for name, sql in outputs.items())
+    values += _places(scan)
+    select = f"SELECT *, {named} FROM (SELECT {', '.join(values)} FROM {scan.source})"
+    return Reading(scan, known, undeclared, select, [*outputs], bad)
 
 
 def read_batches(session: Session, table: Reading) -> Iterator[pa.RecordBatch]:
@@ -98,28 +89,50 @@ def read_batches(session: Session, table: Reading) -> Iterator[pa.RecordBatch]:
     Raises:
         InputError: if the table cannot be read, or has no rows.
     """
-    cases = " ".join(f"WHEN {condition} THEN {n}" for n, (condition, *_) in enumerate(table.bad, 1))
-    coded = f"CAST({f'CASE {cases} ELSE 0 END' if cases else '0'} AS USMALLINT) AS reject"
-    rows, before = 0, session.rejects.total
-    places, codes = [np.empty(0, np.int64)], [np.empty(0, np.uint16)]
+    rows, before, room = 0, session.rejects.total, session.rejects.room
+    aside, counts = [], Counter[str]()
     with reading(table.scan.name):
         # what samples have left
         session.connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
-        query = f"SELECT {', '.join(table.outputs)}, {coded} FROM ({table.inner})"
-        for batch in _batches(session.connection.sql(query)):
+        for batch in _batches(session.connection.sql(_query(table))):
             found = batch.column("reject").to_numpy()
-            batch = batch.select(table.outputs)
             if found.any():
-                places.append(rows + np.flatnonzero(found))
-                codes.append(found[found > 0])
+                bad = np.flatnonzero(found)
+                codes, first, times = np.unique(found[bad], return_index=True, return_counts=True)
+                for code, count in zip(codes, times, strict=True):
+                    counts[table.bad[code - 1][2]] += int(count)
+                # at least one row of each reason
+                kept = bad[np.union1d(np.arange(min(room, len(bad))), first)]
+                room = max(room - len(kept), 0)
+                some = pa.Table.from_batches([batch]).take(pa.array(kept)).drop_columns(table.outputs)
+                aside.append(some.append_column("row", pa.array(rows + kept + 1)))
                 batch = batch.filter(pa.array(found == 0))
             rows += len(found)
-            yield batch
+            yield batch.select(table.outputs)
         broken = _reject_broken_lines(session, table.scan)
-        if len(places) > 1:
-            _reject_rows(session, table, coded, np.concatenate(places), np.concatenate(codes), broken)
+        if aside:
+            _reject_rows(session, table, pa.concat_tables(aside), counts, broken)
     if not rows and session.rejects.total == before:
         raise InputError(f"{table.scan.name} has no rows; expected one row an event, user or item")
+
+
+def _query(table: Reading) -> str:
+    """The outputs of each row, the number of the first way in which it is bad, and what shows that."""
+    cases = [f"WHEN {condition} THEN {n}" for n, (condition, *_) in enumerate(table.bad, 1)]
+    texts = [f"WHEN {n} THEN {text}" for n, (*_, text) in enumerate(table.bad, 1)]
+    code = f"CASE {' '.join(cases)} ELSE 0 END" if cases else "0"
+    text = f"CAST(CASE reject {' '.join(texts)} END AS VARCHAR)" if texts else "''"
+    beside = [f"CASE WHEN reject > 0 THEN left({text}, {LONGEST_VALUE}) END AS value"]
+    beside += [f"CASE WHEN reject > 0 THEN {name} END AS {name}" for name in _places(table.scan)]
+    return (
+        f"SELECT {', '.join([*table.outputs, 'reject', *beside])} "
+        f"FROM (SELECT *, CAST({code} AS USMALLINT) AS reject FROM ({table.inner}))"
+    )
+
+
+def _places(scan: Scan) -> list[str]:
+    """The columns in which DuckDB itself says where a row stands."""
+    return ["filename", "file_row_number"] if scan.source.startswith("read_parquet") else []
 
 
 def _batches(query: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:
@@ -134,18 +147,6 @@ def _batches(query: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:
     yield from pa.Table.from_batches(pending).combine_chunks().to_batches() if pending else ()
 
 
-def _place(scan: Scan, name: str) -> int:
-    """Which column of a table has a name."""
-    there = scan.names
-    if there.count(name) > 1:
-        raise InputError(f"{scan.name} has the column {name!r} more than once; rename one")
-    if name not in there:
-        raise InputError(
-            f"{scan.name} has no column {name!r}{nearest(name, there)}; it has {', '.join(there)}"
-        )
-    return there.index(name)
-
-
 def _without_item(specs: Sequence[ColumnSpec], itemless: Sequence[str]) -> tuple[str, str, str, str]:
     """A row without an item is bad, unless its type needs none."""
     by_name = {spec.name: n for n, spec in enumerate(specs)}
@@ -157,38 +158,17 @@ def _without_item(specs: Sequence[ColumnSpec], itemless: Sequence[str]) -> tuple
 
 
 def _reject_rows(
-    session: Session, table: Reading, coded: str, rows: np.ndarray, codes: np.ndarray, broken: Sequence[int]
+    session: Session, table: Reading, rows: pa.Table, counts: Counter[str], broken: Sequence[int]
 ) -> None:
-    """Rejects rows by their numbers among those DuckDB read, from 0; reads again what they hold."""
-    scan, room = table.scan, session.rejects.room
-    where = ", filename, file_row_number" if scan.source.startswith("read_parquet") else ""
-    texts = " ".join(f"WHEN {n} THEN {text}" for n, (*_, text) in enumerate(table.bad, 1))
-    # the same columns as before, since broken characters in one make DuckDB leave the row out
-    values = ", ".join(f"v{n}" for n in range(len(table.specs)))
-    coded_rows = f"SELECT *, {coded} FROM ({table.inner.replace(_MORE, where)})"
-    numbered = (
-        f"SELECT row_number() OVER () AS n, reject, left(CASE reject {texts} END, {LONGEST_VALUE}) AS value"
-        f"{where}, {values} FROM ({coded_rows}) WHERE reject > 0"
-    )
-    # at least one row of each reason
-    first = "row_number() OVER (PARTITION BY reject ORDER BY n) = 1"
-    query = f"SELECT * FROM ({numbered}) QUALIFY n <= {room} OR {first} ORDER BY n"
-    found = session.connection.sql(query).to_arrow_table()
-    places = rows[found["n"].to_numpy() - 1] + 1
-    if where:
-        places = found["file_row_number"].to_numpy() + 1
+    """Rejects rows, of which ``row`` is the number among those that DuckDB read, from 1."""
+    scan, lines, files = table.scan, rows["row"].to_numpy(), [table.scan.name] * len(rows)
+    if _places(scan):
+        files, lines = rows["filename"], rows["file_row_number"].to_numpy() + 1
     elif scan.file is not None:
-        places = scan.file.lines(places, broken)
-    why = [table.bad[code - 1] for code in found["reject"].to_pylist()]
-    counts: Counter[str] = Counter()
-    for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
-        counts[table.bad[code - 1][2]] += int(count)
-    columns = {
-        "file": found["filename"] if where else [scan.name] * len(why), "line": places,
-        "column": [column for _, column, *_ in why], "reason": [reason for *_, reason, _ in why],
-        "value": found["value"],
-    }  # fmt: skip
-    session.rejects.add(pa.table(columns, SCHEMA), counts)
+        lines = scan.file.lines(lines, broken)
+    _, columns, why, _ = zip(*(table.bad[code - 1] for code in rows["reject"].to_pylist()), strict=True)
+    found = {"file": files, "line": lines, "column": columns, "reason": why, "value": rows["value"]}
+    session.rejects.add(found, counts)
 
 
 def _reject_broken_lines(session: Session, scan: Scan) -> list[int]:
@@ -208,5 +188,5 @@ def _reject_broken_lines(session: Session, scan: Scan) -> list[int]:
         "file": [scan.name] * len(lines), "line": lines, "column": [""] * len(lines), "reason": why,
         "value": [text.strip("\r\n") for text in found["value"].to_pylist()],
     }  # fmt: skip
-    session.rejects.add(pa.table(columns, SCHEMA), Counter(why))
+    session.rejects.add(columns, Counter(why))
     return lines

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -42,15 +43,8 @@ _HINTS = {
     UNCLOSED_QUOTE: "set quote=None if quotes are ordinary characters in this file",
     OUT_OF_RANGE: "is the unit of the times another one?",
 }
-SCHEMA = pa.schema(
-    {
-        "file": pa.string(),
-        "line": pa.int64(),
-        "column": pa.string(),
-        "reason": pa.string(),
-        "value": pa.string(),
-    }
-)
+_COLUMNS = ("file", "line", "column", "reason", "value")
+SCHEMA = pa.schema([(name, pa.int64() if name == "line" else pa.string()) for name in _COLUMNS])
 
 
 class Rejects:
@@ -58,14 +52,11 @@ class Rejects:
 
     Beyond ``limit`` rows only the counts go on, so that a broken file cannot fill the memory.
 
-    Args:
-        limit: how many rows are kept with file, line and value.
-
     Example:
         >>> rejects = Rejects()
         >>> rows = {"file": ["a.csv"] * 2, "line": [4, 9], "column": ["price"] * 2,
         ...         "reason": ["unparsable number"] * 2, "value": ["cheap", None]}
-        >>> rejects.add(pa.table(rows, SCHEMA), {"unparsable number": 2})
+        >>> rejects.add(rows, {"unparsable number": 2})
         >>> rejects.check(100, 0.01, "a.csv")
         Traceback (most recent call last):
         torchrec_ext.errors.InputError: 2 of 100 rows of a.csv are bad (2.00%), more than 1.00%: 2 with \
@@ -88,27 +79,23 @@ unparsable number (line 4, column 'price': 'cheap'); mend them, or allow a large
         """How many more rows are kept with their values."""
         return self.limit - self._kept.num_rows
 
-    def add(self, rows: pa.Table, counts: Mapping[str, int]) -> None:
+    def add(self, columns: Mapping[str, Any], counts: Mapping[str, int]) -> None:
         """Adds rejected rows.
 
         Args:
-            rows: file, line (from 1), column ("" for a row that is bad as a whole), reason and value (None
-                where nothing stood); at least one row of each reason, at most all.
+            columns: file, line (from 1), column ("" for a row that is bad as a whole), reason and value (None
+                where nothing stood) of at least one row of each reason, at most all.
             counts: how many there are by reason.
         """
+        rows = pa.table(columns, SCHEMA)
         self.counts.update(counts)
         reasons = rows["reason"].to_pylist()
-        for reason in counts:
-            if reason not in self._samples and reason in reasons:
-                self._samples[reason] = rows.slice(reasons.index(reason), 1).to_pylist()[0]
+        for reason in self.counts.keys() - self._samples.keys():
+            self._samples[reason] = rows.slice(reasons.index(reason), 1).to_pylist()[0]
         self._kept = pa.concat_tables([self._kept, rows.slice(0, self.room)])
 
     def write(self, path: str | Path) -> None:
-        """Writes the rows kept as Parquet: file, line, column, reason, value.
-
-        Raises:
-            InputError: if the file cannot be written.
-        """
+        """Writes the rows kept as Parquet: file, line, column, reason, value."""
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             rows = self._kept.sort_by([("file", "ascending"), ("line", "ascending")])
@@ -121,12 +108,7 @@ unparsable number (line 4, column 'price': 'cheap'); mend them, or allow a large
             )
 
     def check(self, rows: int, max_bad_share: float, where: str) -> None:
-        """Refuses a data set of which too large a share was rejected.
-
-        Args:
-            rows: all rows read, the rejected ones among them.
-            max_bad_share: the largest share that passes, from 0 to 1.
-            where: names the data set in the message.
+        """Refuses a data set of which too large a share of all rows, good and bad, was rejected.
 
         Raises:
             InputError: with the total, the share, and the five commonest reasons with a sample each.
@@ -143,9 +125,8 @@ unparsable number (line 4, column 'price': 'cheap'); mend them, or allow a large
             reasons.append(f"{count:,} with {reason} ({at}: {'no value' if value is None else repr(value)})")
         commonest = self.counts.most_common(1)[0][0]
         hint = _HINTS.get(commonest, "")
-        if commonest == UNPARSABLE_NUMBER and re.fullmatch(
-            r"-?\d+,\d+", str(self._samples[commonest]["value"])
-        ):
+        value = str(self._samples[commonest]["value"])
+        if commonest == UNPARSABLE_NUMBER and re.fullmatch(r"-?\d+,\d+", value):
             hint = "set decimal=','"
         raise InputError(
             f"{self.total:,} of {rows:,} rows of {where} are bad ({self.total / max(rows, 1):.2%}), more "

@@ -1,7 +1,7 @@
 """Scan: a table as DuckDB reads it, be it a file, a folder, or a table in memory."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from torchrec_ext.data.sources.column_spec import ColumnSpec
 from torchrec_ext.data.sources.declaration import Format, TableFile
 from torchrec_ext.data.sources.histories import read_histories
 from torchrec_ext.data.sources.memory_table import as_table, from_pandas, json_object, numpy_file, plain
@@ -21,8 +22,8 @@ from torchrec_ext.data.sources.one_line import one_line, reading, sql_name, sql_
 from torchrec_ext.data.sources.rejects import Rejects
 from torchrec_ext.data.sources.source_file import existing_file
 from torchrec_ext.data.sources.text_file import TextFile, open_delimited, readable_copy
-from torchrec_ext.data.sources.value_sql import NumberText
-from torchrec_ext.errors import InputError
+from torchrec_ext.data.sources.value_sql import SqlValue
+from torchrec_ext.errors import InputError, nearest
 
 _SUFFIXES: dict[str, Format] = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
@@ -42,7 +43,7 @@ class Scan:
         types: DuckDB's type of each column; ``JSON`` if each value has a type of its own.
         paths: its files.
         text: whether its values are text, of which some may mean numbers.
-        numbers: how text writes numbers.
+        decimal: mark of numbers in text.
         file: the text file, whose lines are counted.
         broken: conditions in SQL of rows that are broken as a whole, with the reason.
         frame: whether it is a DataFrame.
@@ -54,7 +55,7 @@ class Scan:
     types: tuple[str, ...]
     paths: tuple[Path, ...] = ()
     text: bool = False
-    numbers: NumberText = NumberText()
+    decimal: str = "."
     file: TextFile | None = None
     broken: Mapping[str, str] = field(default_factory=dict)
     frame: bool = False
@@ -64,15 +65,23 @@ class Scan:
         """The names of its columns."""
         return tuple(name for name, _ in self.columns)
 
+    def where(self, spec: ColumnSpec) -> str:
+        """Names one of its columns in messages."""
+        return f"column {spec.source!r} of {self.name}"
+
+    def value(self, name: str) -> SqlValue:
+        """A column of it in SQL; InputError if it is not there, or not once."""
+        if self.names.count(name) > 1:
+            raise InputError(f"{self.name} has the column {name!r} more than once; rename one")
+        if name not in self.names:
+            hint, there = nearest(name, self.names), ", ".join(self.names)
+            raise InputError(f"{self.name} has no column {name!r}{hint}; it has {there}")
+        place = self.names.index(name)
+        return SqlValue(self.columns[place][1], self.types[place], self.decimal)
+
 
 class Session(NamedTuple):
-    """One read.
-
-    Args:
-        connection: its own.
-        scratch: a folder for copies and for what DuckDB spills.
-        rejects: takes the bad rows.
-    """
+    """One read: its connection, a folder for copies and for what DuckDB spills, and the bad rows."""
 
     connection: duckdb.DuckDBPyConnection
     scratch: Path
@@ -122,8 +131,8 @@ def open_scan(session: Session, table: TableFile, name: str) -> Scan:
 
     Args:
         session: of this read.
-        table: a DataFrame, an Arrow table, whatever hands out an Arrow stream (Polars, a DuckDB relation, a
-            reader of record batches), or the path of a file or a folder of Parquet files.
+        table: whose source is a DataFrame, an Arrow table, whatever hands out an Arrow stream (Polars, a
+            DuckDB relation, a reader of record batches), or the path of a file or a folder of Parquet files.
         name: names a table in memory in messages.
 
     Raises:
@@ -134,9 +143,7 @@ def open_scan(session: Session, table: TableFile, name: str) -> Scan:
         return _open_path(session, table, Path(source).expanduser())
     if isinstance(source, pd.DataFrame):
         found = [from_pandas(source.iloc[:, i], name) for i in range(source.shape[1])]
-        mixed = {i for i, (_, is_json) in enumerate(found) if is_json}
-        names, columns = list(map(str, source.columns)), [values for values, _ in found]
-        return replace(_in_memory(session, name, names, columns, mixed=mixed), frame=True)
+        return replace(_in_memory(session, name, [str(name) for name in source.columns], found), frame=True)
     if not hasattr(source, "__arrow_c_stream__"):
         raise InputError(
             f"{name} should be a DataFrame, an Arrow table or a path, received {type(source).__name__}"
@@ -158,11 +165,11 @@ def _open_path(session: Session, table: TableFile, path: Path) -> Scan:
     if format == "histories":
         return _from_arrow(session, str(path), read_histories(path, table.encoding), path)
     if format == "jsonl":
-        return _json_lines(session, path, readable_copy(path, table.encoding, session.scratch)[0])
+        return _json_lines(session, path, readable_copy(path, table.encoding, session.scratch))
     text = open_delimited(path, table.delimiter or ("\t" if format == "tsv" else ","), table, session.scratch)
     columns = tuple((column, f"c{i}") for i, column in enumerate(text.columns))
-    numbers = NumberText(table.decimal, text.underscores)
-    return Scan(str(path), text.sql(True), columns, (TEXT,) * len(columns), (path,), True, numbers, text)
+    types = (TEXT,) * len(columns)
+    return Scan(str(path), text.sql(), columns, types, (path,), True, table.decimal, text)
 
 
 def _format(path: Path, delimiter: str | None) -> Format:
@@ -179,27 +186,24 @@ def _format(path: Path, delimiter: str | None) -> Format:
 
 def _json_lines(session: Session, path: Path, readable: Path) -> Scan:
     """One object a line; a key that an object lacks is missing there."""
-    text = TextFile(path, readable, ("line",), "\x01\x02\x03\x04", None, blank=True)
-    # BOM, blank and broken lines are DuckDB's business, so that lines are counted alike
+    text = TextFile(path, readable, ("line",), "\x01\x02\x03\x04", None, spaces=True)
+    parsed = f"(SELECT c0, CASE WHEN json_valid(c0) THEN json_type(c0) END AS shape FROM {text.sql()})"
+    first = f"(SELECT *, row_number() OVER () AS r FROM {parsed} LIMIT 10000)"
     with reading(path):
         keys = session.connection.execute(
-            f"SELECT k FROM (SELECT unnest(json_keys(c0)) AS k, r FROM (SELECT c0, row_number() OVER () AS r "
-            f"FROM {text.sql(False)} LIMIT 10000) WHERE CASE WHEN json_valid(c0) THEN json_type(c0) END = "
-            "'OBJECT') GROUP BY k ORDER BY min(r), min(k)"
+            f"SELECT k FROM (SELECT unnest(json_keys(c0)) AS k, r FROM {first} WHERE shape = 'OBJECT') "
+            "GROUP BY k ORDER BY min(r), min(k)"
         ).fetchall()
         if not keys:
-            first = session.connection.execute(f"SELECT c0 FROM {text.sql(False)} LIMIT 1").fetchone()
+            found = session.connection.execute(f"SELECT c0 FROM {parsed} LIMIT 1").fetchone()
             raise InputError(
                 f"{path} holds no JSON object in its first 10,000 lines, the first is "
-                f"{one_line(first[0], 60) if first else ''!r}; expected one object a line, in UTF-8"
+                f"{one_line(found[0], 60) if found else ''!r}; expected one object a line, in UTF-8"
             )
     names = tuple(key for (key,) in keys)
     escaped = [name.replace("~", "~0").replace("/", "~1") for name in names]
     paths = ", ".join(sql_text(f"/{name}") for name in escaped)
-    source = (
-        f"(SELECT c0, shape, CASE WHEN shape = 'OBJECT' THEN json_extract(c0, [{paths}]) END AS v FROM "
-        f"(SELECT c0, CASE WHEN json_valid(c0) THEN json_type(c0) END AS shape FROM {text.sql(True)}))"
-    )
+    source = f"(SELECT *, CASE WHEN shape = 'OBJECT' THEN json_extract(c0, [{paths}]) END AS v FROM {parsed})"
     columns = tuple(
         (name, f"CASE WHEN json_type(v[{i}]) != 'NULL' THEN v[{i}] END") for i, name in enumerate(names, 1)
     )
@@ -251,27 +255,22 @@ def expect_in_each_file(scan: Scan, names: list[str]) -> None:
 
 
 def _from_arrow(session: Session, name: str, table: pa.Table, path: Path | None = None) -> Scan:
-    return _in_memory(session, name, table.column_names, [plain(c) for c in table.columns], path)
+    found = _in_memory(session, name, table.column_names, [(plain(c), False) for c in table.columns])
+    return found if path is None else replace(found, paths=(path,), text=path.suffix != ".npy")
 
 
 def _in_memory(
-    session: Session,
-    name: str,
-    names: list[str],
-    columns: list[pa.Array | pa.ChunkedArray],
-    path: Path | None = None,
-    mixed: Collection[int] = (),
+    session: Session, name: str, names: list[str], columns: list[tuple[pa.Array | pa.ChunkedArray, bool]]
 ) -> Scan:
+    """Columns, and of each whether it is JSON."""
     # numbered names: those of DuckDB ignore case
-    table = pa.table({f"c{i}": column for i, column in enumerate(columns)})
+    table = pa.table({f"c{i}": column for i, (column, _) in enumerate(columns)})
     view = f"memory_{id(table)}"
     with reading(name):
         session.connection.register(view, table)
         found = session.connection.execute(f"DESCRIBE FROM {view}").fetchall() if columns else []
-    types = [NULL if pa.types.is_null(c.type) else t for c, (_, t, *_) in zip(columns, found, strict=True)]
-    placed = [f"CAST(c{i} AS JSON)" if i in mixed else f"c{i}" for i in range(len(columns))]
-    return Scan(
-        name, view, tuple(zip(names, placed, strict=True)),
-        tuple(JSON if i in mixed else kind for i, kind in enumerate(types)),
-        () if path is None else (path,), text=path is not None and path.suffix != ".npy",
-    )  # fmt: skip
+    placed, types = [], []
+    for i, ((column, mixed), (_, kind, *_)) in enumerate(zip(columns, found, strict=True)):
+        placed.append((names[i], f"CAST(c{i} AS JSON)" if mixed else f"c{i}"))
+        types.append(JSON if mixed else NULL if pa.types.is_null(column.type) else kind)
+    return Scan(name, view, tuple(placed), tuple(types))

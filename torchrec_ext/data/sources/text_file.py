@@ -3,10 +3,10 @@
 import codecs
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TextIO
 
 import numpy as np
 
@@ -31,8 +31,7 @@ class TextFile:
         delimiter: between fields, 1 to 4 bytes.
         quote: around fields; None if quotes are ordinary characters.
         skip: lines before the first row, without blank ones within the rows.
-        blank: whether lines of white space are no rows.
-        underscores: whether there may be underscores behind the first line.
+        spaces: whether lines of white space are no rows.
     """
 
     path: Path
@@ -41,11 +40,10 @@ class TextFile:
     delimiter: str
     quote: str | None
     skip: int = 0
-    blank: bool = False
-    underscores: bool = True
+    spaces: bool = False
 
-    def sql(self, rejects: bool) -> str:
-        """The scan, with columns c0, c1, ...; broken lines are left out and perhaps stored."""
+    def sql(self) -> str:
+        """The scan, with columns c0, c1, ...; broken lines are left out and stored."""
         quote = sql_text(self.quote or "")
         columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(self.columns)))
         packed = "gzip" if self.readable.suffix.lower() == ".gz" else "none"
@@ -53,111 +51,89 @@ class TextFile:
             f"read_csv({sql_text(self.readable)}, auto_detect=false, header=false, skip={self.skip}, "
             f"delim={sql_text(self.delimiter)}, quote={quote}, escape={quote}, columns={{{columns}}}, "
             f"nullstr='', compression='{packed}', strict_mode={self.quote is not None}, "
-            f"buffer_size={_BUFFER}, "
-            f"{'store_rejects' if rejects else 'ignore_errors'}=true)"
+            f"buffer_size={_BUFFER}, store_rejects=true)"
         )
-        if self.blank:
+        if self.spaces:
             return f"(FROM {scan} WHERE trim(c0, ' \t\r') != '')"
         # a blank line is a row of a file of one column, but not of others
         return f"(FROM {scan} WHERE c0 IS NOT NULL)" if len(self.columns) == 1 else scan
 
     def lines(self, rows: np.ndarray, broken: Sequence[int]) -> np.ndarray:
-        """The lines of rows, from 1.
-
-        Args:
-            rows: (n,) int64 numbers of rows among those DuckDB reads, from 1, ascending.
-            broken: the lines DuckDB rejected.
-        """
-        other = [*range(1, self.skip + 1), *broken, *self._lines_without_rows()]
-        others = np.unique(np.array(other, np.int64))
+        """The lines of (n,) rows that ascend, numbered as DuckDB does from 1 without ``broken`` lines."""
+        single, blank = len(self.columns) == 1, list[int]()
+        if single or _has_blank_lines(self.readable):
+            empty, strip = ("", '""') if single else ("",), " \t\r\n" if self.spaces else "\r\n"
+            blank = [number for number, lines in self._records() if "".join(lines).strip(strip) in empty]
+        others = np.unique(np.array([*range(1, self.skip + 1), *broken, *blank], np.int64))
         return rows + np.searchsorted(others - np.arange(len(others)), rows, side="right")
 
-    def expect_closed(self, lines: Sequence[int]) -> None:
-        """Refuses a file if one of these broken lines goes on into the next: its rows cannot be told apart.
-
-        Raises:
-            InputError: with the first such line.
-        """
-        wanted, opened = set(lines), ""
-        for number, first, line in self._lines():
-            opened = line if first else opened
-            if number in wanted and not first:
+    def expect_closed(self, broken: Sequence[int]) -> None:
+        """Refuses a file if one of these lines goes on into the next: its rows cannot be told apart."""
+        for number, lines in self._records():
+            if number in broken and len(lines) > 1:
+                shown = one_line(lines[0], 60)
                 raise InputError(
-                    f"line {number} of {self.path} opens a quote that it does not close: "
-                    f"{one_line(opened, 60)!r}; mend it, or set quote=None if quotes are ordinary characters"
+                    f"line {number} of {self.path} opens a quote that it does not close: {shown!r}; mend it, "
+                    "or set quote=None if quotes are ordinary characters"
                 )
 
-    def _lines_without_rows(self) -> list[int]:
-        single = len(self.columns) == 1
-        if not single and not _has_blank_lines(self.readable):
-            return []
-        empty, strip = ("", '""') if single else ("",), " \t\r\n" if self.blank else "\r\n"
-        return [number for number, first, line in self._lines() if first and line.strip(strip) in empty]
-
-    def _lines(self) -> Iterator[tuple[int, bool, str]]:
-        """Each line: its number as DuckDB counts, whether no quote is open before it, its text."""
-        number, inside = 0, False
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        """Each line as DuckDB counts them, from 1: several are one, where a quote is open at their ends."""
         with reading(self.path), open_text(self.readable) as file:
-            for line in file:
-                number += not inside
-                yield number, not inside, line
-                inside = _ends_inside(line, inside, self.quote, self.delimiter)
+            for number, (_, lines) in enumerate(_rows(file, self.delimiter, self.quote), 1):
+                yield number, lines
 
 
-def _ends_inside(line: str, inside: bool, quote: str | None, delimiter: str) -> bool:
-    """Whether a quoted field is still open at the end of a line, given whether one is at its start."""
-    if not quote or quote not in line:
-        return inside
-    mark, between = re.escape(quote), re.escape(delimiter)
-    opening, at = re.compile(rf"(?:^|{between}) *{mark}"), 0
-    closing = re.compile(rf"(?:[^{mark}]|{mark}{mark})*{mark}(?!{mark})")
-    while True:
-        if not inside:
-            opened = opening.search(line, at)
-            if opened is None:
-                return False
-            at = opened.end()
-        closed = closing.match(line, at)
-        if closed is None:
-            return True
-        at, inside = closed.end(), False
+def _rows(
+    file: TextIO, delimiter: str, quote: str | None, strict: bool = False
+) -> Iterator[tuple[list[str], list[str]]]:
+    """The fields of each row, and the lines that it stands in."""
+    lines: list[str] = []
+    mark = delimiter if len(delimiter) == 1 else _UNUSED
+
+    def each() -> Iterator[str]:
+        for line in file:
+            lines.append(line)
+            yield line.replace(delimiter, mark).replace("\0", " ")
+
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+        for fields in csv.reader(
+            each(),
+            delimiter=mark,
+            quotechar=quote,
+            quoting=quoting,
+            skipinitialspace=quote is not None and mark != " ",
+            strict=strict,
+        ):
+            yield fields, lines.copy()
+            lines.clear()
+    finally:
+        csv.field_size_limit(limit)
 
 
 def open_delimited(path: Path, delimiter: str, table: TableFile, scratch: Path) -> TextFile:
-    """Reads the first line of a delimited file.
-
-    Args:
-        path: an existing file.
-        delimiter: between its fields.
-        table: its declaration, of which header, quote and encoding matter.
-        scratch: where a copy may be made.
+    """Reads the first line of an existing file; a copy may be made in ``scratch``.
 
     Raises:
         InputError: if the file cannot be read, or its first line cannot.
     """
-    readable, underscores = readable_copy(path, table.encoding, scratch, table.quote, delimiter)
-    mark = delimiter if len(delimiter) == 1 else _UNUSED
+    readable = readable_copy(path, table.encoding, scratch, table.quote, delimiter)
     blank, first = 0, list[str]()
     with reading(path), open_text(readable) as file:
-        rows = csv.reader(
-            (line.replace(delimiter, mark) for line in file),
-            delimiter=mark,
-            quotechar=table.quote,
-            quoting=csv.QUOTE_MINIMAL if table.quote else csv.QUOTE_NONE,
-            skipinitialspace=table.quote is not None,
-            strict=True,
-        )
         try:
-            while not first:
-                first = next(rows)
-                blank += not first
-        except StopIteration:
-            raise InputError(f"{path} is empty; expected a header and rows") from None
+            for first, _ in _rows(file, delimiter, table.quote, strict=True):
+                if first:
+                    break
+                blank += 1
         except (csv.Error, TypeError) as error:
             raise InputError(
                 f"cannot read the first line of {path} ({one_line(error)}); if it opens a quote that it "
                 "never closes, set quote=None"
             ) from error
+    if not first:
+        raise InputError(f"{path} is empty; expected a header and rows")
     if any("\ufffd" in name for name in first):
         raise InputError(f"the first line of {path} is not UTF-8; set encoding=, such as encoding='latin-1'")
     if table.header is True:
@@ -169,29 +145,21 @@ def open_delimited(path: Path, delimiter: str, table: TableFile, scratch: Path) 
             f"{path} has {len(first)} fields in line {blank + 1}, but header= gives {len(names)} names; "
             "name each, or set another delimiter="
         )
-    return TextFile(path, readable, names, delimiter, table.quote, skip, underscores=underscores)
+    return TextFile(path, readable, names, delimiter, table.quote, skip)
 
 
 def readable_copy(
-    path: Path, encoding: str, scratch: Path, quote: str | None = None, delimiter: str = ""
-) -> tuple[Path, bool]:
-    """The file itself if DuckDB can read it, else a copy of it in UTF-8 with one kind of line ends.
-
-    Returns:
-        The file, and whether there may be underscores behind its first line.
-
-    Raises:
-        InputError: if the file is of another encoding.
-    """
+    path: Path, encoding: str, scratch: Path, quote: str | None = None, delimiter: str = "\x01"
+) -> Path:
+    """The file itself if DuckDB can read it, else a copy of it in UTF-8 with one kind of line ends."""
     with reading(path), open_bytes(path) as file:
         start = file.read(2)
     if encoding == "utf-8" and start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise InputError(f"{path} is UTF-16; set encoding='utf-16'")
-    mixed, underscores = _holds(path) if encoding == "utf-8" else (True, True)
-    pattern = bool(set("*?[{") & set(str(path)))  # DuckDB would look for files that match it
-    if encoding == "utf-8" and not pattern and not (quote and mixed):
-        return path, underscores
-    copy, inside = scratch / f"{len(list(scratch.iterdir()))}.txt", False
+    pattern = set("*?[{") & set(str(path))  # DuckDB would look for files that match it
+    if encoding == "utf-8" and not pattern and not (quote and _has_mixed_ends(path)):
+        return path
+    copy = scratch / f"{len(list(scratch.iterdir()))}.txt"
     errors = "surrogateescape" if encoding == "utf-8" else "strict"
     try:
         with (
@@ -199,38 +167,32 @@ def readable_copy(
             io.TextIOWrapper(open_bytes(path), encoding, errors, newline="") as file,
             copy.open("w", encoding="utf-8", errors=errors, newline="") as out,
         ):
-            for line in file:
-                inside = _ends_inside(line, inside, quote, delimiter)
-                out.write(line if inside else line.rstrip("\r\n") + "\n")
+            for _, lines in _rows(file, delimiter, quote):
+                out.write("".join(lines).rstrip("\r\n") + "\n")
     except UnicodeError as error:
         raise InputError(f"{path} is not {encoding} ({one_line(error)}); set another encoding=") from error
-    return copy, underscores
+    return copy
 
 
-def _holds(path: Path) -> tuple[bool, bool]:
-    """Whether the lines of a file end in several ways; whether underscores are behind the first of them."""
-    returns = feeds = both = 0
-    last, underscores = b"", False
+def _blocks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file in blocks that end with a line, unless lines are long."""
     with reading(path), open_bytes(path) as file:
         while block := file.read(1 << 20):
-            if b"\r" in block or last == b"\r":
-                returns += block.count(b"\r")
-                both += block.count(b"\r\n") + (last == b"\r" and block[:1] == b"\n")
-            feeds += block.count(b"\n") if returns else 1
-            underscores = underscores or block.find(b"_", 0 if last else block.find(b"\n") + 1) >= 0
-            last = block[-1:]
-    return returns > 0 and not (returns == feeds == both or feeds == 0), underscores
+            yield block + file.readline(1 << 20)
+
+
+def _has_mixed_ends(path: Path) -> bool:
+    """Whether the lines of a file end in several ways."""
+    pairs = returns = feeds = False
+    for block in _blocks(path):
+        rest = block.replace(b"\r\n", b"")
+        pairs, returns, feeds = pairs or rest != block, returns or b"\r" in rest, feeds or b"\n" in rest
+    return pairs + returns + feeds > 1
 
 
 def _has_blank_lines(path: Path) -> bool:
     """Whether two line ends may follow each other."""
-    last = b"\n"
-    with reading(path), open_bytes(path) as file:
-        while block := file.read(1 << 20):
-            if any(ends in last + block for ends in (b"\n\n", b"\n\r", b"\r\r")):
-                return True
-            last = block[-1:]
-    return False
+    return any(end in b"\n" + block for block in _blocks(path) for end in (b"\n\n", b"\n\r", b"\r\r"))
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
