@@ -8,8 +8,8 @@ import pytest
 
 from torchrec_ext.data import as_marked, by_ratio, clean, leave_last_out, read_events, sets
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.sources.declaration import read_declaration, read_toml
 from torchrec_ext.data.sources.known_sets import ARCHIVES, declare_known, known_sets
-from torchrec_ext.data.sources.toml_file import read_declaration, read_toml
 from torchrec_ext.errors import InputError
 
 HERE = Path(sets.__path__[0])

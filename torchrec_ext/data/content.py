@@ -83,8 +83,9 @@ def _add(digest: Any, column: pa.Array) -> None:
         _add(digest, pa.array(column.offsets.to_numpy() - column.offsets[0].as_py()))
         return _add(digest, column.flatten())
     if pa.types.is_timestamp(column.type):  # the nearest seconds, and what is finer than a microsecond
-        ticks = column.cast(pa.int64()).to_numpy()
-        _add(digest, pa.array(ticks // 10**9 + ticks % 10**9 / 1e9))
+        missing = column.is_null().to_numpy(zero_copy_only=False)
+        ticks = column.cast(pa.int64()).fill_null(0).to_numpy()
+        _add(digest, pa.array(np.where(missing, np.nan, ticks // 10**9 + ticks % 10**9 / 1e9)))
         column = pa.array(rest if (rest := ticks % 1000).any() else rest[:0])
     if pa.types.is_dictionary(column.type):
         column = used(column)  # words in order of first appearance, without those of later rows

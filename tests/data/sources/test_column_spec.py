@@ -106,9 +106,3 @@ def test_data_without_users_and_items():
     ]
     assert events.options == {"context_age": Number()}
     assert (events.count("user"), events.count("item"), events.source.order) == (0, 0, "none")
-
-
-@pytest.mark.parametrize("mark", [";", "::"])
-def test_a_file_of_one_column_names_its_delimiter(tmp_path, mark):
-    path = write(tmp_path / "a.csv", f"user{mark}item\n1{mark}2\n")
-    assert f"set delimiter={mark!r}, --delimiter" in refused(path)

@@ -50,7 +50,6 @@ def test_a_data_set_declares_what_can_be(wrong, expected):
 
 
 def test_features_are_names_or_names_with_options():
-    assert declared_features(None, "item feature") is None
     assert declared_features(["a", "b"], "item feature") == {"a": None, "b": None}
     given = {"a": {}, "b": None, "c": {"kind": "number", "scale": "quantile"}, "d": Category(hash=9)}
     assert declared_features(given, "item feature") == {
@@ -67,11 +66,10 @@ def test_features_are_names_or_names_with_options():
 
 
 def test_settings_of_text_hold_for_the_files_of_a_call_and_names_for_events_alone():
-    found = find_declaration("a.csv", items="b.csv", catalogue="all", header=["user", "item"], **TEXT)
+    found = find_declaration("a.csv", items="b.csv", header=["user", "item"], **TEXT)
     assert found.events[0].header == ("user", "item") and found.items[0].header is True
     for table in (*found.events, *found.items):
         assert {name: getattr(table, name) for name in TEXT} == TEXT
-    assert found.catalogue == "all"
     # settings that say nothing are refused, what is usual is not
     assert find_declaration([TABLE], quote='"', header=True).events == (TABLE,)
     assert "format means nothing for a DataFrame" in refused(TABLE.source, format="csv")

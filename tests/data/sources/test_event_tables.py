@@ -151,7 +151,7 @@ def test_a_column_of_two_kinds_is_refused(clicks):
 def test_undeclared_numbers_beside_words_are_refused():
     numbers, words = (pd.DataFrame({"user": [1], "item": [1], "size": [size]}) for size in (1.5, "large"))
     message = refused([TableFile(numbers), TableFile(words)], context=["size"])
-    assert "holds values of type VARCHAR beside others; declare its kind" in message
+    assert "is of kind number in the DataFrame and category in the DataFrame; declare the same" in message
 
 
 @pytest.mark.parametrize("source", ["arrow", "declaration", "list", "toml"])

@@ -49,7 +49,7 @@ MD5 = hashlib.md5(RATINGS).hexdigest()
 
 def publish(site, monkeypatch, md5=MD5):
     (site / "ml-10m.zip").write_bytes(RATINGS)
-    known = known_sets.Archive("ml-10M100K", "ratings.dat", md5)
+    known = ("ml-10M100K", "ratings.dat", md5)
     monkeypatch.setitem(known_sets.ARCHIVES, "ml-10m", known)
 
 

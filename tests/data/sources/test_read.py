@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data.sources.tables import refused
 from torchrec_ext.data.sources.read import read_events
-from torchrec_ext.errors import InputError
 
 
 def csv(tmp_path, text, name="events.csv"):
@@ -20,39 +20,12 @@ def csv(tmp_path, text, name="events.csv"):
     return path
 
 
-def refused(source, **arguments):
-    """The message of the refusal, which is one line."""
-    with pytest.raises(InputError) as caught:
-        read_events(source, **arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
 def test_rows_keep_their_order_and_ids_their_type(tmp_path):
     events = read_events(csv(tmp_path, "rating,item,user,timestamp,price\n4,007,9,20,1\n2.5,x,1,10,2\n"))
     assert events.frame.to_dict("list") == {
         "user": [9, 1], "item": ["007", "x"], "timestamp": [20, 10], "rating": [4.0, 2.5],
     }  # fmt: skip
     assert events.frame["user"].dtype == np.int64 and events.frame["timestamp"].dtype == np.int64
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["7", "-3", "0"], [7, -3, 0]),
-        (["7", "07"], ["7", "07"]),
-        (["7", "+7"], ["7", "+7"]),
-        (["7", "-0"], ["7", "-0"]),
-        (["7", "0x1F"], ["7", "0x1F"]),
-        (["7", "7.0"], ["7", "7.0"]),
-        (["7", "9223372036854775807"], [7, 2**63 - 1]),
-        (["7", "9223372036854775808"], ["7", "9223372036854775808"]),
-        (["NA", "null"], ["NA", "null"]),
-    ],
-)
-def test_a_text_id_is_an_integer_only_if_all_are_and_none_would_change(tmp_path, words, expected):
-    events = read_events(csv(tmp_path, "user,item\n" + "".join(f"1,{word}\n" for word in words)))
-    assert events.frame["item"].tolist() == expected
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
@@ -77,13 +50,6 @@ def test_ids_come_back_as_given_from_memory_and_files(tmp_path_factory, users, i
         read = read_events(source).frame
         assert read["user"].tolist() == users[:n]
         assert read["item"].tolist() == items[:n]
-
-
-def test_large_integers_beside_missing_ones_keep_every_digit(tmp_path):
-    frame = pd.DataFrame({"user": pd.array([2**60 + 1, None], dtype="Int64"), "item": ["a", "b"]})
-    frame.to_parquet(tmp_path / "events.parquet")
-    for source in (frame, tmp_path / "events.parquet"):
-        assert read_events(source, max_bad_share=1).frame["user"].tolist() == [2**60 + 1]
 
 
 def test_rows_without_an_id_or_rating_are_left_out_counted_and_recorded(tmp_path, caplog):
@@ -117,47 +83,6 @@ def test_told_columns_go_before_names_and_an_empty_one_is_left_out(tmp_path):
     assert events.frame.to_dict("list") == {"user": [2], "item": [3], "place": [6]}
     assert events.context_features == ("place",)
     assert events.source.order == "none"
-
-
-@pytest.mark.parametrize(
-    ("written", "seconds"),
-    [
-        (["1.5", "2"], [1.5, 2.0]),
-        (["2020-01-01", "2020-01-02"], [1577836800, 1577923200]),
-        (["2020-01-01T00:00:00Z", "2020-01-01T01:00:01Z"], [1577836800, 1577840401]),
-        (["2020-01-01 00:00:00.5", "2020-01-01 00:00:01"], [1577836800.5, 1577836801.0]),
-    ],
-)
-def test_timestamps_are_seconds_whether_numbers_or_dates(tmp_path, written, seconds):
-    path = csv(tmp_path, "user,item,timestamp\n" + "".join(f"1,2,{word}\n" for word in written))
-    in_memory = pd.DataFrame({"user": 1, "item": 2, "timestamp": written})
-    for source in (path, in_memory):
-        assert read_events(source).frame["timestamp"].tolist() == seconds
-
-
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        (["5", ""], "1 with missing time (line 3, column 'when': no value)"),
-        (["5", "inf"], "1 with infinite number (line 3, column 'when': 'inf')"),
-        (["5", "noon"], "1 with unparsable time (line 3, column 'when': 'noon')"),
-    ],
-)
-def test_above_the_share_bad_rows_are_an_error_that_shows_them(tmp_path, values, said):
-    path = csv(tmp_path, "user,item,when\n" + "".join(f"1,2,{v}\n" for v in values))
-    message = refused(path, columns={"timestamp": "when"}, max_bad_share=0.49)
-    assert said in message and "1 of 2 rows" in message and "more than 49.00%" in message
-    assert len(read_events(path, columns={"timestamp": "when"}, max_bad_share=0.5)) == 1
-
-
-def test_milliseconds_are_found_and_told(caplog):
-    caplog.set_level(logging.INFO)
-    events = read_events(pd.DataFrame({"user": [1], "item": [1], "timestamp": [1_600_000_000_000]}))
-    assert events.frame["timestamp"].tolist() == [1_600_000_000]
-    assert "ms" in caplog.text
-    told = {"timestamp": {"column": "timestamp", "unit": "s"}}
-    frame = pd.DataFrame({"user": [1, 1], "item": [1, 2], "timestamp": [1_600_000_000_000, 5]})
-    assert "time out of range" in refused(frame, columns=told)
 
 
 def test_places_in_a_history_are_no_time():
@@ -198,14 +123,6 @@ def test_the_checksum_of_a_dataframe_follows_its_content():
     assert read_events(frame).source.sha256 != read_events(other).source.sha256
 
 
-def test_the_users_table_is_not_touched():
-    frame = pd.DataFrame({"user": [1, 2], "item": [1, None], "rating": ["5", "4"]}, index=[7, 7])
-    before = frame.copy()
-    frame["item"] = before["item"] = frame["item"].astype("Int64")
-    read_events(frame, max_bad_share=1)
-    pd.testing.assert_frame_equal(frame, before)
-
-
 def test_side_features_all_but_the_title_unless_chosen(tmp_path):
     items = csv(tmp_path, "sku,name,brand,price\n2,Two,b,5\n3,Three,c,\n", "items.csv")
     users = pd.DataFrame({"user": ["u"], "age": [30]})
@@ -227,30 +144,63 @@ def test_ids_of_a_side_table_in_text_are_of_the_kind_of_the_events(tmp_path, eve
     assert read.frame["item"].tolist() == events and read.items["item"].tolist() == [str(i) for i in items]
 
 
-def test_lists_in_parquet_come_as_lists(tmp_path):
-    pd.DataFrame({"item": [1, 2], "tags": [["a", "b"], []]}).to_parquet(tmp_path / "items.parquet")
-    events = read_events(pd.DataFrame({"user": [1], "item": [1]}), items=tmp_path / "items.parquet")
-    assert events.items["tags"].tolist() == [["a", "b"], []]
+def test_files_cut_short_are_named(tmp_path):
+    whole = gzip.compress(b"user,item\n" + b"1,2\n" * 100_000)
+    (tmp_path / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
+    assert "cut short" in refused(tmp_path / "cut.csv.gz")
+    pd.DataFrame({"user": [1], "item": [2]}).to_parquet(tmp_path / "whole.parquet")
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "whole.parquet").read_bytes()[:-20])
+    assert f"cannot read {tmp_path / 'cut.parquet'}" in refused(tmp_path / "cut.parquet")
+    (tmp_path / "latin.csv").write_bytes("user,item\n1,é\n".encode("latin-1"))
+    assert "encoding='latin-1'" in refused(tmp_path / "latin.csv")
 
 
-def test_side_tables_that_do_not_fit_are_refused():
-    events = pd.DataFrame({"user": ["a"], "item": ["1"]})
-    assert "'2' stands twice" in refused(events, items=pd.DataFrame({"item": ["2", "2"], "price": 1}))
-    assert "are integers (1), ids of column 'item' of the DataFrame strings ('1')" in refused(
-        events, items=pd.DataFrame({"item": [1], "price": 1})
-    )
-    assert "has no id column of items; it has price" in refused(events, items=pd.DataFrame({"price": [1]}))
-    assert "no item feature 'prise'; there are price" in refused(
-        events, items=pd.DataFrame({"item": ["1"], "price": 1}), item_features=["prise"]
-    )
-    assert "hand in a table of users" in refused(events, user_features=["age"])
-    assert "put it in a list" in refused(events, user_features="age")
+@pytest.mark.parametrize(
+    "words",
+    [[7, -3, 0], [7, 2**63 - 1], *(["7", w] for w in ("07", "+7", "-0", "0x1F", "7.0", str(2**63), "NA"))],
+)
+def test_a_text_id_is_an_integer_only_if_all_are_and_none_would_change(tmp_path, words):
+    events = read_events(csv(tmp_path, "user,item\n" + "".join(f"1,{word}\n" for word in words)))
+    assert events.frame["item"].tolist() == words
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("", "1 with missing time (line 3, column 'when': no value)"),
+        ("inf", "1 with infinite number (line 3, column 'when': 'inf')"),
+        ("noon", "1 with unparsable time (line 3, column 'when': 'noon')"),
+    ],
+)
+def test_above_the_share_bad_rows_are_an_error_that_shows_them(tmp_path, value, said):
+    path, columns = csv(tmp_path, f"user,item,when\n1,2,5\n1,2,{value}\n"), {"timestamp": "when"}
+    message = refused(path, columns=columns, max_bad_share=0.49)
+    assert said in message and "1 of 2 rows" in message and "more than 49.00%" in message
+    assert len(read_events(path, columns=columns, max_bad_share=0.5)) == 1
+
+
+ONE = pd.DataFrame({"user": ["a"], "item": ["1"]})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"items": pd.DataFrame({"item": [1], "price": 1})},
+         "are integers (1), ids of column 'item' of the DataFrame strings ('1')"),
+        ({"items": pd.DataFrame({"price": [1]})}, "has no id column of items; it has price"),
+        ({"items": pd.DataFrame({"item": ["1"], "price": 1}), "item_features": ["prise"]},
+         "no item feature 'prise'; there are price"),
+        ({"user_features": ["age"]}, "hand in a table of users"),
+        ({"user_features": "age"}, "put it in a list"),
+    ],
+)  # fmt: skip
+def test_side_tables_that_do_not_fit_are_refused(arguments, said):
+    assert said in refused(ONE, **arguments)
 
 
 @pytest.mark.parametrize(
     ("users", "said"),
     [
-        ([1.0, 2.0], "are floats (such as 1.0)"),
         ([1.0, np.nan], "are floats (such as 1.0)"),
         (["a", 2], "ids must be all integers or all strings"),
         ([True, False], "are booleans"),
@@ -263,50 +213,37 @@ def test_ids_of_other_kinds_are_refused(users, said):
     assert said in message and "column 'user' of the DataFrame" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "arguments", "said"),
+    [
+        ("a.csv", "a,b\n1,2\n", {}, "has no column for user and item; it has a, b: say --columns user=NAME"),
+        ("a.csv", "a,b\n1,2\n", {"columns": {"user": "c"}}, "has no column 'c'; it has a, b"),
+        ("a.csv", "a,b\n1,2\n", {"columns": {"user": "a", "item": "a"}}, "used as user and item; use it"),
+        ("a.csv", "user,b\n1,2\n", {"columns": {"item": "b"}, "context": ["b"]}, "used as item and b; use"),
+        ("a.csv", "user,item\n1,2\n", {"context": ["c"]}, "no context column 'c'; it has user, item"),
+        ("a.csv", "user,item\n1,2\n", {"format": "json"}, "received 'json'; did you mean 'jsonl'?"),
+        ("a.csv", "", {}, "is empty"),
+        ("a.csv", "user,item\n", {}, "has no rows"),
+        ("a.csv", "user,item\n,2\n,3\n", {"max_bad_share": 1}, "none of the 2 rows"),
+        ("a.csv", "user\titem\n1\t2\n", {}, "set delimiter='\\t', --delimiter"),
+        ("a.csv", "user;item\n1;2\n", {}, "set delimiter=';', --delimiter"),
+        ("a.csv", "user::item\n1::2\n", {}, "set delimiter='::', --delimiter"),
+        ("a.csv", "1,2,3\n4,5,6\n", {}, "is its first line a row?"),
+        ("a.csv", "user,user,item\n1,2,3\n", {}, "more than once"),
+        ("a.csv", "user,item\n1,2\n1,2,3\n", {}, "1 with wrong number of fields (line 3"),
+        ("a.csv", "user,item,rating\n1,2,3\n1,2,x\n", {}, "unparsable number (line 3, column 'rating': 'x')"),
+        ("a.txt", "user,item\n1,2\n", {}, "names no format"),
+    ],
+)  # fmt: skip
+def test_text_that_cannot_be_read_is_named(tmp_path, name, text, arguments, said):
+    assert said in refused(csv(tmp_path, text, name), **arguments)
+
+
 def test_what_cannot_be_read_is_named(tmp_path):
-    path = csv(tmp_path, "a,b\n1,2\n")
-    assert "has no column for user and item; it has a, b: say --columns user=NAME item=NAME" in refused(path)
-    assert "has no column 'c'; it has a, b" in refused(path, columns={"user": "c"})
-    assert "column 'a' of" in refused(path, columns={"user": "a", "item": "a"})
-    assert "no context column 'colour'; it has a, b" in refused(
-        path, columns={"user": "a", "item": "b"}, context=["colour"]
-    )
+    assert "has no known layout" in refused(tmp_path) and "is a folder" in refused(tmp_path, format="csv")
+    path = csv(tmp_path, "user,item\n1,2\n")
     assert f"did you mean {path}?" in refused(tmp_path / "event.csv")
     assert "no file" in refused(tmp_path / "nowhere" / "events.csv")
-    assert "is empty" in refused(csv(tmp_path, "", "empty.csv"))
-    assert "has no rows" in refused(csv(tmp_path, "user,item\n", "header.csv"))
     assert "has no rows" in refused(pd.DataFrame({"user": [], "item": []}))
-    assert "set delimiter='\\t', --delimiter" in refused(csv(tmp_path, "user\titem\n1\t2\n", "tabs.csv"))
-    assert "is its first line a row?" in refused(csv(tmp_path, "1,2,3\n4,5,6\n", "bare.csv"))
-    assert "names no format" in refused(csv(tmp_path, "user,item\n1,2\n", "events.txt"))
-    assert "received 'json'; did you mean 'jsonl'?" in refused(path, format="json")
-    assert "1 with wrong number of fields (line 3" in refused(
-        csv(tmp_path, "user,item\n1,2\n1,2,3\n", "ragged.csv")
-    )
-    assert "more than once" in refused(csv(tmp_path, "user,user,item\n1,2,3\n", "twice.csv"))
-    assert "has no known layout" in refused(tmp_path)
-    assert "is a folder" in refused(tmp_path, format="csv")
     assert "received int" in refused(5)
-    assert "format means nothing for a DataFrame; leave it out" in refused(pd.DataFrame(), format="csv")
-    nobody = csv(tmp_path, "user,item\n,2\n,3\n", "nobody.csv")
-    assert "none of the 2 rows" in refused(nobody, max_bad_share=1)
-    assert "1 with unparsable number (line 3, column 'rating': 'good')" in refused(
-        csv(tmp_path, "user,item,rating\n1,2,3\n1,2,good\n", "words.csv")
-    )
-
-
-def test_files_cut_short_are_named(tmp_path):
-    whole = gzip.compress(b"user,item\n" + b"1,2\n" * 100_000)
-    (tmp_path / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
-    assert "cut short" in refused(tmp_path / "cut.csv.gz")
-    pd.DataFrame({"user": [1], "item": [2]}).to_parquet(tmp_path / "whole.parquet")
-    (tmp_path / "cut.parquet").write_bytes((tmp_path / "whole.parquet").read_bytes()[:-20])
-    assert f"cannot read {tmp_path / 'cut.parquet'}" in refused(tmp_path / "cut.parquet")
-    (tmp_path / "latin.csv").write_bytes("user,item\n1,é\n".encode("latin-1"))
-    assert "encoding='latin-1'" in refused(tmp_path / "latin.csv")
-
-
-def test_a_column_is_taken_once():
-    frame = pd.DataFrame({"user": [1], "item": [2], "stars": [4]})
-    with pytest.raises(InputError, match=r"column 'stars' of .* is used as rating and stars; use it once"):
-        read_events(frame, columns={"rating": "stars"}, context=["stars"])
+    assert "format means nothing for a DataFrame; leave it out" in refused(ONE, format="csv")

@@ -1,11 +1,18 @@
-"""Side tables: files of several kinds, joined by their id."""
+"""Side tables: files of several kinds, joined by their id, and how many ids of the events have a row."""
+
+import dataclasses
+import logging
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.data.sources.tables import refused, write
+from torchrec_ext.data import clean
+from torchrec_ext.data.event_files import open_events, save_events
 from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.data.source import SideMatch
 from torchrec_ext.data.sources.declaration import Declaration, TableFile
 from torchrec_ext.data.sources.read import read_events
 
@@ -143,3 +150,59 @@ def test_bad_rows_of_side_tables_count_and_are_written(tmp_path):
     )
     (tmp_path / "file").write_text("x")
     assert "cannot write the rejected rows to" in refused(EVENTS, rejected=tmp_path / "file" / "bad.parquet")
+
+
+FOUR = pd.DataFrame({"user": ["1", "2", "3", "1"], "item": [10, 20, 30, 40]})
+
+
+def people(*ids):
+    return pd.DataFrame({"user": ids, "age": range(len(ids))})
+
+
+def silent(*args, **kwargs):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return read_events(*args, **kwargs)
+
+
+def test_a_table_that_matches_nothing_is_refused(tmp_path):
+    path = write(tmp_path / "users.csv", "user,age\n0001,30\n0002,40\n")
+    assert refused(FOUR, users=path) == (
+        f"{path} has a row for none of the 3 users of the events; expected the same ids, received '1' in the "
+        "events, '0001' in the table; write them alike, or leave the table out"
+    )
+    declared = Declaration("mine", (TableFile(FOUR),), users=(
+        TableFile(people("1", "2", "3")), TableFile(people("9"), {"age": None}),
+    ))  # fmt: skip
+    assert "has a row for none of the 3 users" in refused(declared)  # each table counts for itself
+
+
+def test_less_than_half_is_warned_of():
+    with pytest.warns(UserWarning) as caught:
+        events = read_events(FOUR, users=people("1", "02", "03", "04"))
+    assert [str(w.message) for w in caught] == [
+        "the table of users has a row for 1 of 3 users of the events (33.3%); the features of the others, "
+        "such as '2', are missing: check that both write ids alike"
+    ]
+    assert caught[0].filename == __file__
+    assert events.source.sides == (SideMatch("the table of users", "user", 1, 3),)
+
+
+def test_half_is_enough_and_neither_other_ids_nor_rows_set_aside_count():
+    more = pd.DataFrame({"item": [10, 20, *range(1000, 1100)], "price": 1})
+    assert silent(FOUR, items=more).source.sides == (SideMatch("the table of items", "item", 2, 4),)
+    frame = pd.DataFrame({"user": [1, 2, 2], "item": ["a", None, None]})
+    events = silent(frame, users=pd.DataFrame({"user": [1], "age": [30]}), max_bad_share=1)
+    assert events.source.sides[0].ids == 1
+
+
+def test_matches_are_shown_and_kept(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        events = silent(FOUR, users=people("1", "2"), items=pd.DataFrame({"item": [10, 20, 30], "p": 1}))
+    said = ["the table of users has a row for 2 of 3 users", "the table of items has a row for 3 of 4 items"]
+    assert [line for line in caplog.messages if "has a row" in line] == said
+    assert "; ".join(said) in events.summary()
+    assert all(f"tables   {line}" in str(events.describe()) for line in said)
+    assert clean(events, min_user_events=2).source.sides == events.source.sides
+    save_events(events, tmp_path / "kept")
+    assert dataclasses.asdict(open_events(tmp_path / "kept").source) == dataclasses.asdict(events.source)

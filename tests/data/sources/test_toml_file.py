@@ -4,9 +4,8 @@ import pytest
 
 from tests.data.sources.tables import refused, rows, write
 from torchrec_ext.data.features import Number
-from torchrec_ext.data.sources.declaration import WEIGHTS
+from torchrec_ext.data.sources.declaration import WEIGHTS, read_declaration
 from torchrec_ext.data.sources.read import read_events
-from torchrec_ext.data.sources.toml_file import read_declaration
 
 SHOP = """
 name = "shop"

@@ -1,10 +1,11 @@
 """Which column of a table of events holds what: as declared, by its exact name, or by a common other name."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
 
-from torchrec_ext.data.sources.column_spec import EVENT_KINDS, ColumnSpec, column_spec
+from torchrec_ext.data.sources.column_spec import EVENT_KINDS, ColumnSpec, Parsed, column_spec, parse_columns
+from torchrec_ext.data.sources.declaration import Declaration, TableFile
+from torchrec_ext.data.sources.scan import Scan
 from torchrec_ext.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
@@ -23,67 +24,52 @@ ALIASES = {
 
 
 def choose_columns(
-    there: Sequence[str],
-    columns: Mapping[str, tuple[str | None, Mapping[str, Any]]],
-    context: Sequence[str],
-    where: str,
-    *,
-    itemless: bool = False,
-    incomplete: bool = False,
+    scan: Scan, file: TableFile, found: Declaration, columns: Parsed, elsewhere: Collection[str]
 ) -> list[ColumnSpec]:
     """The columns to read of a table of events.
 
-    Args:
-        there: the table's columns.
-        columns: what was declared, from ``parse_columns``; None for a source omits a column.
-        context: our names of further columns to read.
-        where: names the table in messages.
-        itemless: whether the events need no item, as searches do not.
-        incomplete: whether a row without an item or a rating may be an event, as it is among several types.
-
-    Raises:
-        InputError: if a column is not there, with those that are and how to name them, or is used twice.
-
-    Example:
-        >>> columns = {"rating": (None, {}), "timestamp": ("t", {"unit": "ms"})}
-        >>> for column in choose_columns(["uid", "sku", "stars", "t"], columns, [], "shop.csv"):
-        ...     print(column.name, column.source, column.kind, column.unit)
-        timestamp t time ms
-        user uid id None
-        item sku id None
+    ``columns`` is what the arguments say, of columns ``elsewhere`` in side tables too.
     """
-    chosen = {name: source for name, (source, _) in columns.items() if source is not None}
-    _expect_columns(chosen.values(), there, f"{where} has no column")
-    found = {}
+    there, where = scan.names, scan.name
+    several, itemless = len(found.events) > 1, file.type in found.itemless
+    named = parse_columns(file.columns, where)
+    # of several tables, each need not have what is said of all
+    named |= {n: c for n, c in columns.items() if not several or c[0] is None or c[0] in there}
+    context = [name for name in found.features.get("context", ()) if name != "timestamp"]
+    if several:
+        context = [name for name in context if name in there or name in named]
+    named = {n: c for n, c in named.items() if n in EVENT_KINDS or c[0] in there or c[0] not in elsewhere}
+    chosen = {name: source for name, (source, _) in named.items() if source is not None}
+    expect_columns(chosen.values(), there, f"{where} has no column")
+    usual = {}
     for name in ALIASES:
         free = [column for column in there if column not in chosen.values()]
-        if name not in columns and (source := find_column(name, free)) is not None:
-            found[name] = chosen[name] = source
+        if name not in named and (source := find_column(name, free)) is not None:
+            usual[name] = chosen[name] = source
     needed = ("user",) if itemless else ("user", "item")
-    if missing := [name for name in needed if name not in chosen and name not in columns]:
+    if missing := [name for name in needed if name not in chosen and name not in named]:
         raise InputError(
             f"{where} has no column for {' and '.join(missing)}; it has {', '.join(there)}{_hint(there)}: "
             f"say --columns {' '.join(f'{name}=NAME' for name in missing)} "
             f"(columns={{'{missing[0]}': 'NAME'}})"
         )
-    more = [name for name in context if name not in chosen]
-    _expect_columns(more, there, f"{where} has no context column")
-    chosen |= dict(zip(more, more, strict=True))
+    more = {name: name for name in context if name not in chosen}
+    expect_columns(more, there, f"{where} has no context column")
+    chosen |= more
     for source in chosen.values():
         names = [name for name, other in chosen.items() if other == source]
         if len(names) > 1:
             raise InputError(f"column {source!r} of {where} is used as {' and '.join(names)}; use it once")
-    if others := [f"{source} as {name}" for name, source in found.items() if name != source]:
+    if others := [f"{source} as {name}" for name, source in usual.items() if name != source]:
         log.info("%s: took %s", where, ", ".join(others))
-    dispensable = ("type", "item", "rating") if incomplete or "type" in chosen else ("type",)
+    incomplete = (
+        several or file.type is not None or "type" in chosen
+    )  # searches have no item, views no rating
+    dispensable = ("type", "item", "rating") if incomplete else ("type",)
+    needs = [name for name in EVENT_KINDS if name not in dispensable]
+    settings = {name: more for name, (_, more) in named.items()}
     return [
-        column_spec(
-            name,
-            source,
-            columns[name][1] if name in columns else {},
-            needed=name in EVENT_KINDS and name not in dispensable,
-            event=True,
-        )  # fmt: skip
+        column_spec(name, source, settings.get(name, {}), needed=name in needs, event=True)
         for name, source in chosen.items()
     ]
 
@@ -96,7 +82,8 @@ def find_column(name: str, there: Sequence[str]) -> str | None:
     return next((lower[alias] for alias in (name, *ALIASES[name]) if alias in lower), None)
 
 
-def _expect_columns(names: Iterable[str], there: Sequence[str], complaint: str) -> None:
+def expect_columns(names: Iterable[str], there: Sequence[str], complaint: str) -> None:
+    """Refuses the first name that is not there, with the nearest."""
     for name in names:
         if name not in there:
             raise InputError(f"{complaint} {name!r}{nearest(name, there)}; it has {', '.join(there)}")

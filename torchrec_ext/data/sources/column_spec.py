@@ -14,6 +14,8 @@ Word = Annotated[str, Field(min_length=1)]
 
 ColumnSettings: TypeAlias = str | Mapping[str, Any] | None
 """The table's name of a column, or settings such as {"column": "ts", "unit": "ms"}; "" or None omits it."""
+Parsed: TypeAlias = dict[str, tuple[str | None, dict[str, Any]]]
+"""The table's name of each of our columns, None where it is omitted, and its other settings."""
 
 #: The kinds of the columns that mean the same in all tables of events.
 EVENT_KINDS = {"user": "id", "item": "id", "timestamp": "time", "rating": "number", "type": "type"}
@@ -22,38 +24,16 @@ _SETTINGS = ("column", "kind", "needed", "separator", "unit", "width", "values")
 
 @checked
 class ColumnSpec:
-    """What one column of a table holds.
-
-    Args:
-        name: our name of it.
-        source: the table's name of it.
-        kind: ``id`` of a user or an item; ``category``, one value; ``categories``, a list of values;
-            ``number``; ``vector``, a list of numbers of one width; ``time``; ``type``, the type of an event;
-            ``auto``, decided later from the whole column.
-        needed: whether a row without it is rejected.
-        separator: between the values of a list that is text.
-        unit: of times that are numbers; None finds it from the first block.
-        width: of vectors.
-        values: the table's types of event to ours; other types are rejected. None keeps them.
-
-    Raises:
-        InputError: for a value of another kind, or a setting that does not fit the kind.
-
-    Example:
-        >>> ColumnSpec("timestamp", "ts", "time", needed=True, unit="ms").unit
-        'ms'
-        >>> ColumnSpec("embedding", "emb", "vector")
-        Traceback (most recent call last):
-        torchrec_ext.errors.InputError: column 'embedding' of kind 'vector' has no width; set it, such as width=64
-    """  # noqa: E501
+    """What one column of a table holds: our name of it, the table's name, and its settings."""
 
     name: Word
     source: Word
-    kind: Kind
-    needed: bool = False
-    separator: Word = "|"
-    unit: Unit | None = None
-    width: Annotated[int, Field(ge=1)] | None = None
+    kind: Kind  # auto: as its values show
+    needed: bool = False  # whether a row without it is rejected
+    separator: Word = "|"  # between the values of a list that is text
+    unit: Unit | None = None  # of times that are numbers; None finds it in a sample
+    width: Annotated[int, Field(ge=1)] | None = None  # of vectors
+    # the table's types of event to ours; other types are rejected
     values: Annotated[Mapping[str, str], Field(min_length=1)] | None = None
 
     def __post_init__(self) -> None:
@@ -67,27 +47,13 @@ class ColumnSpec:
             raise InputError(f"column {self.name!r} of kind 'vector' has no width; set it, such as width=64")
 
 
-def parse_columns(
-    columns: Mapping[str, ColumnSettings], where: str
-) -> dict[str, tuple[str | None, dict[str, Any]]]:
-    """The table's name of each column, None where it is omitted, and its other settings.
-
-    Args:
-        columns: our names to the table's, or to settings; without ``column`` the table's name is ours.
-        where: names the argument in messages.
-
-    Raises:
-        InputError: for an unknown setting, or for what is neither a name nor settings.
-
-    Example:
-        >>> parse_columns({"timestamp": {"column": "ts", "unit": "ms"}, "rating": ""}, "columns")
-        {'timestamp': ('ts', {'unit': 'ms'}), 'rating': (None, {})}
-    """
+def parse_columns(columns: Mapping[str, ColumnSettings], where: str) -> Parsed:
+    """Our names with the table's or with settings, taken apart; ``where`` names the argument in messages."""
     if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in columns):
         raise InputError(
             f"{where} should be our names with the table's, such as {{'user': 'uid'}}, received {columns!r}"
         )
-    parsed = {}
+    parsed: Parsed = {}
     for name, given in columns.items():
         settings = dict(given) if isinstance(given, Mapping) else {"column": given}
         expect_known(settings, _SETTINGS, f"column {name!r}")
@@ -104,12 +70,7 @@ def parse_columns(
 def column_spec(
     name: str, source: str, settings: Mapping[str, Any], *, needed: bool = False, event: bool = False
 ) -> ColumnSpec:
-    """A column from settings; without a kind it is ``auto``, or of an event what its name implies.
-
-    Raises:
-        InputError: for a wrong setting, if the name of a column of events implies another kind, or if a user
-            or a time is not needed.
-    """
+    """A column from settings; without a kind it is ``auto``, or of an event what its name implies."""
     kind = EVENT_KINDS.get(name) if event else None
     if kind is not None and settings.get("kind", kind) != kind:
         raise InputError(

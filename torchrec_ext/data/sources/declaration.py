@@ -1,7 +1,8 @@
-"""Declaration: which tables a data set consists of, and what their columns mean."""
+"""Declaration: which tables a data set consists of, and what their columns mean; as a TOML file too."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import field
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -9,12 +10,18 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import AfterValidator, Field, SkipValidation
 
-from torchrec_ext.data.checked import checked
+from torchrec_ext.data.checked import checked, expect_known
 from torchrec_ext.data.features import Options, options_from
 from torchrec_ext.data.source import Order
 from torchrec_ext.data.sources.column_spec import ColumnSettings, Word
+from torchrec_ext.data.sources.source_file import existing_file
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 TableSource: TypeAlias = pd.DataFrame | pa.Table | str | Path
 Format = Literal["csv", "tsv", "jsonl", "parquet", "histories"]
@@ -28,6 +35,24 @@ WEIGHTS = {
     "view": 1.0, "click": 1.0, "like": 2.0, "follow": 2.0, "cart": 2.0, "share": 3.0, "purchase": 4.0,
     "search": 0.0,
 }  # fmt: skip
+
+
+def declared_features(chosen: Any, where: str) -> dict[str, Options | None]:
+    """Features given as names, or as names with options."""
+    if isinstance(chosen, str) or not isinstance(chosen, Iterable):
+        raise InputError(f"{where}s should be a list of names, received {chosen!r}; put it in a list")
+    found: dict[str, Options | None] = dict.fromkeys(chosen)
+    for name, options in chosen.items() if isinstance(chosen, Mapping) else ():
+        try:
+            if options is not None and options != {}:
+                found[name] = options if isinstance(options, Options) else options_from(options)
+        except InputError as error:
+            raise InputError(f"{where} {name!r}: {error}") from None
+    return found
+
+
+def _features(declared: Mapping[Entity, Any]) -> dict[Entity, dict[str, Options | None]]:
+    return {entity: declared_features(chosen, f"{entity} feature") for entity, chosen in declared.items()}
 
 
 @checked
@@ -50,8 +75,6 @@ class TableFile:
         InputError: if one of these is of another kind.
 
     Example:
-        >>> TableFile("ratings.dat", delimiter="::", header=["user", "item", "rating"]).header
-        ('user', 'item', 'rating')
         >>> TableFile("ratings.csv", decimal=";")
         Traceback (most recent call last):
         torchrec_ext.errors.InputError: TableFile.decimal should be '.' or ',', received ';'
@@ -84,7 +107,7 @@ class Declaration:
         items: side tables of items, joined by their id.
         features: for users, items and context the columns that a model may use and how each becomes its
             input; None infers that from the column's values.
-        weights: weight of an event of each type.
+        weights: weight of an event of each type; one that is not named weighs as in ``WEIGHTS``.
         itemless: types of events that need no item, such as a search.
         order: what the timestamps are, if the data does not show it.
         max_bad_share: the largest share of rows that may be rejected.
@@ -100,8 +123,10 @@ class Declaration:
     events: Several[TableFile]
     users: Several[TableFile] = ()
     items: Several[TableFile] = ()
-    features: Mapping[Entity, Mapping[str, Any]] = field(default_factory=dict)
-    weights: Mapping[str, Annotated[float, Field(ge=0)]] = field(default_factory=lambda: WEIGHTS)
+    features: Annotated[Mapping[Entity, Any], AfterValidator(_features)] = field(default_factory=dict)
+    weights: Annotated[
+        Mapping[str, Annotated[float, Field(ge=0)]], AfterValidator(lambda weights: WEIGHTS | weights)
+    ] = field(default_factory=lambda: WEIGHTS)
     itemless: Several[Word] = ("search",)
     order: Order | None = None
     max_bad_share: Annotated[float, Field(ge=0, le=1)] = 0.01
@@ -117,23 +142,45 @@ class Declaration:
             raise InputError(f"a side table of {self.name} has a type, which is for tables of events")
 
 
-def declared_features(
-    chosen: Sequence[str] | Mapping[str, Any] | None, where: str
-) -> dict[str, Options | None] | None:
-    """Features given as names, or as names with options; None stays None.
+def read_declaration(path: str | Path, folder: Path | None = None) -> Declaration:
+    """Reads a declaration, such as those in ``torchrec_ext/data/sets``.
 
-    Raises:
-        InputError: for one string, whose letters would be taken for names, or for wrong options.
+    Its keys are the fields of :class:`Declaration`; each of the tables in ``events``, ``users`` and ``items``
+    has those of :class:`TableFile`, with ``file`` for its source. The tables lie in ``folder``, else in the
+    ``folder`` that the file names beside itself, else beside it.
     """
-    if chosen is None:
-        return None
-    if isinstance(chosen, str):
-        raise InputError(f"{where}s should be a list of names, received {chosen!r}; put it in a list")
-    found: dict[str, Options | None] = dict.fromkeys(chosen)
-    for name, options in chosen.items() if isinstance(chosen, Mapping) else ():
-        try:
-            if options is not None and options != {}:
-                found[name] = options if isinstance(options, Options) else options_from(options)
-        except InputError as error:
-            raise InputError(f"{where} {name!r}: {error}") from None
-    return found
+    found = read_toml(path)
+    folder = folder or Path(path).parent / str(found.get("folder", "."))
+    declared = [f.name for f in fields(Declaration) if f.name != "files"]
+    try:
+        expect_known(found, (*declared, "about", "licence", "home", "folder"), "the file")
+        settings = {"name": Path(path).stem, "events": [], **found}
+        for key in ("events", "users", "items"):
+            tables = settings.get(key, [])
+            tables = tables if isinstance(tables, list) else [tables]
+            settings[key] = [_table(table, f"[[{key}]]", folder) for table in tables]
+        return Declaration(**{name: value for name, value in settings.items() if name in declared})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The keys and values of a TOML file."""
+    try:
+        return tomllib.loads(existing_file(Path(path)).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a TOML file: {' '.join(str(error).split())}") from error
+
+
+def _table(table: Any, where: str, folder: Path) -> TableFile:
+    if not isinstance(table, Mapping):
+        raise InputError(f"{where} should be a table of keys and values, received {table!r}")
+    expect_known(table, ["file", *(f.name for f in fields(TableFile) if f.name != "source")], where)
+    settings = dict(table)
+    file = settings.pop("file", None)
+    if not isinstance(file, str) or not file:
+        raise InputError(f"{where} has no file, received {file!r}; set file to the path of a table")
+    try:
+        return TableFile(folder / Path(file).expanduser(), **settings)
+    except InputError as error:
+        raise InputError(f"{where} {file!r}: {error}") from None

@@ -5,19 +5,18 @@ import hashlib
 import http.client
 import logging
 import os
+import shutil
 import tempfile
 import urllib.request
 import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from tqdm.auto import tqdm
 
 from torchrec_ext.data import sets
-from torchrec_ext.data.sources.declaration import Declaration
+from torchrec_ext.data.sources.declaration import Declaration, read_declaration, read_toml
 from torchrec_ext.data.sources.movielens import declare_movielens
-from torchrec_ext.data.sources.toml_file import read_declaration, read_toml
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -31,22 +30,13 @@ _LICENCE = (
     "MovieLens is GroupLens' data: for research, not for sale or redistribution without permission; "
     "acknowledge it in publications (Harper and Konstan, The MovieLens Datasets, TiiS 5(4), 2015)."
 )
-
-
-class Archive(NamedTuple):
-    """An archive to download: the folder in it, its file of events, and the publisher's checksum."""
-
-    folder: str
-    events: str
-    md5: str
-
-
+#: Archives to download: the folder in each, its file of events, and the publisher's MD5.
 ARCHIVES = {
-    "ml-100k": Archive("ml-100k", "u.data", "0e33842e24a9c977be4e0107933c0723"),
-    "ml-1m": Archive("ml-1m", "ratings.dat", "c4d9eecfca2ab87c1945afe126590906"),
-    "ml-10m": Archive("ml-10M100K", "ratings.dat", "ce571fd55effeba0271552578f2648bd"),
-    "ml-20m": Archive("ml-20m", "ratings.csv", "cd245b17a1ae2cc31bb14903e1204af3"),
-    "ml-25m": Archive("ml-25m", "ratings.csv", "6b51fb2759a8657d3bfcbfc42b592ada"),
+    "ml-100k": ("ml-100k", "u.data", "0e33842e24a9c977be4e0107933c0723"),
+    "ml-1m": ("ml-1m", "ratings.dat", "c4d9eecfca2ab87c1945afe126590906"),
+    "ml-10m": ("ml-10M100K", "ratings.dat", "ce571fd55effeba0271552578f2648bd"),
+    "ml-20m": ("ml-20m", "ratings.csv", "cd245b17a1ae2cc31bb14903e1204af3"),
+    "ml-25m": ("ml-25m", "ratings.csv", "6b51fb2759a8657d3bfcbfc42b592ada"),
 }
 
 
@@ -56,18 +46,14 @@ def known_sets() -> tuple[str, ...]:
 
 
 def declare_known(name: str, data_dir: str | Path | None = None) -> Declaration:
-    """The declaration of a known data set, downloaded if it is one of MovieLens and not on this machine.
+    """The declaration of a known data set, whose folder lies in ``data_dir``.
 
-    Args:
-        name: one of :func:`known_sets`, also the name of its folder.
-        data_dir: holds, or will hold, that folder. Without it the folder is looked for in
-            ``$TORCHREC_EXT_DATA`` and ``~/.cache/torchrec_ext``, and downloaded to the latter.
-
-    Raises:
-        InputError: if its files are nowhere, with where to get them, or cannot be downloaded.
+    Without that it is looked for in ``$TORCHREC_EXT_DATA`` and ``~/.cache/torchrec_ext``; MovieLens is
+    downloaded to the latter.
     """
     if name in ARCHIVES:
-        folder = _find_or_download(name, data_dir)
+        archived, first, _ = ARCHIVES[name]
+        folder = _find((name, archived), first, data_dir) or _download(name, data_dir)
         log.info("%s: read from %s", name, folder)
         return declare_movielens(name, folder)
     path = _FOLDER / f"{name}.toml"
@@ -95,64 +81,54 @@ def _find(names: tuple[str, str], first: str, data_dir: str | Path | None) -> Pa
     return next((folder for folder in folders if (folder / first).exists()), None)
 
 
-def _find_or_download(name: str, data_dir: str | Path | None) -> Path:
-    names, first = (name, ARCHIVES[name].folder), ARCHIVES[name].events
-    if folder := _find(names, first, data_dir):
-        return folder
-    home = Path(data_dir or CACHE).expanduser()
+def _download(name: str, data_dir: str | Path | None) -> Path:
+    """Downloads a set, unless another rank of the same run does it meanwhile."""
+    target = Path(data_dir or CACHE).expanduser() / name
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        lock = (home / f".{name}.lock").open("w")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = target.with_name(f".{name}.lock").open("w")
     except OSError as error:
         raise InputError(
-            f"{name} is not on this machine and cannot be downloaded into {home} ({error.strerror}); name a "
-            "folder that can be written as data_dir (--data-dir)"
+            f"{name} is not on this machine and cannot be downloaded into {target.parent} "
+            f"({error.strerror}); name a folder that can be written as data_dir (--data-dir)"
         ) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        try:  # another rank of the same run may have downloaded it meanwhile
-            return _find(names, first, data_dir) or _download(name, home)
+        try:
+            if not (target / ARCHIVES[name][1]).exists():
+                _fetch(name, target)
         finally:
             Path(lock.name).unlink(missing_ok=True)
+    return target
 
 
-def _download(name: str, home: Path) -> Path:
+def _fetch(name: str, target: Path) -> None:
     """Downloads, checks and unpacks beside the final place, so that what stands there is complete."""
-    known, url, target = ARCHIVES[name], f"{HOME}/{name}.zip", home / name
+    (folder, first, expected), url = ARCHIVES[name], f"{HOME}/{name}.zip"
     by_hand = (
         f"unpack {url} by hand so that its files lie in {target}, or name the folder that holds {name}/ as "
         f"data_dir (--data-dir) or in {VARIABLE}"
     )
     if target.exists():
-        raise InputError(f"{target} exists but has no {known.events} of {name}; remove it, or {by_hand}")
+        raise InputError(f"{target} exists but has no {first} of {name}; remove it, or {by_hand}")
     print(_LICENCE)
-    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=home) as scratch:
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=target.parent) as scratch:
         archive = Path(scratch, "archive.zip")
         try:
-            md5 = _fetch(url, archive, name)
+            with urllib.request.urlopen(url, timeout=60) as answer, archive.open("wb") as file:
+                total = int(answer.headers.get("Content-Length", 0)) or None
+                with tqdm.wrapattr(answer, "read", total=total, desc=name) as body:
+                    shutil.copyfileobj(body, file)
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             message = f"cannot download {name} from {url} ({reason}); are you offline? {by_hand}"
             raise InputError(message) from error
-        if md5 != known.md5:
+        md5 = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
+        if md5 != expected:
             raise InputError(
-                f"{url} has MD5 {md5}, expected {known.md5}: it is cut short or another file; try again, or "
+                f"{url} has MD5 {md5}, expected {expected}: it is cut short or another file; try again, or "
                 f"{by_hand}"
             )
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(Path(scratch, "files"))  # never writes outside that folder
-        Path(scratch, "files", known.folder).rename(target)
-    return target
-
-
-def _fetch(url: str, path: Path, name: str) -> str:
-    """Writes what an address holds to a file, with a progress bar, and returns its MD5."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with urllib.request.urlopen(url, timeout=60) as answer, path.open("wb") as file:
-        total = int(answer.headers.get("Content-Length", 0)) or None
-        with tqdm(total=total, unit="B", unit_scale=True, desc=name) as bar:
-            while block := answer.read(1 << 18):
-                digest.update(block)
-                file.write(block)
-                bar.update(len(block))
-    return digest.hexdigest()
+        Path(scratch, "files", folder).rename(target)

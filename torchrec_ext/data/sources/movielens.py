@@ -25,15 +25,10 @@ def is_event_file(path: Path) -> bool:
 
 
 def declare_movielens(name: str, path: Path) -> Declaration:
-    """The declaration of a release.
+    """The declaration of a release in an official layout, and of the side files that it has.
 
-    Args:
-        name: of the declaration.
-        path: a folder in an official layout, or its file of ratings: ``u.data`` or a fold such as
-            ``u1.base``, a ``.dat`` file, or ``ratings.csv``. Side files beside it are declared too.
-
-    Raises:
-        InputError: if the folder has no official layout, or its movies cannot be read.
+    ``path`` is its folder or its file of ratings: ``u.data`` or a fold such as ``u1.base``, a ``.dat`` file,
+    or ``ratings.csv``.
     """
     if path.is_dir():
         files = [path / file for file in ("u.data", "ratings.dat", "ratings.csv")]

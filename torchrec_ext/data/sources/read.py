@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -13,21 +12,20 @@ import pandas as pd
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Options
 from torchrec_ext.data.recorded_calls import recorded
-from torchrec_ext.data.source import Order
-from torchrec_ext.data.sources.column_spec import ColumnSettings, parse_columns
+from torchrec_ext.data.source import Order, Source
+from torchrec_ext.data.sources.column_spec import ColumnSettings, Parsed, parse_columns
 from torchrec_ext.data.sources.declaration import (
     Catalogue,
     Declaration,
     Encoding,
     TableFile,
     TableSource,
-    declared_features,
 )
 from torchrec_ext.data.sources.dictionary import unify_id_types
 from torchrec_ext.data.sources.event_tables import plan_events, read_columns
 from torchrec_ext.data.sources.find_declaration import find_declaration
 from torchrec_ext.data.sources.rejects import Rejects
-from torchrec_ext.data.sources.scan import Scan, Session, open_scan, open_session
+from torchrec_ext.data.sources.scan import open_scan, open_session
 from torchrec_ext.data.sources.side_table import joined, read_side_table, side_match
 from torchrec_ext.data.sources.source_record import checksums_of, source_record
 from torchrec_ext.errors import InputError
@@ -74,34 +72,29 @@ def read_events(
     Args:
         source: a DataFrame of pandas or Polars; an Arrow table or stream; a DuckDB relation; the path of a
             CSV, TSV or JSON Lines file (which may end in ``.gz``), of a Parquet file or a folder of them, of
-            a MovieLens file or folder in an official layout, or of a ``.toml`` file that declares a data set
-            (see ``sets``); a name such as ``ml-1m``; several tables, each a ``TableFile``; or a
-            ``Declaration``.
+            a MovieLens file or folder, or of a ``.toml`` file that declares a data set (see ``sets``); a
+            name such as ``ml-1m``; several ``TableFile``; or a ``Declaration``.
         format: of a file whose suffix does not tell: ``csv``, ``tsv``, ``jsonl``, ``parquet``, ``criteo``,
             ``histories`` (a line a user: the user, then items in their order) or ``movielens``.
-        delimiter: between the fields of text files, 1 to 4 bytes such as ``;`` or ``::``; None goes by the
-            format.
-        header: the names of the columns of a text file of events without a header; True reads them from its
-            first line.
-        decimal: mark of the numbers in text files, ``.`` or ``,``.
+        delimiter: between the fields of text files, 1 to 4 bytes such as ``;``; None goes by the format.
+        header: names of the columns of a text file of events; True reads them from its first line.
+        decimal: mark of the numbers in text files.
         quote: character around fields of text files; None if quotes are ordinary characters.
-        encoding: of text files, ``utf-8``, ``latin-1`` or ``utf-16``.
-        columns: our names (user, item, timestamp, rating, type, others) to the source's names, or to
-            settings such as ``{"column": "ts", "unit": "ms"}`` or ``{"column": "tags", "kind":
-            "categories"}``; they go before those of a declaration. What is not told is found by its name or a
-            common other name, such as ``userId``; "" or None leaves it out. Of several tables of events
-            each need not have all; what one lacks is missing in its rows.
-        users: side features of users, a table with the users' id column. A warning says if less than half
-            of the users of the events have a row there; ``source.sides`` counts them.
-        items: the same of items, a table with the items' id column; its ``title`` is only shown.
-        user_features: the columns of ``users`` a model may use, or these with options such as ``{"age":
-            {"kind": "number", "missing": "median"}}``. None: what the declaration says, else all if
-            ``users`` is given; none of those that MovieLens brings.
+        encoding: of text files.
+        columns: our names (user, item, timestamp, rating, type, others) to the source's, or to settings such
+            as ``{"column": "ts", "unit": "ms"}`` or ``{"column": "tags", "kind": "categories"}``; they go
+            before those of a declaration. What is not told is found by its name or a common other one, such
+            as ``userId``; "" or None leaves it out. Of several tables each need not have all.
+        users: side features of users, a table with their id column. A warning says if less than half of the
+            users of the events have a row there; ``source.sides`` counts them.
+        items: the same of items; a ``title`` is only shown.
+        user_features: the columns of ``users`` a model may use, perhaps with options such as ``{"age":
+            {"kind": "number", "missing": "median"}}``. None: as declared, else all if ``users`` is given.
         item_features: the same of ``items``, ``title`` left out.
-        context: columns of the events themselves that a model may use; None: what the declaration says.
+        context: columns of the events themselves that a model may use; None: as declared.
         weights: how much an event of each type counts; types that are not named count as in ``WEIGHTS``.
         order: what the timestamps are: ``time``, or ``order`` for places in a history; None finds out.
-        max_bad_share: the largest share of rows that may be set aside; None: 1%, or as declared.
+        max_bad_share: the largest share of rows that may be set aside; None: as declared, else 1%.
         catalogue: ``events``: items and users of the events get rows; ``all``: those that only side tables
             have, too. None: as declared, else ``events``.
         rejected: Parquet file the rows set aside are written to.
@@ -121,61 +114,57 @@ def read_events(
         >>> events.source.order
         'none'
     """
-    columns = {} if columns is None else columns
-    parsed = parse_columns(columns, "columns")
+    said = parse_columns(columns or {}, "columns")
     found = find_declaration(
-        source, format, users, items, data_dir, catalogue,
+        source, format, users, items, data_dir,
         delimiter=delimiter, header=header, decimal=decimal, quote=quote, encoding=encoding,
     )  # fmt: skip
+    given: dict[Entity, Any] = {"user": user_features, "item": item_features, "context": context}
     found = replace(
         found,
+        features={**found.features, **{entity: f for entity, f in given.items() if f is not None}},
         weights={**found.weights, **(weights or {})},
         order="order" if any(file.format == "histories" for file in found.events) else order or found.order,
         max_bad_share=found.max_bad_share if max_bad_share is None else max_bad_share,
+        catalogue=catalogue or found.catalogue,
     )
-    chosen = {
-        "user": _chosen(user_features, found, "user"),
-        "item": _chosen(item_features, found, "item"),
-        "context": _chosen(context, found, "context"),
-    }
     with open_session(folder) as session, ThreadPoolExecutor(1) as background:
-        opened = {entity: _open(session, files, entity) for entity, files in _files(found).items()}
-        scans = [scan for tables in opened.values() for scan, _ in tables]
-        paths = [*(path for scan in scans for path in scan.paths), *found.files]
-        checksums = background.submit(checksums_of, paths)
-        own = [name for name in chosen["context"] or {} if name != "timestamp"]
-        elsewhere = {name for scan in scans[len(found.events) :] for name in scan.names}
-        tables = plan_events(session, opened["events"], found, parsed, own, elsewhere)
+        opened = {
+            entity: [(open_scan(session, file, _name(file, entity)), file) for file in files]
+            for entity, files in (("event", found.events), ("user", found.users), ("item", found.items))
+        }
+        paths = [path for tables in opened.values() for scan, _ in tables for path in scan.paths]
+        checksums = background.submit(checksums_of, [*paths, *found.files])
+        elsewhere = {name for scan, _ in opened["user"] + opened["item"] for name in scan.names}
+        tables = plan_events(session, opened["event"], found, said, elsewhere)
         types = [file.type for file in found.events]
         read = read_columns(session, tables, types, folder=folder, progress=progress)
-        names = {spec.name: spec.source for spec in tables[0].specs}
-        sides = {
-            entity: [
-                read_side_table(session, entity, scan, file, {entity: names.get(entity), **columns})
-                for scan, file in opened[entity]
-            ]
-            for entity in ("user", "item")
+        ids: Parsed = {
+            spec.name: (spec.source, {}) for spec in tables[0].specs if spec.name in ("user", "item")
         }
-    rows = read.rows + sum(side.columns.rows for side_tables in sides.values() for side in side_tables)
-    _report(session.rejects, rows, found, rejected)
-    for entity, side_tables in sides.items():
-        unify_id_types([*read.ids(entity), *(side.ids for side in side_tables)])
+        sides = [
+            read_side_table(session, entity, scan, file, ids | said)
+            for entity in ("user", "item")
+            for scan, file in opened[entity]
+        ]
+    _report(session.rejects, read.rows + sum(side.columns.rows for side in sides), found, rejected)
+    for entity in ("user", "item"):
+        unify_id_types([*read.ids(entity), *(side.ids for side in sides if side.entity == entity)])
     if not read.plain.num_rows:
         raise InputError(f"none of the {read.rows:,} rows of {found.name} is complete; name other columns")
-    table = read.table()
-    frames = {entity: joined(side_tables, entity) for entity, side_tables in sides.items()}
+    table, frames = read.table(), {entity: joined(sides, entity) for entity in ("user", "item")}
     matches = []
-    for entity, side_tables in sides.items():
-        for ids, side in product(read.ids(entity), side_tables):
-            matches.append(side_match(entity, ids, side))
-    features = {
-        "user": _features(chosen["user"], frames["user"], given=users is not None),
-        "item": _features(chosen["item"], frames["item"], given=items is not None),
-        "context": chosen["context"] or {},
+    for side in sides:
+        for ids_of_events in read.ids(side.entity):
+            matches.append(side_match(side, ids_of_events))
+    features: dict[str, dict[str, Options | None]] = {
+        "user": _features(found, "user", None if users is None else frames["user"]),
+        "item": _features(found, "item", None if items is None else frames["item"]),
+        "context": found.features.get("context", {}),
     }
-    return Events(
+    events = Events(
         table=table,
-        source=source_record(found.name, checksums.result(), table, read.rows, found.order, matches),
+        source=Source(found.name, "", {}, "none", 0, read.rows, sides=tuple(matches)),
         users=frames["user"],
         items=frames["item"],
         user_features=tuple(features["user"]),
@@ -186,41 +175,21 @@ def read_events(
         catalogue=found.catalogue,
         mapped=read.mapped,
     )
+    return replace(events, source=source_record(events, checksums.result(), found.order))
 
 
-def _files(found: Declaration) -> dict[str, Sequence[TableFile]]:
-    return {"events": found.events, "user": found.users, "item": found.items}
+def _name(file: TableFile, entity: str) -> str:
+    """Names a table in memory in messages."""
+    if entity != "event":
+        return f"the table of {entity}s"
+    return "the DataFrame" if type(file.source).__name__ == "DataFrame" else "the Arrow table"
 
 
-def _open(session: Session, files: Sequence[TableFile], entity: str) -> list[tuple[Scan, TableFile]]:
-    """The scan of each table, with its declaration."""
-    opened = []
-    for file in files:
-        frame = type(file.source).__name__ == "DataFrame"
-        name = (
-            f"the table of {entity}s"
-            if entity != "events"
-            else "the DataFrame"
-            if frame
-            else "the Arrow table"
-        )
-        opened.append((open_scan(session, file, name), file))
-    return opened
-
-
-def _chosen(
-    given: Features | None, found: Declaration, entity: Entity
-) -> Mapping[str, Options | None] | None:
-    told = declared_features(given, f"{entity} feature")
-    return found.features.get(entity) if told is None else told
-
-
-def _features(
-    chosen: Mapping[str, Options | None] | None, side: pd.DataFrame | None, given: bool
-) -> Mapping[str, Options | None]:
-    if chosen is not None:
-        return chosen
-    return {c: None for c in side.columns[1:] if c != "title"} if given and side is not None else {}
+def _features(found: Declaration, entity: Entity, given: pd.DataFrame | None) -> dict[str, Options | None]:
+    """What was chosen; of a table that was given, else all but the title."""
+    if entity in found.features or given is None:
+        return found.features.get(entity, {})
+    return {name: None for name in given.columns[1:] if name != "title"}
 
 
 def _report(rejects: Rejects, rows: int, found: Declaration, rejected: str | Path | None) -> None:

@@ -2,8 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -11,29 +11,21 @@ import pyarrow as pa
 from torchrec_ext.data.columns import as_series, codes_of
 from torchrec_ext.data.shown import shown
 from torchrec_ext.data.source import SideMatch
-from torchrec_ext.data.sources.choose_columns import ALIASES, find_column
-from torchrec_ext.data.sources.column_spec import ColumnSettings, ColumnSpec, column_spec, parse_columns
+from torchrec_ext.data.sources.choose_columns import ALIASES, expect_columns, find_column
+from torchrec_ext.data.sources.column_spec import ColumnSpec, Parsed, column_spec, parse_columns
 from torchrec_ext.data.sources.declaration import TableFile
 from torchrec_ext.data.sources.dictionary import Dictionary
 from torchrec_ext.data.sources.event_tables import ReadColumns, read_columns
 from torchrec_ext.data.sources.memory_table import KEY, ROW
 from torchrec_ext.data.sources.read_table import plan
 from torchrec_ext.data.sources.scan import Scan, Session
-from torchrec_ext.errors import InputError, nearest
+from torchrec_ext.errors import InputError
 
-Columns: TypeAlias = Mapping[str, ColumnSettings]
 log = logging.getLogger(__name__)
 
 
 class SideTable(NamedTuple):
-    """A side table as read, before the types of its ids and of those of the events are unified.
-
-    Args:
-        entity: ``user`` or ``item``.
-        columns: its columns, that of the ids, named after the entity, first.
-        name: of the table, in messages.
-        gather: whether an id may have several rows, whose values become lists.
-    """
+    """A side table of users or items as read, before the types of its ids and those of the events agree."""
 
     entity: str
     columns: ReadColumns
@@ -46,11 +38,7 @@ class SideTable(NamedTuple):
         return self.columns.builders[self.entity].dictionary
 
     def frame(self) -> pd.DataFrame:
-        """The table with its ids as first column.
-
-        Raises:
-            InputError: if an id stands twice.
-        """
+        """The table with its ids, each once, as first column."""
         table = self.columns.table()
         frame = pd.DataFrame({name: as_series(table[name]) for name in table.column_names})
         if self.gather:
@@ -68,74 +56,44 @@ class SideTable(NamedTuple):
         return frame
 
 
-def read_side_table(
-    session: Session, entity: str, scan: Scan, file: TableFile, columns: Columns
-) -> SideTable:
-    """Reads the columns of a side table, all but those that are left out.
-
-    Args:
-        session: of this read.
-        entity: ``user`` or ``item``.
-        scan: a table with the entity's id column, called as in the events, or by its usual names.
-        file: its declaration.
-        columns: our names to the tables' names, of the events too.
-
-    Raises:
-        InputError: if there is no id column, or no column that was declared.
-    """
-    for source, _ in parse_columns(file.columns, scan.name).values():
-        if source is not None and source not in scan.names:
-            raise InputError(
-                f"{scan.name} has no column {source!r}{nearest(source, scan.names)}; it has "
-                f"{', '.join(scan.names)}"
-            )
-    specs = _columns(entity, scan, file, parse_columns({**columns, **file.columns}, scan.name))
-    return SideTable(
-        entity, read_columns(session, [plan(session, scan, specs, None)]), scan.name, file.gather
-    )
+def read_side_table(session: Session, entity: str, scan: Scan, file: TableFile, columns: Parsed) -> SideTable:
+    """Reads all columns of a side table but those left out; ``columns`` is what is said of all tables."""
+    own = parse_columns(file.columns, scan.name)
+    expect_columns([source for source, _ in own.values() if source], scan.names, f"{scan.name} has no column")
+    specs = _columns(entity, scan, own, columns | own)
+    read = read_columns(session, [plan(session, scan, specs, None)])
+    return SideTable(entity, read, scan.name, file.gather)
 
 
 def joined(tables: Sequence[SideTable], entity: str) -> pd.DataFrame | None:
-    """Side tables of one entity side by side, each id once; None for none.
-
-    Raises:
-        InputError: if an id stands twice in one, or two have a column of one name.
-    """
-    if not tables:
-        return None
-    whole = tables[0].frame()
-    for frame in (table.frame() for table in tables[1:]):
-        twice = [c for c in frame.columns if c in whole.columns and c != entity]
-        if twice:
+    """The tables of one entity side by side, each id once; None for none."""
+    whole, *others = [table.frame() for table in tables if table.entity == entity] or [None]
+    for frame in others:
+        if twice := [name for name in frame if name in whole and name != entity]:
             raise InputError(f"two tables of {entity}s have a column {twice[0]!r}; rename one")
-        whole = _with_gaps(whole, entity).merge(_with_gaps(frame, entity), on=entity, how="outer", sort=False)
+        left, right = (  # Int64 stays whole beside missing values
+            table.astype(dict.fromkeys(table.drop(columns=entity).select_dtypes("integer"), "Int64"))
+            for table in (whole, frame)
+        )
+        whole = left.merge(right, on=entity, how="outer", sort=False)
     return whole
 
 
-def side_match(entity: str, events: Dictionary, side: SideTable) -> SideMatch:
+def side_match(side: SideTable, events: Dictionary) -> SideMatch:
     """Counts the ids of the events that have a row in a side table, and warns if that is less than half.
 
-    Rows of the table whose id does not occur in the events do not count: a catalogue may be larger than a
-    log.
-
-    Args:
-        entity: ``user`` or ``item``.
-        events: the ids of the events.
-        side: the side table; its ids and those of the events are of one type.
-
-    Raises:
-        InputError: if there are events and none of their ids has a row.
+    Rows whose id does not occur in the events do not count: a catalogue may be larger than a log.
     """
     ids, rows = pd.Index(events.words.to_pandas()), pd.Index(side.ids.words.to_pandas())
     there = ids.isin(rows)
-    found = SideMatch(side.name, entity, matched=int(there.sum()), ids=len(ids))
+    found = SideMatch(side.name, side.entity, matched=int(there.sum()), ids=len(ids))
     if not found.ids:
         return found
     if not found.matched:
         example = f"{shown(ids[0])} in the events" + (f", {shown(rows[0])} in the table" if len(rows) else "")
         raise InputError(
-            f"{side.name} has a row for none of the {found.ids:,} {entity}s of the events; expected the same "
-            f"ids, received {example}; write them alike, or leave the table out"
+            f"{side.name} has a row for none of the {found.ids:,} {side.entity}s of the events; expected the "
+            f"same ids, received {example}; write them alike, or leave the table out"
         )
     log.info("%s", found)
     if found.matched * 2 < found.ids:
@@ -147,15 +105,14 @@ def side_match(entity: str, events: Dictionary, side: SideTable) -> SideMatch:
     return found
 
 
-def _columns(
-    entity: str, scan: Scan, file: TableFile, columns: Mapping[str, tuple[str | None, dict]]
-) -> list[ColumnSpec]:
-    """The columns that are read, that of the ids first."""
+def _columns(entity: str, scan: Scan, own: Parsed, columns: Parsed) -> list[ColumnSpec]:
+    """The columns that are read, that of the ids first; names of columns of events mean nothing here."""
     key = _key(entity, scan, columns)
-    ours: dict[str, tuple[str, dict]] = {}
-    for name, (source, settings) in columns.items():
-        if name not in ALIASES or name in file.columns and name != entity:
-            ours[source or name] = (name if source else "", settings)
+    ours = {
+        source or name: (name if source else "", settings)
+        for name, (source, settings) in columns.items()
+        if name not in ALIASES or name in own and name != entity
+    }
     specs = [ColumnSpec(entity, key, "id", needed=True)]
     for source in dict.fromkeys(scan.names):
         name, settings = ours.get(source, (source, {}))
@@ -169,21 +126,14 @@ def _columns(
     return specs
 
 
-def _key(entity: str, scan: Scan, columns: Mapping[str, tuple[str | None, dict]]) -> str:
+def _key(entity: str, scan: Scan, columns: Parsed) -> str:
+    """The column of the ids: as named for the events or this table, else by its usual names."""
     declared, _ = columns.get(entity, (None, {}))
-    key = declared if declared in scan.names else find_column(entity, scan.names)
     by_suffix = {".npy": ROW, ".json": KEY}.get(scan.paths[0].suffix if scan.paths else "")
-    if key is None and by_suffix in scan.names:
-        key = by_suffix
-    if key is None:
-        raise InputError(
-            f"{scan.name} has no id column of {entity}s; it has {', '.join(scan.names)}: name it as "
-            f"--columns {entity}=NAME, or call it {entity!r} there"
-        )
-    return key
-
-
-def _with_gaps(frame: pd.DataFrame, entity: str) -> pd.DataFrame:
-    """Integers as pandas' ``Int64``, which stay integers beside missing ones."""
-    whole = [c for c in frame.columns if c != entity and pd.api.types.is_integer_dtype(frame[c].dtype)]
-    return frame.astype(dict.fromkeys(whole, "Int64"))
+    for key in (declared, find_column(entity, scan.names), by_suffix):
+        if key is not None and key in scan.names:
+            return key
+    raise InputError(
+        f"{scan.name} has no id column of {entity}s; it has {', '.join(scan.names)}: name it as "
+        f"--columns {entity}=NAME, or call it {entity!r} there"
+    )
