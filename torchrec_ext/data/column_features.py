@@ -14,7 +14,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
 
 
-def chosen_columns(
+def _chosen_columns(
     events: Events, training: np.ndarray
 ) -> Iterator[tuple[Entity, str, pa.Array, np.ndarray]]:
     """Entity, name, values and (n,) bool of the values to learn from, of every column chosen as a feature."""
@@ -29,15 +29,21 @@ def chosen_columns(
                 yield entity, name, column_of(table[name]), learnt
 
 
-def options_of(events: Events, entity: Entity, name: str, column: pa.Array) -> Options:
-    """What becomes of a column, as declared or by its type; InputError for parts of what is not a time."""
-    options = events.options.get(f"{entity}_{name}") or default_options(column)
-    own_time = isinstance(options, Time) and (entity, name) == ("context", "timestamp")
-    if own_time and events.source.order != "time":
-        raise InputError(
-            f"context feature 'timestamp' wants parts of a time, but {events.source.ordering}; leave it out"
-        )
-    return options
+def fit_chosen(events: Events, training: np.ndarray) -> Iterator[tuple[Entity, str, bool, dict[str, Fitted]]]:
+    """Entity and name of every column chosen as a feature, whether it holds lists, and its features.
+
+    They are fitted on the (N,) bool ``training`` events, or on the users or items of these.
+    """
+    for entity, name, column, learnt in _chosen_columns(events, training):
+        options = events.options.get(f"{entity}_{name}") or default_options(column)
+        own_time = isinstance(options, Time) and (entity, name) == ("context", "timestamp")
+        if own_time and events.source.order != "time":
+            raise InputError(
+                "context feature 'timestamp' wants parts of a time, but "
+                f"{events.source.ordering}; leave it out"
+            )
+        fitted = fit_column(f"{entity}_{name}", column, learnt, options)
+        yield entity, name, pa.types.is_list(column.type), fitted
 
 
 def default_options(column: pa.Array) -> Options:
@@ -84,7 +90,7 @@ def apply_column(fitted: Fitted, column: pa.Array) -> np.ndarray | pa.ListArray:
     return (found.astype(np.int32) if found.ndim == 1 else found)[codes_of(column)]
 
 
-def drops(fitted: Fitted) -> TypeGuard[FittedCategory | FittedNumber]:
+def drops(fitted: Fitted | None) -> TypeGuard[FittedCategory | FittedNumber]:
     """Whether a row that misses the value is left out of training."""
     return isinstance(fitted, FittedCategory | FittedNumber) and fitted.options.missing == "drop"
 

@@ -81,14 +81,11 @@ class Dataset:
         """What is known before each of the n targets: this part's events, and both parts' history.
 
         Args:
-            targets: a part of the same split; it may be this part itself.
+            targets: a part of the same split, else InputError; it may be this part itself.
 
         Returns:
             The log of the known events, and the (n,) int64 position in it before which the known events of
             each target's user end. No target stands in its own history.
-
-        Raises:
-            InputError: if the parts come from two splits.
 
         Example:
             >>> import pandas as pd

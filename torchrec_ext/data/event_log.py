@@ -135,10 +135,9 @@ class EventLog:
         return np.maximum(self.offsets[users], ends - length)
 
     def items_of(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Items of the events of (n,) users, without those that are only read as history.
+        """Items of the events of (n,) users: (sum,) int64 rows, 0 if unknown, and (n + 1,) int64 offsets.
 
-        Returns:
-            (sum,) int64 rows, 0 for an unknown item, and (n + 1,) int64 offsets of each user's.
+        Those that are only read as history are left out.
         """
         starts, ends = self.offsets[users], self.offsets[users + 1]
         positions, offsets = slice_positions(starts, ends), offsets_of(ends - starts)

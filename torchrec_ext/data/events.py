@@ -173,12 +173,10 @@ class Events:
         return by_user_and_time(self.codes("user") if known else np.zeros(len(self), np.int32), self.ticks)
 
     def target_weights(self) -> np.ndarray | None:
-        """How much each event counts when it is learnt or predicted.
+        """(N,) float64, how much each event counts when it is learnt or predicted; None where each counts 1.
 
-        Returns:
-            (N,) float64 weights by type, 1 for a type without one; 0 for an event that is only read as
-            history, because its type weighs 0 or because it has no item where others have one. None where
-            every event counts 1.
+        That is the weight of its type, 1 without one. One whose type weighs 0, or which has no item where
+        others have one, is only read as history.
         """
         weights = None
         if "type" in self.columns:
@@ -212,15 +210,9 @@ class Events:
         item: Sequence[str] | None = None,
         context: Sequence[str] | None = None,
     ) -> "Events":
-        """The same events with other features chosen; None leaves a choice as it is, () chooses none.
+        """The same events with other columns of ``users``, ``items`` and the events chosen as features.
 
-        Args:
-            user: columns of ``users``.
-            item: columns of ``items``.
-            context: columns of the events.
-
-        Raises:
-            InputError: for a column that is not there, with those that are.
+        None leaves a choice as it is, () chooses none. An InputError for a column that is not there.
         """
         changed: dict[str, Any] = {}
         for entity, names in (("user", user), ("item", item), ("context", context)):

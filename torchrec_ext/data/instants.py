@@ -71,9 +71,8 @@ def _exact(value: object) -> Fraction | None:
     found = number_as_written(value)
     if found is None or not math.isfinite(found):
         return None
-    if isinstance(value, str):  # a float would end after 17 digits
-        return Fraction(value.strip().replace("_", ""))
-    return Fraction(repr(found))
+    # of a string itself, for a float would end after 17 digits
+    return Fraction(value.strip().replace("_", "") if isinstance(value, str) else repr(found))
 
 
 def _seconds(value: pd.Timestamp | pd.Timedelta) -> Fraction:

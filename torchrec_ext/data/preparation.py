@@ -9,14 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from torchrec_ext.data.column_features import (
-    apply_column,
-    chosen_columns,
-    drops,
-    fit_column,
-    kept_events,
-    options_of,
-)
+from torchrec_ext.data.column_features import apply_column, drops, fit_chosen, kept_events
 from torchrec_ext.data.columns import codes_of, column_of, used, words_of
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
@@ -80,16 +73,15 @@ class Preparation:
         fitted: dict[str, Fitted] = {}
         features = [Feature(name, name, name, name) for name in known if name in events.columns]
         dense: list[DenseFeature] = []
-        for entity, name, column, learnt in chosen_columns(events, training):
-            options = options_of(events, entity, name, column)
-            for feature, found in fit_column(f"{entity}_{name}", column, learnt, options).items():
+        for entity, name, many, made in fit_chosen(events, training):
+            for feature, found in made.items():
                 if events.earlier is not None:
                     found = _kept_fit(events.earlier.fitted[feature], found)
                 fitted[feature] = found
                 if found.width:
                     dense.append(DenseFeature(feature, entity, name, found.width))
                 else:
-                    features.append(Feature(feature, feature, entity, name, pa.types.is_list(column.type)))
+                    features.append(Feature(feature, feature, entity, name, many))
         vocabularies: dict[str, Vocabulary] = dict(known.items())
         for feature, found in fitted.items():
             if isinstance(found, FittedCategory) and found.vocabulary is not None:
@@ -184,7 +176,7 @@ class Preparation:
         kept = np.ones(len(events), bool)
         for feature in self.schema.of("user", "item", "context"):
             fitted = self.fitted.get(feature.name)  # None of the ids themselves
-            if fitted is not None and drops(fitted):
+            if drops(fitted):
                 kept &= kept_events(events, feature.entity, feature.column, fitted)
         return kept
 

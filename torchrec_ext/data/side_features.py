@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from torchrec_ext.data.column_features import apply_column
-from torchrec_ext.data.columns import column_of, numbers_of, one_array
+from torchrec_ext.data.columns import column_of, kind_of, numbers_of, one_array
 from torchrec_ext.data.features import Fitted
 from torchrec_ext.data.slices import FlatColumn, offsets_of, take_rows
 from torchrec_ext.data.vocabulary import Vocabulary
@@ -80,15 +80,14 @@ class SideFeatures:
     @classmethod
     def load(cls, path: Path) -> "SideFeatures":
         """Reads what :meth:`save` wrote."""
-        categorical: dict[str, FlatColumn] = {}
-        dense: dict[str, np.ndarray] = {}
         table = pq.read_table(path)
-        for name in table.column_names:
-            column = one_array(table[name])
-            if pa.types.is_fixed_size_list(column.type):
-                dense[name] = numbers_of(column)
-            else:
-                categorical[name] = column if pa.types.is_large_list(column.type) else column.to_numpy()
+        columns = {name: one_array(table[name]) for name in table.column_names}
+        dense = {name: numbers_of(c) for name, c in columns.items() if kind_of(c) == "vector"}
+        categorical = {
+            name: column if pa.types.is_large_list(column.type) else column.to_numpy()
+            for name, column in columns.items()
+            if name not in dense
+        }
         return cls(categorical, dense)
 
 

@@ -57,11 +57,9 @@ class Vocabulary:
 
     @classmethod
     def fit(cls, ids: Ids, *, min_count: int = 1) -> "Vocabulary":
-        """The distinct ids in order of first appearance.
+        """The distinct ids in order of first appearance, without missing values.
 
-        Args:
-            ids: integers or strings, repeated as they come; missing values are passed over.
-            min_count: an id that stands fewer times gets no row of its own.
+        An id that stands fewer than ``min_count`` times gets no row of its own.
         """
         expect_at_least(1, min_count=min_count)
         codes, distinct = pd.factorize(_index(ids).dropna())
@@ -93,11 +91,7 @@ class Vocabulary:
         return self.index.get_indexer(wanted).astype(np.int64) + 1
 
     def ids(self, rows: np.ndarray) -> np.ndarray:
-        """The ids of (n,) rows as they were given, (n,) int64 or objects.
-
-        Raises:
-            InputError: for row 0, which stands for every unknown id and has none of its own.
-        """
+        """The ids of (n,) rows as they were given, (n,) int64 or objects; InputError for row 0, of none."""
         rows = np.asarray(rows)
         if (rows < 1).any():
             raise InputError(f"row {rows.min()} has no id; rows of ids run from 1 to {len(self.index)}")
@@ -106,8 +100,7 @@ class Vocabulary:
     def grow(self, ids: Ids) -> "Vocabulary":
         """A vocabulary with the new ids of later events behind the old ones: no row moves.
 
-        Raises:
-            InputError: if the new ids are integers and the old ones strings, or the other way round.
+        An InputError if the new ids are integers and the old ones strings, or the other way round.
         """
         new = Vocabulary.fit(ids)
         if len(self) == 1 or len(new) == 1:
