@@ -219,7 +219,7 @@ def test_ids_of_other_kinds_are_refused(users, said):
         ("a.csv", "a,b\n1,2\n", {}, "has no column for user and item; it has a, b: say --columns user=NAME"),
         ("a.csv", "a,b\n1,2\n", {"columns": {"user": "c"}}, "has no column 'c'; it has a, b"),
         ("a.csv", "a,b\n1,2\n", {"columns": {"user": "a", "item": "a"}}, "used as user and item; use it"),
-        ("a.csv", "user,b\n1,2\n", {"columns": {"item": "b"}, "context": ["b"]}, "used as item and b; use it"),
+        ("a.csv", "user,b\n1,2\n", {"columns": {"item": "b"}, "context": ["b"]}, "used as item and b; use"),
         ("a.csv", "user,item\n1,2\n", {"context": ["c"]}, "no context column 'c'; it has user, item"),
         ("a.csv", "user,item\n1,2\n", {"format": "json"}, "received 'json'; did you mean 'jsonl'?"),
         ("a.csv", "", {}, "is empty"),

@@ -17,7 +17,7 @@ from torchrec_ext.data.sources.rejects import LONGEST_VALUE
 from torchrec_ext.data.sources.scan import Scan, Session, expect_in_each_file
 from torchrec_ext.errors import InputError
 
-_ROWS = 1 << 21
+_ROWS = 1 << 20
 _BROKEN = {
     "UNQUOTED VALUE": reasons.UNCLOSED_QUOTE, "LINE SIZE OVER MAXIMUM": reasons.LONG_LINE,
     "INVALID ENCODING": reasons.BROKEN_ENCODING,
@@ -84,7 +84,7 @@ def plan(
 
 
 def read_batches(session: Session, table: Reading) -> Iterator[pa.RecordBatch]:
-    """The good rows of a table, two million in memory at a time; the others are rejected at the end.
+    """The good rows of a table, a million in memory at a time; the others are rejected at the end.
 
     Raises:
         InputError: if the table cannot be read, or has no rows.
@@ -136,7 +136,7 @@ def _places(scan: Scan) -> list[str]:
 
 
 def _batches(query: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:
-    """A result in batches of about two million rows, since each is merged into the dictionaries so far."""
+    """A result in batches of about a million rows, since each is merged into the dictionaries so far."""
     named = "to_arrow_reader" if hasattr(query, "to_arrow_reader") else "fetch_arrow_reader"  # before 1.5
     pending: list[pa.RecordBatch] = []
     for batch in getattr(query, named)(_ROWS):

@@ -185,7 +185,7 @@ def _has_mixed_ends(path: Path) -> bool:
     """Whether the lines of a file end in several ways."""
     pairs = returns = feeds = False
     for block in _blocks(path):
-        rest = block.replace(b"\r\n", b"")
+        rest = block.replace(b"\r\n", b"") if b"\r" in block else block  # which is quick to see
         pairs, returns, feeds = pairs or rest != block, returns or b"\r" in rest, feeds or b"\n" in rest
     return pairs + returns + feeds > 1
 
