@@ -4,7 +4,6 @@ from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 
@@ -30,11 +29,6 @@ def floats_as_written(values: pa.Array) -> pa.Array:
         missing = values.is_null().to_numpy(zero_copy_only=False)
         return pa.array(as_written(values.to_numpy(zero_copy_only=False)), pa.float64(), mask=missing)
     return values.cast(pa.float64(), safe=False)
-
-
-def series_as_written(values: pd.Series) -> np.ndarray:
-    """The same of a pandas series of floats; what is missing becomes NaN."""
-    return as_written(values.to_numpy(f"f{values.dtype.itemsize}", na_value=np.nan))
 
 
 def number_as_written(value: object) -> float | None:
