@@ -109,7 +109,9 @@ class Events:
 
     def release_pages(self) -> None:
         """Gives back the memory of what was read of a mapped file; it is read again when it is needed."""
-        release_pages(self.mapped)
+        if self.mapped is not None:
+            release_pages(self.mapped)
+            pa.default_memory_pool().release_unused()
 
     @cached_property
     def frame(self) -> pd.DataFrame:

@@ -25,6 +25,7 @@ def source_record(events: Events, checksums: dict[str, str], declared: Order | N
 
     ``checksums`` are those of the files; without a ``declared`` order the timestamps tell it.
     """
+    events.release_pages()
     times, left, rows = events.ticks, len(events), events.source.rows
     users = events.codes("user") if "user" in events.columns else np.zeros(left, np.int32)
     order: Order = "none"
@@ -32,14 +33,17 @@ def source_record(events: Events, checksums: dict[str, str], declared: Order | N
     if times is not None:
         shown, ties = _order_of(users, times)
         order = declared or shown
-    aside = Step("rows set aside", rows - left, left, events.count("user"), events.count("item"))
+    events.release_pages()
+    steps: tuple[Step, ...] = ()
+    if rows > left:
+        steps = (Step("rows set aside", rows - left, left, events.count("user"), events.count("item")),)
     source = replace(
         events.source,
         sha256=next(iter(checksums.values())) if checksums else _checksum(events),
         files=checksums,
         order=order,
         ties=ties,
-        steps=(aside,) if aside.removed else (),
+        steps=steps,
     )
     log.info("%s: %s rows, %s", source.name, f"{rows:,}", source.ordering)
     return source
