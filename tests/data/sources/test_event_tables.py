@@ -15,38 +15,19 @@ def clicks(tmp_path):
     return write(tmp_path / "clicks.csv", "uid,sku,at,price\nann,7,100,1.5\nbob,8,101,\n")
 
 
-@pytest.fixture
-def orders(tmp_path):
-    return write(
-        tmp_path / "orders.parquet",
-        pd.DataFrame({"customer": ["bob"], "sku": [7], "ts": [102_000], "stars": [4]}),
-    )
-
-
-@pytest.fixture
-def searches(tmp_path):
-    found = [{"user": "ann", "time": 103, "q": "red shoe"}, {"user": "cid", "time": 104, "q": None}]
-    return write(tmp_path / "searches.jsonl", found)
-
-
-def test_csv_parquet_and_json_lines_become_one_log(clicks, orders, searches):
+def test_csv_parquet_and_json_lines_become_one_log(tmp_path, clicks):
+    bought = {"customer": ["bob"], "sku": [7], "ts": [102_000], "stars": [4]}
+    orders = write(tmp_path / "orders.parquet", pd.DataFrame(bought))
+    asked = [{"user": "ann", "time": 103, "q": "red shoe"}, {"user": "cid", "time": 104, "q": None}]
+    searches = write(tmp_path / "searches.jsonl", asked)
+    when = {"column": "ts", "unit": "ms"}
+    words = {"column": "q", "kind": "categories", "separator": " "}
     log = [
         TableFile(clicks, {"user": "uid", "item": "sku", "timestamp": "at"}, type="click"),
         TableFile(
-            orders,
-            {
-                "user": "customer",
-                "timestamp": {"column": "ts", "unit": "ms"},
-                "rating": "stars",
-                "item": "sku",
-            },
-            type="purchase",
+            orders, {"user": "customer", "timestamp": when, "rating": "stars", "item": "sku"}, type="purchase"
         ),
-        TableFile(
-            searches,
-            {"words": {"column": "q", "kind": "categories", "separator": " "}},
-            type="search",
-        ),
+        TableFile(searches, {"words": words}, type="search"),
     ]
     events = read_events(log, context=["price", "words"])
     blank = {"rating": None, "price": None, "words": []}
