@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from torchrec_ext.data import read_events
@@ -33,19 +32,13 @@ def words(ticks):
 @pytest.mark.parametrize(
     "times",
     [
-        TICKS,
-        pd.Series(TICKS.astype(np.uint64)),
-        pd.Series([*TICKS], dtype=object),
-        pd.Series(pd.array(TICKS, dtype="Int64")),
-        pd.Series(TICKS.astype("M8[ns]")),
-        pd.Series(TICKS.astype("M8[ns]")).dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo"),
-        pd.Series([str(t) for t in TICKS]),
-        pd.Series(words(TICKS)),
-        pd.Series([w.removesuffix("Z") for w in words(TICKS)]),
-        pd.Series(words(TICKS[:2]) + [str(t) for t in TICKS[2:]]),
+        TICKS, TICKS.astype(np.uint64), pd.Series([*TICKS], dtype=object), pd.array(TICKS, dtype="Int64"),
+        TICKS.astype("M8[ns]"), pd.DatetimeIndex(TICKS, tz="UTC").tz_convert("Asia/Tokyo"),
+        [str(t) for t in TICKS], words(TICKS), [w.removesuffix("Z") for w in words(TICKS)],
+        words(TICKS[:2]) + [str(t) for t in TICKS[2:]],
     ],
     ids=["int64", "uint64", "objects", "Int64", "datetime64", "zone", "digits", "iso", "naive iso", "both"],
-)
+)  # fmt: skip
 def test_order_of_a_frame(times):
     events = read_events(frame(times))
     assert order(events) == IN_ORDER
@@ -57,11 +50,8 @@ def test_order_of_files(tmp_path):
     ticks = frame(TICKS)
     ticks.to_csv(tmp_path / "ticks.csv", index=False)
     ticks.to_parquet(tmp_path / "ticks.parquet")
-    frame(pd.Series(words(TICKS))).to_csv(tmp_path / "words.csv", index=False)
-    dates = pa.table(
-        {**dict(ticks.drop(columns="timestamp")), "timestamp": pa.array(TICKS, pa.timestamp("ns"))}
-    )
-    pq.write_table(dates, tmp_path / "dates.parquet")
+    frame(words(TICKS)).to_csv(tmp_path / "words.csv", index=False)
+    frame(TICKS.astype("M8[ns]")).to_parquet(tmp_path / "dates.parquet")
     lines = [json.dumps(row) for row in ticks.to_dict("records")]
     (tmp_path / "lines.jsonl").write_text("\n".join(lines))
     for path in sorted(tmp_path.iterdir()):
@@ -72,9 +62,7 @@ def test_order_of_several_tables_in_several_units(tmp_path):
     """Seconds, microseconds and nanoseconds beside each other; the first table is read first."""
     folder = tmp_path / "events"
     folder.mkdir()
-    micro = pd.DataFrame(
-        {"user": 1, "item": [0, 1], "timestamp": pd.to_datetime([BASE + 5_000, BASE]).as_unit("us")}
-    )
+    micro = frame(pd.to_datetime([BASE + 5_000, BASE]).as_unit("us"))
     nano = frame(pd.to_datetime(BASE + np.array([5_001, 4_999, 5_000, 1]))).assign(item=[2, 3, 4, 5])
     micro.to_parquet(folder / "a.parquet")
     nano.to_parquet(folder / "b.parquet")
@@ -87,9 +75,8 @@ def test_order_in_a_folder(tmp_path):
 
 def test_missing_times_stay_missing():
     times = pd.Series(pd.array([BASE + 1, None, BASE], dtype="Int64"))
-    found = read_events(frame([10, 20, 30]).assign(seen=times), columns={"seen": {"kind": "time"}}).column(
-        "seen"
-    )
+    seen = frame([10, 20, 30]).assign(seen=times)
+    found = read_events(seen, columns={"seen": {"kind": "time"}}).column("seen")
     assert found.type == pa.timestamp("ns") and found.cast(pa.int64()).to_pylist() == [BASE + 1, None, BASE]
 
 

@@ -49,9 +49,8 @@ def test_what_is_none_is_refused(tmp_path, raw, said):
 def test_pairs_are_refused_with_the_right_format_and_lines_of_a_user_joined_if_they_follow(tmp_path):
     pairs = write(tmp_path / "pairs.txt", "1 7\n1 8\n2 7\n")
     assert "format='csv', delimiter=' '" in refused(pairs, format="histories")
-    assert "several lines of one user" in refused(
-        write(tmp_path / "h.txt", "1 7 9\n2 7\n1 8\n"), format="histories"
-    )
+    apart = write(tmp_path / "h.txt", "1 7 9\n2 7\n1 8\n")
+    assert "several lines of one user" in refused(apart, format="histories")
     events = read_events(write(tmp_path / "h.txt", "1 7 9\n1 8\n2 7\n"), format="histories", order="time")
     assert events.ticks.tolist() == [0, 1, 2, 0] and events.source.order == "order"
     read = read_events(pairs, format="csv", delimiter=" ", header=["user", "item"])
