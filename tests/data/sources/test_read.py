@@ -202,7 +202,7 @@ def test_side_tables_that_do_not_fit_are_refused(arguments, said):
     ("users", "said"),
     [
         ([1.0, np.nan], "are floats (such as 1.0)"),
-        (["a", 2], "ids must be all integers or all strings"),
+        (["a", 2], "holds integers (2) and strings ('a')"),
         ([True, False], "are booleans"),
         ([b"a", b"b"], "are bytes"),
         ([1, 2**63], "is beyond 64 bits"),

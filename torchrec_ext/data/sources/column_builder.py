@@ -19,11 +19,7 @@ _NANOSECONDS = 10**9
 class ColumnBuilder:
     """Takes the batches of a column in a plain form, and makes the column of it when all are known.
 
-    Args:
-        kind: of its values, see ``column_sql``.
-        width: of vectors.
-        undeclared: whether text that writes numbers becomes numbers.
-        where: names it in messages.
+    If it is ``undeclared``, text that writes numbers becomes numbers.
     """
 
     def __init__(self, kind: str, width: int | None, undeclared: bool, where: str) -> None:
@@ -37,12 +33,9 @@ class ColumnBuilder:
         self.dictionary = Dictionary(where)
 
     def add(self, values: pa.Array, more: pa.Array | None, text: bool) -> pa.Array:
-        """(n,) values of a batch in the plain form of :attr:`type`.
+        """The plain form, of :attr:`type`, of (n,) values of a batch as SQL returns them.
 
-        Args:
-            values: as SQL returns them.
-            more: what SQL returns beside them: nanoseconds of times, or whether ids are strings.
-            text: whether they come from a text file.
+        Beside them it may return ``more``: nanoseconds of times, or whether ids are strings.
         """
         if self.kind == "number":
             return pc.fill_null(values, np.nan)
@@ -55,7 +48,7 @@ class ColumnBuilder:
             lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
             codes = self.dictionary.add(values.flatten(), text)
             return pa.ListArray.from_arrays(pa.array(offsets_of(lengths), pa.int32()), codes)
-        return self.dictionary.add(values if more is None else self._of_one_type(values, more), text)
+        return self.dictionary.add(values, text) if more is None else self.dictionary.add_json(values, more)
 
     def missing(self, rows: int) -> pa.Array:
         """The plain form of rows of a table that has no such column."""
@@ -87,30 +80,9 @@ class ColumnBuilder:
         coded = [pa.DictionaryArray.from_arrays(chunk, words) for chunk in plain.chunks]
         return pa.chunked_array(coded, kind)
 
-    def _of_one_type(self, ids: pa.Array, strings: pa.Array) -> pa.Array:
-        """Ids from JSON, which are integers or strings."""
-        there, first = ids.drop_null(), self.dictionary.first
-        if not len(there):
-            return ids
-        flags = strings.filter(ids.is_valid())
-        if not pc.any(flags).as_py():
-            return ids.cast(pa.int64())
-        if "integer" in first or not pc.all(flags).as_py():
-            string = there.filter(flags)[0].as_py()
-            number = first["integer"] if pc.all(flags).as_py() else there.filter(pc.invert(flags))[0]
-            raise InputError(
-                f"ids of {self.where} are mixed: {number}, {string!r}; ids must be all integers or all "
-                "strings, convert them with astype(str)"
-            )
-        return ids
-
 
 class PlainTable:
-    """The plain columns of all batches, in memory or in an empty folder and mapped from a file there.
-
-    Raises:
-        InputError: if the folder cannot be written, or is in use.
-    """
+    """The plain columns of all batches, in memory or in an empty folder and mapped from a file there."""
 
     def __init__(self, schema: pa.Schema, folder: Path | None) -> None:
         self._schema, self._batches = schema, list[pa.RecordBatch]()

@@ -26,16 +26,9 @@ class ColumnSql(NamedTuple):
 
 
 def column_sql(spec: ColumnSpec, value: SqlValue, x: str, where: str) -> ColumnSql:
-    """The SQL of a column, of which ``x`` is to be the value.
+    """The SQL of a column as ``x``, made of the table's value; ``where`` names the column in messages.
 
-    Args:
-        spec: what it holds; its kind is not ``auto``, and a time that is a number has a unit.
-        value: the table's value.
-        x: the name of the value as this function defines it.
-        where: names the column in messages.
-
-    Raises:
-        InputError: if the kind cannot be made of the type.
+    Its kind is not ``auto``, and a time that is a number has a unit.
     """
     v, kind = value.v, value.type
     if spec.kind == "id":

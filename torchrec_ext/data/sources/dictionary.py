@@ -16,8 +16,7 @@ log = logging.getLogger(__name__)
 class Dictionary:
     """Gives each distinct value a code, in order of first appearance.
 
-    Integers of typed tables and text that writes them are one value, so that a CSV and a Parquet file of
-    one log agree on their ids.
+    Integers and text that writes them are one value, so that a CSV and a Parquet file agree on their ids.
 
     Example:
         >>> items = Dictionary("column 'item'")
@@ -43,8 +42,7 @@ class Dictionary:
         if len(values) > values.null_count:
             self.text &= text
             kind = "text" if text else "integer" if pa.types.is_integer(values.type) else "string"
-            if kind not in self.first:
-                self.first[kind] = values.drop_null()[0].as_py()
+            self.first.setdefault(kind, values.drop_null()[0].as_py())
         whole = pa.types.is_integer(self.words.type)
         if pa.types.is_integer(values.type):
             values = values.cast(pa.int64() if whole else pa.string())
@@ -59,6 +57,14 @@ class Dictionary:
         both = pa.chunked_array([known, new]).unify_dictionaries()
         self.words = both.chunk(1).dictionary
         return both.chunk(1).indices
+
+    def add_json(self, values: pa.Array, strings: pa.Array) -> pa.Array:
+        """The same of ids in JSON, all as text, of which some are strings and the others integers."""
+        for kind, flags in (("string", strings), ("integer", pc.invert(strings))):
+            some = values.filter(flags).drop_null()
+            if len(some):
+                self.first.setdefault(kind, some[0].as_py())
+        return self.add(values if pc.any(strings).as_py() else values.cast(pa.int64()), False)
 
     def expect_one_type(self) -> None:
         """Refuses integers of typed tables beside strings, or beside text that is not an integer."""

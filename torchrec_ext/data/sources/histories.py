@@ -13,12 +13,8 @@ from torchrec_ext.errors import InputError
 def read_histories(path: Path, encoding: str = "utf-8") -> pa.Table:
     """Reads the layout that SASRec and S3-Rec use, such as ``7 12 5 88``: words with white space between.
 
-    Returns:
-        Columns ``user`` and ``item``, words, and ``timestamp``, the position in the history from 0.
-
-    Raises:
-        InputError: if the file is empty, of another encoding, has a line without an item, or has several
-            lines of a user that do not follow each other, or are pairs.
+    Columns ``user`` and ``item`` hold words, ``timestamp`` the position in the history from 0. Lines of a
+    user that follow each other are one history.
     """
     try:
         with reading(path), open_bytes(path) as file:

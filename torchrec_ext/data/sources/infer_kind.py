@@ -25,9 +25,6 @@ def infer(
 
     A sample of times with a median beyond 1e11 is in milliseconds, 1e14 microseconds, 1e17 nanoseconds.
     Floats are numbers, lists of floats vectors, other lists categories, all else is a category.
-
-    Raises:
-        InputError: for ids that are floats, bytes of Python or beyond 64 bits, and undeclared records.
     """
     samples, figures = {}, {}
     for n, (spec, value) in enumerate(zip(specs, values, strict=True)):

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +13,6 @@ from torchrec_ext.errors import InputError
 
 #: Columns of a NumPy file, whose ids are the numbers of its rows, and of a file that is one JSON object.
 ROW, VECTOR, KEY, VALUE = "row", "vector", "key", "value"
-
-
-def as_table(source: Any) -> pa.Table:
-    """What hands out an Arrow stream, as a table."""
-    return source if isinstance(source, pa.Table) else pa.RecordBatchReader.from_stream(source).read_all()
 
 
 def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -19,11 +19,7 @@ def one_line(text: object, most: int = 200) -> str:
 
 @contextmanager
 def reading(name: Path | str) -> Iterator[None]:
-    """Turns what goes wrong with a table while it is read into one line about it.
-
-    Raises:
-        InputError: with the first line of the error.
-    """
+    """Turns what goes wrong with a table while it is read into one line about it."""
     try:
         yield
     except (duckdb.Error, pa.ArrowException, OSError, EOFError, zlib.error) as error:

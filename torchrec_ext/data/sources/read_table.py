@@ -25,15 +25,10 @@ _BROKEN = {
 
 
 class Reading(NamedTuple):
-    """A table of which it is known how each column is read.
+    """A table of which it is known how each column is read; ``undeclared`` names those that were ``auto``.
 
-    Args:
-        scan: the table.
-        specs: its columns, none of them of the kind ``auto``.
-        undeclared: the names of those that were.
-        inner: the SELECT of their values x0, x1, ... and of further values m0, m1, ....
-        outputs: the columns of ``inner`` to fetch.
-        bad: condition, column, reason and text to show, in SQL, of each way in which a row is bad.
+    ``inner`` is the SELECT of their values x0, x1, ... and of further values m0, m1, ..., of which the
+    ``outputs`` are fetched; ``bad`` holds condition, column, reason and text to show of each way to be bad.
     """
 
     scan: Scan
@@ -50,9 +45,6 @@ def plan(
     """Finds out how the columns of a table, named as we do, are read.
 
     ``itemless`` are the types of events that need no item; it is None if no row needs one.
-
-    Raises:
-        InputError: if a column is not there, or not once, or does not hold what it should.
     """
     found = [scan.value(spec.source) for spec in specs]
     expect_in_each_file(scan, [spec.source for spec in specs])
@@ -84,11 +76,7 @@ def plan(
 
 
 def read_batches(session: Session, table: Reading) -> Iterator[pa.RecordBatch]:
-    """The good rows of a table, a million in memory at a time; the others are rejected at the end.
-
-    Raises:
-        InputError: if the table cannot be read, or has no rows.
-    """
+    """The good rows of a table, about a million at a time; the others are rejected at the end."""
     rows, before, room = 0, session.rejects.total, session.rejects.room
     aside, counts = [], Counter[str]()
     with reading(table.scan.name):
@@ -136,7 +124,7 @@ def _places(scan: Scan) -> list[str]:
 
 
 def _batches(query: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:
-    """A result in batches of about a million rows, since each is merged into the dictionaries so far."""
+    """A result in large batches, since each is merged into the dictionaries so far."""
     named = "to_arrow_reader" if hasattr(query, "to_arrow_reader") else "fetch_arrow_reader"  # before 1.5
     pending: list[pa.RecordBatch] = []
     for batch in getattr(query, named)(_ROWS):

@@ -80,12 +80,10 @@ unparsable number (line 4, column 'price': 'cheap'); mend them, or allow a large
         return self.limit - self._kept.num_rows
 
     def add(self, columns: Mapping[str, Any], counts: Mapping[str, int]) -> None:
-        """Adds rejected rows.
+        """Adds rejected rows, at least one of each reason, and counts all there are by reason.
 
-        Args:
-            columns: file, line (from 1), column ("" for a row that is bad as a whole), reason and value (None
-                where nothing stood) of at least one row of each reason, at most all.
-            counts: how many there are by reason.
+        Of each: file, line (from 1), column ("" for a row that is bad as a whole), reason and value (None
+        where nothing stood).
         """
         rows = pa.table(columns, SCHEMA)
         self.counts.update(counts)
@@ -108,11 +106,7 @@ unparsable number (line 4, column 'price': 'cheap'); mend them, or allow a large
             )
 
     def check(self, rows: int, max_bad_share: float, where: str) -> None:
-        """Refuses a data set of which too large a share of all rows, good and bad, was rejected.
-
-        Raises:
-            InputError: with the total, the share, and the five commonest reasons with a sample each.
-        """
+        """Refuses a data set of which too large a share of all rows, good and bad, was rejected."""
         if self.total <= max_bad_share * rows:
             return
         several = len({sample["file"] for sample in self._samples.values()}) > 1

@@ -1,7 +1,7 @@
 """Scan: a table as DuckDB reads it, be it a file, a folder, or a table in memory."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -17,7 +17,7 @@ import pyarrow.parquet
 from torchrec_ext.data.sources.column_spec import ColumnSpec
 from torchrec_ext.data.sources.declaration import Format, TableFile
 from torchrec_ext.data.sources.histories import read_histories
-from torchrec_ext.data.sources.memory_table import as_table, from_pandas, json_object, numpy_file, plain
+from torchrec_ext.data.sources.memory_table import from_pandas, json_object, numpy_file, plain
 from torchrec_ext.data.sources.one_line import one_line, reading, sql_name, sql_text
 from torchrec_ext.data.sources.rejects import Rejects
 from torchrec_ext.data.sources.source_file import existing_file
@@ -29,33 +29,21 @@ _SUFFIXES: dict[str, Format] = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
     ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
-TEXT, JSON, NULL = "VARCHAR", "JSON", '"NULL"'
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A table before its rows are read.
+    """A table before its rows are read: in SQL, with the names and values of its columns and its files.
 
-    Args:
-        name: names it in messages.
-        source: the table in SQL.
-        columns: the names of its columns, in order, and of each its SQL.
-        types: DuckDB's type of each column; ``JSON`` if each value has a type of its own.
-        paths: its files.
-        text: whether its values are text, of which some may mean numbers.
-        decimal: mark of numbers in text.
-        file: the text file, whose lines are counted.
-        broken: conditions in SQL of rows that are broken as a whole, with the reason.
-        frame: whether it is a DataFrame.
+    ``text`` says that its values are text, of which some may mean numbers; ``file`` is the text file whose
+    lines are counted; ``broken`` holds conditions in SQL of rows that are broken as a whole, with the reason.
     """
 
     name: str
     source: str
-    columns: tuple[tuple[str, str], ...]
-    types: tuple[str, ...]
+    columns: Sequence[tuple[str, SqlValue]]
     paths: tuple[Path, ...] = ()
     text: bool = False
-    decimal: str = "."
     file: TextFile | None = None
     broken: Mapping[str, str] = field(default_factory=dict)
     frame: bool = False
@@ -76,8 +64,7 @@ class Scan:
         if name not in self.names:
             hint, there = nearest(name, self.names), ", ".join(self.names)
             raise InputError(f"{self.name} has no column {name!r}{hint}; it has {there}")
-        place = self.names.index(name)
-        return SqlValue(self.columns[place][1], self.types[place], self.decimal)
+        return self.columns[self.names.index(name)][1]
 
 
 class Session(NamedTuple):
@@ -127,17 +114,7 @@ def _database(process: int) -> duckdb.DuckDBPyConnection:
 
 
 def open_scan(session: Session, table: TableFile, name: str) -> Scan:
-    """Finds out which columns a table has.
-
-    Args:
-        session: of this read.
-        table: whose source is a DataFrame, an Arrow table, whatever hands out an Arrow stream (Polars, a
-            DuckDB relation, a reader of record batches), or the path of a file or a folder of Parquet files.
-        name: names a table in memory in messages.
-
-    Raises:
-        InputError: if the file is missing, empty, of no known format, or cannot be read.
-    """
+    """Finds out which columns a table has, which messages call ``name`` if it is in memory."""
     source = table.source
     if isinstance(source, str | Path):
         return _open_path(session, table, Path(source).expanduser())
@@ -148,7 +125,8 @@ def open_scan(session: Session, table: TableFile, name: str) -> Scan:
         raise InputError(
             f"{name} should be a DataFrame, an Arrow table or a path, received {type(source).__name__}"
         )
-    return _from_arrow(session, name, as_table(source))
+    table = source if isinstance(source, pa.Table) else pa.RecordBatchReader.from_stream(source).read_all()
+    return _from_arrow(session, name, table)
 
 
 def _open_path(session: Session, table: TableFile, path: Path) -> Scan:
@@ -167,9 +145,8 @@ def _open_path(session: Session, table: TableFile, path: Path) -> Scan:
     if format == "jsonl":
         return _json_lines(session, path, readable_copy(path, table.encoding, session.scratch))
     text = open_delimited(path, table.delimiter or ("\t" if format == "tsv" else ","), table, session.scratch)
-    columns = tuple((column, f"c{i}") for i, column in enumerate(text.columns))
-    types = (TEXT,) * len(columns)
-    return Scan(str(path), text.sql(), columns, types, (path,), True, table.decimal, text)
+    columns = [(column, SqlValue(f"c{i}", "VARCHAR", table.decimal)) for i, column in enumerate(text.columns)]
+    return Scan(str(path), text.sql(), columns, (path,), text=True, file=text)
 
 
 def _format(path: Path, delimiter: str | None) -> Format:
@@ -200,26 +177,20 @@ def _json_lines(session: Session, path: Path, readable: Path) -> Scan:
                 f"{path} holds no JSON object in its first 10,000 lines, the first is "
                 f"{one_line(found[0], 60) if found else ''!r}; expected one object a line, in UTF-8"
             )
-    names = tuple(key for (key,) in keys)
-    escaped = [name.replace("~", "~0").replace("/", "~1") for name in names]
-    paths = ", ".join(sql_text(f"/{name}") for name in escaped)
+    escaped = [key.replace("~", "~0").replace("/", "~1") for (key,) in keys]
+    paths = ", ".join(sql_text(f"/{key}") for key in escaped)
     source = f"(SELECT *, CASE WHEN shape = 'OBJECT' THEN json_extract(c0, [{paths}]) END AS v FROM {parsed})"
-    columns = tuple(
-        (name, f"CASE WHEN json_type(v[{i}]) != 'NULL' THEN v[{i}] END") for i, name in enumerate(names, 1)
-    )
+    there = [f"CASE WHEN json_type(v[{i}]) != 'NULL' THEN v[{i}] END" for i in range(1, len(keys) + 1)]
+    columns = [(name, SqlValue(sql, "JSON")) for (name,), sql in zip(keys, there, strict=True)]
     broken = {"shape IS NULL": "not valid JSON", "shape != 'OBJECT'": "not a JSON object"}
-    return Scan(str(path), source, columns, (JSON,) * len(names), (path,), file=text, broken=broken)
+    return Scan(str(path), source, columns, (path,), file=text, broken=broken)
 
 
 def _parquet_files(folder: Path) -> tuple[Path, ...]:
     """All Parquet files of a folder, in the order of their names; those that start with _ or . are marks."""
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in (".parquet", ".pq")
-        and path.is_file()
-        and not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
-    )
+    inside = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    seen = [path for path in inside if not any(part.startswith(("_", ".")) for part in path.parts)]
+    files = [folder / path for path in seen if path.suffix.lower() in (".parquet", ".pq")]
     if not files:
         raise InputError(f"{folder} is a folder without Parquet files; give the file in it")
     return tuple(files)
@@ -236,8 +207,8 @@ def _parquet(session: Session, name: Path, paths: tuple[Path, ...]) -> Scan:
     )
     with reading(name if len(paths) > 1 else paths[0]):
         found = session.connection.execute(f"DESCRIBE FROM {source}").fetchall()
-    columns = tuple((column, sql_name(column)) for column, *_ in found)
-    return Scan(str(name), source, columns, tuple(kind for _, kind, *_ in found), paths)
+    columns = [(column, SqlValue(sql_name(column), kind)) for column, kind, *_ in found]
+    return Scan(str(name), source, columns, paths)
 
 
 def expect_in_each_file(scan: Scan, names: list[str]) -> None:
@@ -269,8 +240,8 @@ def _in_memory(
     with reading(name):
         session.connection.register(view, table)
         found = session.connection.execute(f"DESCRIBE FROM {view}").fetchall() if columns else []
-    placed, types = [], []
+    values = []
     for i, ((column, mixed), (_, kind, *_)) in enumerate(zip(columns, found, strict=True)):
-        placed.append((names[i], f"CAST(c{i} AS JSON)" if mixed else f"c{i}"))
-        types.append(JSON if mixed else NULL if pa.types.is_null(column.type) else kind)
-    return Scan(name, view, tuple(placed), tuple(types))
+        kind = '"NULL"' if pa.types.is_null(column.type) else kind
+        values.append(SqlValue(f"CAST(c{i} AS JSON)", "JSON") if mixed else SqlValue(f"c{i}", kind))
+    return Scan(name, view, list(zip(names, values, strict=True)))

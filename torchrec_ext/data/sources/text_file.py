@@ -24,14 +24,8 @@ _UNUSED = "\x1f"
 class TextFile:
     """A text file as DuckDB reads it, every value as text.
 
-    Args:
-        path: the file, as messages name it.
-        readable: the file itself, or a copy in UTF-8 with one kind of line ends.
-        columns: the names of its fields.
-        delimiter: between fields, 1 to 4 bytes.
-        quote: around fields; None if quotes are ordinary characters.
-        skip: lines before the first row, without blank ones within the rows.
-        spaces: whether lines of white space are no rows.
+    Messages name ``path``; ``readable`` is it, or a copy in UTF-8 with one kind of line ends. ``skip`` lines
+    stand before the first row, and lines of white space are no rows if ``spaces``.
     """
 
     path: Path
@@ -114,11 +108,7 @@ def _rows(
 
 
 def open_delimited(path: Path, delimiter: str, table: TableFile, scratch: Path) -> TextFile:
-    """Reads the first line of an existing file; a copy may be made in ``scratch``.
-
-    Raises:
-        InputError: if the file cannot be read, or its first line cannot.
-    """
+    """Reads the first line of an existing file; a copy may be made in ``scratch``."""
     readable = readable_copy(path, table.encoding, scratch, table.quote, delimiter)
     blank, first = 0, list[str]()
     with reading(path), open_text(readable) as file:
