@@ -112,20 +112,8 @@ def test_criteo(tmp_path):
 
 def test_numbers_of_text(tmp_path):
     words = [
-        "1e3",
-        "1_000",
-        " 5 ",
-        "-7.5",
-        "+2",
-        "inf",
-        "-Infinity",
-        "nan",
-        "",
-        '"1,5"',
-        "0x10",
-        ".5",
-        "1e999",
-    ]
+        "1e3", "1_000", " 5 ", "-7.5", "+2", "inf", "-Infinity", "nan", "", '"1,5"', "0x10", ".5", "1e999",
+    ]  # fmt: skip
     path = file(tmp_path, "n,k\n" + "".join(f"{w},1\n" for w in words), "n.csv")
     values, bad = read(path, {"n": {"kind": "number"}})
     np.testing.assert_array_equal(values["n"], [1000.0, 5.0, -7.5, 2.0, np.nan, np.nan, 0.5])
@@ -339,6 +327,26 @@ def test_undeclared_text_is_numbers_if_text_files_write_numbers_with_a_point(tmp
 )  # fmt: skip
 def test_undeclared_values_are_what_their_type_says(values, expected):
     assert read(pa.table({"x": values}), {"x": "x"})[0]["x"] == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, 2.5, None], [1, 2.5, np.nan]), ([1, "a", True], ["1", "a", "true"]),
+        ([["a"], None, [1]], [["a"], [], ["1"]]), ([[1, 2.5], [0.5, 1]], [[1, 2.5], [0.5, 1]]),
+        ([{"b": 1}, 2], ["2"]), ([None], [None]), ([{"b": 1}], None), ([["a", [1]]], []), ([[[1]]], None),
+    ],
+)  # fmt: skip
+def test_undeclared_json_is_what_all_values_share(tmp_path, values, expected):
+    path = file(tmp_path, "".join(json.dumps({"x": v, "k": 1}) + "\n" for v in values), "x.jsonl")
+    if expected is None:
+        with pytest.raises(ValueError, match="of which no category can be made"):
+            read(path, {"x": "x"})
+    elif expected == []:
+        with pytest.raises(ValueError, match="complete"):
+            read(path, {"x": "x"})
+    else:
+        np.testing.assert_equal(read(path, {"x": "x"})[0]["x"], expected)
 
 
 @pytest.mark.parametrize(

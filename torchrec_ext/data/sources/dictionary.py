@@ -32,7 +32,7 @@ class Dictionary:
         self.where = where
         self.words: pa.Array = pa.array([], pa.int64())
         self.text = True
-        self.first: dict[str, int | str] = {}  # a value of text files, and of each type of typed tables
+        self.first: dict[str, int | str] = {}  # a value of each type of typed tables
 
     def add(self, values: pa.Array, text: bool) -> pa.Array:
         """(n,) int32 codes of strings or integers, null for a null.
@@ -41,8 +41,9 @@ class Dictionary:
         """
         if len(values) > values.null_count:
             self.text &= text
-            kind = "text" if text else "integer" if pa.types.is_integer(values.type) else "string"
-            self.first.setdefault(kind, values.drop_null()[0].as_py())
+            if not text:
+                kind = "integer" if pa.types.is_integer(values.type) else "string"
+                self.first.setdefault(kind, values.drop_null()[0].as_py())
         whole = pa.types.is_integer(self.words.type)
         if pa.types.is_integer(values.type):
             values = values.cast(pa.int64() if whole else pa.string())
