@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from torchrec_ext.data import read_events
+from torchrec_ext.data import clean, read_events
 from torchrec_ext.data.filters.where import matches, written
 from torchrec_ext.errors import InputError
 
@@ -76,5 +76,7 @@ def test_what_cannot_be_compared_is_refused(name, wanted, match):
 
 
 def test_what_is_wanted_is_written_short():
+    with pytest.raises(InputError, match="group=z removes all events .*, widen it"):
+        clean(EVENTS, where={"group": ["z"]})
     assert written("item", list(range(7))) == "item=0,1,2,3,4,... (7 values)"
     assert written("t", (None, 5)) == "t=..5"

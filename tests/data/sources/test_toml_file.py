@@ -79,6 +79,7 @@ def test_settings_of_text_and_the_catalogue(tmp_path):
         ("features.items = ['x']", "received 'items'; did you mean 'item'?"),
         ("items = { file = 'i.csv', colums = {} }", "[[items]] has no option 'colums'; it has file, columns"),
         ("items = { columns = {} }", "[[items]] has no file, received None"),
+        ("items = [5]", "[[items]] should be a table of keys and values, received 5"),
         ("items = { file = 'i.csv', gather = 1 }", "[[items]] 'i.csv': TableFile.gather should be a valid"),
         ("weights = [1]", "weights should be a valid dictionary, received [1]"),
         ("order =", " is not a TOML file: "),
