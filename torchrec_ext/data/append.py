@@ -2,8 +2,7 @@
 
 import dataclasses
 import fcntl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,11 @@ def append(
     """
     path = Path(folder).expanduser()
     read_manifest(path)
-    with _alone(path):
+    with (path / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another process appends to {path}; wait until it is done") from None
         before = open_prepared(path)[0]
         split = before.report.call
         if split is None:
@@ -86,17 +89,6 @@ def append(
 
         write_version(path, joined, split_again)
     return open_prepared(path)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Refuses a folder to which another process appends."""
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another process appends to {folder}; wait until it is done") from None
-        yield
 
 
 def _read(before: Events, source: Sources, others: Mapping[str, Any]) -> Events:

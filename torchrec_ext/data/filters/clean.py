@@ -97,7 +97,11 @@ def clean(
     if max(pair) > 1:
         kept = in_k_core(events.codes("user"), events.codes("item"), *pair)
         events = keep(kept, f"k_core={pair}", "lower one of them")
-    return events if len(events) == before else _in_order_of_appearance(events)
+    table = events.table
+    for place, name in enumerate(events.columns if len(events) < before else ()):
+        if name in ("user", "item"):  # as if they were read alone: their order is that of a log
+            table = table.set_column(place, name, used(table[name]))
+    return replace(events, table=table)
 
 
 def record(events: Events, step: str, removed: int = 0) -> Events:
@@ -105,15 +109,6 @@ def record(events: Events, step: str, removed: int = 0) -> Events:
     done = Step(step, removed, left=len(events), users=events.count("user"), items=events.count("item"))
     log.info("%s", done)
     return replace(events, source=replace(events.source, steps=(*events.source.steps, done)))
-
-
-def _in_order_of_appearance(events: Events) -> Events:
-    """The same events with users and items as if they were read alone: their order is that of a log."""
-    table = events.table
-    for place, name in enumerate(events.columns):
-        if name in ("user", "item"):
-            table = table.set_column(place, name, used(table[name]))
-    return replace(events, table=table)
 
 
 def _repeated(events: Events, keep: Literal["first", "last"]) -> np.ndarray:

@@ -55,13 +55,9 @@ def sessions(events: Events, gap: Span = 1800.0) -> Events:
     codes[order] = np.cumsum(begins, dtype=np.int32) - 1
 
     owners = owners[begins]  # of each session
-    firsts = np.flatnonzero(np.diff(owners, prepend=-1))
-    numbers = np.arange(len(owners)) - np.repeat(firsts, np.diff(firsts, append=len(owners))) + 1
-    names = pc.binary_join_element_wise(
-        pa.array(users.astype(str), pa.string()).take(pa.array(owners)),
-        pa.array(numbers).cast(pa.string()),
-        "#",
-    )
+    numbers = pa.array(pd.Series(owners).groupby(owners).cumcount() + 1).cast(pa.string())
+    names = pa.array(users.astype(str), pa.string()).take(pa.array(owners))
+    names = pc.binary_join_element_wise(names, numbers, "#")
     table = events.table.append_column("visitor", events.table["user"])
     table = table.set_column(table.column_names.index("user"), "user", used(from_codes(codes, names)))
     side = events.users

@@ -89,8 +89,8 @@ def by_user(
     users = used(events.table["user"])
     part = _draw(len(users.dictionary), valid, test, seed)[codes_of(users)]
     history_only = part != TRAIN
-    order, (_, left) = events.by_user_and_time, count_targets(events)
-    history_only[order[(left == 0) & is_target(events)[order]]] = False
+    _, left = count_targets(events)
+    history_only[events.by_user_and_time[left == 0]] = False
     protocol = f"by user: {valid:g} valid, {test:g} test, seed {seed}, last event is the target"
     return make_parts(events, part, protocol, min_count=min_count, history_only=history_only, folder=folder)
 

@@ -16,6 +16,8 @@ from torchrec_ext.data.splits.parts import Parts, make_parts
 from torchrec_ext.data.times import expect_times
 from torchrec_ext.errors import InputError
 
+_INSTEAD = "split by leave_last_out or by_ratio"
+
 
 @recorded_split
 def by_time(
@@ -53,11 +55,12 @@ def by_time(
         >>> [len(part) for part in by_time(visits, valid_from="2024-01-03", test_from=days[3])]
         [2, 1, 2]
     """
-    _expect_times(events, "by_time")
+    ticks = expect_times(events, "by_time", _INSTEAD)
     bounds = instant("valid_from", valid_from), instant("test_from", test_from)
     if not bounds[0] < bounds[1]:
         raise InputError(f"valid_from must be before test_from, received {valid_from} and {test_from}")
-    return _parts(events, "by time", bounds, None, span("gap", gap), min_count, folder)
+    part, protocol = _cut(events, ticks, "by time", bounds, span("gap", gap))
+    return make_parts(events, part, protocol, min_count=min_count, folder=folder)
 
 
 def rolling_windows(
@@ -100,7 +103,7 @@ def rolling_windows(
         [3, 1, 1]
         [4, 1, 1]
     """
-    ticks, before = _expect_times(events, "rolling_windows"), span("gap", gap)
+    ticks, before = expect_times(events, "rolling_windows", _INSTEAD), span("gap", gap)
     test = span("test_seconds", test_seconds)
     valid = test if valid_seconds is None else span("valid_seconds", valid_seconds)
     expect_at_least(1, windows=windows)
@@ -114,27 +117,26 @@ def rolling_windows(
     def window(number: int) -> Parts:
         until = end - (windows - number) * test
         bounds, name = (until - test - valid, until - test), f"window {number} of {windows}"
+        part, protocol = _cut(events, ticks, name, bounds, before, until)
         own = None if folder is None else folder / f"window-{number}"
-        return _parts(events, name, bounds, until, before, min_count, own)
+        return make_parts(events, part, protocol, min_count=min_count, folder=own)
 
     return map(window, range(1, windows + 1))
 
 
-def _parts(
+def _cut(
     events: Events,
+    ticks: np.ndarray,
     name: str,
     bounds: tuple[Fraction, Fraction],
-    until: Fraction | None,
     gap: Fraction,
-    min_count: int,
-    folder: Path | None,
-) -> Parts:
-    """Cuts at the bounds, where validation and test begin, and at the end of the test; all in seconds."""
+    until: Fraction | None = None,
+) -> tuple[np.ndarray, str]:
+    """(N,) int8 part of each event, validation and test from their bounds on, and the protocol."""
     if gap < 0:
         raise InputError(f"gap should be 0 seconds or more, received {float(gap):g}")
     protocol = f"{name}: valid from {float(bounds[0]):.0f}, test from {float(bounds[1]):.0f}"
-    ticks, scale = _expect_times(events, name), events.ticks_per_second
-    part = np.full(len(events), TRAIN, np.int8)
+    part, scale = np.full(len(events), TRAIN, np.int8), events.ticks_per_second
     for number, bound in zip((VALID, TEST), bounds, strict=True):
         reached = ticks >= comparable(bound * scale, ticks)
         part[reached] = number
@@ -144,8 +146,4 @@ def _parts(
         protocol += f" until {float(until):.0f}"
     if gap:
         protocol += f", {float(gap):g} s before each left out"
-    return make_parts(events, part, protocol, min_count=min_count, folder=folder)
-
-
-def _expect_times(events: Events, wanted_by: str) -> np.ndarray:
-    return expect_times(events, wanted_by, "split by leave_last_out or by_ratio")
+    return part, protocol
