@@ -74,7 +74,7 @@ def test_examples_of_own_data_read_train_and_recommend(tmp_path, capsys):
         seen = set(events["sku"][events["user_id"] == user])
         assert seen.isdisjoint(top["item"][top["user"] == user])
     assert len(names["liked"]) < 40 * 25 and Path("train.png").stat().st_size > 1000
-    assert len(names["train"].table) == 360
+    assert len(names["train"].table) == 360 + 2  # prepared, and appended
 
 
 def test_the_declared_shop_is_read():
