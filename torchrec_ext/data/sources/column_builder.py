@@ -69,7 +69,7 @@ class ColumnBuilder:
         words = words if len(words) else words.cast(pa.string())
         kind = pa.dictionary(pa.int32(), words.type)
         if self.kind == "categories":
-            coded = [pa.DictionaryArray.from_arrays(chunk.values, words) for chunk in plain.chunks]
+            coded = [_coded(chunk.values, words) for chunk in plain.chunks]
             pairs = zip(plain.chunks, coded, strict=True)
             lists = [pa.ListArray.from_arrays(chunk.offsets, codes) for chunk, codes in pairs]
             return pa.chunked_array(lists, pa.list_(kind))
@@ -77,8 +77,7 @@ class ColumnBuilder:
         if numbers is not None:
             taken = [np.append(numbers, np.nan)[chunk.fill_null(len(words))] for chunk in plain.chunks]
             return pa.chunked_array(taken, pa.float64())
-        coded = [pa.DictionaryArray.from_arrays(chunk, words) for chunk in plain.chunks]
-        return pa.chunked_array(coded, kind)
+        return pa.chunked_array([_coded(chunk, words) for chunk in plain.chunks], kind)
 
 
 class PlainTable:
@@ -116,6 +115,11 @@ class PlainTable:
         with self._path.open("rb") as file:
             self.mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return pa.ipc.open_file(pa.py_buffer(self.mapped)).read_all()
+
+
+def _coded(codes: pa.Array, words: pa.Array) -> pa.DictionaryArray:
+    """Codes with their words; a check of each code would read a mapped column as a whole."""
+    return pa.DictionaryArray.from_arrays(codes, words, safe=False)
 
 
 def written_numbers(words: pa.Array) -> np.ndarray | None:
