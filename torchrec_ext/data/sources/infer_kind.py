@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from torchrec_ext.data.sources.column_spec import ColumnSpec, Unit
-from torchrec_ext.data.sources.column_sql import no_category
-from torchrec_ext.data.sources.one_line import reading
+from torchrec_ext.data.sources.column_sql import SqlValue, no_category
 from torchrec_ext.data.sources.scan import Scan, Session
-from torchrec_ext.data.sources.value_sql import SqlValue
+from torchrec_ext.data.sources.source_file import reading
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from torchrec_ext.data.sources import rejects as reasons
 from torchrec_ext.data.sources.column_spec import ColumnSpec
-from torchrec_ext.data.sources.column_sql import column_sql, undeclared_vector
+from torchrec_ext.data.sources.column_sql import column_sql, sql_text, undeclared_vector
 from torchrec_ext.data.sources.infer_kind import infer
-from torchrec_ext.data.sources.one_line import reading, sql_text
 from torchrec_ext.data.sources.rejects import LONGEST_VALUE
 from torchrec_ext.data.sources.scan import Scan, Session, expect_in_each_file
+from torchrec_ext.data.sources.source_file import reading
 from torchrec_ext.errors import InputError
 
 _ROWS = 1 << 20

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from torchrec_ext.data.sources.one_line import one_line
+from torchrec_ext.data.sources.source_file import one_line
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)

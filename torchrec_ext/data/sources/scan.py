@@ -15,14 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from torchrec_ext.data.sources.column_spec import ColumnSpec
+from torchrec_ext.data.sources.column_sql import SqlValue, sql_name, sql_text
 from torchrec_ext.data.sources.declaration import Format, TableFile
-from torchrec_ext.data.sources.histories import read_histories
-from torchrec_ext.data.sources.memory_table import from_pandas, json_object, numpy_file, plain
-from torchrec_ext.data.sources.one_line import one_line, reading, sql_name, sql_text
+from torchrec_ext.data.sources.memory_table import from_pandas, json_object, numpy_file, plain, read_histories
 from torchrec_ext.data.sources.rejects import Rejects
-from torchrec_ext.data.sources.source_file import existing_file
+from torchrec_ext.data.sources.source_file import existing_file, one_line, reading
 from torchrec_ext.data.sources.text_file import TextFile, open_delimited, readable_copy
-from torchrec_ext.data.sources.value_sql import SqlValue
 from torchrec_ext.errors import InputError, nearest
 
 _SUFFIXES: dict[str, Format] = {

@@ -11,11 +11,16 @@ import pyarrow as pa
 from torchrec_ext.data.columns import as_series, codes_of
 from torchrec_ext.data.shown import shown
 from torchrec_ext.data.source import SideMatch
-from torchrec_ext.data.sources.choose_columns import ALIASES, expect_columns, find_column
 from torchrec_ext.data.sources.column_spec import ColumnSpec, Parsed, column_spec, parse_columns
 from torchrec_ext.data.sources.declaration import TableFile
 from torchrec_ext.data.sources.dictionary import Dictionary
-from torchrec_ext.data.sources.event_tables import ReadColumns, read_columns
+from torchrec_ext.data.sources.event_tables import (
+    ALIASES,
+    ReadColumns,
+    expect_columns,
+    find_column,
+    read_columns,
+)
 from torchrec_ext.data.sources.memory_table import KEY, ROW
 from torchrec_ext.data.sources.read_table import plan
 from torchrec_ext.data.sources.scan import Scan, Session

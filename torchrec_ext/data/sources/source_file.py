@@ -1,10 +1,16 @@
-"""A file that somebody names: whether it is there, its bytes and its checksum."""
+"""A file that somebody names: whether it is there, its bytes, its checksum, and its errors in one line."""
 
 import difflib
 import gzip
 import hashlib
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
+
+import duckdb
+import pyarrow as pa
 
 from torchrec_ext.errors import InputError
 
@@ -35,3 +41,19 @@ def sha256(path: Path) -> str:
 def open_bytes(path: Path) -> BinaryIO:
     """The bytes of a file; those of one that ends in ``.gz`` are unpacked on the way."""
     return cast(BinaryIO, gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def one_line(text: object, most: int = 200) -> str:
+    """Text without line ends and control characters, cut to a length."""
+    printable = "".join(c if c.isprintable() else " " for c in str(text)[: 4 * most])
+    return " ".join(printable.split())[:most]
+
+
+@contextmanager
+def reading(name: Path | str) -> Iterator[None]:
+    """Turns what goes wrong with a table while it is read into one line about it."""
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, OSError, EOFError, zlib.error) as error:
+        reason = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])
+        raise InputError(f"cannot read {name}, is it cut short or of another format? {reason}") from error

@@ -10,9 +10,9 @@ from typing import Literal, TextIO
 
 import numpy as np
 
+from torchrec_ext.data.sources.column_sql import sql_text
 from torchrec_ext.data.sources.declaration import TableFile
-from torchrec_ext.data.sources.one_line import one_line, reading, sql_text
-from torchrec_ext.data.sources.source_file import open_bytes
+from torchrec_ext.data.sources.source_file import one_line, open_bytes, reading
 from torchrec_ext.errors import InputError
 
 _BUFFER = 1 << 23
