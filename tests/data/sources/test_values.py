@@ -367,7 +367,7 @@ def test_values_that_do_not_fit_are_refused(values, kind, said):
 
 
 def test_rejects_beyond_the_limit_are_counted(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("torchrec_ext.data.sources.read.Rejects.__init__.__defaults__", (3,))
+    monkeypatch.setattr("torchrec_ext.data.sources.rejects.MOST_ROWS", 3)
     path = file(tmp_path, "user,item,rating\n" + "1,2,x\n" * 5 + ",2,1\n1,2\n1,2,3\n")
     bad = tmp_path / "bad.parquet"
     events = read_events(path, max_bad_share=1, rejected=bad)

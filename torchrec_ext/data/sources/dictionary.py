@@ -17,15 +17,6 @@ class Dictionary:
     """Gives each distinct value a code, in order of first appearance.
 
     Integers and text that writes them are one value, so that a CSV and a Parquet file agree on their ids.
-
-    Example:
-        >>> items = Dictionary("column 'item'")
-        >>> items.add(pa.array(["7", None, "8"]), text=True).to_pylist()
-        [0, None, 1]
-        >>> items.add(pa.array(["8", "007"]), text=True).to_pylist()
-        [1, 2]
-        >>> items.words.to_pylist()
-        ['7', '8', '007']
     """
 
     def __init__(self, where: str) -> None:

@@ -79,7 +79,7 @@ def choose_columns(
     ``columns`` is what the arguments say, of columns ``elsewhere`` in side tables too.
     """
     there, where = scan.names, scan.name
-    several, itemless = len(found.events) > 1, file.type in found.itemless
+    several = len(found.events) > 1
     named = parse_columns(file.columns, where)
     # of several tables, each need not have what is said of all
     named |= {n: c for n, c in columns.items() if not several or c[0] is None or c[0] in there}
@@ -94,7 +94,7 @@ def choose_columns(
         free = [column for column in there if column not in chosen.values()]
         if name not in named and (source := find_column(name, free)) is not None:
             usual[name] = chosen[name] = source
-    needed = ("user",) if itemless else ("user", "item")
+    needed = ("user",) if file.type in found.itemless else ("user", "item")
     if missing := [name for name in needed if name not in chosen and name not in named]:
         raise InputError(
             f"{where} has no column for {' and '.join(missing)}; it has {', '.join(there)}{_hint(there)}: "
@@ -110,11 +110,9 @@ def choose_columns(
             raise InputError(f"column {source!r} of {where} is used as {' and '.join(names)}; use it once")
     if others := [f"{source} as {name}" for name, source in usual.items() if name != source]:
         log.info("%s: took %s", where, ", ".join(others))
-    incomplete = (
-        several or file.type is not None or "type" in chosen
-    )  # searches have no item, views no rating
-    dispensable = ("type", "item", "rating") if incomplete else ("type",)
-    needs = [name for name in EVENT_KINDS if name not in dispensable]
+    needs = {"user", "timestamp"}
+    if not several and file.type is None and "type" not in chosen:  # a search has no item, a view no rating
+        needs |= {"item", "rating"}
     settings = {name: more for name, (_, more) in named.items()}
     return [
         column_spec(name, source, settings.get(name, {}), needed=name in needs, event=True)

@@ -1,6 +1,5 @@
 """read_events: tables of events in memory, in files, or by name, as Events."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,24 +13,15 @@ from torchrec_ext.data.features import Options
 from torchrec_ext.data.recorded_calls import recorded
 from torchrec_ext.data.source import Order, Source
 from torchrec_ext.data.sources.column_spec import ColumnSettings, Parsed, parse_columns
-from torchrec_ext.data.sources.declaration import (
-    Catalogue,
-    Declaration,
-    Encoding,
-    TableFile,
-    TableSource,
-)
+from torchrec_ext.data.sources.declaration import Catalogue, Declaration, Encoding, TableFile, TableSource
 from torchrec_ext.data.sources.dictionary import unify_id_types
 from torchrec_ext.data.sources.event_tables import plan_events, read_columns
 from torchrec_ext.data.sources.find_declaration import find_declaration
-from torchrec_ext.data.sources.rejects import Rejects
 from torchrec_ext.data.sources.scan import open_scan, open_session
 from torchrec_ext.data.sources.side_table import joined, read_side_table, side_match
 from torchrec_ext.data.sources.source_record import checksums_of, source_record
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
-
-log = logging.getLogger(__name__)
 
 Sources: TypeAlias = TableSource | Declaration | Sequence[TableFile]
 
@@ -147,7 +137,10 @@ def read_events(
             for entity in ("user", "item")
             for scan, file in opened[entity]
         ]
-    _report(session.rejects, read.rows + sum(side.columns.rows for side in sides), found, rejected)
+    if rejected is not None:
+        session.rejects.write(rejected)
+    rows = read.rows + sum(side.columns.rows for side in sides)
+    session.rejects.check(rows, found.max_bad_share, found.name)
     for entity in ("user", "item"):
         unify_id_types([*read.ids(entity), *(side.ids for side in sides if side.entity == entity)])
     if not read.plain.num_rows:
@@ -190,15 +183,3 @@ def _features(found: Declaration, entity: Entity, given: pd.DataFrame | None) ->
     if entity in found.features or given is None:
         return found.features.get(entity, {})
     return {name: None for name in given.columns[1:] if name != "title"}
-
-
-def _report(rejects: Rejects, rows: int, found: Declaration, rejected: str | Path | None) -> None:
-    """Logs what was rejected, and refuses too much of it."""
-    if rejected is not None:
-        rejects.write(rejected)
-    rejects.check(rows, found.max_bad_share, found.name)
-    if rejects.total:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejects.counts.most_common())
-        log.warning(
-            "%s: set aside %s rows of %s (%s)", found.name, f"{rejects.total:,}", f"{rows:,}", reasons
-        )

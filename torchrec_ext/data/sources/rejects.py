@@ -16,6 +16,7 @@ from torchrec_ext.errors import InputError
 log = logging.getLogger(__name__)
 
 LONGEST_VALUE = 200
+MOST_ROWS = 200_000
 
 BROKEN_ENCODING = "broken encoding"
 INFINITE_NUMBER = "infinite number"
@@ -50,21 +51,10 @@ SCHEMA = pa.schema([(name, pa.int64() if name == "line" else pa.string()) for na
 class Rejects:
     """Collects the rows that are rejected, each once.
 
-    Beyond ``limit`` rows only the counts go on, so that a broken file cannot fill the memory.
-
-    Example:
-        >>> rejects = Rejects()
-        >>> rows = {"file": ["a.csv"] * 2, "line": [4, 9], "column": ["price"] * 2,
-        ...         "reason": ["unparsable number"] * 2, "value": ["cheap", None]}
-        >>> rejects.add(rows, {"unparsable number": 2})
-        >>> rejects.check(100, 0.01, "a.csv")
-        Traceback (most recent call last):
-        torchrec_ext.errors.InputError: 2 of 100 rows of a.csv are bad (2.00%), more than 1.00%: 2 with \
-unparsable number (line 4, column 'price': 'cheap'); mend them, or allow a larger share
+    Beyond ``MOST_ROWS`` only the counts go on, so that a broken file cannot fill the memory.
     """
 
-    def __init__(self, limit: int = 200_000) -> None:
-        self.limit = limit
+    def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._samples: dict[str, dict] = {}
         self._kept = SCHEMA.empty_table()
@@ -77,13 +67,12 @@ unparsable number (line 4, column 'price': 'cheap'); mend them, or allow a large
     @property
     def room(self) -> int:
         """How many more rows are kept with their values."""
-        return self.limit - self._kept.num_rows
+        return MOST_ROWS - self._kept.num_rows
 
     def add(self, columns: Mapping[str, Any], counts: Mapping[str, int]) -> None:
         """Adds rejected rows, at least one of each reason, and counts all there are by reason.
 
-        Of each: file, line (from 1), column ("" for a row that is bad as a whole), reason and value (None
-        where nothing stood).
+        The column is "" for a row that is bad as a whole, and the value None where nothing stood.
         """
         rows = pa.table(columns, SCHEMA)
         self.counts.update(counts)
@@ -100,14 +89,17 @@ unparsable number (line 4, column 'price': 'cheap'); mend them, or allow a large
             pa.parquet.write_table(rows, path)
         except OSError as error:
             raise InputError(f"cannot write the rejected rows to {path}: {one_line(error)}") from error
-        if self.total > self.limit:
+        if self.total > MOST_ROWS:
             log.warning(
-                "%s holds the first %s of %s rejected rows", path, f"{self.limit:,}", f"{self.total:,}"
+                "%s holds the first %s of %s rejected rows", path, f"{MOST_ROWS:,}", f"{self.total:,}"
             )
 
     def check(self, rows: int, max_bad_share: float, where: str) -> None:
-        """Refuses a data set of which too large a share of all rows, good and bad, was rejected."""
+        """Refuses a data set of which too large a share of all rows was rejected, else logs what was."""
         if self.total <= max_bad_share * rows:
+            if self.total:
+                counts = ", ".join(f"{count:,} {reason}" for reason, count in self.counts.most_common())
+                log.warning("%s: set aside %s rows of %s (%s)", where, f"{self.total:,}", f"{rows:,}", counts)
             return
         several = len({sample["file"] for sample in self._samples.values()}) > 1
         reasons = []
@@ -119,8 +111,9 @@ unparsable number (line 4, column 'price': 'cheap'); mend them, or allow a large
             reasons.append(f"{count:,} with {reason} ({at}: {'no value' if value is None else repr(value)})")
         commonest = self.counts.most_common(1)[0][0]
         hint = _HINTS.get(commonest, "")
-        value = str(self._samples[commonest]["value"])
-        if commonest == UNPARSABLE_NUMBER and re.fullmatch(r"-?\d+,\d+", value):
+        if commonest == UNPARSABLE_NUMBER and re.fullmatch(
+            r"-?\d+,\d+", str(self._samples[commonest]["value"])
+        ):
             hint = "set decimal=','"
         raise InputError(
             f"{self.total:,} of {rows:,} rows of {where} are bad ({self.total / max(rows, 1):.2%}), more "

@@ -18,10 +18,10 @@ from torchrec_ext.data.sources.column_spec import ColumnSpec
 from torchrec_ext.data.sources.column_sql import SqlValue, sql_name, sql_text
 from torchrec_ext.data.sources.declaration import Format, TableFile
 from torchrec_ext.data.sources.memory_table import from_pandas, json_object, numpy_file, plain, read_histories
-from torchrec_ext.data.sources.rejects import Rejects
+from torchrec_ext.data.sources.rejects import NO_JSON, NO_OBJECT, Rejects
 from torchrec_ext.data.sources.source_file import existing_file, one_line, reading
 from torchrec_ext.data.sources.text_file import TextFile, open_delimited, readable_copy
-from torchrec_ext.errors import InputError, nearest
+from torchrec_ext.errors import InputError
 
 _SUFFIXES: dict[str, Format] = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
@@ -56,12 +56,9 @@ class Scan:
         return f"column {spec.source!r} of {self.name}"
 
     def value(self, name: str) -> SqlValue:
-        """A column of it in SQL; InputError if it is not there, or not once."""
+        """One of its columns in SQL; InputError if two are called so."""
         if self.names.count(name) > 1:
             raise InputError(f"{self.name} has the column {name!r} more than once; rename one")
-        if name not in self.names:
-            hint, there = nearest(name, self.names), ", ".join(self.names)
-            raise InputError(f"{self.name} has no column {name!r}{hint}; it has {there}")
         return self.columns[self.names.index(name)][1]
 
 
@@ -75,11 +72,7 @@ class Session(NamedTuple):
 
 @contextmanager
 def open_session(folder: Path | None) -> Iterator[Session]:
-    """A connection for one read; with a folder it spills there, and makes do with 512 MB.
-
-    Raises:
-        InputError: if the folder cannot be written.
-    """
+    """A connection for one read; with a folder it spills there, and makes do with 512 MB."""
     try:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -130,14 +123,20 @@ def open_scan(session: Session, table: TableFile, name: str) -> Scan:
 def _open_path(session: Session, table: TableFile, path: Path) -> Scan:
     format = table.format
     if path.is_dir() and format in (None, "parquet"):
-        return _parquet(session, path, _parquet_files(path))
+        return _parquet(session, path)
     path = existing_file(path)
     if format is None and path.suffix in (".npy", ".json"):
         held = numpy_file(path) if path.suffix == ".npy" else json_object(path)
         return _from_arrow(session, str(path), held, path)
-    format = format or _format(path, table.delimiter)
+    suffix = Path(path.stem).suffix if path.suffix.lower() == ".gz" else path.suffix
+    format = format or _SUFFIXES.get(suffix.lower()) or ("csv" if table.delimiter else None)
+    if format is None:
+        raise InputError(
+            f"the suffix of {path} names no format; set delimiter=, or format= to one of "
+            f"{', '.join(map(repr, get_args(Format)))}"
+        )
     if format == "parquet":
-        return _parquet(session, path, (path,))
+        return _parquet(session, path)
     if format == "histories":
         return _from_arrow(session, str(path), read_histories(path, table.encoding), path)
     if format == "jsonl":
@@ -145,18 +144,6 @@ def _open_path(session: Session, table: TableFile, path: Path) -> Scan:
     text = open_delimited(path, table.delimiter or ("\t" if format == "tsv" else ","), table, session.scratch)
     columns = [(column, SqlValue(f"c{i}", "VARCHAR", table.decimal)) for i, column in enumerate(text.columns)]
     return Scan(str(path), text.sql(), columns, (path,), text=True, file=text)
-
-
-def _format(path: Path, delimiter: str | None) -> Format:
-    suffix = Path(path.stem).suffix if path.suffix.lower() == ".gz" else path.suffix
-    if suffix.lower() in _SUFFIXES:
-        return _SUFFIXES[suffix.lower()]
-    if delimiter is not None:
-        return "csv"
-    raise InputError(
-        f"the suffix of {path} names no format; set delimiter=, or format= to one of "
-        f"{', '.join(map(repr, get_args(Format)))}"
-    )
 
 
 def _json_lines(session: Session, path: Path, readable: Path) -> Scan:
@@ -180,23 +167,21 @@ def _json_lines(session: Session, path: Path, readable: Path) -> Scan:
     source = f"(SELECT *, CASE WHEN shape = 'OBJECT' THEN json_extract(c0, [{paths}]) END AS v FROM {parsed})"
     there = [f"CASE WHEN json_type(v[{i}]) != 'NULL' THEN v[{i}] END" for i in range(1, len(keys) + 1)]
     columns = [(name, SqlValue(sql, "JSON")) for (name,), sql in zip(keys, there, strict=True)]
-    broken = {"shape IS NULL": "not valid JSON", "shape != 'OBJECT'": "not a JSON object"}
+    broken = {"shape IS NULL": NO_JSON, "shape != 'OBJECT'": NO_OBJECT}
     return Scan(str(path), source, columns, (path,), file=text, broken=broken)
 
 
-def _parquet_files(folder: Path) -> tuple[Path, ...]:
-    """All Parquet files of a folder, in the order of their names; those that start with _ or . are marks."""
-    inside = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    seen = [path for path in inside if not any(part.startswith(("_", ".")) for part in path.parts)]
-    files = [folder / path for path in seen if path.suffix.lower() in (".parquet", ".pq")]
-    if not files:
-        raise InputError(f"{folder} is a folder without Parquet files; give the file in it")
-    return tuple(files)
-
-
-def _parquet(session: Session, name: Path, paths: tuple[Path, ...]) -> Scan:
-    for path in paths:
-        existing_file(path)
+def _parquet(session: Session, name: Path) -> Scan:
+    """A file, or all in a folder in the order of their names; those that start with _ or . are marks."""
+    paths = [name]
+    if name.is_dir():
+        inside = sorted(path.relative_to(name) for path in name.rglob("*") if path.is_file())
+        seen = [path for path in inside if not any(part.startswith(("_", ".")) for part in path.parts)]
+        paths = [name / path for path in seen if path.suffix.lower() in (".parquet", ".pq")]
+        if not paths:
+            raise InputError(f"{name} is a folder without Parquet files; give the file in it")
+        for path in paths:
+            existing_file(path)
     files = ", ".join(map(sql_text, paths))
     # folders such as day=2 are a column, if all files are in one
     parts = {tuple(p.partition("=")[0] for p in path.relative_to(name).parts if "=" in p) for path in paths}
@@ -206,7 +191,7 @@ def _parquet(session: Session, name: Path, paths: tuple[Path, ...]) -> Scan:
     with reading(name if len(paths) > 1 else paths[0]):
         found = session.connection.execute(f"DESCRIBE FROM {source}").fetchall()
     columns = [(column, SqlValue(sql_name(column), kind)) for column, kind, *_ in found]
-    return Scan(str(name), source, columns, paths)
+    return Scan(str(name), source, columns, tuple(paths))
 
 
 def expect_in_each_file(scan: Scan, names: list[str]) -> None:

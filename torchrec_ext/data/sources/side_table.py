@@ -65,7 +65,23 @@ def read_side_table(session: Session, entity: str, scan: Scan, file: TableFile, 
     """Reads all columns of a side table but those left out; ``columns`` is what is said of all tables."""
     own = parse_columns(file.columns, scan.name)
     expect_columns([source for source, _ in own.values() if source], scan.names, f"{scan.name} has no column")
-    specs = _columns(entity, scan, own, columns | own)
+    columns = columns | own
+    key = _key(entity, scan, columns)
+    ours = {  # names of columns of events mean nothing here
+        source or name: (name if source else "", settings)
+        for name, (source, settings) in columns.items()
+        if name not in ALIASES or name in own and name != entity
+    }
+    specs = [ColumnSpec(entity, key, "id", needed=True)]
+    for source in dict.fromkeys(scan.names):
+        name, settings = ours.get(source, (source, {}))
+        if source == key or not name:
+            continue
+        if name == entity:
+            raise InputError(
+                f"{scan.name} has a column {entity!r} beside that of the ids, {key!r}; leave one of them out"
+            )
+        specs.append(column_spec(name, source, settings))
     read = read_columns(session, [plan(session, scan, specs, None)])
     return SideTable(entity, read, scan.name, file.gather)
 
@@ -108,27 +124,6 @@ def side_match(side: SideTable, events: Dictionary) -> SideMatch:
             stacklevel=4,  # the caller of read_events, whose calls are recorded
         )
     return found
-
-
-def _columns(entity: str, scan: Scan, own: Parsed, columns: Parsed) -> list[ColumnSpec]:
-    """The columns that are read, that of the ids first; names of columns of events mean nothing here."""
-    key = _key(entity, scan, columns)
-    ours = {
-        source or name: (name if source else "", settings)
-        for name, (source, settings) in columns.items()
-        if name not in ALIASES or name in own and name != entity
-    }
-    specs = [ColumnSpec(entity, key, "id", needed=True)]
-    for source in dict.fromkeys(scan.names):
-        name, settings = ours.get(source, (source, {}))
-        if source == key or not name:
-            continue
-        if name == entity:
-            raise InputError(
-                f"{scan.name} has a column {entity!r} beside that of the ids, {key!r}; leave one of them out"
-            )
-        specs.append(column_spec(name, source, settings))
-    return specs
 
 
 def _key(entity: str, scan: Scan, columns: Parsed) -> str:

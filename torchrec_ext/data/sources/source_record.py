@@ -37,9 +37,10 @@ def source_record(events: Events, checksums: dict[str, str], declared: Order | N
     steps: tuple[Step, ...] = ()
     if rows > left:
         steps = (Step("rows set aside", rows - left, left, events.count("user"), events.count("item")),)
+    first = next(iter(checksums.values()), None)
     source = replace(
         events.source,
-        sha256=next(iter(checksums.values())) if checksums else _checksum(events),
+        sha256=first or hashlib.sha256(json.dumps(Content(events)["events"]).encode()).hexdigest(),
         files=checksums,
         order=order,
         ties=ties,
@@ -84,8 +85,3 @@ def _ties(users: np.ndarray, times: np.ndarray) -> int:
 def _beside_another(same: np.ndarray) -> np.ndarray:
     """(N,) whether each of N values equals a neighbour, from whether each but the last equals the next."""
     return np.append(same, False) | np.append(False, same)
-
-
-def _checksum(events: Events) -> str:
-    """That of a table in memory."""
-    return hashlib.sha256(json.dumps(Content(events)["events"]).encode()).hexdigest()

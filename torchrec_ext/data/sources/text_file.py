@@ -55,7 +55,8 @@ class TextFile:
     def lines(self, rows: np.ndarray, broken: Sequence[int]) -> np.ndarray:
         """The lines of (n,) rows that ascend, numbered as DuckDB does from 1 without ``broken`` lines."""
         single, blank = len(self.columns) == 1, list[int]()
-        if single or _has_blank_lines(self.readable):
+        ends = (b"\n\n", b"\n\r", b"\r\r")
+        if single or any(end in b"\n" + block for block in _blocks(self.readable) for end in ends):
             empty, strip = ("", '""') if single else ("",), " \t\r\n" if self.spaces else "\r\n"
             blank = [number for number, lines in self._records() if "".join(lines).strip(strip) in empty]
         others = np.unique(np.array([*range(1, self.skip + 1), *broken, *blank], np.int64))
@@ -178,11 +179,6 @@ def _has_mixed_ends(path: Path) -> bool:
         rest = block.replace(b"\r\n", b"") if b"\r" in block else block  # which is quick to see
         pairs, returns, feeds = pairs or rest != block, returns or b"\r" in rest, feeds or b"\n" in rest
     return pairs + returns + feeds > 1
-
-
-def _has_blank_lines(path: Path) -> bool:
-    """Whether two line ends may follow each other."""
-    return any(end in b"\n" + block for block in _blocks(path) for end in (b"\n\n", b"\n\r", b"\r\r"))
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
