@@ -89,7 +89,6 @@ class PlainTable:
         self.mapped: mmap.mmap | None = None
         if self._path is not None:
             try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = self._path.open("xb")
             except OSError as error:
                 raise InputError(

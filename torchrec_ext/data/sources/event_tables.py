@@ -53,8 +53,8 @@ def plan_events(
     session: Session, opened: Sequence[tuple[Scan, TableFile]], found: Declaration, columns: Parsed,
     elsewhere: Collection[str],
 ) -> list[Reading]:  # fmt: skip
-    """Finds out which columns of the tables of events are read, and how; see :func:`choose_columns`."""
-    specs = [choose_columns(scan, file, found, columns, elsewhere) for scan, file in opened]
+    """Finds out which columns of the tables of events are read, and how."""
+    specs = [_choose_columns(scan, file, found, columns, elsewhere) for scan, file in opened]
     there = list(dict.fromkeys([*(name for scan, _ in opened for name in scan.names), *sorted(elsewhere)]))
     for name, (source, _) in columns.items():
         if source is not None and source not in there:
@@ -71,7 +71,7 @@ def plan_events(
     return tables
 
 
-def choose_columns(
+def _choose_columns(
     scan: Scan, file: TableFile, found: Declaration, columns: Parsed, elsewhere: Collection[str]
 ) -> list[ColumnSpec]:
     """The columns to read of a table of events.

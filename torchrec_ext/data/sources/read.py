@@ -19,7 +19,8 @@ from torchrec_ext.data.sources.event_tables import plan_events, read_columns
 from torchrec_ext.data.sources.find_declaration import find_declaration
 from torchrec_ext.data.sources.scan import open_scan, open_session
 from torchrec_ext.data.sources.side_table import joined, read_side_table, side_match
-from torchrec_ext.data.sources.source_record import checksums_of, source_record
+from torchrec_ext.data.sources.source_file import checksums_of
+from torchrec_ext.data.sources.source_record import source_record
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
 

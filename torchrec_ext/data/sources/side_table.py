@@ -66,7 +66,15 @@ def read_side_table(session: Session, entity: str, scan: Scan, file: TableFile, 
     own = parse_columns(file.columns, scan.name)
     expect_columns([source for source, _ in own.values() if source], scan.names, f"{scan.name} has no column")
     columns = columns | own
-    key = _key(entity, scan, columns)
+    declared, _ = columns.get(entity, (None, {}))
+    by_suffix = {".npy": ROW, ".json": KEY}.get(scan.paths[0].suffix if scan.paths else "")
+    keys = (declared, find_column(entity, scan.names), by_suffix)
+    key = next((key for key in keys if key is not None and key in scan.names), None)
+    if key is None:
+        raise InputError(
+            f"{scan.name} has no id column of {entity}s; it has {', '.join(scan.names)}: name it as "
+            f"--columns {entity}=NAME, or call it {entity!r} there"
+        )
     ours = {  # names of columns of events mean nothing here
         source or name: (name if source else "", settings)
         for name, (source, settings) in columns.items()
@@ -124,16 +132,3 @@ def side_match(side: SideTable, events: Dictionary) -> SideMatch:
             stacklevel=4,  # the caller of read_events, whose calls are recorded
         )
     return found
-
-
-def _key(entity: str, scan: Scan, columns: Parsed) -> str:
-    """The column of the ids: as named for the events or this table, else by its usual names."""
-    declared, _ = columns.get(entity, (None, {}))
-    by_suffix = {".npy": ROW, ".json": KEY}.get(scan.paths[0].suffix if scan.paths else "")
-    for key in (declared, find_column(entity, scan.names), by_suffix):
-        if key is not None and key in scan.names:
-            return key
-    raise InputError(
-        f"{scan.name} has no id column of {entity}s; it has {', '.join(scan.names)}: name it as "
-        f"--columns {entity}=NAME, or call it {entity!r} there"
-    )

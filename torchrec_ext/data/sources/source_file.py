@@ -4,8 +4,10 @@ import difflib
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -29,13 +31,21 @@ def existing_file(path: Path) -> Path:
     return path
 
 
-def sha256(path: Path) -> str:
-    """Checksum of a file."""
+def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def checksums_of(files: Sequence[Path]) -> dict[str, str]:
+    """SHA-256 of files by name, with the folders before it where two share one."""
+    paths = list(dict.fromkeys(path.absolute() for path in files))
+    often = Counter(path.name for path in paths)
+    depth = next(n for n in count(1) if len({path.parts[-n:] for path in paths}) == len(paths))
+    names = ["/".join(path.parts[-depth:]) if often[path.name] > 1 else path.name for path in paths]
+    return dict(zip(names, map(_sha256, paths), strict=True))
 
 
 def open_bytes(path: Path) -> BinaryIO:

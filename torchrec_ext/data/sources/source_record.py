@@ -3,11 +3,7 @@
 import hashlib
 import json
 import logging
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
-from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +11,6 @@ from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.content import Content
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.source import Order, Source, Step
-from torchrec_ext.data.sources.source_file import sha256
 
 log = logging.getLogger(__name__)
 
@@ -48,15 +43,6 @@ def source_record(events: Events, checksums: dict[str, str], declared: Order | N
     )
     log.info("%s: %s rows, %s", source.name, f"{rows:,}", source.ordering)
     return source
-
-
-def checksums_of(files: Sequence[Path]) -> dict[str, str]:
-    """SHA-256 of files by name, with the folders before it where two share one."""
-    paths = list(dict.fromkeys(path.absolute() for path in files))
-    often = Counter(path.name for path in paths)
-    depth = next(n for n in count(1) if len({path.parts[-n:] for path in paths}) == len(paths))
-    names = ["/".join(path.parts[-depth:]) if often[path.name] > 1 else path.name for path in paths]
-    return dict(zip(names, map(sha256, paths), strict=True))
 
 
 def _order_of(users: np.ndarray, times: np.ndarray) -> tuple[Order, int]:
