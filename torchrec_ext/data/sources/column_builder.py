@@ -13,8 +13,6 @@ from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.data.sources.dictionary import Dictionary
 from torchrec_ext.errors import InputError
 
-_NANOSECONDS = 10**9
-
 
 class ColumnBuilder:
     """Takes the batches of a column in a plain form, and makes the column of it when all are known.
@@ -137,10 +135,9 @@ def written_numbers(words: pa.Array) -> np.ndarray | None:
 
 def _times(plain: pa.ChunkedArray) -> pa.ChunkedArray:
     """int64 seconds if all are whole, float64 seconds, or timestamp[ns] if some are finer."""
-    chunks = [(chunk.field("seconds"), chunk.field("nanoseconds")) for chunk in plain.chunks]
-    if any(pc.any(pc.not_equal(fine, 0)).as_py() for _, fine in chunks):
-        return pa.chunked_array([_ticks(*chunk) for chunk in chunks], pa.timestamp("ns"))
-    seconds = pa.chunked_array([chunk for chunk, _ in chunks], pa.float64())
+    seconds, fine = (pc.struct_field(plain, name) for name in ("seconds", "nanoseconds"))
+    if pc.any(pc.not_equal(fine, 0)).as_py():
+        return pa.chunked_array([*map(_ticks, seconds.chunks, fine.chunks)], pa.timestamp("ns"))
     if seconds.null_count:
         return pc.fill_null(seconds, np.nan)
     try:

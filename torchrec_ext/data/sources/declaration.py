@@ -145,9 +145,8 @@ class Declaration:
 def read_declaration(path: str | Path, folder: Path | None = None) -> Declaration:
     """Reads a declaration, such as those in ``torchrec_ext/data/sets``.
 
-    Its keys are the fields of :class:`Declaration`; each of the tables in ``events``, ``users`` and ``items``
-    has those of :class:`TableFile`, with ``file`` for its source. The tables lie in ``folder``, else in the
-    ``folder`` that the file names beside itself, else beside it.
+    Its keys are the fields of :class:`Declaration`, those of its tables of :class:`TableFile`, with ``file``
+    for ``source``. They lie in ``folder``, else in the ``folder`` that it names beside itself, or beside it.
     """
     found = read_toml(path)
     folder = folder or Path(path).parent / str(found.get("folder", "."))

@@ -46,11 +46,7 @@ def known_sets() -> tuple[str, ...]:
 
 
 def declare_known(name: str, data_dir: str | Path | None = None) -> Declaration:
-    """The declaration of a known data set, whose folder lies in ``data_dir``.
-
-    Without that it is looked for in ``$TORCHREC_EXT_DATA`` and ``~/.cache/torchrec_ext``; MovieLens is
-    downloaded to the latter.
-    """
+    """The declaration of a known data set, whose folder lies in ``data_dir`` or where sets usually lie."""
     if name in ARCHIVES:
         archived, first, _ = ARCHIVES[name]
         folder = _find((name, archived), first, data_dir) or _download(name, data_dir)

@@ -25,11 +25,7 @@ def is_event_file(path: Path) -> bool:
 
 
 def declare_movielens(name: str, path: Path) -> Declaration:
-    """The declaration of a release in an official layout, and of the side files that it has.
-
-    ``path`` is its folder or its file of ratings: ``u.data`` or a fold such as ``u1.base``, a ``.dat`` file,
-    or ``ratings.csv``.
-    """
+    """The declaration of a release, by its folder or its file of ratings, and of the side files it has."""
     if path.is_dir():
         files = [path / file for file in ("u.data", "ratings.dat", "ratings.csv")]
         found = next((file for file in files if file.is_file()), None)

@@ -110,10 +110,8 @@ class Rejects:
             value = found["value"]
             reasons.append(f"{count:,} with {reason} ({at}: {'no value' if value is None else repr(value)})")
         commonest = self.counts.most_common(1)[0][0]
-        hint = _HINTS.get(commonest, "")
-        if commonest == UNPARSABLE_NUMBER and re.fullmatch(
-            r"-?\d+,\d+", str(self._samples[commonest]["value"])
-        ):
+        hint, value = _HINTS.get(commonest, ""), self._samples[commonest]["value"]
+        if commonest == UNPARSABLE_NUMBER and re.fullmatch(r"-?\d+,\d+", str(value)):
             hint = "set decimal=','"
         raise InputError(
             f"{self.total:,} of {rows:,} rows of {where} are bad ({self.total / max(rows, 1):.2%}), more "

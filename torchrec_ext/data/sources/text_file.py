@@ -16,8 +16,7 @@ from torchrec_ext.data.sources.source_file import one_line, open_bytes, reading
 from torchrec_ext.errors import InputError
 
 _BUFFER = 1 << 23
-_UNUSED = "\x1f"
-"""Stands for a delimiter of several characters, which Python's csv does not know."""
+_UNUSED = "\x1f"  # stands for a delimiter of several characters, which Python's csv does not know
 
 
 @dataclass(frozen=True)
@@ -94,13 +93,9 @@ def _rows(
     limit = csv.field_size_limit(2**31 - 1)
     try:
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+        spaces = quote is not None and mark != " "
         for fields in csv.reader(
-            each(),
-            delimiter=mark,
-            quotechar=quote,
-            quoting=quoting,
-            skipinitialspace=quote is not None and mark != " ",
-            strict=strict,
+            each(), delimiter=mark, quotechar=quote, quoting=quoting, skipinitialspace=spaces, strict=strict
         ):
             yield fields, lines.copy()
             lines.clear()
