@@ -147,7 +147,7 @@ def read_events(
     if not read.plain.num_rows:
         raise InputError(f"none of the {read.rows:,} rows of {found.name} is complete; name other columns")
     table, frames = read.table(), {entity: joined(sides, entity) for entity in ("user", "item")}
-    matches = []
+    matches = []  # no comprehension: before Python 3.12 it is a frame, which would move the warning
     for side in sides:
         for ids_of_events in read.ids(side.entity):
             matches.append(side_match(side, ids_of_events))
