@@ -3,10 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
 from matplotlib import image, pyplot
 
-from tests.data.random_events import event_rows, read
 from torchrec_ext.data import clean, describe, read_events, sheet
 
 DAY = 86_400
@@ -67,26 +65,10 @@ def test_the_table(events):
     ]
 
 
-@settings(deadline=None)
-@given(event_rows())
-def test_against_pandas(rows):
-    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp"])
-    described = read(rows).describe()
-    assert described.pairs == len(frame[["user", "item"]].drop_duplicates())
-    assert described.history_lengths.tolist() == frame["user"].value_counts().tolist()
-    assert described.popularity.tolist() == frame["item"].value_counts().tolist()
-    gaps = frame.sort_values("timestamp").groupby("user")["timestamp"].diff().dropna()
-    if described.gaps is None:
-        assert read(rows).source.order != "time"
-    else:
-        assert sorted(described.gaps) == sorted(gaps)
-
-
 def test_gaps_of_nanoseconds_are_seconds():
     times = pd.to_datetime([FIRST, FIRST + 0.25, FIRST + DAY], unit="s")
     described = read_events(pd.DataFrame({"user": 1, "item": [1, 2, 3], "timestamp": times})).describe()
     assert described.gaps.tolist() == pytest.approx([0.25, DAY - 0.25])
-    assert "period   2024-01-01 to 2024-01-02 (1 d)" in str(described)
 
 
 def test_what_the_data_cannot_tell_is_said_to_be_so(tmp_path):

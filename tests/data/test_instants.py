@@ -65,9 +65,12 @@ def test_an_instant_is_exact(value, exact):
 @pytest.mark.parametrize(
     "value", ["soon", "", None, True, float("nan"), float("inf"), "nan", pd.NaT, [1], np.datetime64("NaT")]
 )
-def test_what_is_no_instant_is_refused(value):
+def test_what_is_no_instant_and_no_span_is_refused(value):
     with pytest.raises(InputError, match="^valid_from should be unix seconds or a date such as 2024-01-31"):
         instant("valid_from", value)
+    for no_span in (value, datetime.date(2001, 9, 9)):
+        with pytest.raises(InputError, match="^gap should be seconds or a span such as '7 days', received"):
+            span("gap", no_span)
 
 
 @pytest.mark.parametrize(
@@ -100,13 +103,7 @@ def test_a_span_however_it_is_written(value):
     assert sessions(DAYS, gap=value).count("user") == 1
 
 
-@pytest.mark.parametrize("value", ["long", None, True, float("nan"), "NaT", datetime.date(2001, 9, 9)])
-def test_what_is_no_span_is_refused(value):
-    with pytest.raises(InputError, match="^gap should be seconds or a span such as '7 days', received"):
-        span("gap", value)
-
-
-def test_nanoseconds_stay_apart():
+def test_nanoseconds_stay_apart_and_a_bound_between_whole_seconds_is_not_rounded():
     events = in_nanoseconds([3, 1, 2, 0, 4])
     at = {n: pd.Timestamp(SEPTEMBER * 10**9 + n) for n in range(6)}
     (window,) = rolling_windows(events, test_seconds="1ns", windows=1)
@@ -120,12 +117,10 @@ def test_nanoseconds_stay_apart():
     assert clean(events, where={"timestamp": [at[4], at[5]]}).frame["item"].tolist() == [4]
     cut = sessions(in_nanoseconds([0, 10, 21, 31]), gap="10ns")
     assert cut.frame["user"].tolist() == ["a#1", "a#1", "a#2", "a#2"]
-
-
-def test_a_bound_between_whole_seconds_is_not_rounded():
-    events = read([("a", n, SEPTEMBER + n) for n in range(5)])
-    after = "2001-09-09T00:00:02.000000001Z"
-    assert clean(events, where={"timestamp": (after, None)}).frame["item"].tolist() == [3, 4]
-    assert clean(events, where={"timestamp": (None, after)}).frame["item"].tolist() == [0, 1, 2]
-    parts = by_time(events, valid_from=after, test_from="2001-09-09T00:00:03.5")
-    assert [part.events.source_rows.tolist() for part in parts] == [[0, 1, 2], [3], [4]]
+    after = "2001-09-11T00:00:00.000000001Z"  # just after the event 5
+    parts = by_time(DAYS, valid_from="2001-09-08T00:00:00.5", test_from=f"{SEPTEMBER}.5")
+    assert [part.events.source_rows.tolist() for part in parts] == [[0, 1, 2], [3], [4, 5]]
+    assert len(clean(DAYS, where={"timestamp": (None, after)})) == 6
+    assert clean(DAYS, where={"timestamp": ("2001-09-10T00:00:00.000000001Z", None)}).frame[
+        "item"
+    ].tolist() == [5]

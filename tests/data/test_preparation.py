@@ -1,6 +1,5 @@
 """Preparation: ids and columns become rows and numbers, by what was learnt from the training part alone."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -145,10 +144,7 @@ def test_saved_and_loaded(prepared, events, tmp_path):
         for kind in ("dense", "categorical"):
             mine, theirs = getattr(side, kind), getattr(again.sides[entity], kind)
             assert {n: c.tolist() for n, c in theirs.items()} == {n: c.tolist() for n, c in mine.items()}
-    one, other = prepared.log(events), again.log(events)
-    assert one.items.tolist() == other.items.tolist()
-    assert one.context["context_price"].tolist() == other.context["context_price"].tolist()
-    json.loads((tmp_path / "new" / "folder" / "features.json").read_text())
+    assert again.log(events).items.tolist() == prepared.log(events).items.tolist()
     (tmp_path / "new" / "folder" / "offers_all.npy").unlink()  # which a run of an earlier release lacks
     older = Preparation.load(tmp_path / "new" / "folder").trained
     assert older.catalogue.tolist() == prepared.trained.catalogue.tolist() and not older.offers_all

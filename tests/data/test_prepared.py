@@ -71,6 +71,10 @@ def test_the_parts_are_those_made_in_memory(tmp_path_factory, rows, split):
             assert part.schema == other.schema
             assert str(part.describe()) == str(other.describe())
         assert parts[0].log is parts[2].log
+        for log in (parts[0].log, parts[0].events):
+            for column in (log.items, log.times, log.ratings, log.weights, log.context["context_type"]):
+                assert isinstance(column, np.memmap) and not column.flags.writeable
+        assert parts[0].known_before(parts[0])[0] is parts[0].events  # no copy
         known, ends = (parts[0] + parts[1]).known_before(parts[2])
         other_known, other_ends = (expected[0] + expected[1]).known_before(expected[2])
         assert_same(known, other_known)
@@ -79,14 +83,6 @@ def test_the_parts_are_those_made_in_memory(tmp_path_factory, rows, split):
 
 def rows_of(number):
     return [("ab"[i % 2], i % 3 + 1, START + i, i % 5 + 1, "view", 1.0, ["red"]) for i in range(number)]
-
-
-def test_the_columns_of_a_log_are_mapped(tmp_path):
-    train, _, _ = prepare(table(rows_of(20)), tmp_path / "visits", read=READ)
-    for log in (train.log, train.events):
-        for column in (log.items, log.times, log.ratings, log.weights, log.context["context_type"]):
-            assert isinstance(column, np.memmap) and not column.flags.writeable
-    assert train.known_before(train)[0] is train.events  # no copy
 
 
 def test_bad_rows_are_kept_beside_the_data(tmp_path):

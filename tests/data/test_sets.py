@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data.sources.tables import write
 from torchrec_ext.data import as_marked, by_ratio, clean, leave_last_out, read_events, sets
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.sources.declaration import read_declaration, read_toml
@@ -105,12 +106,11 @@ def test_a_set_is_found_in_a_folder_of_either_name(tmp_path):
 
 
 def test_a_file_in_criteos_layout_is_read_by_its_path(tmp_path):
-    rows = [["1", "5", *[""] * 12, "a1", *["b"] * 25], ["0", "", *["7"] * 12, "", *["b"] * 25]]
-    path = tmp_path / "train.txt"
-    path.write_text("".join("\t".join(row) + "\n" for row in rows))
+    rows = [["1", "5", *[""] * 12, "a1", *["b"] * 25], ["0", "", *["7"] * 12, "", *['"'] * 25]]
+    path = write(tmp_path / "train.txt.gz", "".join("\t".join(row) + "\n" for row in rows))
     events = read_events(path, format="criteo")
     assert events.frame["rating"].tolist() == [1, 0] and "user" not in events.columns
-    assert len(events.context_features) == 39
+    assert len(events.context_features) == 39 and events.frame["C26"].tolist() == ["b", '"']
     assert events.frame["I1"].tolist()[0] == 5 and np.isnan(events.frame["I1"][1])
     assert events.options["context_I1"].indicator and events.options["context_C1"].min_count == 10
-    assert events.source.name == str(path) and list(events.source.files) == ["train.txt"]
+    assert events.source.name == str(path) and list(events.source.files) == ["train.txt.gz"]

@@ -1,5 +1,6 @@
 """What tests of reading share: files in small, and the one line of a refusal."""
 
+import gzip
 import json
 import tempfile
 from pathlib import Path
@@ -13,15 +14,16 @@ from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.errors import InputError
 
 
-def write(path: Path, content: str | pd.DataFrame | list[dict]) -> Path:
-    """Text as it stands, a table as Parquet, objects as JSON Lines."""
+def write(path: Path, content: str | bytes | pd.DataFrame | list[dict]) -> Path:
+    """Text and bytes as they stand (a name in .gz: packed), a table as Parquet, objects as JSON Lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(content, str):
-        path.write_text(content, encoding="utf-8")
-    elif isinstance(content, pd.DataFrame):
+    if isinstance(content, pd.DataFrame):
         content.to_parquet(path)
-    else:
-        path.write_text("".join(json.dumps(row) + "\n" for row in content))
+        return path
+    if isinstance(content, list):
+        content = "".join(json.dumps(row) + "\n" for row in content)
+    data = content.encode() if isinstance(content, str) else content
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     return path
 
 

@@ -63,37 +63,27 @@ def test_what_no_table_has_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("columns", "expected"),
-    [
-        ({"x": {"colum": "user"}}, "column 'x' has no option 'colum'; it has column, kind, "),
-        ({"ts": {"kind": "numbr"}}, "column 'ts': kind should be 'id', "),
-        ({"ts": {"kind": "number", "unit": "s"}}, "has a unit, which is for kind 'time' only"),
-        ({"ts": {"kind": "time", "unit": "min"}}, "column 'ts': unit should be 's', 'ms', 'us' or 'ns'"),
-        ({"ts": {"kind": "vector"}}, "of kind 'vector' has no width; set it"),
-        ({"ts": {"kind": "type", "values": {"1": 1}}}, "values.1 should be a valid string, received 1"),
-        ({"ts": {"column": 5}}, "column 'ts' should be the table's name of it, or settings "),
-        ({"user": {"kind": "number"}}, "column 'user' of events is always of kind 'id', received 'number'"),
-        ({"user": {"needed": False}}, "column 'user' is needed in each event"),
-        ("user", "columns should be our names with the table's, such as {'user': 'uid'}, received 'user'"),
-    ],
-)  # fmt: skip
-def test_wrong_settings_are_refused(columns, expected):
-    frame = pd.DataFrame({"user": [1], "item": [2], "ts": [3]})
-    assert expected in refused(frame, columns=columns)
-
-
-@pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        ({"columns": {"x": {"colum": "user"}}}, "column 'x' has no option 'colum'; it has column, kind, "),
+        ({"columns": {"ts": {"kind": "numbr"}}}, "column 'ts': kind should be 'id', "),
+        ({"columns": {"ts": {"kind": "number", "unit": "s"}}}, "has a unit, which is for kind 'time' only"),
+        ({"columns": {"ts": {"kind": "time", "unit": "min"}}}, "'ts': unit should be 's', 'ms', 'us' or 'ns'"),
+        ({"columns": {"ts": {"kind": "vector"}}}, "of kind 'vector' has no width; set it"),
+        ({"columns": {"ts": {"kind": "type", "values": {"1": 1}}}}, "values.1 should be a valid string, rec"),
+        ({"columns": {"ts": {"column": 5}}}, "column 'ts' should be the table's name of it, or settings "),
+        ({"columns": {"user": {"kind": "number"}}}, "column 'user' of events is always of kind 'id', rec"),
+        ({"columns": {"user": {"needed": False}}}, "column 'user' is needed in each event"),
+        ({"columns": "user"}, "should be our names with the table's, such as {'user': 'uid'}, received 'user'"),
         ({"max_bad_share": 5}, "max_bad_share should be less than or equal to 1, received 5"),
         ({"catalogue": "alle"}, "should be 'events' or 'all', received 'alle'; did you mean 'all'?"),
         ({"delimiter": ";"}, "delimiter means nothing for a DataFrame; leave it out"),
         ({"context": {"price": 5}}, "context feature 'price': a feature should be a table"),
         ({"context": "price"}, "context features should be a list of names, received 'price'"),
     ],
-)
+)  # fmt: skip
 def test_wrong_arguments_are_refused(arguments, expected):
-    assert expected in refused(pd.DataFrame({"user": [1], "item": [2], "price": [3.0]}), **arguments)
+    assert expected in refused(pd.DataFrame({"user": [1], "item": [2], "price": [3.0], "ts": 3}), **arguments)
 
 
 def test_data_without_users_and_items():

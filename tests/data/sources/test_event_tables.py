@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from tests.data.sources.tables import refused, rows, write
@@ -71,15 +70,6 @@ def test_ids_that_cannot_agree_are_refused(tmp_path):
     assert "astype(str)" in message
 
 
-def test_types_are_mapped_and_unknown_ones_set_aside():
-    frame = pd.DataFrame({"user": 1, "item": [1, 2, 3, 4], "action": [0, 3, None, 9]})
-    told = {"type": {"column": "action", "values": {"0": "view", "3": "purchase"}}}
-    events = read_events(frame, columns=told, max_bad_share=0.25)
-    assert [row["type"] for row in rows(events)] == ["view", "purchase", None]
-    assert events.source.steps[0].removed == 1
-    assert "1 with unknown event type (row 4" in refused(frame, columns=told).replace("line", "row")
-
-
 def test_events_that_need_no_item_are_kept_and_others_set_aside(tmp_path, caplog):
     path = write(tmp_path / "log.csv", "user,item,type\n1,7,view\n1,,search\n1,,view\n1,,\n2,7,search\n")
     events = read_events(path, max_bad_share=0.4, rejected=tmp_path / "bad.parquet")
@@ -127,28 +117,9 @@ def test_a_column_of_two_kinds_is_refused(clicks):
         for width in (2, 3)
     )  # fmt: skip
     assert "declare the same kind for both" in refused([narrow, wide])
-
-
-def test_undeclared_numbers_beside_words_are_refused():
-    numbers, words = (pd.DataFrame({"user": [1], "item": [1], "size": [size]}) for size in (1.5, "large"))
-    message = refused([TableFile(numbers), TableFile(words)], context=["size"])
+    numbers, words = (TableFile(pd.DataFrame({"user": [1], "item": 1, "size": size})) for size in (1.5, "L"))
+    message = refused([numbers, words], context=["size"])  # not declared
     assert "is of kind number in the DataFrame and category in the DataFrame; declare the same" in message
-
-
-@pytest.mark.parametrize("source", ["arrow", "declaration", "list", "toml"])
-def test_one_table_in_other_clothes(tmp_path, source):
-    frame = pd.DataFrame({"user": ["a", "b"], "item": [3, 4], "timestamp": [10**9, 10**9 + 1]})
-    path = write(tmp_path / "events.parquet", frame)
-    table = {
-        "arrow": pa.Table.from_pandas(frame),
-        "declaration": Declaration("mine", (TableFile(path),)),
-        "list": [TableFile(frame)],
-        "toml": write(tmp_path / "mine.toml", 'events = { file = "events.parquet" }'),
-    }[source]
-    events = read_events(table)
-    pd.testing.assert_frame_equal(events.frame, read_events(frame).frame)
-    names = {"arrow": "Arrow table", "declaration": "mine", "list": "a table", "toml": "mine"}
-    assert events.source.name == names[source]
 
 
 def test_columns_kept_in_files_are_the_same(tmp_path, monkeypatch):

@@ -56,6 +56,7 @@ def test_order_of_files(tmp_path):
     (tmp_path / "lines.jsonl").write_text("\n".join(lines))
     for path in sorted(tmp_path.iterdir()):
         assert order(read_events(path)) == IN_ORDER, path.name
+    assert order(read_events(ticks, folder=tmp_path / "columns")) == IN_ORDER
 
 
 def test_order_of_several_tables_in_several_units(tmp_path):
@@ -67,10 +68,6 @@ def test_order_of_several_tables_in_several_units(tmp_path):
     micro.to_parquet(folder / "a.parquet")
     nano.to_parquet(folder / "b.parquet")
     assert order(read_events(folder)) == [1, 5, 3, 0, 4, 2]
-
-
-def test_order_in_a_folder(tmp_path):
-    assert order(read_events(frame(TICKS), folder=tmp_path)) == IN_ORDER
 
 
 def test_missing_times_stay_missing():

@@ -10,23 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.data.sources.tables import refused
+from tests.data.sources.tables import refused, write
 from torchrec_ext.data.sources.read import read_events
-
-
-def csv(tmp_path, text, name="events.csv"):
-    path = tmp_path / name
-    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
-    return path
-
-
-def test_rows_keep_their_order_and_ids_their_type(tmp_path):
-    events = read_events(csv(tmp_path, "rating,item,user,timestamp,price\n4,007,9,20,1\n2.5,x,1,10,2\n"))
-    assert events.frame.to_dict("list") == {
-        "user": [9, 1], "item": ["007", "x"], "timestamp": [20, 10], "rating": [4.0, 2.5],
-    }  # fmt: skip
-    assert events.frame["user"].dtype == np.int64 and events.frame["timestamp"].dtype == np.int64
-
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
 IDS = st.one_of(
@@ -52,10 +37,15 @@ def test_ids_come_back_as_given_from_memory_and_files(tmp_path_factory, users, i
         assert read["item"].tolist() == items[:n]
 
 
+def csv(tmp_path, text, name="events.csv"):
+    return write(tmp_path / name, text)
+
+
 def test_rows_without_an_id_or_rating_are_left_out_counted_and_recorded(tmp_path, caplog):
-    path = csv(tmp_path, "user,item,rating\n1,a,5\n,a,5\n2,,5\n2,b,\n3,b,1\n")
+    path = csv(tmp_path, "user,item,rating\n1,7,5\n,a,5\n2,,5\n2,b,\n3,8,1\n")
     events = read_events(path, max_bad_share=0.6, rejected=tmp_path / "rejected.parquet")
     assert events.frame["user"].tolist() == [1, 3] and events.frame.index.tolist() == [0, 1]
+    assert events.frame["item"].tolist() == [7, 8]  # what is left out decides nothing
     assert "set aside 3 rows of 5 (2 missing id, 1 missing number)" in caplog.text
     rejected = pd.read_parquet(tmp_path / "rejected.parquet")
     assert rejected[["line", "column"]].values.tolist() == [[3, "user"], [4, "item"], [5, "rating"]]
@@ -64,15 +54,14 @@ def test_rows_without_an_id_or_rating_are_left_out_counted_and_recorded(tmp_path
     assert events.source.rows == 5
 
 
-def test_ids_of_rows_left_out_decide_nothing(tmp_path):
-    path = csv(tmp_path, "user,item\n,x\n1,2\n")
-    assert read_events(path, max_bad_share=0.5).frame["item"].tolist() == [2]
-
-
-def test_common_names_are_found_and_said(tmp_path, caplog):
+def test_common_names_are_found_and_said_and_rows_keep_their_order(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    events = read_events(csv(tmp_path, "ts\tmovieId\tUser_ID\tstars\n5\t2\t1\t3\n", "events.tsv.gz"))
-    assert events.frame.iloc[0].to_dict() == {"user": 1, "item": 2, "timestamp": 5, "rating": 3}
+    text = "ts,movieId,User_ID,stars,price\n20,007,9,4,1\n10,x,1,2.5,2\n".replace(",", "\t")
+    frame = read_events(csv(tmp_path, text, "events.tsv.gz")).frame
+    assert frame.to_dict("list") == {
+        "user": [9, 1], "item": ["007", "x"], "timestamp": [20, 10], "rating": [4.0, 2.5],
+    }  # fmt: skip
+    assert frame["user"].dtype == np.int64 and frame["timestamp"].dtype == np.int64
     assert "took User_ID as user, movieId as item, ts as timestamp, stars as rating" in caplog.text
 
 
@@ -105,22 +94,18 @@ def test_ties_count_all_events_that_share_user_and_timestamp():
     assert "3 share user and timestamp with another, the order of the rows decides" in source.ordering
 
 
-def test_the_source_has_the_checksum_of_the_file_as_it_lies_there(tmp_path):
+def test_the_source_has_the_checksums_of_the_files_as_they_lie_there(tmp_path):
     path = csv(tmp_path, "user,item\n1,2\n", "events.csv.gz")
     side = csv(tmp_path, "user,age\n1,30\n", "people.csv")
     source = read_events(path, users=side).source
-    assert source.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert source.files == {
-        "events.csv.gz": source.sha256,
-        "people.csv": hashlib.sha256(side.read_bytes()).hexdigest(),
-    }
+    assert source.files == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (path, side)}
+    assert source.sha256 == source.files["events.csv.gz"]
 
 
 def test_the_checksum_of_a_dataframe_follows_its_content():
     frame = pd.DataFrame({"user": ["a", "b"], "item": [1, 2]})
-    same, other = frame.copy(), frame.assign(item=[1, 3])
-    assert read_events(frame).source.sha256 == read_events(same).source.sha256
-    assert read_events(frame).source.sha256 != read_events(other).source.sha256
+    first, same, other = (read_events(f).source.sha256 for f in (frame, frame.copy(), frame.assign(item=1)))
+    assert first == same != other
 
 
 def test_side_features_all_but_the_title_unless_chosen(tmp_path):
@@ -151,8 +136,6 @@ def test_files_cut_short_are_named(tmp_path):
     pd.DataFrame({"user": [1], "item": [2]}).to_parquet(tmp_path / "whole.parquet")
     (tmp_path / "cut.parquet").write_bytes((tmp_path / "whole.parquet").read_bytes()[:-20])
     assert f"cannot read {tmp_path / 'cut.parquet'}" in refused(tmp_path / "cut.parquet")
-    (tmp_path / "latin.csv").write_bytes("user,item\n1,é\n".encode("latin-1"))
-    assert "encoding='latin-1'" in refused(tmp_path / "latin.csv")
 
 
 @pytest.mark.parametrize(
@@ -233,6 +216,12 @@ def test_ids_of_other_kinds_are_refused(users, said):
         ("a.csv", "user,item\n1,2\n1,2,3\n", {}, "1 with wrong number of fields (line 3"),
         ("a.csv", "user,item,rating\n1,2,3\n1,2,x\n", {}, "unparsable number (line 3, column 'rating': 'x')"),
         ("a.txt", "user,item\n1,2\n", {}, "names no format"),
+        ("a.csv", "user,item\n1,é\n".encode("latin-1"), {}, "encoding='latin-1'"),
+        ("a.csv", "usér,item\n1,2\n".encode("latin-1"), {}, "encoding='latin-1'"),
+        ("a.csv", "user,item\n1,2\n".encode("utf-16"), {}, "encoding='utf-16'"),
+        ("a.csv", "user,item\n1,2\n", {"encoding": "utf-16"}, "another encoding="),
+        ("a.csv", "user,item,rating\n1,2,\"1,5\"\n", {}, "decimal=','"),
+        ("a.csv", "\n\n", {}, "is empty"),
     ],
 )  # fmt: skip
 def test_text_that_cannot_be_read_is_named(tmp_path, name, text, arguments, said):
@@ -246,4 +235,3 @@ def test_what_cannot_be_read_is_named(tmp_path):
     assert "no file" in refused(tmp_path / "nowhere" / "events.csv")
     assert "has no rows" in refused(pd.DataFrame({"user": [], "item": []}))
     assert "received int" in refused(5)
-    assert "format means nothing for a DataFrame; leave it out" in refused(ONE, format="csv")
