@@ -2,14 +2,10 @@
 
 import dataclasses
 
-import numpy as np
 import pandas as pd
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.data.random_events import START, event_rows, read
+from tests.data.random_events import read
 from torchrec_ext.data import TableFile, by_time, by_user, leave_last_out, read_events
-from torchrec_ext.data.split_report import SplitReport
 
 LATE = 10**9
 
@@ -59,27 +55,6 @@ def test_what_is_in_no_part_read_as_history_or_without_a_rating():
     report = leave_last_out(read_events(tables))[0].report
     assert report.unrated == 5
     assert "5 events have no rating: a ranker only reads them as history" in str(report)
-
-
-@settings(deadline=None)
-@given(event_rows(), st.data())
-def test_against_sets(rows, data):
-    part = np.array(data.draw(st.lists(st.integers(-1, 2), min_size=len(rows), max_size=len(rows))))
-    if not {0, 1, 2} <= set(part.tolist()):
-        return
-    events = read(rows)
-    report = SplitReport.of(events, part, np.zeros(len(rows), bool), "drawn")
-    mine = [[row for row, number in zip(rows, part, strict=True) if number == n] for n in range(3)]
-    users, items = ([{row[place] for row in own} for own in mine] for place in (0, 1))
-    for n, found in enumerate(report.parts):
-        assert (found.events, found.users, found.items) == (len(mine[n]), len(users[n]), len(items[n]))
-        assert found.cold_users == len(users[n] - users[0]) and found.cold_items == len(items[n] - items[0])
-        earlier = {row[:2] for own in mine[:n] for row in own}
-        assert found.outside == sum(row[1] not in items[0] for row in mine[n])
-        assert found.seen == sum(row[:2] in earlier and row[1] in items[0] for row in mine[n])
-    earliest = min(time for _, _, time in mine[2])
-    late = sum(time > earliest for _, _, time in mine[0]) if events.source.order == "time" else None
-    assert (report.late, report.outside) == (late, (part == -1).sum()) and report.first_test >= START
 
 
 def test_rare_items_are_not_in_the_catalogue_and_searches_are_not_seen():

@@ -34,15 +34,6 @@ def test_ids_come_back_from_rows_that_count_from_1_and_growing_moves_none(tmp_pa
     assert (again.index.tolist(), again.integers) == (new.index.tolist(), new.integers)
 
 
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 4)), st.integers(1, 4))
-def test_min_count_keeps_what_stands_often_enough(ids, least):
-    vocabulary = Vocabulary.fit(ids, min_count=least)
-    kept = [i for i in dict.fromkeys(ids) if ids.count(i) >= least]
-    assert vocabulary.index.tolist() == kept
-    assert all((vocabulary.rows([i])[0] > 0) == (i in kept) for i in range(5))
-
-
 BEYOND = 2**53 + 1
 """The first integer that float64 does not hold: it takes it for 2**53."""
 

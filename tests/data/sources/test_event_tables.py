@@ -1,6 +1,5 @@
 """Several tables of events in one log, and events of several types."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -122,13 +121,10 @@ def test_a_column_of_two_kinds_is_refused(clicks):
     assert "is of kind number in the DataFrame and category in the DataFrame; declare the same" in message
 
 
-def test_columns_kept_in_files_are_the_same(tmp_path, monkeypatch):
-    rng = np.random.default_rng(0)
+def test_columns_kept_in_files_are_the_same(tmp_path):
     frame = pd.DataFrame({
-        "user": rng.integers(0, 9, 50), "item": rng.choice(["a", "b", "c"], 50),
-        "timestamp": rng.integers(10**9, 10**9 + 99, 50), "rating": rng.random(50),
-        "words/of it": [["x"] * n for n in rng.integers(0, 3, 50)], "v": list(rng.random((50, 2))),
-        "price": np.where(rng.random(50) < 0.3, np.nan, 1.5), "void": None,
+        "user": [3, 1, 3], "item": ["a", "b", "a"], "timestamp": [10**9, 10**9 + 2, 10**9 + 1], "void": None,
+        "words/of it": [["x"], [], ["x", "x"]], "v": [[1.0, 2.0]] * 3, "price": [1.5, None, 2],
     })  # fmt: skip
     path = write(tmp_path / "events.parquet", frame)
     context = ["words/of it", "v", "price", "void"]

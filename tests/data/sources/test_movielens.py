@@ -35,19 +35,15 @@ OF_USERS = {
 
 @pytest.mark.parametrize(
     ("layout", "file"),
-    [
-        ("100k", ""),
-        ("100k", "u.data"),
-        ("dat", ""),
-        ("dat", "ratings.dat"),
-        ("csv", ""),
-        ("csv", "ratings.csv"),
-    ],
-)
+    [("100k", ""), ("100k", "u.data"), ("100k", "u1.base"), ("dat", ""), ("dat", "ratings.dat"), ("csv", ""),
+     ("csv", "ratings.csv")],
+)  # fmt: skip
 def test_a_folder_and_its_file_of_ratings(tmp_path, layout, file):
     lay_out(tmp_path, layout)
     if layout in USERS:
         write(tmp_path / USERS[layout][0], USERS[layout][1])
+    if file == "u1.base":  # a fold
+        (tmp_path / "u.data").rename(tmp_path / file)
     events = read_events(tmp_path / file, format="movielens" if layout != "100k" and file else None)
     assert events.frame.columns.tolist() == ["user", "item", "timestamp", "rating"]
     order = ["user", "item", "rating", "timestamp"]
@@ -61,18 +57,15 @@ def test_a_folder_and_its_file_of_ratings(tmp_path, layout, file):
     assert (None if events.users is None else events.users.to_dict("list")) == OF_USERS.get(layout)
 
 
-def test_a_fold_of_100k(tmp_path):
-    lay_out(tmp_path, "100k")
-    events = read_events(write(tmp_path / "u1.base", "9\t1\t2\t881250949\n"))
-    assert events.frame["item"].tolist() == [1] and list(events.source.files) == ["u1.base", "u.item"]
-
-
-def test_10m_has_half_stars_utf8_and_no_users(tmp_path):
+def test_10m_has_half_stars_and_utf8_and_side_files_may_be_away(tmp_path):
     lay_out(tmp_path, "dat", encoding="utf-8")
     write(tmp_path / "ratings.dat", "1::1::0.5::838985046\n1::3::5::838983525\n")
     events = read_events(tmp_path)
     assert events.frame["rating"].tolist() == [0.5, 5.0] and events.items["title"][0] == SENOR
     assert events.users is None
+    (tmp_path / "movies.dat").unlink()
+    events = read_events(tmp_path, columns={"timestamp": ""})
+    assert (events.users, events.items, events.source.order) == (None, None, "none")
 
 
 def test_a_file_with_settings_of_its_own_or_of_an_ordinary_name_is_a_table(tmp_path):
@@ -81,13 +74,6 @@ def test_a_file_with_settings_of_its_own_or_of_an_ordinary_name_is_a_table(tmp_p
     lay_out(tmp_path, "dat")
     events = read_events(tmp_path / "ratings.dat", delimiter="::", header=["user", "item", "stars", "time"])
     assert events.frame["rating"].tolist() == [4, 1, 5] and events.items is None
-
-
-def test_the_side_files_may_be_away_and_columns_left_out(tmp_path):
-    lay_out(tmp_path, "dat")
-    (tmp_path / "movies.dat").unlink()
-    events = read_events(tmp_path, columns={"timestamp": ""})
-    assert (events.users, events.items, events.source.order) == (None, None, "none")
 
 
 @pytest.mark.parametrize(
