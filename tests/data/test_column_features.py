@@ -18,37 +18,31 @@ def prepare(times, **read):
     return prepared, prepared.log(events).context
 
 
-def of_items(**columns):
-    """Features of the items 0, 1, 2, declared with their values, by the rows of the items."""
-    values = {name: column for name, (column, _) in columns.items()}
-    items = pd.DataFrame({"item": range(3), **values})
-    features = {name: options for name, (_, options) in columns.items()}
-    return prepare([NOON, NOON + 1, NOON + 2], items=items, item_features=features)[0]
+def test_columns_of_items_are_what_they_are_told_to_be():
+    columns = {
+        "age": pd.Series([20, 40, None], dtype="Int64"), "made": [0.0, 9 * DAY, None],
+        "image": [np.array([1.0, 0.0], np.float32), None, np.array([3.0, 0.0], np.float32)],
+        "words": ["old", "1", "2"], "tags": [["a"], [], ["b"]],
+    }  # fmt: skip
+    items = pd.DataFrame({"item": range(3), **columns})
 
+    def dense(**features):
+        prepared, _ = prepare([NOON, NOON + 1, NOON + 2], items=items, item_features=features)
+        return prepared.sides["item"].dense
 
-def test_integers_become_numbers_if_told_and_words_do_not():
-    age = {"kind": "number", "indicator": True}
-    prepared = of_items(age=(pd.Series([20, 40, None], dtype="Int64"), age))
-    assert prepared.sides["item"].dense["item_age"].tolist() == [[0, 1], [-1, 0], [1, 0], [0, 1]]
-    with pytest.raises(
-        InputError, match="feature item_age: the values should be numbers: .*; declare another"
-    ):
-        of_items(age=(["old", "1", "2"], {"kind": "number"}))
-    with pytest.raises(InputError, match="feature item_tags: a list of words is a category, not a Number"):
-        of_items(tags=([["a"], [], ["b"]], {"kind": "number"}))
-
-
-def test_vectors_and_ages_of_items():
-    image = [np.array([1.0, 0.0], np.float32), None, np.array([3.0, 0.0], np.float32)]
-    prepared = of_items(
-        image=(image, {"kind": "vector", "width": 2, "scale": "none"}),
-        made=([0.0, 9 * DAY, None], {"kind": "time", "parts": [], "age": True}),
+    found = dense(
+        age={"kind": "number", "indicator": True},
+        image={"kind": "vector", "width": 2, "scale": "none"},
+        made={"kind": "time", "parts": [], "age": True},
     )
-    assert prepared.schema.dense_width(["item_image"]) == 2
-    dense = prepared.sides["item"].dense
     # row 0 is the unknown item, item 1 has no image: the mean of the others
-    assert dense["item_image"].tolist() == [[2, 0], [1, 0], [2, 0], [3, 0]]
-    np.testing.assert_allclose(dense["item_made_age"], [[0], [1], [-1], [0]], atol=1e-6)
+    assert found["item_age"].tolist() == [[0, 1], [-1, 0], [1, 0], [0, 1]]
+    assert found["item_image"].tolist() == [[2, 0], [1, 0], [2, 0], [3, 0]]
+    np.testing.assert_allclose(found["item_made_age"], [[0], [1], [-1], [0]], atol=1e-6)
+    with pytest.raises(InputError, match="feature item_words: the values should be numbers: .*; declare an"):
+        dense(words={"kind": "number"})
+    with pytest.raises(InputError, match="feature item_tags: a list of words is a category, not a Number"):
+        dense(tags={"kind": "number"})
 
 
 TIME = {"timestamp": {"kind": "time", "parts": ["hour", "weekday"]}}

@@ -1,7 +1,5 @@
 """Events: rows taken, features chosen. EventLog: sorted by user and time; histories are slices of it."""
 
-import pickle
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -10,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchrec_ext.data import EventLog, Preparation, read_events
-from torchrec_ext.data.event_files import open_events, save_events
 from torchrec_ext.data.slices import Slices
 from torchrec_ext.errors import InputError
 
@@ -115,16 +112,6 @@ def test_take_keeps_the_marked_rows_in_order():
     with pytest.raises(InputError, match="mask must be 3 booleans"):
         events.take(np.array([0, 2]))
     assert "3 events of 3 users and 3 items; features none" in events.summary()
-
-
-def test_pages_of_a_mapped_file_are_given_back_and_read_again(tmp_path):
-    save_events(read_events(pd.DataFrame({"user": ["a", "b"], "item": [7, 8]})), tmp_path / "events")
-    events = open_events(tmp_path / "events")
-    codes = events.codes("item")
-    events.release_pages()
-    assert (codes.tolist(), events.frame["item"].tolist()) == ([0, 1], [7, 8])
-    copied = pickle.loads(pickle.dumps(events))
-    assert copied.mapped is None and copied.frame.equals(events.frame)
 
 
 def test_features_are_chosen_again_and_checked():

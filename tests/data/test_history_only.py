@@ -11,7 +11,6 @@ from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.hidden_events import HiddenEvents
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.batching.last_events import LastEvents
-from torchrec_ext.data.batching.next_events import NextEvents
 from torchrec_ext.evaluation import baseline, evaluate
 from torchrec_ext.models import TwoTower
 from torchrec_ext.retrieval import predict, recommend
@@ -66,12 +65,6 @@ def test_no_search_is_learnt_or_a_target_of_any_split(name):
     assert viewed(log)[LastEvents(train, inputs, every).events].all()
     labelled = LabelledEvents(train, train, inputs)
     assert labelled.events.tolist() == np.flatnonzero(viewed(log)).tolist() and labelled.unrated == 0
-
-    following = NextEvents(train, inputs, every)
-    chosen = np.arange(len(following.sizes()))
-    labels = following.batch(chosen, 1.0, np.random.default_rng(0)).labels.numpy()
-    after_another = np.arange(len(log)) > log.offsets[log.users]
-    assert (labels >= 0).sum() == (viewed(log) & after_another).sum() == following.weight(chosen)
 
     hidden = HiddenEvents(train, inputs, every)
     chosen = np.arange(len(hidden.sizes()))

@@ -1,6 +1,7 @@
 """Prepared data: the same parts as in memory, kept whole or not at all, opened again."""
 
 import json
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -128,11 +129,17 @@ def test_what_is_not_whole_is_refused(tmp_path):
     assert len(open_prepared(folder)[0]) == 16
 
 
-def test_events_come_back_from_their_folder(tmp_path):
+def test_events_come_back_from_their_folder_whose_pages_are_given_back(tmp_path):
     events = read_events(table(rows_of(8)), **READ, weights={"view": 3.0})
     save_events(events, tmp_path / "events")
     again = open_events(tmp_path / "events")
+    codes = again.codes("item")
+    again.release_pages()
+    assert codes.tolist() == events.codes("item").tolist()
     pd.testing.assert_frame_equal(again.frame, events.frame)
+    copied = pickle.loads(pickle.dumps(again))
+    assert copied.mapped is None and copied.item_features == again.item_features
+    pd.testing.assert_frame_equal(copied.frame, events.frame)
     assert again.items["tags"].tolist() == [["x"], [], ["x", "y"], []]
     np.testing.assert_array_equal(np.stack(again.items["image"]), np.stack(events.items["image"]))
     assert np.isnan(again.items["image"][1]).all() and again.items["image"][2].tolist() == [0, 1]

@@ -43,10 +43,10 @@ def test_kinds_by_arguments_by_tables_and_by_toml(tmp_path, by):
 
 
 def test_arguments_go_before_the_declaration(tmp_path):
-    path = write(tmp_path / "events.csv", "a,b,c\n1,2,3\n")
-    declared = Declaration("abc", (TableFile(path, {"user": "a", "item": "b", "more": "c"}),))
+    path = write(tmp_path / "events.csv", "a,user,c\n1,2,3\n")
+    declared = Declaration("abc", (TableFile(path, {"user": "a", "item": "user", "more": "c"}),))
     assert rows(read_events(declared)) == [{"user": 1, "item": 2, "more": 3}]
-    renamed = read_events(declared, columns={"user": "b", "item": "a", "more": ""})
+    renamed = read_events(declared, columns={"user": "user", "item": "a", "more": ""})
     assert rows(renamed) == [{"user": 2, "item": 1}]
     # of several tables it is taken where it is there
     other = TableFile(pd.DataFrame({"user": [7], "item": [8], "d": [9]}))

@@ -22,14 +22,14 @@ def lay_out(folder, layout, encoding="latin-1"):
 
 
 USERS = {
-    "100k": ("u.user", "2|24|M|technician|02139\n9|53|F|other|T8H1N\n"),
-    "dat": ("users.dat", "2::F::1::10::48067\n9::M::56::16::70072-1234\n"),
-}
-OF_USERS = {
-    "100k": {"user": [2, 9], "age": [24, 53], "gender": ["M", "F"], "occupation": ["technician", "other"],
-             "zip": ["02139", "T8H1N"]},
-    "dat": {"user": [2, 9], "gender": ["F", "M"], "age": [1, 56], "occupation": [10, 16],
-            "zip": ["48067", "70072-1234"]},
+    "100k": ("u.user", "2|24|M|technician|02139\n9|53|F|other|T8H1N\n", {
+        "user": [2, 9], "age": [24, 53], "gender": ["M", "F"], "occupation": ["technician", "other"],
+        "zip": ["02139", "T8H1N"],
+    }),
+    "dat": ("users.dat", "2::F::1::10::48067\n9::M::56::16::70072-1234\n", {
+        "user": [2, 9], "gender": ["F", "M"], "age": [1, 56], "occupation": [10, 16],
+        "zip": ["48067", "70072-1234"],
+    }),
 }  # fmt: skip
 
 
@@ -40,8 +40,9 @@ OF_USERS = {
 )  # fmt: skip
 def test_a_folder_and_its_file_of_ratings(tmp_path, layout, file):
     lay_out(tmp_path, layout)
-    if layout in USERS:
-        write(tmp_path / USERS[layout][0], USERS[layout][1])
+    name, users, expected = USERS.get(layout, ("", "", None))
+    if users:
+        write(tmp_path / name, users)
     if file == "u1.base":  # a fold
         (tmp_path / "u.data").rename(tmp_path / file)
     events = read_events(tmp_path / file, format="movielens" if layout != "100k" and file else None)
@@ -54,7 +55,7 @@ def test_a_folder_and_its_file_of_ratings(tmp_path, layout, file):
     assert events.items.to_dict("list") == {
         "item": [1, 3], "title": [SENOR, "Day"], "genres": [["Action", "Western"], []],
     }  # fmt: skip
-    assert (None if events.users is None else events.users.to_dict("list")) == OF_USERS.get(layout)
+    assert (None if events.users is None else events.users.to_dict("list")) == expected
 
 
 def test_10m_has_half_stars_and_utf8_and_side_files_may_be_away(tmp_path):

@@ -65,15 +65,6 @@ def test_common_names_are_found_and_said_and_rows_keep_their_order(tmp_path, cap
     assert "took User_ID as user, movieId as item, ts as timestamp, stars as rating" in caplog.text
 
 
-def test_told_columns_go_before_names_and_an_empty_one_is_left_out(tmp_path):
-    path = csv(tmp_path, "user,uid,item,rating,ts,page\n1,2,3,4,5,6\n")
-    columns = {"user": "uid", "rating": "", "timestamp": None, "place": "page"}
-    events = read_events(path, columns=columns, context=["place"])
-    assert events.frame.to_dict("list") == {"user": [2], "item": [3], "place": [6]}
-    assert events.context_features == ("place",)
-    assert events.source.order == "none"
-
-
 def test_places_in_a_history_are_no_time():
     def order(users, times):
         return read_events(pd.DataFrame({"user": users, "item": 1, "timestamp": times})).source

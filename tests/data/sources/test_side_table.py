@@ -32,21 +32,24 @@ def test_rows_of_a_numpy_file_are_vectors_of_the_ids_0_1_2(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("array", "said"),
+    ("content", "said"),
     [
         (np.arange(3), "holds an array of shape (3,); expected one row an id"),
         (np.ones((2, 2), complex), "holds an array of complex128; expected one array of numbers"),
         (np.array([[{}]]), "cannot read {path} as an array of NumPy"),
         (np.ones((0, 2)), "has no rows"),
         (b"x,y", "cannot read {path} as an array of NumPy"),
+        *((text, "cannot read {path} as one JSON object of ids and values") for text in (
+            '{"1": 5, "2": "x"}', "[1]", "{", "[" * 100_000, '{"1": 1180591620717411303424}', '{"1": "\\ud800"}',
+        )),
     ],
-)
-def test_numpy_files_that_are_no_vectors(tmp_path, array, said):
-    path = tmp_path / "v.npy"
-    if isinstance(array, bytes):
-        path.write_bytes(array)
+)  # fmt: skip
+def test_numpy_and_json_files_that_are_no_table(tmp_path, content, said):
+    path = tmp_path / ("a.json" if isinstance(content, str) else "v.npy")
+    if isinstance(content, np.ndarray):
+        np.save(path, content, allow_pickle=True)
     else:
-        np.save(path, array, allow_pickle=True)
+        write(path, content)
     assert said.format(path=path) in refused(EVENTS, items=path)
 
 
@@ -56,15 +59,6 @@ def test_entries_of_a_json_object(tmp_path):
     assert events.items["item"].tolist() == [2, 0, 9]
     assert events.items["tags"].tolist() == [["x", "y"], [], []]
     assert list(events.source.files) == ["a.json"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    ['{"1": 5, "2": "x"}', "[1]", "{", "[" * 100_000, '{"1": 1180591620717411303424}', '{"1": "\\ud800"}'],
-)
-def test_json_files_that_are_no_table(tmp_path, text):
-    path = write(tmp_path / "a.json", text)
-    assert f"cannot read {path} as one JSON object of ids and values" in refused(EVENTS, items=path)
 
 
 def test_edges_are_gathered_in_lists():
