@@ -38,6 +38,7 @@ def more(**columns):
         (read(FRAME.assign(colour="red")), None),
         (read(FRAME[:3]), "the events: 3 rows are left of 4"),
         (read(FRAME.assign(item=["x", "y", "x", "y"])), "column 'item' of the events differs"),
+        (read(FRAME.iloc[[1, 0, 2, 3]]), "column 'item' of the events differs"),
         (read(FRAME.assign(rating=[1, 2, 3, 4.5])), "column 'rating' of the events differs"),
         (read(FRAME.drop(columns="timestamp")), "column 'timestamp' of the events differs"),
         (read(users=USERS.assign(age=[20.5, 31.5])), "column 'age' of the table of users differs"),

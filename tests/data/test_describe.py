@@ -106,6 +106,7 @@ def test_what_the_plots_of_a_sheet_show():
     ("values", "axis", "edges"),
     [
         ([1, 3, 3, 5], "even", [0, 2, 4, 6]),
+        ([7.0, 7.0], "even", [6.5, 7.5]),
         (np.arange(81.0), "even", range(0, 81, 2)),
         ([80, 0, 40, 0], "date", range(0, 81, 2)),
         ([0.5], "log", [0.45, 0.55]),

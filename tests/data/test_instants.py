@@ -1,16 +1,14 @@
 """Instants and spans as users write them, compared exactly with times as they are kept."""
 
-import dataclasses
 import datetime
 from fractions import Fraction
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from tests.data.random_events import read
-from torchrec_ext.data import by_time, clean, leave_last_out, rolling_windows, sessions
+from torchrec_ext.data import by_time, clean, leave_last_out, read_events, rolling_windows, sessions
 from torchrec_ext.data.instants import instant, span
 from torchrec_ext.errors import InputError
 
@@ -21,10 +19,8 @@ DAYS = read([("a", n, SEPTEMBER + (n - 3) * DAY) for n in range(6)])
 
 def in_nanoseconds(ticks):
     """Events of one user at nanoseconds after September."""
-    events = read([("a", n, SEPTEMBER + n) for n in range(len(ticks))])
-    times = pa.array(np.array(ticks) + SEPTEMBER * 10**9).cast(pa.timestamp("ns"))
-    place = events.table.column_names.index("timestamp")
-    return dataclasses.replace(events, table=events.table.set_column(place, "timestamp", times))
+    times = np.array(ticks) + SEPTEMBER * 10**9
+    return read_events(pd.DataFrame({"user": "a", "item": range(len(ticks)), "timestamp": times}))
 
 
 @pytest.mark.parametrize(

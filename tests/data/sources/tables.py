@@ -27,6 +27,11 @@ def write(path: Path, content: str | bytes | pd.DataFrame | list[dict]) -> Path:
     return path
 
 
+def file(folder: Path, content: str | bytes, name: str = "events.csv") -> Path:
+    """A file of events."""
+    return write(folder / name, content)
+
+
 def refused(source: object, **arguments: object) -> str:
     """The message of the refusal, which is one line."""
     with pytest.raises(InputError) as caught:

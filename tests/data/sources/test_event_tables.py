@@ -18,13 +18,11 @@ def test_csv_parquet_and_json_lines_become_one_log(tmp_path, clicks):
     orders = write(tmp_path / "orders.parquet", pd.DataFrame(bought))
     asked = [{"user": "ann", "time": 103, "q": "red shoe"}, {"user": "cid", "time": 104, "q": None}]
     searches = write(tmp_path / "searches.jsonl", asked)
-    when = {"column": "ts", "unit": "ms"}
+    when, of_orders = {"column": "ts", "unit": "ms"}, {"user": "customer", "rating": "stars", "item": "sku"}
     words = {"column": "q", "kind": "categories", "separator": " "}
     log = [
         TableFile(clicks, {"user": "uid", "item": "sku", "timestamp": "at"}, type="click"),
-        TableFile(
-            orders, {"user": "customer", "timestamp": when, "rating": "stars", "item": "sku"}, type="purchase"
-        ),
+        TableFile(orders, {**of_orders, "timestamp": when}, type="purchase"),
         TableFile(searches, {"words": words}, type="search"),
     ]
     events = read_events(log, context=["price", "words"])
@@ -36,9 +34,8 @@ def test_csv_parquet_and_json_lines_become_one_log(tmp_path, clicks):
         {**blank, "user": "ann", "item": None, "timestamp": 103, "type": "search", "words": ["red", "shoe"]},
         {**blank, "user": "cid", "item": None, "timestamp": 104, "type": "search"},
     ]
-    assert events.frame.columns.tolist() == [
-        "user", "item", "timestamp", "rating", "type", "price", "words",
-    ]  # fmt: skip
+    names = ["user", "item", "timestamp", "rating", "type", "price", "words"]
+    assert events.frame.columns.tolist() == names
     assert events.count("user") == 3 and events.count("item") == 2
     assert list(events.source.files) == ["clicks.csv", "orders.parquet", "searches.jsonl"]
     assert events.source.name == f"{clicks} and {orders} and {searches}"
@@ -72,11 +69,8 @@ def test_ids_that_cannot_agree_are_refused(tmp_path):
 def test_events_that_need_no_item_are_kept_and_others_set_aside(tmp_path, caplog):
     path = write(tmp_path / "log.csv", "user,item,type\n1,7,view\n1,,search\n1,,view\n1,,\n2,7,search\n")
     events = read_events(path, max_bad_share=0.4, rejected=tmp_path / "bad.parquet")
-    assert [(row["item"], row["type"]) for row in rows(events)] == [
-        (7, "view"),
-        (None, "search"),
-        (7, "search"),
-    ]
+    found = [(row["item"], row["type"]) for row in rows(events)]
+    assert found == [(7, "view"), (None, "search"), (7, "search")]
     assert "set aside 2 rows of 5 (2 missing id)" in caplog.text
     bad = pd.read_parquet(tmp_path / "bad.parquet")
     assert bad[["line", "column", "reason"]].values.tolist() == [[n, "item", "missing id"] for n in (4, 5)]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.data.sources.tables import refused, write
+from tests.data.sources.tables import file, refused
 from torchrec_ext.data.sources.read import read_events
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
@@ -30,19 +30,15 @@ def test_ids_come_back_as_given_from_memory_and_files(tmp_path_factory, users, i
     quoted = ["user,item"] + [
         '"{}","{}"'.format(*(str(v).replace('"', '""') for v in row)) for row in frame.values
     ]
-    csv(folder, "\n".join(quoted) + "\n")
+    file(folder, "\n".join(quoted) + "\n")
     for source in (frame, folder / "events.parquet", folder / "events.csv"):
         read = read_events(source).frame
         assert read["user"].tolist() == users[:n]
         assert read["item"].tolist() == items[:n]
 
 
-def csv(tmp_path, text, name="events.csv"):
-    return write(tmp_path / name, text)
-
-
 def test_rows_without_an_id_or_rating_are_left_out_counted_and_recorded(tmp_path, caplog):
-    path = csv(tmp_path, "user,item,rating\n1,7,5\n,a,5\n2,,5\n2,b,\n3,8,1\n")
+    path = file(tmp_path, "user,item,rating\n1,7,5\n,a,5\n2,,5\n2,b,\n3,8,1\n")
     events = read_events(path, max_bad_share=0.6, rejected=tmp_path / "rejected.parquet")
     assert events.frame["user"].tolist() == [1, 3] and events.frame.index.tolist() == [0, 1]
     assert events.frame["item"].tolist() == [7, 8]  # what is left out decides nothing
@@ -57,7 +53,7 @@ def test_rows_without_an_id_or_rating_are_left_out_counted_and_recorded(tmp_path
 def test_common_names_are_found_and_said_and_rows_keep_their_order(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     text = "ts,movieId,User_ID,stars,price\n20,007,9,4,1\n10,x,1,2.5,2\n".replace(",", "\t")
-    frame = read_events(csv(tmp_path, text, "events.tsv.gz")).frame
+    frame = read_events(file(tmp_path, text, "events.tsv.gz")).frame
     assert frame.to_dict("list") == {
         "user": [9, 1], "item": ["007", "x"], "timestamp": [20, 10], "rating": [4.0, 2.5],
     }  # fmt: skip
@@ -86,10 +82,10 @@ def test_ties_count_all_events_that_share_user_and_timestamp():
 
 
 def test_the_source_has_the_checksums_of_the_files_as_they_lie_there(tmp_path):
-    path = csv(tmp_path, "user,item\n1,2\n", "events.csv.gz")
-    side = csv(tmp_path, "user,age\n1,30\n", "people.csv")
+    path = file(tmp_path, "user,item\n1,2\n", "events.csv.gz")
+    side = file(tmp_path, "user,age\n1,30\n", "people.csv")
     source = read_events(path, users=side).source
-    assert source.files == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (path, side)}
+    assert source.files == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in (path, side)}
     assert source.sha256 == source.files["events.csv.gz"]
 
 
@@ -100,7 +96,7 @@ def test_the_checksum_of_a_dataframe_follows_its_content():
 
 
 def test_side_features_all_but_the_title_unless_chosen(tmp_path):
-    items = csv(tmp_path, "sku,name,brand,price\n2,Two,b,5\n3,Three,c,\n", "items.csv")
+    items = file(tmp_path, "sku,name,brand,price\n2,Two,b,5\n3,Three,c,\n", "items.csv")
     users = pd.DataFrame({"user": ["u"], "age": [30]})
     events_frame = pd.DataFrame({"user": ["u"], "sku": [2]})
     arguments = {"columns": {"item": "sku", "title": "name"}, "items": items, "users": users}
@@ -114,8 +110,8 @@ def test_side_features_all_but_the_title_unless_chosen(tmp_path):
 
 @pytest.mark.parametrize(("events", "items"), [(["2", "x"], [2, 3]), (["2", "2"], [2, "x"])])
 def test_ids_of_a_side_table_in_text_are_of_the_kind_of_the_events(tmp_path, events, items):
-    path = csv(tmp_path, "user,item\n" + "".join(f"1,{item}\n" for item in events))
-    side = csv(tmp_path, "item,price\n" + "".join(f"{item},1\n" for item in items), "items.csv")
+    path = file(tmp_path, "user,item\n" + "".join(f"1,{item}\n" for item in events))
+    side = file(tmp_path, "item,price\n" + "".join(f"{item},1\n" for item in items), "items.csv")
     read = read_events(path, items=side)
     assert read.frame["item"].tolist() == events and read.items["item"].tolist() == [str(i) for i in items]
 
@@ -134,7 +130,7 @@ def test_files_cut_short_are_named(tmp_path):
     [[7, -3, 0], [7, 2**63 - 1], *(["7", w] for w in ("07", "+7", "-0", "0x1F", "7.0", str(2**63), "NA"))],
 )
 def test_a_text_id_is_an_integer_only_if_all_are_and_none_would_change(tmp_path, words):
-    events = read_events(csv(tmp_path, "user,item\n" + "".join(f"1,{word}\n" for word in words)))
+    events = read_events(file(tmp_path, "user,item\n" + "".join(f"1,{word}\n" for word in words)))
     assert events.frame["item"].tolist() == words
 
 
@@ -147,7 +143,7 @@ def test_a_text_id_is_an_integer_only_if_all_are_and_none_would_change(tmp_path,
     ],
 )
 def test_above_the_share_bad_rows_are_an_error_that_shows_them(tmp_path, value, said):
-    path, columns = csv(tmp_path, f"user,item,when\n1,2,5\n1,2,{value}\n"), {"timestamp": "when"}
+    path, columns = file(tmp_path, f"user,item,when\n1,2,5\n1,2,{value}\n"), {"timestamp": "when"}
     message = refused(path, columns=columns, max_bad_share=0.49)
     assert said in message and "1 of 2 rows" in message and "more than 49.00%" in message
     assert len(read_events(path, columns=columns, max_bad_share=0.5)) == 1
@@ -216,12 +212,12 @@ def test_ids_of_other_kinds_are_refused(users, said):
     ],
 )  # fmt: skip
 def test_text_that_cannot_be_read_is_named(tmp_path, name, text, arguments, said):
-    assert said in refused(csv(tmp_path, text, name), **arguments)
+    assert said in refused(file(tmp_path, text, name), **arguments)
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
     assert "has no known layout" in refused(tmp_path) and "is a folder" in refused(tmp_path, format="csv")
-    path = csv(tmp_path, "user,item\n1,2\n")
+    path = file(tmp_path, "user,item\n1,2\n")
     assert f"did you mean {path}?" in refused(tmp_path / "event.csv")
     assert "no file" in refused(tmp_path / "nowhere" / "events.csv")
     assert "has no rows" in refused(pd.DataFrame({"user": [], "item": []}))

@@ -35,12 +35,14 @@ def test_rows_of_a_numpy_file_are_vectors_of_the_ids_0_1_2(tmp_path):
     ("content", "said"),
     [
         (np.arange(3), "holds an array of shape (3,); expected one row an id"),
+        (np.ones((2, 0)), "holds an array of shape (2, 0)"),
         (np.ones((2, 2), complex), "holds an array of complex128; expected one array of numbers"),
         (np.array([[{}]]), "cannot read {path} as an array of NumPy"),
         (np.ones((0, 2)), "has no rows"),
         (b"x,y", "cannot read {path} as an array of NumPy"),
         *((text, "cannot read {path} as one JSON object of ids and values") for text in (
-            '{"1": 5, "2": "x"}', "[1]", "{", "[" * 100_000, '{"1": 1180591620717411303424}', '{"1": "\\ud800"}',
+            '{"1": 5, "2": "x"}', "[1]", "{", "[" * 100_000, '{"1": 1180591620717411303424}',
+            '{"1": "\\ud800"}',
         )),
     ],
 )  # fmt: skip

@@ -13,14 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.data.sources.tables import read, refused, write
+from tests.data.sources.tables import file, read, refused
 from torchrec_ext.data import read_events
 
 USERS = {"user": "user", "item": "item"}
-
-
-def file(tmp_path, content, name="events.csv"):
-    return write(tmp_path / name, content)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "mixed"])
