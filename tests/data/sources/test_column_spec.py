@@ -1,4 +1,4 @@
-"""Columns declared by arguments, by tables and in TOML; settings that are refused."""
+"""Columns declared by arguments, by tables and in TOML; settings and side tables that are refused."""
 
 import json
 
@@ -79,15 +79,25 @@ def test_what_no_table_has_is_refused():
         ({"columns": {"user": {"needed": False}}}, "column 'user' is needed in each event"),
         ({"columns": "user"},
          "columns should be our names with the table's, such as {'user': 'uid'}, received 'user'"),
+        ({"items": pd.DataFrame({"item": [1], "price": 1})},
+         "are integers (1), ids of column 'item' of the DataFrame strings ('1')"),
+        ({"items": pd.DataFrame({"price": [1]})}, "has no id column of items; it has price"),
+        ({"items": pd.DataFrame({"item": ["1"], "price": 1}), "item_features": ["prise"]},
+         "no item feature 'prise'; there are price"),
+        ({"user_features": ["age"]}, "hand in a table of users"),
+        ({"user_features": "age"}, "put it in a list"),
         ({"max_bad_share": 5}, "max_bad_share should be less than or equal to 1, received 5"),
         ({"catalogue": "alle"}, "should be 'events' or 'all', received 'alle'; did you mean 'all'?"),
         ({"delimiter": ";"}, "delimiter means nothing for a DataFrame; leave it out"),
         ({"context": {"price": 5}}, "context feature 'price': a feature should be a table"),
+        ({"context": {"price": {"kind": "nomber"}}}, "did you mean 'number'?"),
         ({"context": "price"}, "context features should be a list of names, received 'price'"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_refused(arguments, expected):
-    assert expected in refused(pd.DataFrame({"user": [1], "item": [2], "price": [3.0], "ts": 3}), **arguments)
+    assert expected in refused(
+        pd.DataFrame({"user": ["a"], "item": ["1"], "price": [3.0], "ts": 3}), **arguments
+    )
 
 
 def test_data_without_users_and_items():

@@ -52,14 +52,6 @@ def test_features_are_names_or_names_with_options():
     assert declared_features(given, "item feature") == {
         "a": None, "b": None, "c": Number(scale="quantile"), "d": Category(hash=9),
     }  # fmt: skip
-    for wrong, expected in [
-        ("price", "item features should be a list of names, received 'price'"),
-        ({"a": {"kind": "nomber"}}, "item feature 'a': .*did you mean 'number'?"),
-        ({"a": {"kind": "number", "mising": "mean"}}, "item feature 'a': .* has no option 'mising'"),
-        ({"a": 5}, "item feature 'a': .*received 5"),
-    ]:
-        with pytest.raises(InputError, match=expected):
-            declared_features(wrong, "item feature")
 
 
 def test_settings_of_text_hold_for_the_files_of_a_call_and_names_for_events_alone():

@@ -149,25 +149,6 @@ def test_above_the_share_bad_rows_are_an_error_that_shows_them(tmp_path, value, 
     assert len(read_events(path, columns=columns, max_bad_share=0.5)) == 1
 
 
-ONE = pd.DataFrame({"user": ["a"], "item": ["1"]})
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ({"items": pd.DataFrame({"item": [1], "price": 1})},
-         "are integers (1), ids of column 'item' of the DataFrame strings ('1')"),
-        ({"items": pd.DataFrame({"price": [1]})}, "has no id column of items; it has price"),
-        ({"items": pd.DataFrame({"item": ["1"], "price": 1}), "item_features": ["prise"]},
-         "no item feature 'prise'; there are price"),
-        ({"user_features": ["age"]}, "hand in a table of users"),
-        ({"user_features": "age"}, "put it in a list"),
-    ],
-)  # fmt: skip
-def test_side_tables_that_do_not_fit_are_refused(arguments, said):
-    assert said in refused(ONE, **arguments)
-
-
 @pytest.mark.parametrize(
     ("users", "said"),
     [
