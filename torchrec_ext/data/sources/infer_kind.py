@@ -62,7 +62,8 @@ def _figure(spec: ColumnSpec, value: SqlValue, frame: bool) -> str | None:
     if spec.kind != "auto":
         return None
     if family == "json":
-        return f"{{'structure': json_group_structure({v}), 'widths': list(DISTINCT len({value.elements}))}}"
+        lengths = f"list(DISTINCT json_array_length({v})) FILTER (json_type({v}) = 'ARRAY')"
+        return f"{{'structure': json_group_structure({v}), 'widths': {lengths}}}"
     return f"{{'widths': list(DISTINCT len({v}))}}" if family == "list" else None
 
 
