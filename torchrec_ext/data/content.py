@@ -25,15 +25,19 @@ class Content(Mapping[str, Any]):
     """
 
     def __init__(self, events: Events) -> None:
-        self._tables: dict[str, _Table] | None = _tables(events)
+        self._events: Events | None = events
 
     @cached_property
     def _found(self) -> dict[str, Any]:
-        tables, self._tables = self._tables or {}, None
-        return {
-            name: {"rows": len(table), "sha256": {c: _checksum(table, c) for c in _columns(table)}}
-            for name, table in tables.items()
-        }
+        assert self._events is not None
+        events, self._events = self._events, None
+        found: dict[str, Any] = {}
+        for name, table in _tables(events).items():
+            found[name] = {"rows": len(table), "sha256": {}}
+            for column in _columns(table):
+                found[name]["sha256"][column] = _checksum(table, column)
+                events.release_pages()
+        return found
 
     def __getitem__(self, table: str) -> Any:
         return self._found[table]
