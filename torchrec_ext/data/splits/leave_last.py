@@ -84,10 +84,12 @@ def _last_events(events: Events, valid: int, test: int) -> np.ndarray:
 
 def count_targets(events: Events) -> tuple[np.ndarray, np.ndarray]:
     """(N,) int32 number of targets of its user, and of those that follow, for each event by user and time."""
+    order = events.by_user_and_time
+    events.release_pages()
     targets, users, known = is_target(events), events.codes("user"), len(events.distinct("user"))
     counts = np.bincount(users[targets], minlength=known).astype(np.int32)
     of_user, until_end = (
         np.repeat(numbers, np.bincount(users, minlength=known))
         for numbers in (counts, np.cumsum(counts, dtype=np.int32))
     )
-    return of_user, until_end - np.cumsum(targets[events.by_user_and_time], dtype=np.int32)
+    return of_user, until_end - np.cumsum(targets[order], dtype=np.int32)
