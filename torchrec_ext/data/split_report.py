@@ -104,8 +104,11 @@ class SplitReport:
                 )
             )
             before |= mask
-        ratings, ticks = events.numbers("rating"), events.ticks
+        events.release_pages()
+        ratings = events.numbers("rating")
         unrated = 0 if ratings is None else int((np.isnan(ratings) & before).sum())
+        events.release_pages()
+        ticks = events.ticks
         late = first_test = None
         if events.source.order == "time" and ticks is not None:
             first = ticks[masks[TEST]].min()
