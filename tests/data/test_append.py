@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from torchrec_ext.data import append, open_prepared, prepare, read_events
+from torchrec_ext.data import append, leave_last_out, open_prepared, prepare, read_events, sessions
+from torchrec_ext.data.prepared import keep_parts
 from torchrec_ext.errors import InputError
 
 READ = {
@@ -116,3 +117,15 @@ def test_what_cannot_be_appended_is_refused(tmp_path, more, said):
     assert len(open_prepared(tmp_path / "shop")[0].log) == 8
     with pytest.raises(InputError, match="holds no prepared data"):
         append(tmp_path / "elsewhere", LATE)
+
+
+def test_sessions_cannot_be_continued(tmp_path):
+    """Those of the new events would have the names of earlier ones."""
+
+    def read(place):
+        return sessions(read_events(EARLY, folder=place), gap="1 day")
+
+    keep_parts(tmp_path / "shop", read, lambda events, place: leave_last_out(events, folder=place))
+    with pytest.raises(InputError, match="holds sessions, whose numbers would begin again"):
+        append(tmp_path / "shop", LATE)
+    assert len(open_prepared(tmp_path / "shop")[0].log) == 8

@@ -76,6 +76,10 @@ def append(
             raise InputError(
                 f"{path} was split by a function of its own; split all events again with prepare"
             )
+        if any(call["call"] == "sessions" for call in before.table.source.calls):
+            raise InputError(
+                f"{path} holds sessions, whose numbers would begin again in the new events; prepare all again"
+            )
 
         def joined(place: Path) -> Events:
             others = {"folder": place, "progress": progress, "users": users, "items": items, **(read or {})}

@@ -83,9 +83,9 @@ def test_items_to_encode_stand_in_one_empty_example(prepared, known, rows):
     preparation, log = prepared
     none = np.zeros(0, np.int64)
     empty = log.select(none)
-    nobody = EventLog(pd.Index([]), none, np.zeros(1, np.int64), empty.items, empty.source_rows)
+    no_user = EventLog(pd.Index([]), none, np.zeros(1, np.int64), empty.items, empty.source_rows)
     inputs = Inputs(("user", "user_gender"), ("user_age",), max_length=3, candidates=True)
-    log = {"log": log, "no event": empty, "no user": nobody}[known]
+    log = {"log": log, "no event": empty, "no user": no_user}[known]
     found = Batcher(preparation, log, inputs).items(np.array(rows, np.int64))
     assert jagged(found.sequences, "candidates") == [rows]
     assert jagged(found.sequences, "history") == [[]]
@@ -95,7 +95,13 @@ def test_items_to_encode_stand_in_one_empty_example(prepared, known, rows):
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 4), max_size=12), st.integers(1, 7))
 def test_candidates_spread_over_the_slots_in_order_with_their_own_side_features(prepared, rows, slots):
-    tags = [[0], [1], [1, 2], [0], [3, 1, 2]]  # row 0 is no item and item 3 has none: the unknown tag
+    tags = [
+        [0],
+        [1],
+        [1, 2],
+        [0],
+        [3, 1, 2],
+    ]  # row 0 is the unknown item, and item 3 has the unknown tag alone
     weights = np.array([0, -1, 0, 1, 0]) / np.sqrt(2 / 3)
     wanted = {"candidate_fields": ("item_tags",), "candidate_dense": ("item_weight",)}
     none = np.zeros(slots, np.int64)

@@ -25,13 +25,13 @@ def test_log_q_is_how_often_an_item_is_among_the_candidates(kind, number):
     counts = np.array([400, 200, 100, 50, 25, 12, 6, 3, 2, 1])
     candidates = Candidates(kind, counts, number=number)
     rng = np.random.default_rng(0)
-    rounds, drawn, told = 4000, np.zeros(10), np.full(10, np.nan)
+    rounds, drawn, log_probability = 4000, np.zeros(10), np.full(10, np.nan)
     for _ in range(rounds):
         rows, log_q = candidates.draw(rng.choice(10, size=16, p=counts / counts.sum()) + 1, rng)
         drawn[rows - 1] += 1
-        told[rows - 1] = np.exp(log_q)
+        log_probability[rows - 1] = log_q
     # within four standard deviations of the mean of so many rounds
-    expected = told[drawn > 0]
+    expected = np.exp(log_probability[drawn > 0])
     error = np.sqrt(expected * (1 - expected) / rounds)
     assert (np.abs(drawn[drawn > 0] / rounds - expected) <= 4 * error + 1e-6).all()
     assert (drawn > 0).sum() > 7
@@ -67,7 +67,7 @@ def test_a_target_that_is_not_in_the_catalogue_has_no_label():
         assert labels.tolist() == [-1, 0, -1, len(catalogue) - 1, -1]
 
 
-def test_faults_are_told():
+def test_wrong_arguments_are_refused():
     with pytest.raises(InputError, match="one of catalogue, sampled, in_batch; received 'all'"):
         Candidates("all", np.ones(3))
     with pytest.raises(InputError, match="at least 1, received 0"):

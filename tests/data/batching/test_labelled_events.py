@@ -106,7 +106,7 @@ def test_type_weights_are_no_ratings_where_there_are_ratings():
     tables = [TableFile(frame[:3].assign(rating=[5, 1, 5])), TableFile(frame[3:])]
     train, _, _ = leave_last_out(read_events(tables))
     np.testing.assert_array_equal(train.events.ratings, [5, 1, 5, np.nan])
-    train, _, _ = leave_last_out(read_events(frame))  # where nobody rated anything, they are
+    train, _, _ = leave_last_out(read_events(frame))  # without any rating, they are
     assert train.events.ratings.tolist() == [1, 4, 1, 4]
 
 
