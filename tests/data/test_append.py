@@ -129,3 +129,13 @@ def test_sessions_cannot_be_continued(tmp_path):
     with pytest.raises(InputError, match="holds sessions, whose numbers would begin again"):
         append(tmp_path / "shop", LATE)
     assert len(open_prepared(tmp_path / "shop")[0].log) == 8
+
+
+def test_files_and_tables_in_memory_follow_a_file_of_another_layout(tmp_path):
+    columns = {"user": "user", "item": "item", "timestamp": "timestamp"}
+    EARLY.to_csv(tmp_path / "early.csv", sep=";", index=False)
+    LATE[:3].to_csv(tmp_path / "late.csv", sep=";", index=False)
+    prepare(tmp_path / "early.csv", tmp_path / "shop", read={"delimiter": ";", "columns": columns})
+    append(tmp_path / "shop", tmp_path / "late.csv")
+    train, _, _ = append(tmp_path / "shop", LATE[3:])
+    assert histories(train) == {"ann": list("dcbaea"), "bob": list("bcda"), "cem": list("eab")}

@@ -20,6 +20,9 @@ from torchrec_ext.data.splits.by_name import SPLITS
 from torchrec_ext.data.splits.parts import Parts
 from torchrec_ext.errors import InputError
 
+_OF_FILES = ("format", "delimiter", "header", "decimal", "quote", "encoding")
+"""Arguments of ``read_events`` that mean nothing for a table in memory."""
+
 
 def append(
     folder: str | Path,
@@ -99,7 +102,7 @@ def _read(before: Events, source: Sources, others: Mapping[str, Any]) -> Events:
     """New events, read as those before but for the other arguments."""
     calls = [call for call in before.source.calls if call["call"] == "read_events"]
     kept = arguments_of(calls[0]) if calls else {}
-    for name in ("source", "data_dir", *(() if isinstance(source, str | Path) else ("format",))):
+    for name in ("source", "data_dir", *(() if isinstance(source, str | Path) else _OF_FILES)):
         kept.pop(name, None)
     for entity in ("user", "item"):
         if others.get(f"{entity}s") is None:  # those of the folder are used

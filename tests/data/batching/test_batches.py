@@ -101,7 +101,7 @@ def test_candidates_spread_over_the_slots_in_order_with_their_own_side_features(
         [1, 2],
         [0],
         [3, 1, 2],
-    ]  # row 0 is the unknown item, and item 3 has the unknown tag alone
+    ]  # of the unknown item and of item 3 it is the unknown one
     weights = np.array([0, -1, 0, 1, 0]) / np.sqrt(2 / 3)
     wanted = {"candidate_fields": ("item_tags",), "candidate_dense": ("item_weight",)}
     none = np.zeros(slots, np.int64)
