@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import mmap
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from pydantic import TypeAdapter
 
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import options_from
+from torchrec_ext.data.mapped_file import map_file
 from torchrec_ext.data.source import Source
 
 _SIDES = ("users", "items")
@@ -49,8 +49,7 @@ def open_events(folder: Path) -> Events:
     rest["source"] = TypeAdapter(Source).validate_python(rest["source"])
     rest["options"] = {name: options_from(found) for name, found in rest["options"].items()}
     sides: dict[str, Any] = {side: _side(folder / f"{side}.parquet") for side in _SIDES}
-    with (folder / _TABLE).open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    mapped = map_file(folder / _TABLE)
     reader, columns = pa.BufferReader(pa.py_buffer(mapped)), {}
     while reader.tell() < reader.size():
         column = pa.ipc.open_stream(reader).read_all()

@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from torchrec_ext.data.slices import FlatColumn, offsets_of, release_pages, slice_positions, take_rows
+from torchrec_ext.data.mapped_file import release_pages
+from torchrec_ext.data.slices import FlatColumn, offsets_of, slice_positions, take_rows
 
 _COLUMNS = ("items", "source_rows", "times", "ratings", "weights")
 

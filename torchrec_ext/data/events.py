@@ -16,7 +16,7 @@ from torchrec_ext.data.columns import as_series, codes_of, kind_of, numbers_of, 
 from torchrec_ext.data.describe import describe
 from torchrec_ext.data.description import Description
 from torchrec_ext.data.features import Fitted, Options, Time
-from torchrec_ext.data.slices import release_pages
+from torchrec_ext.data.mapped_file import release_pages
 from torchrec_ext.data.source import Source
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError

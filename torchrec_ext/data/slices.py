@@ -1,6 +1,5 @@
 """Many slices or rows of a flat column at once."""
 
-import mmap
 from functools import cached_property
 from typing import TypeAlias
 
@@ -64,9 +63,3 @@ def offsets_of(lengths: np.ndarray) -> np.ndarray:
 def take_rows(column: FlatColumn, rows: np.ndarray) -> FlatColumn:
     """The (n,) rows of a column, in their order."""
     return np.asarray(column)[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))
-
-
-def release_pages(mapped: mmap.mmap | None) -> None:
-    """Gives back the memory of what was read of a mapped file; it is read again when it is needed."""
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)

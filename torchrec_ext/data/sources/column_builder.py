@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.ipc
 
+from torchrec_ext.data.mapped_file import map_file
 from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.data.sources.dictionary import Dictionary
 from torchrec_ext.errors import InputError
@@ -109,8 +110,7 @@ class PlainTable:
             return pa.Table.from_batches(self._batches, self._schema).combine_chunks()
         self._writer.close()
         self._file.close()
-        with self._path.open("rb") as file:
-            self.mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.mapped = map_file(self._path)
         return pa.ipc.open_file(pa.py_buffer(self.mapped)).read_all()
 
 
