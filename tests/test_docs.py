@@ -22,7 +22,7 @@ from torchrec_ext.command_line.find_modules import find_modules
 from torchrec_ext.command_line.list_modules import BEGIN, END, as_markdown, list_modules
 from torchrec_ext.contracts import GROUPS
 from torchrec_ext.data.features import KINDS
-from torchrec_ext.data.sources.known_sets import known_sets
+from torchrec_ext.data.sources.find_declaration import known_sets
 
 OWN_DATA = PAGES["docs/your-own-data.md"]
 EXAMPLES = sorted({name for name, page in PAGES.items() if [*blocks(page, "python")]} - {"README.md"})

@@ -9,8 +9,8 @@ import pytest
 from tests.data.sources.tables import write
 from torchrec_ext.data import as_marked, by_ratio, clean, leave_last_out, read_events, sets
 from torchrec_ext.data.events import Events
-from torchrec_ext.data.sources.declaration import read_declaration, read_toml
-from torchrec_ext.data.sources.known_sets import ARCHIVES, declare_known, known_sets
+from torchrec_ext.data.sources.find_declaration import declare_known, known_sets, read_declaration, read_toml
+from torchrec_ext.data.sources.movielens import ARCHIVES
 from torchrec_ext.errors import InputError
 
 HERE = Path(sets.__path__[0])
@@ -85,7 +85,7 @@ def test_what_is_in_them_by_a_sample():
 def test_each_declaration_has_figures_and_tells_where_the_set_is_from(name, tmp_path, monkeypatch):
     assert name in SETS
     monkeypatch.delenv("TORCHREC_EXT_DATA", raising=False)
-    monkeypatch.setattr("torchrec_ext.data.sources.known_sets.CACHE", tmp_path / "cache")
+    monkeypatch.setattr("torchrec_ext.data.sources.find_declaration.CACHE", tmp_path / "cache")
     told = read_toml(HERE / f"{name}.toml")
     assert told["about"] and told["licence"] and told["home"].startswith("https://")
     assert read_declaration(HERE / f"{name}.toml").events

@@ -12,7 +12,7 @@ from torchrec_ext.data.content import find_change
 from torchrec_ext.data.filters.repeat_cleaning import repeat_cleaning
 from torchrec_ext.data.prepared import is_prepared
 from torchrec_ext.data.recorded_calls import arguments_of
-from torchrec_ext.data.sources.known_sets import known_sets
+from torchrec_ext.data.sources.find_declaration import known_sets
 from torchrec_ext.errors import InputError
 from torchrec_ext.training import find_checkpoint
 

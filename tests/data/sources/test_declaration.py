@@ -10,9 +10,8 @@ from torchrec_ext.data.sources.declaration import (
     Declaration,
     TableFile,
     declared_features,
-    read_declaration,
 )
-from torchrec_ext.data.sources.find_declaration import find_declaration
+from torchrec_ext.data.sources.find_declaration import find_declaration, read_declaration
 from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.errors import InputError
 

@@ -10,8 +10,8 @@ from functools import partial
 
 import pytest
 
-from torchrec_ext.data.sources import known_sets
-from torchrec_ext.data.sources.known_sets import declare_known
+from torchrec_ext.data.sources import find_declaration, movielens
+from torchrec_ext.data.sources.find_declaration import declare_known
 from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.errors import InputError
 
@@ -36,9 +36,9 @@ def site(tmp_path, monkeypatch):
     folder.mkdir()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, directory=folder)) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        monkeypatch.setattr(known_sets, "HOME", f"http://127.0.0.1:{server.server_address[1]}")
-        monkeypatch.setattr(known_sets, "CACHE", tmp_path / "cache")
-        monkeypatch.delenv(known_sets.VARIABLE, raising=False)
+        monkeypatch.setattr(movielens, "HOME", f"http://127.0.0.1:{server.server_address[1]}")
+        monkeypatch.setattr(find_declaration, "CACHE", tmp_path / "cache")
+        monkeypatch.delenv(movielens.VARIABLE, raising=False)
         monkeypatch.setenv("no_proxy", "*")
         yield folder
         server.shutdown()
@@ -50,7 +50,7 @@ MD5 = hashlib.md5(RATINGS).hexdigest()
 def publish(site, monkeypatch, md5=MD5):
     (site / "ml-10m.zip").write_bytes(RATINGS)
     known = ("ml-10M100K", "ratings.dat", md5)
-    monkeypatch.setitem(known_sets.ARCHIVES, "ml-10m", known)
+    monkeypatch.setitem(movielens.ARCHIVES, "ml-10m", known)
 
 
 def left_in(folder):
@@ -75,8 +75,8 @@ def test_a_set_is_downloaded_once_with_a_bar_and_its_licence(site, tmp_path, mon
 
 def test_several_ranks_download_it_once_into_the_folder_that_is_named(site, tmp_path, monkeypatch):
     publish(site, monkeypatch)
-    fetch, fetched = known_sets._fetch, []
-    monkeypatch.setattr(known_sets, "_fetch", lambda *args: fetched.append(args) or fetch(*args))
+    fetch, fetched = movielens._fetch, []
+    monkeypatch.setattr(movielens, "_fetch", lambda *args: fetched.append(args) or fetch(*args))
     with ThreadPoolExecutor() as ranks:
         found = [*ranks.map(lambda _: folder_of(declare_known("ml-10m", tmp_path / "mine")), range(4))]
     assert found == [tmp_path / "mine" / "ml-10m"] * 4
@@ -87,10 +87,10 @@ def test_the_folders_are_looked_through_in_order(site, tmp_path, monkeypatch):
     for place, folder in (("given", "ml-10m"), ("environment", "ml-10M100K"), ("cache", "ml-10m")):
         (tmp_path / place / folder).mkdir(parents=True)
         (tmp_path / place / folder / "ratings.dat").write_text(LINE)
-    monkeypatch.setenv(known_sets.VARIABLE, str(tmp_path / "environment"))
+    monkeypatch.setenv(movielens.VARIABLE, str(tmp_path / "environment"))
     assert folder_of(declare_known("ml-10m", tmp_path / "given")) == tmp_path / "given" / "ml-10m"
     assert folder_of(declare_known("ml-10m")) == tmp_path / "environment" / "ml-10M100K"
-    monkeypatch.delenv(known_sets.VARIABLE)
+    monkeypatch.delenv(movielens.VARIABLE)
     assert folder_of(declare_known("ml-10m")) == tmp_path / "cache" / "ml-10m"
 
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_downloaded_says_where_to_put_the_files(site, tmp_path, m
     publish(site, monkeypatch, md5="0" * 32)
     with pytest.raises(InputError, match=f"has MD5 {MD5}, expected {'0' * 32}"):
         declare_known("ml-10m")
-    monkeypatch.setattr(known_sets, "HOME", "http://127.0.0.1:9")
+    monkeypatch.setattr(movielens, "HOME", "http://127.0.0.1:9")
     with pytest.raises(InputError, match="are you offline") as caught:
         declare_known("ml-1m")
     message = str(caught.value)

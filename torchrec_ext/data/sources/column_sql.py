@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 from torchrec_ext.data.sources import rejects as reasons
-from torchrec_ext.data.sources.column_spec import ColumnSpec
+from torchrec_ext.data.sources.declaration import ColumnSpec
 from torchrec_ext.errors import InputError
 
 EARLIEST, LATEST = -2_208_988_800, 7_258_118_400  # 1900-01-01 and 2200-01-01

@@ -1,8 +1,7 @@
-"""Declaration: which tables a data set consists of, and what their columns mean; as a TOML file too."""
+"""Declaration: the tables of a data set, how their text is written, and what their columns mean."""
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field, fields
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -10,25 +9,23 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import AfterValidator, Field, SkipValidation
 
-from torchrec_ext.data.checked import checked, expect_known
+from torchrec_ext.data.checked import checked
 from torchrec_ext.data.features import Options, options_from
 from torchrec_ext.data.source import Order
-from torchrec_ext.data.sources.column_spec import ColumnSettings, Word
-from torchrec_ext.data.sources.source_file import existing_file
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 TableSource: TypeAlias = pd.DataFrame | pa.Table | str | Path
 Format = Literal["csv", "tsv", "jsonl", "parquet", "histories"]
 Encoding = Literal["utf-8", "latin-1", "utf-16"]
 Catalogue = Literal["events", "all"]
+Kind = Literal["id", "category", "categories", "number", "vector", "time", "type", "auto"]
+Unit = Literal["s", "ms", "us", "ns"]
+ColumnSettings: TypeAlias = str | Mapping[str, Any] | None
+"""The table's name of a column, or settings such as {"column": "ts", "unit": "ms"}; "" or None omits it."""
 T = TypeVar("T")
 Several = Annotated[Sequence[T], AfterValidator(tuple)]
+Word = Annotated[str, Field(min_length=1)]
 
 #: Default weight of an event of each type; types that are not here have the weight 1.
 WEIGHTS = {
@@ -53,6 +50,31 @@ def declared_features(chosen: Any, where: str) -> dict[str, Options | None]:
 
 def _features(declared: Mapping[Entity, Any]) -> dict[Entity, dict[str, Options | None]]:
     return {entity: declared_features(chosen, f"{entity} feature") for entity, chosen in declared.items()}
+
+
+@checked
+class ColumnSpec:
+    """What one column of a table holds: our name of it, the table's name, and its settings."""
+
+    name: Word
+    source: Word
+    kind: Kind  # auto: as its values show
+    needed: bool = False  # whether a row without it is rejected
+    separator: Word = "|"  # between the values of a list that is text
+    unit: Unit | None = None  # of times that are numbers; None finds it in a sample
+    width: Annotated[int, Field(ge=1)] | None = None  # of vectors
+    # the table's types of event to ours; other types are rejected
+    values: Annotated[Mapping[str, str], Field(min_length=1)] | None = None
+
+    def __post_init__(self) -> None:
+        for setting, kind in (("unit", "time"), ("width", "vector"), ("values", "type")):
+            if getattr(self, setting) is not None and self.kind != kind:
+                raise InputError(
+                    f"column {self.name!r} of kind {self.kind!r} has a {setting}, which is for kind {kind!r} "
+                    "only; leave it out"
+                )
+        if self.kind == "vector" and self.width is None:
+            raise InputError(f"column {self.name!r} of kind 'vector' has no width; set it, such as width=64")
 
 
 @checked
@@ -140,46 +162,3 @@ class Declaration:
             raise InputError(f"a table of events of {self.name} has gather, which is for side tables")
         if any(table.type is not None for table in (*self.users, *self.items)):
             raise InputError(f"a side table of {self.name} has a type, which is for tables of events")
-
-
-def read_declaration(path: str | Path, folder: Path | None = None) -> Declaration:
-    """Reads a declaration, such as those in ``torchrec_ext/data/sets``.
-
-    Its keys are the fields of :class:`Declaration`, those of its tables of :class:`TableFile`, with ``file``
-    for ``source``. They lie in ``folder``, else in the ``folder`` that it names beside itself, or beside it.
-    """
-    found = read_toml(path)
-    folder = folder or Path(path).parent / str(found.get("folder", "."))
-    declared = [f.name for f in fields(Declaration) if f.name != "files"]
-    try:
-        expect_known(found, (*declared, "about", "licence", "home", "folder"), "the file")
-        settings = {"name": Path(path).stem, "events": [], **found}
-        for key in ("events", "users", "items"):
-            tables = settings.get(key, [])
-            tables = tables if isinstance(tables, list) else [tables]
-            settings[key] = [_table(table, f"[[{key}]]", folder) for table in tables]
-        return Declaration(**{name: value for name, value in settings.items() if name in declared})
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """The keys and values of a TOML file."""
-    try:
-        return tomllib.loads(existing_file(Path(path)).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a TOML file: {' '.join(str(error).split())}") from error
-
-
-def _table(table: Any, where: str, folder: Path) -> TableFile:
-    if not isinstance(table, Mapping):
-        raise InputError(f"{where} should be a table of keys and values, received {table!r}")
-    expect_known(table, ["file", *(f.name for f in fields(TableFile) if f.name != "source")], where)
-    settings = dict(table)
-    file = settings.pop("file", None)
-    if not isinstance(file, str) or not file:
-        raise InputError(f"{where} has no file, received {file!r}; set file to the path of a table")
-    try:
-        return TableFile(folder / Path(file).expanduser(), **settings)
-    except InputError as error:
-        raise InputError(f"{where} {file!r}: {error}") from None

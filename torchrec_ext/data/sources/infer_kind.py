@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from torchrec_ext.data.sources.column_spec import ColumnSpec, Unit
 from torchrec_ext.data.sources.column_sql import SqlValue, no_category
+from torchrec_ext.data.sources.declaration import ColumnSpec, Unit
 from torchrec_ext.data.sources.scan import Scan, Session
 from torchrec_ext.data.sources.source_file import reading
 from torchrec_ext.errors import InputError

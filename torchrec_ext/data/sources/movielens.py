@@ -1,14 +1,36 @@
-"""MovieLens in its official layouts, as declarations: 100K, 1M, 10M, and the CSV files of later releases."""
+"""MovieLens: its layouts (100K, 1M, 10M, CSV files since) as declarations, and downloads."""
 
+import fcntl
+import hashlib
+import http.client
 import re
+import shutil
+import tempfile
+import urllib.request
+import zipfile
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+from tqdm.auto import tqdm
 
 from torchrec_ext.data.sources.declaration import Declaration, TableFile
 from torchrec_ext.errors import InputError
 
+HOME = "https://files.grouplens.org/datasets/movielens"
+VARIABLE = "TORCHREC_EXT_DATA"
+#: Archives to download: the folder in each, its file of events, and the publisher's MD5.
+ARCHIVES = {
+    "ml-100k": ("ml-100k", "u.data", "0e33842e24a9c977be4e0107933c0723"),
+    "ml-1m": ("ml-1m", "ratings.dat", "c4d9eecfca2ab87c1945afe126590906"),
+    "ml-10m": ("ml-10M100K", "ratings.dat", "ce571fd55effeba0271552578f2648bd"),
+    "ml-20m": ("ml-20m", "ratings.csv", "cd245b17a1ae2cc31bb14903e1204af3"),
+    "ml-25m": ("ml-25m", "ratings.csv", "6b51fb2759a8657d3bfcbfc42b592ada"),
+}
+_LICENCE = (
+    "MovieLens is GroupLens' data: for research, not for sale or redistribution without permission; "
+    "acknowledge it in publications (Harper and Konstan, The MovieLens Datasets, TiiS 5(4), 2015)."
+)
 _RATINGS = ("user", "item", "rating", "timestamp")
 _DAT = ("::", "users.dat", ("user", "gender", "age", "occupation", "zip"), "movies.dat")
 _100K = ("\t", "u.user", ("user", "age", "gender", "occupation", "zip"), "u.item")
@@ -74,3 +96,55 @@ def _read_movies(path: Path) -> pa.Table:
         except duckdb.Error as error:
             reason = " ".join(str(error).partition("Possible")[0].split())[:200]
     raise InputError(f"{path} is not as MovieLens publishes it: {reason}; fetch it again")
+
+
+def download(name: str, target: Path) -> Path:
+    """Downloads a release into a folder, unless another rank of the same run does it meanwhile."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = target.with_name(f".{name}.lock").open("w")
+    except OSError as error:
+        raise InputError(
+            f"{name} is not on this machine and cannot be downloaded into {target.parent} "
+            f"({error.strerror}); name a folder that can be written as data_dir (--data-dir)"
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            if not (target / ARCHIVES[name][1]).exists():
+                _fetch(name, target)
+        finally:
+            Path(lock.name).unlink(missing_ok=True)
+    return target
+
+
+def _fetch(name: str, target: Path) -> None:
+    """Downloads, checks and unpacks beside the final place, so that what stands there is complete."""
+    (folder, first, expected), url = ARCHIVES[name], f"{HOME}/{name}.zip"
+    by_hand = (
+        f"unpack {url} by hand so that its files lie in {target}, or name the folder that holds {name}/ as "
+        f"data_dir (--data-dir) or in {VARIABLE}"
+    )
+    if target.exists():
+        raise InputError(f"{target} exists but has no {first} of {name}; remove it, or {by_hand}")
+    print(_LICENCE)
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=target.parent) as scratch:
+        archive = Path(scratch, "archive.zip")
+        try:
+            with urllib.request.urlopen(url, timeout=60) as answer, archive.open("wb") as file:
+                total = int(answer.headers.get("Content-Length", 0)) or None
+                with tqdm.wrapattr(answer, "read", total=total, desc=name) as body:
+                    shutil.copyfileobj(body, file)
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            message = f"cannot download {name} from {url} ({reason}); are you offline? {by_hand}"
+            raise InputError(message) from error
+        md5 = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
+        if md5 != expected:
+            raise InputError(
+                f"{url} has MD5 {md5}, expected {expected}: it is cut short or another file; try again, or "
+                f"{by_hand}"
+            )
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(Path(scratch, "files"))  # never writes outside that folder
+        Path(scratch, "files", folder).rename(target)

@@ -12,13 +12,20 @@ from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Options
 from torchrec_ext.data.recorded_calls import recorded
 from torchrec_ext.data.source import Order, Source
-from torchrec_ext.data.sources.column_spec import ColumnSettings, Parsed, parse_columns
-from torchrec_ext.data.sources.declaration import Catalogue, Declaration, Encoding, TableFile, TableSource
+from torchrec_ext.data.sources.choose_columns import choose_columns
+from torchrec_ext.data.sources.declaration import (
+    Catalogue,
+    ColumnSettings,
+    Declaration,
+    Encoding,
+    TableFile,
+    TableSource,
+)
 from torchrec_ext.data.sources.dictionary import unify_id_types
-from torchrec_ext.data.sources.event_tables import plan_events, read_columns
 from torchrec_ext.data.sources.find_declaration import find_declaration
+from torchrec_ext.data.sources.read_columns import read_columns
 from torchrec_ext.data.sources.scan import open_scan, open_session
-from torchrec_ext.data.sources.side_table import joined, read_side_table, side_match
+from torchrec_ext.data.sources.side_table import SideTable, joined, side_match
 from torchrec_ext.data.sources.source_file import checksums_of
 from torchrec_ext.data.sources.source_record import source_record
 from torchrec_ext.errors import InputError
@@ -105,7 +112,6 @@ def read_events(
         >>> events.source.order
         'none'
     """
-    said = parse_columns(columns or {}, "columns")
     found = find_declaration(
         source, format, users, items, data_dir,
         delimiter=delimiter, header=header, decimal=decimal, quote=quote, encoding=encoding,
@@ -126,17 +132,12 @@ def read_events(
         }
         paths = [path for tables in opened.values() for scan, _ in tables for path in scan.paths]
         checksums = background.submit(checksums_of, [*paths, *found.files])
-        elsewhere = {name for scan, _ in opened["user"] + opened["item"] for name in scan.names}
-        tables = plan_events(session, opened["event"], found, said, elsewhere)
-        types = [file.type for file in found.events]
-        read = read_columns(session, tables, types, folder=folder, progress=progress)
-        ids: Parsed = {
-            spec.name: (spec.source, {}) for spec in tables[0].specs if spec.name in ("user", "item")
-        }
+        chosen = choose_columns(opened, found, columns or {})
+        read = read_columns(session, chosen["event"], folder, progress)
         sides = [
-            read_side_table(session, entity, scan, file, ids | said)
+            SideTable(entity, table.scan.name, table.file.gather, read_columns(session, [table]))
             for entity in ("user", "item")
-            for scan, file in opened[entity]
+            for table in chosen[entity]
         ]
     if rejected is not None:
         session.rejects.write(rejected)

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from torchrec_ext.data.sources import rejects as reasons
-from torchrec_ext.data.sources.column_spec import ColumnSpec
 from torchrec_ext.data.sources.column_sql import column_sql, sql_text, undeclared_vector
+from torchrec_ext.data.sources.declaration import ColumnSpec
 from torchrec_ext.data.sources.infer_kind import infer
 from torchrec_ext.data.sources.rejects import LONGEST_VALUE
 from torchrec_ext.data.sources.scan import Scan, Session, expect_in_each_file

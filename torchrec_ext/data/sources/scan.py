@@ -14,9 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from torchrec_ext.data.sources.column_spec import ColumnSpec
 from torchrec_ext.data.sources.column_sql import SqlValue, sql_name, sql_text
-from torchrec_ext.data.sources.declaration import Format, TableFile
+from torchrec_ext.data.sources.declaration import ColumnSpec, Format, TableFile
 from torchrec_ext.data.sources.memory_table import from_pandas, json_object, numpy_file, plain, read_histories
 from torchrec_ext.data.sources.rejects import NO_JSON, NO_OBJECT, Rejects
 from torchrec_ext.data.sources.source_file import existing_file, one_line, reading

@@ -11,19 +11,8 @@ import pyarrow as pa
 from torchrec_ext.data.columns import as_series, codes_of
 from torchrec_ext.data.shown import shown
 from torchrec_ext.data.source import SideMatch
-from torchrec_ext.data.sources.column_spec import ColumnSpec, Parsed, column_spec, parse_columns
-from torchrec_ext.data.sources.declaration import TableFile
 from torchrec_ext.data.sources.dictionary import Dictionary
-from torchrec_ext.data.sources.event_tables import (
-    ALIASES,
-    ReadColumns,
-    expect_columns,
-    find_column,
-    read_columns,
-)
-from torchrec_ext.data.sources.memory_table import KEY, ROW
-from torchrec_ext.data.sources.read_table import plan
-from torchrec_ext.data.sources.scan import Scan, Session
+from torchrec_ext.data.sources.read_columns import ReadColumns
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -33,9 +22,9 @@ class SideTable(NamedTuple):
     """A side table of users or items as read, before the types of its ids and those of the events agree."""
 
     entity: str
-    columns: ReadColumns
     name: str
     gather: bool
+    columns: ReadColumns
 
     @property
     def ids(self) -> Dictionary:
@@ -59,39 +48,6 @@ class SideTable(NamedTuple):
             which = shown(frame[self.entity][twice.argmax()])
             raise InputError(f"{self.entity} {which} stands twice in {self.name}; keep one row each")
         return frame
-
-
-def read_side_table(session: Session, entity: str, scan: Scan, file: TableFile, columns: Parsed) -> SideTable:
-    """Reads all columns of a side table but those left out; ``columns`` is what is said of all tables."""
-    own = parse_columns(file.columns, scan.name)
-    expect_columns([source for source, _ in own.values() if source], scan.names, f"{scan.name} has no column")
-    columns = columns | own
-    declared, _ = columns.get(entity, (None, {}))
-    by_suffix = {".npy": ROW, ".json": KEY}.get(scan.paths[0].suffix if scan.paths else "")
-    keys = (declared, find_column(entity, scan.names), by_suffix)
-    key = next((key for key in keys if key is not None and key in scan.names), None)
-    if key is None:
-        raise InputError(
-            f"{scan.name} has no id column of {entity}s; it has {', '.join(scan.names)}: name it as "
-            f"--columns {entity}=NAME, or call it {entity!r} there"
-        )
-    ours = {  # names of columns of events mean nothing here
-        source or name: (name if source else "", settings)
-        for name, (source, settings) in columns.items()
-        if name not in ALIASES or name in own and name != entity
-    }
-    specs = [ColumnSpec(entity, key, "id", needed=True)]
-    for source in dict.fromkeys(scan.names):
-        name, settings = ours.get(source, (source, {}))
-        if source == key or not name:
-            continue
-        if name == entity:
-            raise InputError(
-                f"{scan.name} has a column {entity!r} beside that of the ids, {key!r}; leave one of them out"
-            )
-        specs.append(column_spec(name, source, settings))
-    read = read_columns(session, [plan(session, scan, specs, None)])
-    return SideTable(entity, read, scan.name, file.gather)
 
 
 def joined(tables: Sequence[SideTable], entity: str) -> pd.DataFrame | None:
