@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class TextFile:
         ends = (b"\n\n", b"\n\r", b"\r\r")
         if single or any(end in b"\n" + block for block in _blocks(self.readable) for end in ends):
             empty, strip = ("", '""') if single else ("",), " \t\r\n" if self.spaces else "\r\n"
-            blank = [number for number, lines in self._records() if "".join(lines).strip(strip) in empty]
+            blank = [n for n, lines in self._records() if "".join(lines).strip(strip) in empty]
         others = np.unique(np.array([*range(1, self.skip + 1), *broken, *blank], np.int64))
         return rows + np.searchsorted(others - np.arange(len(others)), rows, side="right")
 
@@ -73,51 +73,23 @@ class TextFile:
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Each line as DuckDB counts them, from 1: several are one, where a quote is open at their ends."""
-        with reading(self.path), open_text(self.readable) as file:
-            for number, (_, lines) in enumerate(_rows(file, self.delimiter, self.quote), 1):
-                yield number, lines
-
-
-def _rows(
-    file: TextIO, delimiter: str, quote: str | None, strict: bool = False
-) -> Iterator[tuple[list[str], list[str]]]:
-    """The fields of each row, and the lines that it stands in."""
-    lines: list[str] = []
-    mark = delimiter if len(delimiter) == 1 else _UNUSED
-
-    def each() -> Iterator[str]:
-        for line in file:
-            lines.append(line)
-            yield line.replace(delimiter, mark).replace("\0", " ")
-
-    limit = csv.field_size_limit(2**31 - 1)
-    try:
-        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-        spaces = quote is not None and mark != " "
-        for fields in csv.reader(
-            each(), delimiter=mark, quotechar=quote, quoting=quoting, skipinitialspace=spaces, strict=strict
-        ):
-            yield fields, lines.copy()
-            lines.clear()
-    finally:
-        csv.field_size_limit(limit)
+        for number, (_, lines) in enumerate(_rows(self.readable, self.delimiter, self.quote), 1):
+            yield number, lines
 
 
 def open_delimited(path: Path, delimiter: str, table: TableFile, scratch: Path) -> TextFile:
     """Reads the first line of an existing file; a copy may be made in ``scratch``."""
     readable = readable_copy(path, table.encoding, scratch, table.quote, delimiter)
     blank, first = 0, list[str]()
-    with reading(path), open_text(readable) as file:
-        try:
-            for first, _ in _rows(file, delimiter, table.quote, strict=True):
-                if first:
-                    break
-                blank += 1
-        except (csv.Error, TypeError) as error:
-            raise InputError(
-                f"cannot read the first line of {path} ({one_line(error)}); if it opens a quote that it "
-                "never closes, set quote=None"
-            ) from error
+    try:
+        for blank, (first, _) in enumerate(_rows(readable, delimiter, table.quote, strict=True)):  # noqa: B007
+            if first:
+                break
+    except (csv.Error, TypeError) as error:
+        raise InputError(
+            f"cannot read the first line of {path} ({one_line(error)}); if it opens a quote that it never "
+            "closes, set quote=None"
+        ) from error
     if not first:
         raise InputError(f"{path} is empty; expected a header and rows")
     if any("\ufffd" in name for name in first):
@@ -148,16 +120,40 @@ def readable_copy(
     copy = scratch / f"{len(list(scratch.iterdir()))}.txt"
     errors = "surrogateescape" if encoding == "utf-8" else "strict"
     try:
-        with (
-            reading(path),
-            io.TextIOWrapper(open_bytes(path), encoding, errors, newline="") as file,
-            copy.open("w", encoding="utf-8", errors=errors, newline="") as out,
-        ):
-            for _, lines in _rows(file, delimiter, quote):
+        with reading(path), copy.open("w", encoding="utf-8", errors=errors, newline="") as out:
+            for _, lines in _rows(path, delimiter, quote, encoding, errors):
                 out.write("".join(lines).rstrip("\r\n") + "\n")
     except UnicodeError as error:
         raise InputError(f"{path} is not {encoding} ({one_line(error)}); set another encoding=") from error
     return copy
+
+
+def _rows(
+    path: Path, delimiter: str, quote: str | None, encoding: str = "utf-8-sig", errors: str = "replace",
+    strict: bool = False,
+) -> Iterator[tuple[list[str], list[str]]]:  # fmt: skip
+    """The fields of each row of a file, and the lines that it stands in."""
+    lines: list[str] = []
+    mark = delimiter if len(delimiter) == 1 else _UNUSED
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+    spaces = quote is not None and mark != " "
+
+    def each(file: io.TextIOWrapper) -> Iterator[str]:
+        for line in file:
+            lines.append(line)
+            yield line.replace(delimiter, mark).replace("\0", " ")
+
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        with reading(path), io.TextIOWrapper(open_bytes(path), encoding, errors, newline="") as file:
+            for fields in csv.reader(
+                each(file), delimiter=mark, quotechar=quote, quoting=quoting, skipinitialspace=spaces,
+                strict=strict,
+            ):  # fmt: skip
+                yield fields, lines.copy()
+                lines.clear()
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -168,14 +164,9 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _has_mixed_ends(path: Path) -> bool:
-    """Whether the lines of a file end in several ways."""
+    """Whether the lines of a file end in several ways, which DuckDB refuses beside quotes."""
     pairs = returns = feeds = False
     for block in _blocks(path):
         rest = block.replace(b"\r\n", b"") if b"\r" in block else block  # which is quick to see
         pairs, returns, feeds = pairs or rest != block, returns or b"\r" in rest, feeds or b"\n" in rest
     return pairs + returns + feeds > 1
-
-
-def open_text(path: Path) -> io.TextIOWrapper:
-    """The text of a file in UTF-8, broken characters replaced."""
-    return io.TextIOWrapper(open_bytes(path), "utf-8-sig", "replace")
