@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import pandas as pd
 
@@ -25,7 +25,7 @@ from torchrec_ext.data.sources.dictionary import unify_id_types
 from torchrec_ext.data.sources.find_declaration import find_declaration
 from torchrec_ext.data.sources.read_columns import read_columns
 from torchrec_ext.data.sources.scan import open_scan, open_session
-from torchrec_ext.data.sources.side_table import SideTable, joined, side_match
+from torchrec_ext.data.sources.side_table import SideTable, joined, match_sides
 from torchrec_ext.data.sources.source_file import checksums_of
 from torchrec_ext.data.sources.source_record import source_record
 from torchrec_ext.errors import InputError
@@ -69,9 +69,9 @@ def read_events(
 
     Args:
         source: a DataFrame of pandas or Polars; an Arrow table or stream; a DuckDB relation; the path of a
-            CSV, TSV or JSON Lines file (which may end in ``.gz``), of a Parquet file or a folder of them, of
-            a MovieLens file or folder, or of a ``.toml`` file that declares a data set (see ``sets``); a
-            name such as ``ml-1m``; several ``TableFile``; or a ``Declaration``.
+            CSV, TSV or JSON Lines file (also ``.gz``), of a Parquet file or a folder of them, of a MovieLens
+            file or folder, or of a ``.toml`` file that declares a data set; a name such as ``ml-1m``;
+            several ``TableFile``; or a ``Declaration``.
         format: of a file whose suffix does not tell: ``csv``, ``tsv``, ``jsonl``, ``parquet``, ``criteo``,
             ``histories`` (a line a user: the user, then items in their order) or ``movielens``.
         delimiter: between the fields of text files, 1 to 4 bytes such as ``;``; None goes by the format.
@@ -80,9 +80,9 @@ def read_events(
         quote: character around fields of text files; None if quotes are ordinary characters.
         encoding: of text files.
         columns: our names (user, item, timestamp, rating, type, others) to the source's, or to settings such
-            as ``{"column": "ts", "unit": "ms"}`` or ``{"column": "tags", "kind": "categories"}``; they go
-            before those of a declaration. What is not told is found by its name or a common other one, such
-            as ``userId``; "" or None leaves it out. Of several tables each need not have all.
+            as ``{"column": "ts", "unit": "ms"}`` or ``{"column": "tags", "kind": "categories"}``, before
+            those of a declaration. Others are found by their name or a common one, such as ``userId``; ""
+            or None leaves one out. Of several tables each need not have all.
         users: side features of users, a table with their id column. A warning says if less than half of the
             users of the events have a row there; ``source.sides`` counts them.
         items: the same of items; a ``title`` is only shown.
@@ -90,11 +90,11 @@ def read_events(
             {"kind": "number", "missing": "median"}}``. None: as declared, else all if ``users`` is given.
         item_features: the same of ``items``, ``title`` left out.
         context: columns of the events themselves that a model may use; None: as declared.
-        weights: how much an event of each type counts; types that are not named count as in ``WEIGHTS``.
+        weights: how much an event of each type counts; others count as in ``WEIGHTS``.
         order: what the timestamps are: ``time``, or ``order`` for places in a history; None finds out.
         max_bad_share: the largest share of rows that may be set aside; None: as declared, else 1%.
-        catalogue: ``events``: items and users of the events get rows; ``all``: those that only side tables
-            have, too. None: as declared, else ``events``.
+        catalogue: which ids get rows: those of the ``events``, or ``all``, those that only side tables have,
+            too. None: as declared, else ``events``.
         rejected: Parquet file the rows set aside are written to.
         data_dir: where named data sets lie.
         folder: an empty one, where the columns are kept while they are used; None keeps them in memory.
@@ -116,10 +116,10 @@ def read_events(
         source, format, users, items, data_dir,
         delimiter=delimiter, header=header, decimal=decimal, quote=quote, encoding=encoding,
     )  # fmt: skip
-    given: dict[Entity, Any] = {"user": user_features, "item": item_features, "context": context}
+    wanted: dict[Entity, Any] = {"user": user_features, "item": item_features, "context": context}
     found = replace(
         found,
-        features={**found.features, **{entity: f for entity, f in given.items() if f is not None}},
+        features={**found.features, **{entity: f for entity, f in wanted.items() if f is not None}},
         weights={**found.weights, **(weights or {})},
         order="order" if any(file.format == "histories" for file in found.events) else order or found.order,
         max_bad_share=found.max_bad_share if max_bad_share is None else max_bad_share,
@@ -148,15 +148,11 @@ def read_events(
     if not read.plain.num_rows:
         raise InputError(f"none of the {read.rows:,} rows of {found.name} is complete; name other columns")
     table, frames = read.table(), {entity: joined(sides, entity) for entity in ("user", "item")}
-    matches = []  # no comprehension: before Python 3.12 it is a frame, which would move the warning
-    for side in sides:
-        for ids_of_events in read.ids(side.entity):
-            matches.append(side_match(side, ids_of_events))
-    features: dict[str, dict[str, Options | None]] = {
-        "user": _features(found, "user", None if users is None else frames["user"]),
-        "item": _features(found, "item", None if items is None else frames["item"]),
-        "context": found.features.get("context", {}),
+    matches = match_sides(sides, read)
+    given = {
+        entity: frames[entity] for entity, table in (("user", users), ("item", items)) if table is not None
     }
+    features = {entity: _features(found, entity, given.get(entity)) for entity in get_args(Entity)}
     events = Events(
         table=table,
         source=Source(found.name, "", {}, "none", 0, read.rows, sides=tuple(matches)),

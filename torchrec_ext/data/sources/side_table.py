@@ -64,27 +64,34 @@ def joined(tables: Sequence[SideTable], entity: str) -> pd.DataFrame | None:
     return whole
 
 
-def side_match(side: SideTable, events: Dictionary) -> SideMatch:
-    """Counts the ids of the events that have a row in a side table, and warns if that is less than half.
+def match_sides(sides: Sequence[SideTable], events: ReadColumns) -> list[SideMatch]:
+    """Counts the ids of the events that have a row in each side table, and warns if that is less than half.
 
     Rows whose id does not occur in the events do not count: a catalogue may be larger than a log.
     """
-    ids, rows = pd.Index(events.words.to_pandas()), pd.Index(side.ids.words.to_pandas())
-    there = ids.isin(rows)
-    found = SideMatch(side.name, side.entity, matched=int(there.sum()), ids=len(ids))
-    if not found.ids:
-        return found
-    if not found.matched:
-        example = f"{shown(ids[0])} in the events" + (f", {shown(rows[0])} in the table" if len(rows) else "")
-        raise InputError(
-            f"{side.name} has a row for none of the {found.ids:,} {side.entity}s of the events; expected the "
-            f"same ids, received {example}; write them alike, or leave the table out"
-        )
-    log.info("%s", found)
-    if found.matched * 2 < found.ids:
-        warnings.warn(
-            f"{found} of the events ({found.matched / found.ids:.1%}); the features of the others, such as "
-            f"{shown(ids[~there][0])}, are missing: check that both write ids alike",
-            stacklevel=4,  # the caller of read_events, whose calls are recorded
-        )
-    return found
+    matches = []
+    for side in sides:
+        if side.entity not in events.builders:
+            continue
+        ids = pd.Index(events.builders[side.entity].dictionary.words.to_pandas())
+        rows = pd.Index(side.ids.words.to_pandas())
+        there = ids.isin(rows)
+        found = SideMatch(side.name, side.entity, matched=int(there.sum()), ids=len(ids))
+        matches.append(found)
+        if not found.ids:
+            continue
+        if not found.matched:
+            example = f", {shown(rows[0])} in the table" if len(rows) else ""
+            raise InputError(
+                f"{side.name} has a row for none of the {found.ids:,} {side.entity}s of the events; expected "
+                f"the same ids, received {shown(ids[0])} in the events{example}; write them alike, or leave "
+                "the table out"
+            )
+        log.info("%s", found)
+        if found.matched * 2 < found.ids:
+            warnings.warn(
+                f"{found} of the events ({found.matched / found.ids:.1%}); the features of the others, such "
+                f"as {shown(ids[~there][0])}, are missing: check that both write ids alike",
+                stacklevel=4,  # the caller of read_events, whose calls are recorded
+            )
+    return matches
