@@ -9,7 +9,6 @@ from torchrec_ext.data.sources.declaration import (
     WEIGHTS,
     Declaration,
     TableFile,
-    declared_features,
 )
 from torchrec_ext.data.sources.find_declaration import find_declaration, read_declaration
 from torchrec_ext.data.sources.read import read_events
@@ -46,11 +45,11 @@ def test_a_table_and_a_data_set_declare_what_can_be(wrong, expected):
 
 
 def test_features_are_names_or_names_with_options():
-    assert declared_features(["a", "b"], "item feature") == {"a": None, "b": None}
     given = {"a": {}, "b": None, "c": {"kind": "number", "scale": "quantile"}, "d": Category(hash=9)}
-    assert declared_features(given, "item feature") == {
-        "a": None, "b": None, "c": Number(scale="quantile"), "d": Category(hash=9),
-    }  # fmt: skip
+    assert Declaration("mine", [TABLE], features={"user": ["a", "b"], "item": given}).features == {
+        "user": {"a": None, "b": None},
+        "item": {"a": None, "b": None, "c": Number(scale="quantile"), "d": Category(hash=9)},
+    }
 
 
 def test_settings_of_text_hold_for_the_files_of_a_call_and_names_for_events_alone():

@@ -34,22 +34,21 @@ WEIGHTS = {
 }  # fmt: skip
 
 
-def declared_features(chosen: Any, where: str) -> dict[str, Options | None]:
-    """Features given as names, or as names with options."""
-    if isinstance(chosen, str) or not isinstance(chosen, Iterable):
-        raise InputError(f"{where}s should be a list of names, received {chosen!r}; put it in a list")
-    found: dict[str, Options | None] = dict.fromkeys(chosen)
-    for name, options in chosen.items() if isinstance(chosen, Mapping) else ():
-        try:
-            if options is not None and options != {}:
-                found[name] = options if isinstance(options, Options) else options_from(options)
-        except InputError as error:
-            raise InputError(f"{where} {name!r}: {error}") from None
-    return found
-
-
 def _features(declared: Mapping[Entity, Any]) -> dict[Entity, dict[str, Options | None]]:
-    return {entity: declared_features(chosen, f"{entity} feature") for entity, chosen in declared.items()}
+    """Features of each entity, given as names, or as names with options."""
+    found: dict[Entity, dict[str, Options | None]] = {}
+    for entity, chosen in declared.items():
+        where = f"{entity} feature"
+        if isinstance(chosen, str) or not isinstance(chosen, Iterable):
+            raise InputError(f"{where}s should be a list of names, received {chosen!r}; put it in a list")
+        found[entity] = dict.fromkeys(chosen)
+        for name, options in chosen.items() if isinstance(chosen, Mapping) else ():
+            try:
+                if options is not None and options != {}:
+                    found[entity][name] = options if isinstance(options, Options) else options_from(options)
+            except InputError as error:
+                raise InputError(f"{where} {name!r}: {error}") from None
+    return found
 
 
 @checked

@@ -96,18 +96,17 @@ def read_histories(path: Path, encoding: str = "utf-8") -> pa.Table:
             text = file.read().decode(encoding).removeprefix("\ufeff")
     except UnicodeError as error:
         raise InputError(f"{path} is not {encoding.upper()} ({error}); set another encoding=") from error
-    lines = [words for line in text.split("\n") if (words := line.split())]
+    lines = [(n, words) for n, line in enumerate(text.split("\n"), 1) if (words := line.split())]
     if not lines:
         raise InputError(f"{path} holds blank lines alone; expected a user, then items, on each")
-    if any(len(words) == 1 for words in lines):
-        number = next(n for n, line in enumerate(text.split("\n"), 1) if len(line.split()) == 1)
-        raise InputError(f"line {number} of {path} holds a user and no item; expected a user, then items")
+    if lacking := [n for n, words in lines if len(words) == 1]:
+        raise InputError(f"line {lacking[0]} of {path} holds a user and no item; expected a user, then items")
     histories = [
-        (user, [item for _, *items in own for item in items])
-        for user, own in groupby(lines, key=lambda words: words[0])
+        (user, [item for _, (_, *items) in own for item in items])
+        for user, own in groupby(lines, key=lambda line: line[1][0])
     ]
     several = len({user for user, _ in histories}) < len(histories)
-    pairs = all(len(words) == 2 for words in lines)
+    pairs = all(len(words) == 2 for _, words in lines)
     if several or pairs and len(histories) < len(lines):
         raise InputError(
             f"{path} has several lines of one user; expected one line a user, with all items in order. If "

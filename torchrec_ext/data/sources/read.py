@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-import pandas as pd
-
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Options
 from torchrec_ext.data.recorded_calls import recorded
@@ -25,7 +23,7 @@ from torchrec_ext.data.sources.dictionary import unify_id_types
 from torchrec_ext.data.sources.find_declaration import find_declaration
 from torchrec_ext.data.sources.read_columns import read_columns
 from torchrec_ext.data.sources.scan import open_scan, open_session
-from torchrec_ext.data.sources.side_table import SideTable, joined, match_sides
+from torchrec_ext.data.sources.side_table import join, match_sides
 from torchrec_ext.data.sources.source_file import checksums_of
 from torchrec_ext.data.sources.source_record import source_record
 from torchrec_ext.errors import InputError
@@ -105,6 +103,7 @@ def read_events(
             are bad than may be, or if a side table has a row for none of the ids of the events.
 
     Example:
+        >>> import pandas as pd
         >>> ratings = pd.DataFrame({"uid": ["ann", "bob"], "sku": [7, 9], "stars": [4, 2]})
         >>> events = read_events(ratings, columns={"user": "uid", "item": "sku", "rating": "stars"})
         >>> events.frame.columns.tolist()
@@ -134,27 +133,28 @@ def read_events(
         checksums = background.submit(checksums_of, [*paths, *found.files])
         chosen = choose_columns(opened, found, columns or {})
         read = read_columns(session, chosen["event"], folder, progress)
-        sides = [
-            SideTable(entity, table.scan.name, table.file.gather, read_columns(session, [table]))
+        sides = {
+            entity: [read_columns(session, [table]) for table in chosen[entity]]
             for entity in ("user", "item")
-            for table in chosen[entity]
-        ]
+        }
     if rejected is not None:
         session.rejects.write(rejected)
-    rows = read.rows + sum(side.columns.rows for side in sides)
+    rows = read.rows + sum(side.rows for tables in sides.values() for side in tables)
     session.rejects.check(rows, found.max_bad_share, found.name)
-    for entity in ("user", "item"):
-        unify_id_types([*read.ids(entity), *(side.ids for side in sides if side.entity == entity)])
+    for entity, tables in sides.items():
+        unify_id_types([ids for columns in (read, *tables) for ids in columns.ids(entity)])
     if not read.plain.num_rows:
         raise InputError(f"none of the {read.rows:,} rows of {found.name} is complete; name other columns")
-    table, frames = read.table(), {entity: joined(sides, entity) for entity in ("user", "item")}
-    matches = match_sides(sides, read)
-    given = {
-        entity: frames[entity] for entity, table in (("user", users), ("item", items)) if table is not None
-    }
-    features = {entity: _features(found, entity, given.get(entity)) for entity in get_args(Entity)}
+    features = {entity: found.features.get(entity, {}) for entity in get_args(Entity)}
+    frames, matches = {}, []
+    for entity, given in (("user", users), ("item", items)):
+        frames[entity] = join(sides[entity], entity)
+        matches += match_sides(sides[entity], read, entity)
+        if given is not None and entity not in found.features:
+            (table,) = chosen[entity]
+            features[entity] = {spec.name: None for spec in table.specs[1:] if spec.name != "title"}
     events = Events(
-        table=table,
+        table=read.table(),
         source=Source(found.name, "", {}, "none", 0, read.rows, sides=tuple(matches)),
         users=frames["user"],
         items=frames["item"],
@@ -174,10 +174,3 @@ def _name(file: TableFile, entity: str) -> str:
     if entity != "event":
         return f"the table of {entity}s"
     return "the DataFrame" if type(file.source).__name__ == "DataFrame" else "the Arrow table"
-
-
-def _features(found: Declaration, entity: Entity, given: pd.DataFrame | None) -> dict[str, Options | None]:
-    """What was chosen; of a table that was given, else all but the title."""
-    if entity in found.features or given is None:
-        return found.features.get(entity, {})
-    return {name: None for name in given.columns[1:] if name != "title"}

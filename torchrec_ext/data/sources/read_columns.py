@@ -20,6 +20,7 @@ from torchrec_ext.errors import InputError
 class ReadColumns(NamedTuple):
     """Columns before the types of their ids are unified, and how many rows were read, rejected ones too."""
 
+    tables: Sequence[ChosenColumns]
     builders: dict[str, ColumnBuilder]
     plain: pa.Table
     rows: int
@@ -59,7 +60,7 @@ def read_columns(
                         found[name] = built.missing(batch.num_rows)
                 plain.add(found)
     whole = plain.finish()
-    return ReadColumns(builders, whole, whole.num_rows + session.rejects.total - before, plain.mapped)
+    return ReadColumns(chosen, builders, whole, whole.num_rows + session.rejects.total - before, plain.mapped)
 
 
 def _builders(tables: Sequence[Reading], types: Sequence[str | None]) -> dict[str, ColumnBuilder]:
