@@ -66,10 +66,10 @@ def read_events(
     file, line and reason, and counted. The order of the rows is kept.
 
     Args:
-        source: a DataFrame of pandas or Polars; an Arrow table or stream; a DuckDB relation; the path of a
-            CSV, TSV or JSON Lines file (also ``.gz``), of a Parquet file or a folder of them, of a MovieLens
-            file or folder, or of a ``.toml`` file that declares a data set; a name such as ``ml-1m``;
-            several ``TableFile``; or a ``Declaration``.
+        source: a DataFrame of pandas or Polars, an Arrow table or stream, or a DuckDB relation; the path of a
+            CSV, TSV or JSON Lines file (also ``.gz``), of Parquet (a file or a folder), of MovieLens (the
+            same), or of a ``.toml`` file that declares a data set; a name such as ``ml-1m``; several
+            ``TableFile``; or a ``Declaration``.
         format: of a file whose suffix does not tell: ``csv``, ``tsv``, ``jsonl``, ``parquet``, ``criteo``,
             ``histories`` (a line a user: the user, then items in their order) or ``movielens``.
         delimiter: between the fields of text files, 1 to 4 bytes such as ``;``; None goes by the format.
@@ -81,8 +81,8 @@ def read_events(
             as ``{"column": "ts", "unit": "ms"}`` or ``{"column": "tags", "kind": "categories"}``, before
             those of a declaration. Others are found by their name or a common one, such as ``userId``; ""
             or None leaves one out. Of several tables each need not have all.
-        users: side features of users, a table with their id column. A warning says if less than half of the
-            users of the events have a row there; ``source.sides`` counts them.
+        users: side features of users, a table with their id column; ``source.sides`` counts the users of the
+            events that have a row there, and less than half is a warning.
         items: the same of items; a ``title`` is only shown.
         user_features: the columns of ``users`` a model may use, perhaps with options such as ``{"age":
             {"kind": "number", "missing": "median"}}``. None: as declared, else all if ``users`` is given.
@@ -91,16 +91,15 @@ def read_events(
         weights: how much an event of each type counts; others count as in ``WEIGHTS``.
         order: what the timestamps are: ``time``, or ``order`` for places in a history; None finds out.
         max_bad_share: the largest share of rows that may be set aside; None: as declared, else 1%.
-        catalogue: which ids get rows: those of the ``events``, or ``all``, those that only side tables have,
-            too. None: as declared, else ``events``.
+        catalogue: whose ids get rows: ``events``, or ``all``, side tables too. None: as declared, or events.
         rejected: Parquet file the rows set aside are written to.
         data_dir: where named data sets lie.
         folder: an empty one, where the columns are kept while they are used; None keeps them in memory.
         progress: shows a bar.
 
     Raises:
-        InputError: if something is missing, empty, has other columns, or cannot be read, if more rows
-            are bad than may be, or if a side table has a row for none of the ids of the events.
+        InputError: if something is missing, empty, has other columns, or cannot be read, if more rows are bad
+            than may be, or if a side table has a row for none of the ids of the events.
 
     Example:
         >>> import pandas as pd

@@ -70,7 +70,7 @@ class Rejects:
         return MOST_ROWS - self._kept.num_rows
 
     def add(self, columns: Mapping[str, Any], counts: Mapping[str, int]) -> None:
-        """Adds rejected rows, at least one of each reason, and counts all there are by reason.
+        """Adds rejected rows, at least one of each reason, and the ``counts`` of all there are.
 
         The column is "" for a row that is bad as a whole, and the value None where nothing stood.
         """

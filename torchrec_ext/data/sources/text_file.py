@@ -52,7 +52,7 @@ class TextFile:
         return f"(FROM {scan} WHERE c0 IS NOT NULL)" if len(self.columns) == 1 else scan
 
     def lines(self, rows: np.ndarray, broken: Sequence[int]) -> np.ndarray:
-        """The lines of (n,) rows that ascend, numbered as DuckDB does from 1 without ``broken`` lines."""
+        """The lines of (n,) rows that ascend, which DuckDB numbers from 1 without ``broken`` lines."""
         single, blank = len(self.columns) == 1, list[int]()
         ends = (b"\n\n", b"\n\r", b"\r\r")
         if single or any(end in b"\n" + block for block in _blocks(self.readable) for end in ends):
