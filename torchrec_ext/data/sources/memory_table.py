@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 
 from torchrec_ext.data.as_written import floats_as_written
-from torchrec_ext.data.sources.source_file import one_line, open_bytes, reading
+from torchrec_ext.data.sources.source_file import one_line
+from torchrec_ext.data.sources.text_file import open_bytes
 from torchrec_ext.errors import InputError
 
 #: Columns of a NumPy file, whose ids are the numbers of its rows, and of a file that is one JSON object.
@@ -92,7 +93,7 @@ def read_histories(path: Path, encoding: str = "utf-8") -> pa.Table:
     user that follow each other are one history.
     """
     try:
-        with reading(path), open_bytes(path) as file:
+        with open_bytes(path) as file:
             text = file.read().decode(encoding).removeprefix("\ufeff")
     except UnicodeError as error:
         raise InputError(f"{path} is not {encoding.upper()} ({error}); set another encoding=") from error

@@ -22,9 +22,9 @@ from torchrec_ext.data.sources.declaration import (
 from torchrec_ext.data.sources.dictionary import unify_id_types
 from torchrec_ext.data.sources.find_declaration import find_declaration
 from torchrec_ext.data.sources.read_columns import read_columns
-from torchrec_ext.data.sources.scan import open_scan, open_session
+from torchrec_ext.data.sources.scan import Scan, Session, open_scan, open_session
 from torchrec_ext.data.sources.side_table import join, match_sides
-from torchrec_ext.data.sources.source_file import checksums_of
+from torchrec_ext.data.sources.source_file import checksums_of, reading
 from torchrec_ext.data.sources.source_record import source_record
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
@@ -125,7 +125,7 @@ def read_events(
     )
     with open_session(folder) as session, ThreadPoolExecutor(1) as background:
         opened = {
-            entity: [(open_scan(session, file, _name(file, entity)), file) for file in files]
+            entity: [(_open(session, file, entity), file) for file in files]
             for entity, files in (("event", found.events), ("user", found.users), ("item", found.items))
         }
         paths = [path for tables in opened.values() for scan, _ in tables for path in scan.paths]
@@ -168,8 +168,13 @@ def read_events(
     return replace(events, source=source_record(events, checksums.result(), found.order))
 
 
-def _name(file: TableFile, entity: str) -> str:
-    """Names a table in memory in messages."""
-    if entity != "event":
-        return f"the table of {entity}s"
-    return "the DataFrame" if type(file.source).__name__ == "DataFrame" else "the Arrow table"
+def _open(session: Session, file: TableFile, entity: str) -> Scan:
+    """Opens a table, which messages name by its path, or by what it is if it is in memory."""
+    if isinstance(file.source, str | Path):
+        name = str(Path(file.source).expanduser())
+    elif entity != "event":
+        name = f"the table of {entity}s"
+    else:
+        name = "the DataFrame" if type(file.source).__name__ == "DataFrame" else "the Arrow table"
+    with reading(name):
+        return open_scan(session, file, name)

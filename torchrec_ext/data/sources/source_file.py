@@ -1,7 +1,6 @@
-"""A file that somebody names: whether it is there, its bytes, its checksum, and its errors in one line."""
+"""A file that somebody names: whether it is there, its checksum, and its errors in one line."""
 
 import difflib
-import gzip
 import hashlib
 import zlib
 from collections import Counter
@@ -9,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import duckdb
 import pyarrow as pa
@@ -46,11 +44,6 @@ def checksums_of(files: Sequence[Path]) -> dict[str, str]:
     depth = next(n for n in count(1) if len({path.parts[-n:] for path in paths}) == len(paths))
     names = ["/".join(path.parts[-depth:]) if often[path.name] > 1 else path.name for path in paths]
     return dict(zip(names, map(_sha256, paths), strict=True))
-
-
-def open_bytes(path: Path) -> BinaryIO:
-    """The bytes of a file; those of one that ends in ``.gz`` are unpacked on the way."""
-    return cast(BinaryIO, gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def one_line(text: object, most: int = 200) -> str:

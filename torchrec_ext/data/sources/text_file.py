@@ -2,17 +2,18 @@
 
 import codecs
 import csv
+import gzip
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal, cast
 
 import numpy as np
 
 from torchrec_ext.data.sources.column_sql import sql_text
 from torchrec_ext.data.sources.declaration import TableFile
-from torchrec_ext.data.sources.source_file import one_line, open_bytes, reading
+from torchrec_ext.data.sources.source_file import one_line
 from torchrec_ext.errors import InputError
 
 _BUFFER = 1 << 23
@@ -110,7 +111,7 @@ def readable_copy(
     path: Path, encoding: str, scratch: Path, quote: str | None = None, delimiter: str = "\x01"
 ) -> Path:
     """The file itself if DuckDB can read it, else a copy of it in UTF-8 with one kind of line ends."""
-    with reading(path), open_bytes(path) as file:
+    with open_bytes(path) as file:
         start = file.read(2)
     if encoding == "utf-8" and start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise InputError(f"{path} is UTF-16; set encoding='utf-16'")
@@ -120,7 +121,7 @@ def readable_copy(
     copy = scratch / f"{len(list(scratch.iterdir()))}.txt"
     errors = "surrogateescape" if encoding == "utf-8" else "strict"
     try:
-        with reading(path), copy.open("w", encoding="utf-8", errors=errors, newline="") as out:
+        with copy.open("w", encoding="utf-8", errors=errors, newline="") as out:
             for _, lines in _rows(path, delimiter, quote, encoding, errors):
                 out.write("".join(lines).rstrip("\r\n") + "\n")
     except UnicodeError as error:
@@ -145,7 +146,7 @@ def _rows(
 
     limit = csv.field_size_limit(2**31 - 1)
     try:
-        with reading(path), io.TextIOWrapper(open_bytes(path), encoding, errors, newline="") as file:
+        with io.TextIOWrapper(open_bytes(path), encoding, errors, newline="") as file:
             for fields in csv.reader(
                 each(file), delimiter=mark, quotechar=quote, quoting=quoting, skipinitialspace=spaces,
                 strict=strict,
@@ -156,9 +157,14 @@ def _rows(
         csv.field_size_limit(limit)
 
 
+def open_bytes(path: Path) -> BinaryIO:
+    """The bytes of a file; those of one that ends in ``.gz`` are unpacked on the way."""
+    return cast(BinaryIO, gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
 def _blocks(path: Path) -> Iterator[bytes]:
     """The bytes of a file in blocks that end with a line, unless lines are long."""
-    with reading(path), open_bytes(path) as file:
+    with open_bytes(path) as file:
         while block := file.read(1 << 20):
             yield block + file.readline(1 << 20)
 
