@@ -12,11 +12,10 @@ import pyarrow as pa
 from torchrec_ext.data.content import Content
 from torchrec_ext.data.events import Earlier, Events
 from torchrec_ext.data.filters.repeat_cleaning import repeat_cleaning
-from torchrec_ext.data.prepared import open_prepared, read_manifest, write_version
+from torchrec_ext.data.prepared import SPLITS, open_prepared, read_manifest, write_version
 from torchrec_ext.data.recorded_calls import arguments_of
 from torchrec_ext.data.sources.declaration import TableSource
 from torchrec_ext.data.sources.read import Sources, read_events
-from torchrec_ext.data.splits.by_name import SPLITS
 from torchrec_ext.data.splits.parts import Parts
 from torchrec_ext.errors import InputError
 

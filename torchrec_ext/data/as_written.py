@@ -1,4 +1,4 @@
-"""as_written: floats of few bits as the numbers they were written as."""
+"""Numbers as they were written, and values as a message shows them."""
 
 from contextlib import suppress
 
@@ -48,3 +48,8 @@ def number_as_written(value: object) -> float | None:
         with suppress(ValueError):
             return kind(value) if isinstance(value, str) else None
     return None
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: NumPy's 7 is 7, not ``np.int64(7)``."""
+    return repr(value.item() if isinstance(value, np.generic) else value)

@@ -13,8 +13,7 @@ import pyarrow as pa
 
 from torchrec_ext.data.by_user_and_time import by_user_and_time
 from torchrec_ext.data.columns import as_series, codes_of, kind_of, numbers_of, one_array, used, words_of
-from torchrec_ext.data.describe import describe
-from torchrec_ext.data.description import Description
+from torchrec_ext.data.description import Description, describe
 from torchrec_ext.data.features import Fitted, Options, Time
 from torchrec_ext.data.mapped_file import release_pages
 from torchrec_ext.data.source import Source
@@ -224,7 +223,7 @@ class Events:
         return dataclasses.replace(self, **changed)
 
     def describe(self) -> Description:
-        """Counts and distributions, to print or to draw, see :func:`~torchrec_ext.data.describe.describe`."""
+        """Counts and distributions, to print or to draw, see :func:`~torchrec_ext.data.describe`."""
         return describe(self)
 
     def summary(self) -> str:
@@ -243,3 +242,10 @@ def expect_events(data: object) -> None:
         raise InputError(
             f"data should be Events, received {type(data).__name__}; give what data.read_events returned"
         )
+
+
+def expect_times(events: Events, wanted_by: str, instead: str) -> np.ndarray:
+    """(N,) ``ticks`` of the events, an InputError with what to do instead if they are not times."""
+    if events.source.order != "time" or events.ticks is None:
+        raise InputError(f"{wanted_by} needs times, but {events.source.ordering}; {instead}")
+    return events.ticks

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from torchrec_ext.data.as_written import shown
 from torchrec_ext.data.column_features import apply_column, drops, fit_chosen, kept_events
 from torchrec_ext.data.columns import codes_of, column_of, used, words_of
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Fitted, FittedCategory, from_json, to_json
-from torchrec_ext.data.shown import shown
 from torchrec_ext.data.side_features import SideFeatures
 from torchrec_ext.data.slices import FlatColumn
 from torchrec_ext.data.trained_ids import TrainedIds

@@ -18,10 +18,17 @@ from torchrec_ext.data.filters.clean import clean
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.sources.read import Sources, read_events
 from torchrec_ext.data.split_report import PART_NAMES, SplitReport
-from torchrec_ext.data.splits.by_name import SPLITS
+from torchrec_ext.data.splits.as_marked import as_marked
+from torchrec_ext.data.splits.at_random import by_ratio, by_user
+from torchrec_ext.data.splits.by_time import by_time
+from torchrec_ext.data.splits.leave_last import leave_last_n, leave_last_out
 from torchrec_ext.data.splits.parts import Parts
 from torchrec_ext.errors import InputError
 
+SPLITS: dict[str, Callable[..., Parts]] = {
+    split.__name__: split for split in (leave_last_out, leave_last_n, by_time, by_user, by_ratio, as_marked)
+}
+"""Every split into one training, validation and test part, by its name."""
 VERSION = 3
 REJECTED = "rejected.parquet"
 """The file of the rows that were set aside."""

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pandas.api.types import infer_dtype, is_any_real_numeric_dtype, is_float_dtype, is_integer_dtype
 
 from torchrec_ext.checks import expect_at_least
-from torchrec_ext.data.shown import shown
+from torchrec_ext.data.as_written import shown
 from torchrec_ext.errors import InputError
 
 Ids: TypeAlias = Iterable | pd.Series | pd.Index | np.ndarray | pa.Array | pa.ChunkedArray

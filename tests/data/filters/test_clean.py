@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.data.random_events import event_rows, read
 from torchrec_ext.data import clean, read_events
-from torchrec_ext.data.filters.k_core import in_k_core
+from torchrec_ext.data.filters.clean import in_k_core
 from torchrec_ext.errors import InputError
 
 ROWS = [("a", 1, 10, 5.0), ("a", 2, 20, 1.0), ("b", 1, 30, 4.0), ("b", 3, 40, 2.0), ("c", 1, 50, 3.0)]

@@ -9,11 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from torchrec_ext.data.columns import from_codes, used
-from torchrec_ext.data.events import Events
+from torchrec_ext.data.events import Events, expect_times
 from torchrec_ext.data.filters.clean import record
 from torchrec_ext.data.instants import Span, comparable, span
 from torchrec_ext.data.recorded_calls import recorded
-from torchrec_ext.data.times import expect_times
 from torchrec_ext.errors import InputError
 
 

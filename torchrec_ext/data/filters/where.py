@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from torchrec_ext.data.as_written import number_as_written
+from torchrec_ext.data.as_written import number_as_written, shown
 from torchrec_ext.data.columns import codes_of, column_of, numbers_of, words_of
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.instants import comparable, instant
-from torchrec_ext.data.shown import shown
 from torchrec_ext.errors import InputError
 
 Wanted: TypeAlias = Collection[Any]

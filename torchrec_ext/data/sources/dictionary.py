@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from torchrec_ext.data.shown import shown
+from torchrec_ext.data.as_written import shown
 from torchrec_ext.errors import InputError
 
 log = logging.getLogger(__name__)

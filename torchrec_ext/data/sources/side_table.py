@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 import pyarrow as pa
 
+from torchrec_ext.data.as_written import shown
 from torchrec_ext.data.columns import as_series, codes_of
-from torchrec_ext.data.shown import shown
 from torchrec_ext.data.source import SideMatch
 from torchrec_ext.data.sources.read_columns import ReadColumns
 from torchrec_ext.errors import InputError

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from torchrec_ext.data.as_written import shown
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.recorded_calls import recorded_split
-from torchrec_ext.data.shown import shown
 from torchrec_ext.data.split_report import OUT, TEST, TRAIN, VALID
 from torchrec_ext.data.splits.parts import Parts, make_parts
 from torchrec_ext.errors import InputError

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from torchrec_ext.checks import expect_at_least
-from torchrec_ext.data.events import Events
+from torchrec_ext.data.events import Events, expect_times
 from torchrec_ext.data.instants import Instant, Span, comparable, instant, span
 from torchrec_ext.data.recorded_calls import recorded_split
 from torchrec_ext.data.split_report import OUT, TEST, TRAIN, VALID
 from torchrec_ext.data.splits.parts import Parts, make_parts
-from torchrec_ext.data.times import expect_times
 from torchrec_ext.errors import InputError
 
 _INSTEAD = "split by leave_last_out or by_ratio"
