@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from torchrec_ext.data import Dataset, Events, Preparation, SplitReport
 from torchrec_ext.data.split_report import TEST, TRAIN
-from torchrec_ext.data.splits.parts import is_target
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ def newer_events(
     given, left = int(added.sum()), int((part == TEST).sum())
     if left < given:
         log.info("cleaning removed %s of the %s added events", f"{given - left:,}", f"{given:,}")
-    history_only = (part == TEST) & ~is_target(events)
+    history_only = (part == TEST) & ~events.is_target()
     if not ((part == TEST) & ~history_only).any():
         return None
     report = SplitReport.of(events, part, history_only, f"{protocol}; test: events added after the training")

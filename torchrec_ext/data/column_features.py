@@ -24,7 +24,9 @@ def _chosen_columns(
     for entity in entities:
         table, names = getattr(events, f"{entity}s"), getattr(events, f"{entity}_features")
         if names and entity in events.columns:
-            learnt = table[entity].isin(events.ids_in(entity, training)).to_numpy()
+            learnt = (
+                table[entity].isin(events.distinct(entity)[events.occurring(entity, training)]).to_numpy()
+            )
             for name in names:
                 yield entity, name, column_of(table[name]), learnt
 

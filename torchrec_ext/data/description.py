@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -153,6 +152,7 @@ def describe(events: Any) -> Description:
         events: :class:`~torchrec_ext.data.Events`; what needs a column they lack is left out.
 
     Example:
+        >>> import pandas as pd
         >>> from torchrec_ext.data import read_events
         >>> visits = pd.DataFrame({"user": list("aab"), "item": [7, 8, 7], "time": [1000, 1060, 5000]})
         >>> described = describe(read_events(visits))
@@ -164,31 +164,28 @@ def describe(events: Any) -> Description:
         if side is not None:
             of_side = side.drop(columns=entity).items()
             columns |= {f"{entity}s.{name}": pa.array(column, from_pandas=True) for name, column in of_side}
-    users, items, types = (events.codes(n) if n in columns else None for n in ("user", "item", "type"))
+    users, items = (events.codes(name) if name in columns else None for name in ("user", "item"))
     times = events.numbers("timestamp") if events.source.order == "time" else None
-    weights = events.target_weights()
-    gaps = of_types = None
+    gaps = None
     if users is not None and times is not None:
         order = events.by_user_and_time
         owners = users[order]
         gaps = np.diff(times[order])[(owners[1:] == owners[:-1]) & (owners[1:] >= 0)]
-    if types is not None:
-        of_types = {str(events.distinct("type")[code]): count for code, count in _counts(types).items()}
     return Description(
         name=events.source.name,
         about=events.source.ordering,
         rows=len(events),
         pairs=None if users is None or items is None else _distinct_pairs(users, items),
-        history_lengths=None if users is None else _counts(users).to_numpy(),
-        popularity=None if items is None else _counts(items).to_numpy(),
+        history_lengths=None if users is None else events.counts("user").to_numpy(),
+        popularity=None if items is None else events.counts("item").to_numpy(),
         times=times,
         gaps=gaps,
         ratings=events.numbers("rating"),
-        types=of_types,
+        types={str(n): c for n, c in events.counts("type").items()} if "type" in columns else None,
         missing={name: _missing(column) for name, column in columns.items()},
         steps=tuple(map(str, events.source.steps)),
         sides=tuple(map(str, events.source.sides)),
-        history_only=0 if weights is None else int((weights == 0).sum()),
+        history_only=int((~events.is_target()).sum()),
     )
 
 
@@ -219,12 +216,6 @@ def _number(value: float) -> str:
 
 def _or_none(value: float | None, words: str, absent: str = "unknown") -> str:
     return absent if value is None else words.format(value)
-
-
-def _counts(codes: np.ndarray) -> pd.Series:
-    """Number of events of each code that has any, descending."""
-    counts = pd.Series(np.bincount(codes[codes >= 0]))
-    return counts[counts > 0].sort_values(ascending=False, kind="stable")
 
 
 def _distinct_pairs(users: np.ndarray, items: np.ndarray) -> int:

@@ -133,12 +133,19 @@ class Events:
         """The users or items that have an event, in order of first appearance."""
         return words_of(used(self._dictionary(entity)))
 
-    def ids_in(self, name: str, mask: np.ndarray) -> pd.Index:
-        """Those of :meth:`distinct` that stand in the events where ``mask``, (N,) bool, is true."""
-        words = self.distinct(name)
-        found = np.zeros(len(words) + 1, bool)  # the last is that of missing values
-        found[self.codes(name)[mask]] = True
-        return words[found[:-1]]
+    def occurring(self, name: str, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """(words,) bool, which of :meth:`distinct` stand in these rows; (0,) where the data has none."""
+        if name not in self.columns:
+            return np.zeros(0, bool)
+        found = np.zeros(len(self._dictionary(name).dictionary) + 1, bool)  # the last is of missing values
+        found[self.codes(name)[rows]] = True
+        return found[:-1]
+
+    def counts(self, name: str) -> pd.Series:
+        """Number of events of each of :meth:`distinct` that has any, descending."""
+        codes, words = self.codes(name), self.distinct(name)
+        counts = pd.Series(np.bincount(codes[codes >= 0], minlength=len(words)), words)
+        return counts[counts > 0].sort_values(ascending=False, kind="stable")
 
     def _dictionary(self, name: str) -> pa.Array:
         found = self.column(name)
@@ -188,12 +195,14 @@ class Events:
             weights[self.codes("item") < 0] = 0
         return weights
 
+    def is_target(self) -> np.ndarray:
+        """(N,) bool, which events may be learnt or predicted; the others are only read as history."""
+        weights = self.target_weights()
+        return np.ones(len(self), bool) if weights is None else weights > 0
+
     def count(self, entity: Literal["user", "item"]) -> int:
         """Number of distinct users or items of the events; 0 where the data has none."""
-        if entity not in self.columns:
-            return 0
-        codes = self.codes(entity)
-        return int((np.bincount(codes[codes >= 0]) > 0).sum())
+        return int(self.occurring(entity).sum())
 
     def take(self, mask: np.ndarray) -> "Events":
         """The events where ``mask``, (N,) bool, is true, in the same order; side tables and source stay."""

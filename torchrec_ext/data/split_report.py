@@ -1,7 +1,7 @@
 """SplitReport: what each part of a split holds, and whether training knows the future."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ OUT, TRAIN, VALID, TEST = range(-1, 3)
 """Numbers of the parts; OUT is none."""
 _BLOCK = 1 << 20
 """Events looked at at a time."""
+_COLUMNS = ("part", "events", "users", "items", "cold users", "cold items", "seen before", "not in catalogue")
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ class SplitReport:
         ``catalogue`` (words,) bool is which items training learns from; None for those of its events.
         """
         masks = [(part == number) & ~history_only for number in range(len(PART_NAMES))]
-        users, items = ([_occurring(events, name, mask) for mask in masks] for name in ("user", "item"))
-        trained = _occurring(events, "item", part == TRAIN)
+        users, items = ([events.occurring(name, mask) for mask in masks] for name in ("user", "item"))
+        trained = events.occurring("item", part == TRAIN)
         known = np.ones(len(events), bool)
         if len(trained):
             known = np.append(trained if catalogue is None else catalogue, False)[events.codes("item")]
@@ -134,11 +135,10 @@ class SplitReport:
         )
 
     def __str__(self) -> str:
-        table = [("part", "events", "users", "items", *_OF_TARGETS.values())]
+        table: list[tuple[str, ...]] = [_COLUMNS]
         for part in self.parts:
-            counts = [f"{count:,}" for count in (part.events, part.users, part.items)]
-            of_targets = ["-" if part is self.parts[TRAIN] else f"{getattr(part, n):,}" for n in _OF_TARGETS]
-            table.append((part.name, *counts, *of_targets))
+            row = (part.name, *(f"{count:,}" for count in astuple(part)[1:]))
+            table.append(row if part is not self.parts[TRAIN] else (*row[:4], *"----"))
         lines = [self.protocol, *aligned(table)]
         if self.given:
             lines.append(f"{self.given:,} events are read as history and neither learnt nor predicted")
@@ -153,21 +153,6 @@ class SplitReport:
         if self.outside:
             lines.append(f"{self.outside:,} events are in no part")
         return "\n".join([*lines, self.leak])
-
-
-_OF_TARGETS = {
-    "cold_users": "cold users", "cold_items": "cold items", "seen": "seen before",
-    "outside": "not in catalogue",
-}  # fmt: skip
-
-
-def _occurring(events: Events, entity: str, mask: np.ndarray) -> np.ndarray:
-    """(words,) bool, which ids have an event among those marked; (0,) where the data has none."""
-    if entity not in events.columns:
-        return np.zeros(0, bool)
-    there = np.zeros(len(events.distinct(entity)) + 1, bool)  # the last is that of events without one
-    there[events.codes(entity)[mask]] = True
-    return there[:-1]
 
 
 def _count_seen(events: Events, wanted: np.ndarray, known: np.ndarray) -> int:

@@ -33,11 +33,11 @@ class TrainedIds:
     @classmethod
     def of(cls, events: Events, training: np.ndarray, vocabularies: Mapping[str, Vocabulary]) -> "TrainedIds":
         """Those with an event of the (N,) bool ``training`` to learn from, not only to read as history."""
-        weights = events.target_weights()
-        learnt = training if weights is None else training & (weights > 0)
+        learnt = training & events.is_target()
 
         def rows(entity: Entity) -> np.ndarray:
-            ids = events.ids_in(entity, learnt) if entity in events.columns else []
+            known = entity in events.columns
+            ids = events.distinct(entity)[events.occurring(entity, learnt)] if known else []
             return vocabularies[entity].rows(ids)
 
         users, items = (np.arange(len(vocabularies[entity])) > 0 for entity in ("user", "item"))

@@ -125,9 +125,8 @@ def _present(events: Events, name: str) -> str:
     """What a filter that left nothing could have left."""
     column, numbers = events.column(name), events.numbers(name)
     if column is not None and pa.types.is_dictionary(column.type) and column.null_count < len(column):
-        counts = np.bincount(events.codes(name) + 1)[1:]  # without missing ones
-        words = events.distinct(name)[np.argsort(-counts, kind="stable")[:3]]
-        return f"the most frequent values are {', '.join(map(str, words))}, choose others"
+        words = map(str, events.counts(name).index[:3])
+        return f"the most frequent values are {', '.join(words)}, choose others"
     if numbers is not None and numbers.ndim == 1 and np.isfinite(numbers).any():
         return f"values go from {np.nanmin(numbers):g} to {np.nanmax(numbers):g}, widen the bounds"
     return "widen it"

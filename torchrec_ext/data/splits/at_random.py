@@ -10,7 +10,7 @@ from torchrec_ext.data.events import Events
 from torchrec_ext.data.recorded_calls import recorded_split
 from torchrec_ext.data.split_report import TEST, TRAIN, VALID
 from torchrec_ext.data.splits.leave_last import count_targets
-from torchrec_ext.data.splits.parts import Parts, is_target, make_parts
+from torchrec_ext.data.splits.parts import Parts, make_parts
 from torchrec_ext.errors import InputError
 
 
@@ -44,7 +44,7 @@ def by_ratio(
         >>> [len(part) for part in by_ratio(events, valid=0.1, test=0.2)]
         [14, 2, 4]
     """
-    targets = is_target(events)
+    targets = events.is_target()
     part = np.full(len(events), TRAIN, np.int8)
     part[targets] = _draw(int(targets.sum()), valid, test, seed)
     protocol = f"by ratio: {valid:g} valid, {test:g} test, seed {seed}"

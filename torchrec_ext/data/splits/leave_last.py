@@ -8,7 +8,7 @@ from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.recorded_calls import recorded_split
 from torchrec_ext.data.split_report import TEST, TRAIN, VALID
-from torchrec_ext.data.splits.parts import Parts, is_target, make_parts
+from torchrec_ext.data.splits.parts import Parts, make_parts
 
 
 @recorded_split
@@ -86,7 +86,7 @@ def count_targets(events: Events) -> tuple[np.ndarray, np.ndarray]:
     """(N,) int32 number of targets of its user, and of those that follow, for each event by user and time."""
     order = events.by_user_and_time
     events.release_pages()
-    targets, users, known = is_target(events), events.codes("user"), len(events.distinct("user"))
+    targets, users, known = events.is_target(), events.codes("user"), len(events.distinct("user"))
     counts = np.bincount(users[targets], minlength=known).astype(np.int32)
     of_user, until_end = (
         np.repeat(numbers, np.bincount(users, minlength=known))

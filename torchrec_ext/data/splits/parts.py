@@ -22,7 +22,7 @@ def make_parts(
     part: np.ndarray,
     protocol: str,
     *,
-    history_only: np.ndarray | None = None,
+    history_only: np.ndarray | bool = False,
     min_count: int,
     folder: Path | None,
 ) -> Parts:
@@ -31,7 +31,7 @@ def make_parts(
     ``history_only`` (N,) bool marks events that their part only reads as history, beside those that weigh 0
     or lack an item. For ``min_count`` and ``folder`` see ``leave_last_out``.
     """
-    targets = is_target(events) if history_only is None else is_target(events) & ~history_only
+    targets = events.is_target() & np.logical_not(history_only)
     for number, name in enumerate(PART_NAMES):
         if not (targets & (part == number)).any():
             raise InputError(
@@ -69,9 +69,3 @@ def make_parts(
 
     train, valid, test = map(dataset, range(len(PART_NAMES)))
     return train, valid, test
-
-
-def is_target(events: Events) -> np.ndarray:
-    """(N,) bool, which events may be learnt or predicted; the others are only read as history."""
-    weights = events.target_weights()
-    return np.ones(len(events), bool) if weights is None else weights > 0
