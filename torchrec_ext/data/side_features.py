@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from torchrec_ext.data.column_features import apply_column
 from torchrec_ext.data.columns import column_of, kind_of, numbers_of, one_array
 from torchrec_ext.data.features import Fitted
-from torchrec_ext.data.slices import FlatColumn, offsets_of, take_rows
+from torchrec_ext.data.slices import FlatColumn, flat_and_lengths, offsets_of, take_rows
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.schema import Entity, Feature, Schema
 
@@ -64,10 +64,7 @@ class SideFeatures:
 
     def ids(self, feature: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Flat int64 values and (n,) int64 lengths of a categorical feature of (n,) rows."""
-        found = take_rows(self.categorical[feature], rows)
-        if isinstance(found, np.ndarray):
-            return found, np.ones_like(found)
-        return found.values.to_numpy(), np.diff(found.offsets.to_numpy())
+        return flat_and_lengths(take_rows(self.categorical[feature], rows))
 
     def save(self, path: Path) -> None:
         """Writes a Parquet file, a row for each row of the table."""

@@ -60,6 +60,13 @@ def offsets_of(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
+def flat_and_lengths(column: FlatColumn) -> tuple[np.ndarray, np.ndarray]:
+    """Flat values of a column and (n,) int number of values of each row."""
+    if isinstance(column, np.ndarray):
+        return column, np.ones_like(column)
+    return column.flatten().to_numpy(), np.diff(column.offsets.to_numpy())
+
+
 def take_rows(column: FlatColumn, rows: np.ndarray) -> FlatColumn:
     """The (n,) rows of a column, in their order."""
     return np.asarray(column)[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))

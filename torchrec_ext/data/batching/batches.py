@@ -10,7 +10,7 @@ from torchrec.streamable import Pipelineable
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.slices import FlatColumn, Slices, offsets_of, take_rows
+from torchrec_ext.data.slices import FlatColumn, Slices, flat_and_lengths, offsets_of, take_rows
 
 Pipelineable.register(Batch)  # here, so that batch.py imports with torch alone
 
@@ -49,12 +49,10 @@ class Batcher:
     def __init__(self, preparation: Preparation, known: EventLog, inputs: Inputs) -> None:
         self.preparation, self.known, self.inputs = preparation, known, inputs
         self._or_unknown = preparation.trained.or_unknown
-        schema = preparation.schema
         self._items = np.asarray(known.items)  # a plain view of a mapped file is quicker to read
         self._times = None if known.times is None else np.asarray(known.times)
         self._history = {name: _views(known.context[name]) for name in inputs.history_fields}
-        self._entities = {f.name: f.entity for f in schema.features}
-        self._entities |= {f.name: f.entity for f in schema.dense}
+        self._entities = {f.name: f.entity for f in preparation.schema.of("user", "item", "context")}
         self._context = [n for n in (*inputs.fields, *inputs.dense) if self._entities[n] == "context"]
 
     def starts(self, users: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -74,10 +72,8 @@ class Batcher:
         items: np.ndarray | None = None,
         context: Context | None = None,
         candidates: np.ndarray | None = None,
-        labels: np.ndarray | None = None,
-        weights: np.ndarray | None = None,
-        log_q: np.ndarray | None = None,
         total: float | None = None,
+        **learnt: np.ndarray | None,
     ) -> Batch:
         """One batch of B examples; of none, ``sequences`` have one slot, which holds the candidates.
 
@@ -88,10 +84,8 @@ class Batcher:
             items: (B,) int64 item rows, for pairs of user and item.
             context: (B,) rows or values of each context feature.
             candidates: (C,) int64 item rows shared by the batch.
-            labels: see :class:`~torchrec_ext.batch.Batch`.
-            weights: of the labels, or None for ones.
-            log_q: (C,) float32 log-probabilities of the candidates.
             total: weight of the labels of the global batch.
+            learnt: ``labels``, ``weights`` and ``log_q``, see :class:`~torchrec_ext.batch.Batch`.
         """
         context, none, of_users = context or {}, np.zeros_like(users), self.known.user_rows
         rows = {"user": of_users[users] if len(of_users) else none, "item": none if items is None else items}
@@ -124,14 +118,12 @@ class Batcher:
             fields=_keyed({name: self._field(name, rows, context) for name in self.inputs.fields}, size),
             sequences=_keyed(sequences, slots),
             dense=_side_by_side([self._number(name, rows, context) for name in self.inputs.dense], size),
-            history_times=_tensor(times),
+            history_times=None if times is None else torch.from_numpy(times),
             history_lengths=history_lengths,
             candidate_lengths=candidate_lengths,
             candidate_dense=_side_by_side(of_candidates, len(chosen)) if of_candidates else None,
-            labels=_tensor(labels),
-            weights=_tensor(weights),
-            log_q=_tensor(log_q),
             total=None if total is None else torch.tensor(total, dtype=torch.float64),
+            **{name: torch.from_numpy(found) for name, found in learnt.items() if found is not None},
         )
 
     def queries(self, users: np.ndarray, ends: np.ndarray, context: Context | None = None) -> Batch:
@@ -144,16 +136,14 @@ class Batcher:
         ends: np.ndarray,
         items: np.ndarray,
         context: Context | None = None,
-        *,
-        labels: np.ndarray | None = None,
-        weights: np.ndarray | None = None,
         total: float | None = None,
+        **learnt: np.ndarray | None,
     ) -> Batch:
         """As :meth:`queries`, for B pairs; each pair's item is a candidate if the model wants candidates."""
+        starts = self.starts(users, ends)
         return self.batch(
-            users, self.starts(users, ends), ends, items=items, context=context,
-            candidates=items if self.inputs.candidates else None, labels=labels, weights=weights, total=total,
-        )  # fmt: skip
+            users, starts, ends, items=items, context=context, candidates=items, total=total, **learnt
+        )
 
     def items(self, rows: np.ndarray) -> Batch:
         """A batch of (C,) int64 item rows to encode, in one empty example."""
@@ -168,9 +158,7 @@ class Batcher:
             found = context.get(name, np.zeros_like(rows["user"]))
         else:
             return self.preparation.sides[entity].ids(name, rows[entity])
-        if isinstance(found, np.ndarray):
-            return found, np.ones_like(found)
-        return found.flatten().to_numpy(), np.diff(found.offsets.to_numpy())
+        return flat_and_lengths(found)
 
     def _number(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> np.ndarray:
         entity = self._entities[name]
@@ -195,10 +183,6 @@ def _side_by_side(numbers: list[np.ndarray], rows: int) -> torch.Tensor:
     if not numbers:
         return torch.zeros(rows, 0)
     return torch.from_numpy(np.column_stack(numbers).astype(np.float32, copy=False))
-
-
-def _tensor(values: np.ndarray | None) -> torch.Tensor | None:
-    return None if values is None else torch.from_numpy(values)
 
 
 def _keyed(features: Mapping[str, Jagged], stride: int) -> KeyedJaggedTensor:

@@ -102,9 +102,9 @@ class LabelledEvents:
     def batch(
         self, chosen: np.ndarray, total: float, rng: np.random.Generator | None = None, salt: int = 0
     ) -> Batch:
+        context = self.batcher.context(self.log, self.events[chosen])
+        weights = None if self.weights is None else self.weights[chosen]
         return self.batcher.pairs(
-            self.users[chosen], self.ends[chosen], self.items[chosen],
-            context=self.batcher.context(self.log, self.events[chosen]),
-            labels=self.labels[chosen],
-            weights=None if self.weights is None else self.weights[chosen], total=total,
+            self.users[chosen], self.ends[chosen], self.items[chosen], context, total,
+            labels=self.labels[chosen], weights=weights,
         )  # fmt: skip
