@@ -98,7 +98,7 @@ def test_a_folder_that_is_there_stays_unless_it_is_to_be_replaced(tmp_path):
     prepare(table(rows_of(20)), folder)
     for changed, match in (
         ({}, r"is there already; open it with open_prepared"),
-        ({"split": "by_hand", "overwrite": True}, "split must be one of"),
+        ({"split": "by_hand", "overwrite": True}, "split should be 'leave_last_out' or"),
         ({"clean_by": {"min_rating": 9}, "overwrite": True}, "min_rating=9 removes all events"),
     ):
         with pytest.raises(InputError, match=match):

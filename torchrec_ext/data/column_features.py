@@ -1,14 +1,15 @@
 """Columns of events and side tables as features: each distinct word is looked at once."""
 
 from collections.abc import Iterator
-from typing import TypeGuard
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from torchrec_ext.data.columns import codes_of, column_of, kind_of, one_array
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Category, Fitted, FittedCategory, FittedNumber, Number, Options, Time
+from torchrec_ext.data.features.values import as_numbers
 from torchrec_ext.data.features.vector import Vector
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
@@ -92,19 +93,21 @@ def apply_column(fitted: Fitted, column: pa.Array) -> np.ndarray | pa.ListArray:
     return (found.astype(np.int32) if found.ndim == 1 else found)[codes_of(column)]
 
 
-def drops(fitted: Fitted | None) -> TypeGuard[FittedCategory | FittedNumber]:
+def drops(fitted: Fitted | None) -> bool:
     """Whether a row that misses the value is left out of training."""
     return isinstance(fitted, FittedCategory | FittedNumber) and fitted.options.missing == "drop"
 
 
-def kept_rows(fitted: Fitted, column: pa.Array) -> np.ndarray:
+def kept_rows(fitted: Fitted | None, column: pa.Array) -> np.ndarray:
     """(N,) bool, which rows may be trained on: all but those that miss a value that must not be missing."""
     if not drops(fitted) or pa.types.is_list(column.type):
         return np.ones(len(column), bool)
-    return fitted.kept(column)
+    if isinstance(fitted, FittedNumber):
+        return ~np.isnan(as_numbers(column))
+    return ~pc.is_null(column, nan_is_null=True).to_numpy(zero_copy_only=False)
 
 
-def kept_events(events: Events, entity: Entity, name: str, fitted: Fitted) -> np.ndarray:
+def kept_events(events: Events, entity: Entity, name: str, fitted: Fitted | None) -> np.ndarray:
     """(N,) bool, the same of events by a column of theirs or of a side table; no row there is not a gap."""
     if entity == "context":
         return kept_rows(fitted, one_array(events.table[name]))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from torchrec_ext.checks import expect_one_of
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_files import open_events, save_events
 from torchrec_ext.data.event_log import EventLog
@@ -74,8 +75,7 @@ def prepare(
         >>> [len(part) for part in open_prepared(place)]
         [2, 1, 1]
     """
-    if split not in SPLITS:
-        raise InputError(f"split must be one of {', '.join(SPLITS)}; received {split!r}")
+    expect_one_of("split", split, tuple(SPLITS))
 
     def events(place: Path) -> Events:
         settings = {"rejected": place.parents[1] / REJECTED, **(read or {})}

@@ -34,14 +34,13 @@ class TrainedIds:
     def of(cls, events: Events, training: np.ndarray, vocabularies: Mapping[str, Vocabulary]) -> "TrainedIds":
         """Those with an event of the (N,) bool ``training`` to learn from, not only to read as history."""
         learnt = training & events.is_target()
-
-        def rows(entity: Entity) -> np.ndarray:
-            known = entity in events.columns
-            ids = events.distinct(entity)[events.occurring(entity, learnt)] if known else []
-            return vocabularies[entity].rows(ids)
-
-        users, items = (np.arange(len(vocabularies[entity])) > 0 for entity in ("user", "item"))
-        return cls(users, items, events.catalogue == "all").among(rows("user"), rows("item"))
+        masks = {entity: np.zeros(len(vocabularies[entity]), bool) for entity in ("user", "item")}
+        for entity, mask in masks.items():
+            if entity in events.columns:
+                ids = events.distinct(entity)[events.occurring(entity, learnt)]
+                mask[vocabularies[entity].rows(ids)] = True
+            mask[0] = False  # that of every unknown id
+        return cls(masks["user"], masks["item"], events.catalogue == "all")
 
     @cached_property
     def catalogue(self) -> np.ndarray:
@@ -50,7 +49,7 @@ class TrainedIds:
 
     def known(self, entity: Entity, rows: np.ndarray) -> np.ndarray:
         """(n,) bool, which of (n,) rows training has learnt from."""
-        return self._of(entity)[rows]
+        return (self.users if entity == "user" else self.items)[rows]
 
     def or_unknown(self, entity: Entity, rows: np.ndarray) -> np.ndarray:
         """(n,) rows with 0, the unknown row, in place of those that training has not learnt from."""
@@ -58,9 +57,13 @@ class TrainedIds:
 
     def among(self, users: np.ndarray, items: np.ndarray | None = None) -> "TrainedIds":
         """Those that are also among (n,) rows of users and (m,) rows of items; None for every item."""
-        kept = _among(self.users, users), self.items if items is None else _among(self.items, items)
+        kept = []
+        for trained, rows in ((self.users, users), (self.items, slice(None) if items is None else items)):
+            there = np.zeros_like(trained)
+            there[rows] = True
+            kept.append(trained & there)
         same = all(map(np.array_equal, kept, (self.users, self.items)))
-        return self if same else TrainedIds(*kept, self.offers_all)
+        return self if same else TrainedIds(kept[0], kept[1], self.offers_all)
 
     def save(self, folder: Path) -> None:
         """Writes three arrays."""
@@ -75,15 +78,6 @@ class TrainedIds:
         offers_all = folder / "offers_all.npy"
         return cls(users, items, offers_all.is_file() and bool(np.load(offers_all, allow_pickle=False)))
 
-    def _of(self, entity: Entity) -> np.ndarray:
-        return self.users if entity == "user" else self.items
-
     @cached_property
     def _complete(self) -> dict[Entity, bool]:
         return {"user": bool(self.users[1:].all()), "item": bool(self.items[1:].all())}
-
-
-def _among(trained: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    there = np.zeros_like(trained)
-    there[rows] = True
-    return trained & there

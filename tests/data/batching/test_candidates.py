@@ -68,7 +68,7 @@ def test_a_target_that_is_not_in_the_catalogue_has_no_label():
 
 
 def test_wrong_arguments_are_refused():
-    with pytest.raises(InputError, match="one of catalogue, sampled, in_batch; received 'all'"):
+    with pytest.raises(InputError, match="'catalogue' or 'sampled' or 'in_batch', received 'all'"):
         Candidates("all", np.ones(3))
-    with pytest.raises(InputError, match="at least 1, received 0"):
+    with pytest.raises(InputError, match="number should be at least 1, received 0"):
         Candidates("sampled", np.ones(3), number=0)

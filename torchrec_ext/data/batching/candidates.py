@@ -4,8 +4,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from torchrec_ext.checks import expect_at_least, expect_one_of
 from torchrec_ext.data.dataset import Dataset
-from torchrec_ext.errors import InputError
 
 Kind = Literal["catalogue", "sampled", "in_batch"]
 
@@ -34,10 +34,8 @@ class Candidates:
     def __init__(
         self, kind: Kind, counts_I: np.ndarray, number: int = 512, catalogue_C: np.ndarray | None = None
     ) -> None:
-        if kind not in get_args(Kind):
-            raise InputError(f"candidates must be one of {', '.join(get_args(Kind))}; received {kind!r}")
-        if number < 1:
-            raise InputError(f"number of sampled candidates must be at least 1, received {number}")
+        expect_one_of("candidates", kind, get_args(Kind))
+        expect_at_least(1, number=number)
         self.kind, self.counts_I, self.number = kind, counts_I, number
         self._catalogue = np.arange(1, len(counts_I) + 1) if catalogue_C is None else catalogue_C
         self._total = max(counts_I.sum(), 1)

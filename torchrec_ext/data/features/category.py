@@ -83,10 +83,6 @@ class FittedCategory:
     def rows(self) -> int:
         return (self.options.hash or 0) + 1 if self.vocabulary is None else len(self.vocabulary)
 
-    def kept(self, values: pa.Array) -> np.ndarray:
-        """(N,) bool, which values may be trained on: all but those that ``drop`` leaves out."""
-        return (codes_of(_dictionary(values)) >= 0) | (self.options.missing != "drop")
-
     def transform(self, values: pa.Array) -> np.ndarray:
         """(N,) int32 rows of N values, each distinct one looked up once."""
         column = _dictionary(values)

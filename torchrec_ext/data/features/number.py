@@ -103,10 +103,6 @@ class FittedNumber:
     def rows(self) -> int:
         return 0 if self.edges is None else len(self.edges) + 2
 
-    def kept(self, values: Values) -> np.ndarray:
-        """(N,) bool, which values may be trained on: all but those that ``drop`` leaves out."""
-        return ~(np.isnan(as_numbers(values)) & (self.options.missing == "drop"))
-
     def transform(self, values: Values) -> np.ndarray:
         """(N, width) float32 numbers or (N,) int64 rows; InputError if the values are not numbers."""
         numbers = as_numbers(values)

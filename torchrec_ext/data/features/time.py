@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 import numpy as np
+import pandas as pd
 
 from torchrec_ext.data.checked import checked
 from torchrec_ext.data.features.scale import Scale
@@ -41,9 +42,7 @@ class Time:
     def fit(self, values: Values) -> dict[str, "FittedPart | FittedAge"]:
         """Features by the name of the part, and ``age``; InputError if values are not seconds or dates."""
         seconds = as_seconds(values, learning=True)
-        found: dict[str, FittedPart | FittedAge] = {}
-        for part in self.parts:
-            found[part] = FittedPart(part, self.cyclic)
+        found: dict[str, FittedPart | FittedAge] = {p: FittedPart(p, self.cyclic) for p in self.parts}
         if self.age:
             there = seconds[~np.isnan(seconds)]
             now = float(there.max()) if len(there) else 0.0
@@ -73,13 +72,9 @@ class FittedPart:
         """(N, 2) float32 sine and cosine, or (N,) int64 rows, of N unix seconds or dates."""
         seconds = as_seconds(values)
         missing = np.isnan(seconds)
-        whole = np.floor(np.where(missing, 0, seconds)).astype(np.int64)
-        if self.part == "hour":
-            place = whole // 3600 % 24
-        elif self.part == "weekday":
-            place = (whole // _DAY + 3) % 7  # 1970 began on a Thursday
-        else:
-            place = whole.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) % 12
+        dates = pd.DatetimeIndex(np.floor(np.where(missing, 0, seconds)).astype("datetime64[s]"))
+        counted = getattr(dates, "day_of_week" if self.part == "weekday" else self.part)
+        place = counted.to_numpy(np.int64) - (self.part == "month")  # months are counted from 1
         if not self.cyclic:
             return np.where(missing, 0, place + 1)
         angles = place * (2 * np.pi / PARTS[self.part])
