@@ -58,7 +58,9 @@ def test_parts_of_the_events_own_time():
 
 
 def test_an_order_has_no_hour():
-    with pytest.raises(InputError, match=r"wants parts of a time, but the timestamp column holds places"):
+    with pytest.raises(
+        InputError, match=r"feature .timestamp. needs times, but the timestamp column holds places"
+    ):
         prepare([0, 1, 2], context=TIME)
     frame = pd.DataFrame({"user": "a", "item": range(3), "timestamp": [NOON, NOON + 1, NOON + 2]})
     told = read_events(frame, context=TIME, order="order")

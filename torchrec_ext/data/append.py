@@ -75,13 +75,9 @@ def append(
         before = open_prepared(path)[0]
         split = before.report.call
         if split is None:
-            raise InputError(
-                f"{path} was split by a function of its own; split all events again with prepare"
-            )
+            raise InputError(f"{path} was split by a function of its own; split it again with prepare")
         if any(call["call"] == "sessions" for call in before.table.source.calls):
-            raise InputError(
-                f"{path} holds sessions, whose numbers would begin again in the new events; prepare all again"
-            )
+            raise InputError(f"{path} holds sessions, whose numbers would begin again; prepare all again")
 
         def joined(place: Path) -> Events:
             others = {"folder": place, "progress": progress, "users": users, "items": items, **(read or {})}
@@ -113,13 +109,11 @@ def _read(before: Events, source: Sources, others: Mapping[str, Any]) -> Events:
 def _joined(before: Events, new: Events) -> Events:
     """The events of both, those before first; the columns are those before."""
     columns = []
-    for field in before.table.schema:
-        column = new.column(field.name)
+    for name, kind in zip(before.columns, before.table.schema.types, strict=True):
+        column = new.column(name)
         if column is None:
-            raise InputError(
-                f"the new events lack the column {field.name!r}; they have {', '.join(new.columns)}"
-            )
-        columns.append(_as_before(field.name, column, field.type))
+            raise InputError(f"the new events lack the column {name!r}; they have {', '.join(new.columns)}")
+        columns.append(_as_before(name, column, kind))
     added = pa.table(columns, schema=before.table.schema)
     source = dataclasses.replace(
         before.source,
@@ -160,11 +154,9 @@ def _side(before: pd.DataFrame | None, new: pd.DataFrame | None, entity: str) ->
     """The rows of both side tables; a new row of a known id takes the place of the old one."""
     if before is None or new is None:
         return before
-    lacking = [name for name in before if name not in new]
-    if lacking:
-        raise InputError(
-            f"the new table of {entity}s lacks the column {lacking[0]!r}; give it the same columns"
-        )
+    for name in before:
+        if name not in new:
+            raise InputError(f"the new table of {entity}s lacks the column {name!r}; give it the same ones")
     if not pd.api.types.is_integer_dtype(before[entity].dtype):
         new = new.assign(**{entity: new[entity].astype(str)})
     rows = pd.concat([before, new[list(before)]], ignore_index=True)

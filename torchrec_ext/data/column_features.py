@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from torchrec_ext.data.columns import codes_of, column_of, kind_of, one_array
-from torchrec_ext.data.events import Events
+from torchrec_ext.data.events import Events, expect_times
 from torchrec_ext.data.features import Category, Fitted, FittedCategory, FittedNumber, Number, Options, Time
 from torchrec_ext.data.features.values import as_numbers
 from torchrec_ext.data.features.vector import Vector
@@ -15,9 +15,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Entity
 
 
-def _chosen_columns(
-    events: Events, training: np.ndarray
-) -> Iterator[tuple[Entity, str, pa.Array, np.ndarray]]:
+def _chosen(events: Events, training: np.ndarray) -> Iterator[tuple[Entity, str, pa.Array, np.ndarray]]:
     """Entity, name, values and (n,) bool of the values to learn from, of every column chosen as a feature."""
     for name in events.context_features:
         yield "context", name, one_array(events.table[name]), training
@@ -25,9 +23,8 @@ def _chosen_columns(
     for entity in entities:
         table, names = getattr(events, f"{entity}s"), getattr(events, f"{entity}_features")
         if names and entity in events.columns:
-            learnt = (
-                table[entity].isin(events.distinct(entity)[events.occurring(entity, training)]).to_numpy()
-            )
+            ids = events.distinct(entity)[events.occurring(entity, training)]
+            learnt = table[entity].isin(ids).to_numpy()
             for name in names:
                 yield entity, name, column_of(table[name]), learnt
 
@@ -37,14 +34,10 @@ def fit_chosen(events: Events, training: np.ndarray) -> Iterator[tuple[Entity, s
 
     They are fitted on the (N,) bool ``training`` events, or on the users or items of these.
     """
-    for entity, name, column, learnt in _chosen_columns(events, training):
+    for entity, name, column, learnt in _chosen(events, training):
         options = events.options.get(f"{entity}_{name}") or default_options(column)
-        own_time = isinstance(options, Time) and (entity, name) == ("context", "timestamp")
-        if own_time and events.source.order != "time":
-            raise InputError(
-                "context feature 'timestamp' wants parts of a time, but "
-                f"{events.source.ordering}; leave it out"
-            )
+        if isinstance(options, Time) and (entity, name) == ("context", "timestamp"):
+            expect_times(events, "context feature 'timestamp'", "leave it out")
         fitted = fit_column(f"{entity}_{name}", column, learnt, options)
         yield entity, name, pa.types.is_list(column.type), fitted
 

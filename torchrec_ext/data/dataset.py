@@ -106,10 +106,8 @@ class Dataset:
 
     def before_first_target(self) -> "Dataset":
         """The part without history after a user's first target, since all of a user are predicted at once."""
-        users, owners = (
-            np.searchsorted(self.log.offsets, rows, side="right") - 1
-            for rows in (self.rows, self.history_only)
-        )
+        users = np.searchsorted(self.log.offsets, self.rows, side="right") - 1
+        owners = np.searchsorted(self.log.offsets, self.history_only, side="right") - 1
         first = np.full(len(self.log.user_ids), -1)
         first[users[::-1]] = self.rows[::-1]
         return replace(self, history_only=self.history_only[self.history_only < first[owners]])

@@ -208,9 +208,7 @@ class Events:
         """The events where ``mask``, (N,) bool, is true, in the same order; side tables and source stay."""
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (len(self),):
-            raise InputError(
-                f"mask must be {len(self)} booleans, one an event; received {mask.dtype} {mask.shape}"
-            )
+            raise InputError(f"mask should be bool ({len(self)},), received {mask.dtype} {mask.shape}")
         return dataclasses.replace(self, table=self.table.filter(pa.array(mask)))
 
     def select_features(

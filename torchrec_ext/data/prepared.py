@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -30,6 +30,8 @@ SPLITS: dict[str, Callable[..., Parts]] = {
     split.__name__: split for split in (leave_last_out, leave_last_n, by_time, by_user, by_ratio, as_marked)
 }
 """Every split into one training, validation and test part, by its name."""
+Read: TypeAlias = Callable[[Path], Events]
+Split: TypeAlias = Callable[[Events, Path], Parts]
 VERSION = 3
 REJECTED = "rejected.parquet"
 """The file of the rows that were set aside."""
@@ -88,13 +90,7 @@ def prepare(
     return keep_parts(folder, events, parts, overwrite=overwrite)
 
 
-def keep_parts(
-    folder: str | Path,
-    read: Callable[[Path], Events],
-    split: Callable[[Events, Path], Parts],
-    *,
-    overwrite: bool = False,
-) -> Parts:
+def keep_parts(folder: str | Path, read: Read, split: Split, *, overwrite: bool = False) -> Parts:
     """What :func:`prepare` does, with reading and splitting of one's own.
 
     ``read`` may keep columns in the folder that it receives, which is removed later; ``split`` keeps the log
@@ -116,9 +112,7 @@ def keep_parts(
     return open_prepared(target)
 
 
-def write_version(
-    folder: Path, read: Callable[[Path], Events], split: Callable[[Events, Path], Parts]
-) -> None:
+def write_version(folder: Path, read: Read, split: Split) -> None:
     """Writes the next version of a folder's data, see :func:`keep_parts`, and then removes the one before."""
     before = read_manifest(folder)["data"] if is_prepared(folder) else 0
     data = folder / f"version-{before + 1}"
@@ -179,9 +173,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         found = json.loads((folder / "manifest.json").read_text())
         version, files = found["version"], found["files"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{folder / 'manifest.json'} is cut short ({error}); prepare the data again"
-        ) from error
+        raise InputError(f"{folder}/manifest.json is cut short ({error}); prepare the data again") from error
     if version != VERSION:
         raise InputError(f"{folder} was prepared by another release (version {version}); prepare it again")
     for name, size in files.items():

@@ -110,13 +110,12 @@ class SplitReport:
         unrated = 0 if ratings is None else int((np.isnan(ratings) & before).sum())
         events.release_pages()
         ticks = events.ticks
-        late = first_test = None
+        late: int | None = None
+        first_test: float | None = None
         if events.source.order == "time" and ticks is not None:
             first = ticks[masks[TEST]].min()
-            late, first_test = (
-                int((ticks[masks[TRAIN]] > first).sum()),
-                float(first / events.ticks_per_second),
-            )
+            late = int((ticks[masks[TRAIN]] > first).sum())
+            first_test = float(first / events.ticks_per_second)
         given, outside = int((history_only & (part != OUT)).sum()), int((part == OUT).sum())
         return cls(protocol, tuple(parts), given, outside, unrated, late, first_test)
 

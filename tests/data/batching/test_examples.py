@@ -80,7 +80,7 @@ def test_unknown_items_are_history_but_no_target():
 @pytest.mark.parametrize(
     ("kind", "match"),
     [
-        (NextEvents, "no user of the train part has a known item after another event"),
+        (NextEvents, "the train part has no known item after another event"),
         (LastEvents, "the train part has no known item with a history"),
         (HiddenEvents, "no user of the train part has a known item: there is nothing to learn"),
     ],

@@ -91,8 +91,8 @@ def test_ranks_have_like_loads():
 
 def test_faults_are_explained():
     for settings_, reason in (
-        ({"size": 2, "world": 3}, "global_batch_size must be at least the number of ranks, 3; received 2"),
-        ({"size": 9, "world": 3}, "2 training examples cannot feed 3 ranks"),
+        ({"size": 2, "world": 3}, "global_batch_size=2 cannot feed 3 ranks; raise it"),
+        ({"size": 9, "world": 3}, "2 examples cannot feed 3 ranks"),
         ({"size": 1, "seed": -1}, "seed should be at least 0"),
     ):
         with pytest.raises(InputError, match=reason):

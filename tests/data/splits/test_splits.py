@@ -228,7 +228,7 @@ def test_every_word_that_is_understood():
     [
         (["train", "valid", "test", "tset", "tset"], "column 'fold' holds 'tset' in 2 rows; expected tr"),
         (["train", None, "valid", "test"], "column 'fold' has no mark in 1 rows"),
-        ([0.0, 1.0, 2.0], "should hold the words train, valid and test, not numbers"),
+        ([0.0, 1.0, 2.0], "should hold train, valid and test, not numbers"),
         ([0, 1, 2], "column 'fold' holds 0 in 1 rows"),
         (["train", "train", "test"], "the valid part of DataFrame is empty"),
     ],

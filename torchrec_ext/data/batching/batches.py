@@ -1,6 +1,7 @@
 """Batcher: examples to Batches by slices of flat columns, without per-row Python."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,14 +137,11 @@ class Batcher:
         ends: np.ndarray,
         items: np.ndarray,
         context: Context | None = None,
-        total: float | None = None,
-        **learnt: np.ndarray | None,
+        **learnt: Any,
     ) -> Batch:
         """As :meth:`queries`, for B pairs; each pair's item is a candidate if the model wants candidates."""
         starts = self.starts(users, ends)
-        return self.batch(
-            users, starts, ends, items=items, context=context, candidates=items, total=total, **learnt
-        )
+        return self.batch(users, starts, ends, items=items, candidates=items, context=context, **learnt)
 
     def items(self, rows: np.ndarray) -> Batch:
         """A batch of (C,) int64 item rows to encode, in one empty example."""

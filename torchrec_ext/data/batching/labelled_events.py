@@ -53,9 +53,7 @@ class LabelledEvents:
     ) -> None:
         self.train, self.log = targets, targets.events
         if self.log.ratings is None:
-            raise InputError(
-                "a ranker learns from ratings, but the events have no column 'rating'; map one to it"
-            )
+            raise InputError("a ranker learns from ratings, but there is no column 'rating'; map one to it")
         is_target = self.log.is_target()
         self.events = np.flatnonzero(is_target & ~np.isnan(self.log.ratings))
         self.unrated = int(is_target.sum()) - len(self.events)
@@ -99,12 +97,10 @@ class LabelledEvents:
         """Summed weight of the examples' tasks, over the number of tasks."""
         return float(len(chosen)) if self.weights is None else float(self.weights[chosen].mean(1).sum())
 
-    def batch(
-        self, chosen: np.ndarray, total: float, rng: np.random.Generator | None = None, salt: int = 0
-    ) -> Batch:
+    def batch(self, chosen: np.ndarray, total: float, rng: object = None, salt: int = 0) -> Batch:
         context = self.batcher.context(self.log, self.events[chosen])
         weights = None if self.weights is None else self.weights[chosen]
         return self.batcher.pairs(
-            self.users[chosen], self.ends[chosen], self.items[chosen], context, total,
-            labels=self.labels[chosen], weights=weights,
+            self.users[chosen], self.ends[chosen], self.items[chosen], context,
+            labels=self.labels[chosen], weights=weights, total=total,
         )  # fmt: skip

@@ -43,9 +43,7 @@ class LastEvents:
             usable &= np.arange(len(self.log)) > self.log.offsets[self.users]
         self.events = np.flatnonzero(usable)
         if not len(self.events):
-            raise InputError(
-                f"the {train.name} part has no known item with a history: there is nothing to learn from"
-            )
+            raise InputError(f"the {train.name} part has no known item with a history to learn from")
 
     def learnt_preparation(self) -> Preparation:
         return learnt_ids(self.train, self.batcher.inputs, self.events, self.candidates)

@@ -52,14 +52,10 @@ class Loader:
         self._sizes = sizes.astype(np.min_scalar_type(sizes.max(initial=0)), copy=False)
         if global_batch_size < world_size:
             raise InputError(
-                f"global_batch_size must be at least the number of ranks, {world_size}; "
-                f"received {global_batch_size}"
+                f"global_batch_size={global_batch_size} cannot feed {world_size} ranks; raise it"
             )
         if self.count < world_size:
-            raise InputError(
-                f"{self.count} training examples cannot feed {world_size} ranks; "
-                "give more data or fewer ranks"
-            )
+            raise InputError(f"{self.count} examples cannot feed {world_size} ranks; add data or use fewer")
 
     def __len__(self) -> int:
         """Steps an epoch."""

@@ -46,10 +46,7 @@ class NextEvents:
         self.weights = weights[useful]
         self.targets = self.log.target_items()
         if not len(self.starts):
-            raise InputError(
-                f"no user of the {train.name} part has a known item after another event: "
-                "there is no next event to learn"
-            )
+            raise InputError(f"the {train.name} part has no known item after another event to learn from")
 
     def learnt_preparation(self) -> Preparation:
         return learnt_ids(self.train, self.batcher.inputs, self.starts, self.candidates)

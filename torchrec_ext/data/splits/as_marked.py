@@ -49,9 +49,7 @@ def as_marked(
             f"{', '.join(events.columns)}: read it with columns={{{column!r}: NAME}}"
         )
     if not pa.types.is_dictionary(marks.type):
-        raise InputError(
-            f"column {column!r} should hold the words train, valid and test, not numbers or lists"
-        )
+        raise InputError(f"column {column!r} should hold train, valid and test, not numbers or lists")
     words, codes = events.distinct(column), events.codes(column)
     parts = [_MARKS.get(str(word).strip().lower(), OUT) for word in words]
     part = np.array([*parts, OUT], np.int8)[codes]  # a missing mark has the code -1

@@ -88,8 +88,6 @@ def count_targets(events: Events) -> tuple[np.ndarray, np.ndarray]:
     events.release_pages()
     targets, users, known = events.is_target(), events.codes("user"), len(events.distinct("user"))
     counts = np.bincount(users[targets], minlength=known).astype(np.int32)
-    of_user, until_end = (
-        np.repeat(numbers, np.bincount(users, minlength=known))
-        for numbers in (counts, np.cumsum(counts, dtype=np.int32))
-    )
-    return of_user, until_end - np.cumsum(targets[order], dtype=np.int32)
+    lengths = np.bincount(users, minlength=known)
+    until_end = np.repeat(np.cumsum(counts, dtype=np.int32), lengths)
+    return np.repeat(counts, lengths), until_end - np.cumsum(targets[order], dtype=np.int32)
