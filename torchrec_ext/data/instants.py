@@ -44,14 +44,20 @@ def instant(name: str, value: Instant) -> Fraction:
     return found
 
 
-def span(name: str, value: Span) -> Fraction:
-    """Exact seconds of a span of time; an InputError, which calls it ``name``, if it is not one."""
+def span(name: str, value: Span, *, or_none: bool = False) -> Fraction:
+    """Exact seconds of a span of time; an InputError, which calls it ``name``, if it is not one above 0.
+
+    With ``or_none`` it may be 0 seconds.
+    """
     found = _exact(value)
     if found is None and isinstance(value, str | datetime.timedelta | np.timedelta64):
         with suppress(*_NOT_A_TIME):
             found = _seconds(pd.Timedelta(value))
     if found is None:
         raise InputError(f"{name} should be seconds or a span such as '7 days', received {value!r}")
+    if found < 0 or not (found or or_none):
+        least = "0 seconds or more" if or_none else "more than 0 seconds"
+        raise InputError(f"{name} should be {least}, received {value}")
     return found
 
 

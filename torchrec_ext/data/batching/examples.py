@@ -32,17 +32,23 @@ class Examples(Protocol):
         """
 
 
-def cut_windows(log: EventLog, length: int, spare: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Users, starts and ends, (n,) int64, of windows that hold each event but the newest ``spare`` once.
+def cut_windows(log: EventLog, length: int, ahead: int = 0) -> tuple[np.ndarray, ...]:
+    """Users, starts and ends, (n,) int64, of windows of histories, and the (n,) weight of their targets.
 
-    All windows of a history are ``length`` long, but the first, which may be shorter.
+    The target of an event is the one ``ahead`` of it, and each event that has one is in one window; those
+    without a known target teach nothing and are left out. All windows of a history are ``length`` long, but
+    the first, which may be shorter.
     """
-    held = np.maximum(np.diff(log.offsets) - spare, 0)
+    held = np.maximum(np.diff(log.offsets) - ahead, 0)
     windows = -(-held // length)
     users = np.repeat(np.arange(len(held)), windows)
     following = np.cumsum(windows)[users] - 1 - np.arange(len(users))  # windows of the user after this one
     ends = log.offsets[users] + held[users] - following * length
-    return users, log.recent(users, ends, length), ends
+    starts = log.recent(users, ends, length)
+    before = np.concatenate([[0.0], np.cumsum(log.target_weights())])
+    weights = before[ends + ahead] - before[starts + ahead]
+    useful = weights > 0
+    return users[useful], starts[useful], ends[useful], weights[useful]
 
 
 def learnt_ids(

@@ -42,11 +42,8 @@ class HiddenEvents:
         self.train, self.log = train, train.events
         self.batcher = Batcher(train.preparation, self.log, inputs)
         self.candidates, self.share = candidates, inputs.masked
-        users, starts, ends = cut_windows(self.log, inputs.max_length)
+        self.users, self.starts, self.ends, _ = cut_windows(self.log, inputs.max_length)
         self.items = self.log.target_items()
-        known = offsets_of(self.items > 0)
-        useful = known[ends] > known[starts]
-        self.users, self.starts, self.ends = users[useful], starts[useful], ends[useful]
         if not len(self.starts):
             raise InputError(f"no user of the {train.name} part has a known item: there is nothing to learn")
 

@@ -38,12 +38,7 @@ class NextEvents:
         self.train, self.log = train, train.events
         self.batcher = Batcher(train.preparation, self.log, inputs)
         self.candidates = candidates
-        users, starts, ends = cut_windows(self.log, inputs.max_length, spare=1)
-        before = np.concatenate([[0.0], np.cumsum(self.log.target_weights())])
-        weights = before[ends + 1] - before[starts + 1]
-        useful = weights > 0  # a window without a target teaches nothing
-        self.users, self.starts, self.ends = users[useful], starts[useful], ends[useful]
-        self.weights = weights[useful]
+        self.users, self.starts, self.ends, self.weights = cut_windows(self.log, inputs.max_length, ahead=1)
         self.targets = self.log.target_items()
         if not len(self.starts):
             raise InputError(f"the {train.name} part has no known item after another event to learn from")

@@ -40,8 +40,6 @@ def sessions(events: Events, gap: Span = 1800.0) -> Events:
         ['ann#1', 'ann#1', 'ann#2']
     """
     seconds = span("gap", gap)
-    if not seconds > 0:
-        raise InputError(f"gap should be more than 0 seconds, received {gap}")
     if "visitor" in events.table.column_names:
         raise InputError("there is a column 'visitor' already; rename it, since sessions put the user there")
     ticks = expect_times(events, "sessions", "name a column of times")

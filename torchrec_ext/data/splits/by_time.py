@@ -58,7 +58,7 @@ def by_time(
     bounds = instant("valid_from", valid_from), instant("test_from", test_from)
     if not bounds[0] < bounds[1]:
         raise InputError(f"valid_from must be before test_from, received {valid_from} and {test_from}")
-    part, protocol = _cut(events, ticks, "by time", bounds, span("gap", gap))
+    part, protocol = _cut(events, ticks, "by time", bounds, span("gap", gap, or_none=True))
     return make_parts(events, part, protocol, min_count=min_count, folder=folder)
 
 
@@ -102,13 +102,10 @@ def rolling_windows(
         [3, 1, 1]
         [4, 1, 1]
     """
-    ticks, before = expect_times(events, "rolling_windows", _INSTEAD), span("gap", gap)
+    ticks, before = expect_times(events, "rolling_windows", _INSTEAD), span("gap", gap, or_none=True)
     test = span("test_seconds", test_seconds)
     valid = test if valid_seconds is None else span("valid_seconds", valid_seconds)
     expect_at_least(1, windows=windows)
-    for name, seconds in (("test_seconds", test), ("valid_seconds", valid)):
-        if not seconds > 0:
-            raise InputError(f"{name} should be more than 0 seconds, received {float(seconds):g}")
     newest = ticks.max()  # is in the last test part, which ends with the next instant there is
     following = int(newest) + 1 if ticks.dtype.kind == "i" else float(np.nextafter(newest, np.inf))
     end = Fraction(following) / events.ticks_per_second
@@ -132,8 +129,6 @@ def _cut(
     until: Fraction | None = None,
 ) -> tuple[np.ndarray, str]:
     """(N,) int8 part of each event, validation and test from their bounds on, and the protocol."""
-    if gap < 0:
-        raise InputError(f"gap should be 0 seconds or more, received {float(gap):g}")
     protocol = f"{name}: valid from {float(bounds[0]):.0f}, test from {float(bounds[1]):.0f}"
     part, scale = np.full(len(events), TRAIN, np.int8), events.ticks_per_second
     for number, bound in zip((VALID, TEST), bounds, strict=True):
