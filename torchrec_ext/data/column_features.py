@@ -53,8 +53,7 @@ def default_options(column: pa.Array) -> Options:
 def fit_column(name: str, column: pa.Array, training: np.ndarray, options: Options) -> dict[str, Fitted]:
     """The features of a column of N values, fitted on its (N,) bool ``training`` rows alone.
 
-    A column that gives several has what tells them apart, such as ``_hour``, behind its name. An InputError
-    if the options are not for such values.
+    Several have what tells them apart, such as ``_hour``, in their names. InputError for other values.
     """
     learnt = column.filter(pa.array(training))
     try:

@@ -31,8 +31,7 @@ class Description:
         missing: column -> share of missing values; ``users.age`` is of a side table.
         steps: what reading and cleaning removed.
         sides: how many ids have a row in each side table, as it was read.
-        history_only: number of events that are neither learnt nor predicted: their type weighs 0, or they
-            lack an item where others have one.
+        history_only: number of events that are neither learnt nor predicted, see ``Events.is_target``.
         part: the part of a split that is described; empty for all events.
     """
 

@@ -183,8 +183,7 @@ class Events:
     def target_weights(self) -> np.ndarray | None:
         """(N,) float64, how much each event counts when it is learnt or predicted; None where each counts 1.
 
-        That is the weight of its type, 1 without one. One whose type weighs 0, or which has no item where
-        others have one, is only read as history.
+        That is the weight of its type, 1 without one; 0 without an item where others have one.
         """
         weights = None
         if "type" in self.columns:
@@ -196,7 +195,7 @@ class Events:
         return weights
 
     def is_target(self) -> np.ndarray:
-        """(N,) bool, which events may be learnt or predicted; the others are only read as history."""
+        """(N,) bool, which events may be learnt or predicted; those of weight 0 are only read as history."""
         weights = self.target_weights()
         return np.ones(len(self), bool) if weights is None else weights > 0
 

@@ -66,8 +66,7 @@ def comparable(
 ) -> int | float:
     """A bound, perhaps infinite, that compares exactly with values: a float or an integer as they are.
 
-    An integer is rounded up for values that reach the bound, down (``math.floor``) for those that do not
-    pass it.
+    An integer is rounded up for values that reach the bound, by ``math.floor`` for those not to pass it.
     """
     return float(exact) if values.dtype.kind == "f" or not math.isfinite(exact) else rounded(exact)
 

@@ -50,8 +50,7 @@ def prepare(
 ) -> Parts:
     """Reads, cleans and splits events once, and keeps everything in a folder that is mapped into memory.
 
-    The folder appears under its name only when it is whole. :func:`open_prepared` opens it again; on several
-    ranks one prepares and all open.
+    The folder appears when it is whole; :func:`open_prepared` opens it again. One rank prepares, all open.
 
     Args:
         source: what :func:`~torchrec_ext.data.read_events` reads.
@@ -93,8 +92,7 @@ def prepare(
 def keep_parts(folder: str | Path, read: Read, split: Split, *, overwrite: bool = False) -> Parts:
     """What :func:`prepare` does, with reading and splitting of one's own.
 
-    ``read`` may keep columns in the folder that it receives, which is removed later; ``split`` keeps the log
-    of its parts in the one that it receives.
+    ``read`` may keep columns in its folder, which is removed later; ``split`` keeps its log in its own.
     """
     target = Path(folder).expanduser()
     if target.exists() and not overwrite:

@@ -79,8 +79,7 @@ class Vocabulary:
     def rows(self, ids: Ids) -> np.ndarray:
         """(n,) int64 rows of n ids, 0 for an unknown id or a missing value.
 
-        Strings that spell integers find integer ids and the other way round, since a command line knows
-        strings alone; ``"07"`` does not spell 7.
+        Strings find the integers they spell and the other way round, as on a command line; not "07" for 7.
         """
         wanted = _index(ids)
         if is_float_dtype(wanted.dtype):  # missing values made floats of integers

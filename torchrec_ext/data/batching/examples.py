@@ -35,9 +35,8 @@ class Examples(Protocol):
 def cut_windows(log: EventLog, length: int, ahead: int = 0) -> tuple[np.ndarray, ...]:
     """Users, starts and ends, (n,) int64, of windows of histories, and the (n,) weight of their targets.
 
-    The target of an event is the one ``ahead`` of it, and each event that has one is in one window; those
-    without a known target teach nothing and are left out. All windows of a history are ``length`` long, but
-    the first, which may be shorter.
+    The target of an event is the one ``ahead`` of it; each event that has one is in one window. Windows are
+    ``length`` long, the first of a history perhaps shorter; those without a known target are left out.
     """
     held = np.maximum(np.diff(log.offsets) - ahead, 0)
     windows = -(-held // length)

@@ -19,8 +19,7 @@ class HiddenEvents:
     Bidirectional Encoder Representations from Transformer", Sun et al. 2019, section 3.6). Which events
     are hidden is a function of the salt and the event alone, so that it is the same on any number of
     ranks. A window of which chance hides no target has its newest one hidden. Events of unknown items or of
-    weight 0 are never hidden. Windows are ``inputs.max_length`` long; the first of a history may be shorter.
-    InputError if no item is known.
+    weight 0 are never hidden. Windows are at most ``inputs.max_length`` long. InputError if no item is known.
 
     Args:
         train: the training part.

@@ -16,8 +16,7 @@ class NextEvents:
     """Windows of histories, each of whose events is an input and whose next event is its target.
 
     A causal encoder learns every next event of a window in one pass. A history with more inputs than
-    ``inputs.max_length`` is cut into windows that long; its first may be shorter. InputError if no known
-    item follows another event.
+    ``inputs.max_length`` is cut into windows that long; its first may be shorter. InputError if none is left.
 
     Args:
         train: the training part.

@@ -31,8 +31,7 @@ class Number:
             having their mean rank, linear between at most 1000 quantiles; ``none``: as they are.
         buckets: whether the column becomes rows of a table instead of a number, and by which edges:
             ``quantile``: as many numbers in each; ``log``: as wide each in sign times log(1 + size); or
-            ascending numbers. Rows of buckets count from 1; row 0 is for a missing number where ``missing``
-            is ``unknown`` or ``drop``.
+            ascending numbers. Rows of buckets count from 1; a missing number may have row 0.
         bins: how many buckets ``quantile`` and ``log`` make at most.
     """
 

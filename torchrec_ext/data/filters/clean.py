@@ -47,8 +47,7 @@ def clean(
             by timestamp (by the order of the rows among equal ones).
         min_user_events: events that a user needs to stay.
         min_item_events: events that an item needs to stay.
-        k_core: users and items with fewer events are removed until none is left to remove; one number
-            for both, or (of users, of items).
+        k_core: users and items with fewer events go until none is left; one number, or (of users, of items).
 
     Returns:
         The events left, in the same order. ``source.steps`` reports what each step removed.

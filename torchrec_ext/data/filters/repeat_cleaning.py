@@ -15,8 +15,7 @@ _COUNTS = ("min_user_events", "min_item_events", "k_core")
 def repeat_cleaning(events: Events, calls: Iterable[Mapping[str, Any]], counts: bool = True) -> Events:
     """The events after the cleaning that recorded calls, of ``Source.calls``, describe.
 
-    Without ``counts``, users and items with few events stay: that limit decides what is learnt, not what a
-    user has done later.
+    Without ``counts``, users and items with few events stay: that limit decides what is learnt alone.
     """
     for call in calls:
         if call["call"] in _STEPS:

@@ -26,12 +26,10 @@ def sessions(events: Events, gap: Span = 1800.0) -> Events:
 
     Returns:
         The events in the same order, whose ``user`` is a session: ``ann#1`` is the first one of ``ann``.
-        The user stands in the column ``visitor``, which can be chosen as a context feature. A session has
-        the side features of its user.
+        The column ``visitor``, a possible context feature, holds the user, whose side features it has.
 
     Raises:
-        InputError: if the timestamps are not times, the gap is not positive or there is a column
-            ``visitor``.
+        InputError: if the timestamps are not times, the gap is not positive or ``visitor`` is taken.
 
     Example:
         >>> from torchrec_ext.data import read_events

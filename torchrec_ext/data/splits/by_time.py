@@ -75,22 +75,19 @@ def rolling_windows(
     """Yields splits by time, the oldest first, whose test parts follow each other up to the newest event.
 
     Each is a ``by_time`` with a test part of ``test_seconds``; what happens after it is in no part. All
-    windows share the rows of users and items, those that come later too, so a model may go on from one
-    window to the next.
+    windows share the rows of users and items, so a model may go on from one window to the next.
 
     Args:
         events: with timestamps that are times.
         test_seconds: length of each test part: seconds, or a span such as ``"7 days"`` or a ``timedelta``.
         windows: number of splits.
-        valid_seconds: length of each validation part, which ends where the test part begins; None makes it
-            as long as the test part.
+        valid_seconds: length of each validation part, right before the test part; None: as long as that.
         gap: length of time before the validation and the test part whose events are in no part.
         min_count: see ``leave_last_out``.
         folder: see ``leave_last_out``.
 
     Raises:
-        InputError: if the timestamps are not times, a number or a span makes no sense, or, when its turn
-            comes, a part of a window is empty.
+        InputError: if timestamps are not times, an argument is wrong, or, in its turn, a part is empty.
 
     Example:
         >>> import pandas as pd
