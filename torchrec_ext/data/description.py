@@ -165,11 +165,13 @@ def describe(events: Any) -> Description:
             columns |= {f"{entity}s.{name}": pa.array(column, from_pandas=True) for name, column in of_side}
     users, items = (events.codes(name) if name in columns else None for name in ("user", "item"))
     times = events.numbers("timestamp") if events.source.order == "time" else None
-    gaps = None
+    gaps = types = None
     if users is not None and times is not None:
         order = events.by_user_and_time
         owners = users[order]
         gaps = np.diff(times[order])[(owners[1:] == owners[:-1]) & (owners[1:] >= 0)]
+    if "type" in columns:
+        types = {str(events.distinct("type")[code]): n for code, n in events.counts("type").items()}
     return Description(
         name=events.source.name,
         about=events.source.ordering,
@@ -180,7 +182,7 @@ def describe(events: Any) -> Description:
         times=times,
         gaps=gaps,
         ratings=events.numbers("rating"),
-        types={str(n): c for n, c in events.counts("type").items()} if "type" in columns else None,
+        types=types,
         missing={name: _missing(column) for name, column in columns.items()},
         steps=tuple(map(str, events.source.steps)),
         sides=tuple(map(str, events.source.sides)),

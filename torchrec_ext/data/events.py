@@ -142,9 +142,9 @@ class Events:
         return found[:-1]
 
     def counts(self, name: str) -> pd.Series:
-        """Number of events of each of :meth:`distinct` that has any, descending."""
-        codes, words = self.codes(name), self.distinct(name)
-        counts = pd.Series(np.bincount(codes[codes >= 0], minlength=len(words)), words)
+        """Number of events of each value that has any, descending; the index is that in :meth:`distinct`."""
+        codes = self.codes(name)
+        counts = pd.Series(np.bincount(codes[codes >= 0]))
         return counts[counts > 0].sort_values(ascending=False, kind="stable")
 
     def _dictionary(self, name: str) -> pa.Array:

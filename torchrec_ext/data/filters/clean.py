@@ -124,8 +124,8 @@ def _present(events: Events, name: str) -> str:
     """What a filter that left nothing could have left."""
     column, numbers = events.column(name), events.numbers(name)
     if column is not None and pa.types.is_dictionary(column.type) and column.null_count < len(column):
-        words = map(str, events.counts(name).index[:3])
-        return f"the most frequent values are {', '.join(words)}, choose others"
+        words = events.distinct(name)[events.counts(name).index[:3]]
+        return f"the most frequent values are {', '.join(map(str, words))}, choose others"
     if numbers is not None and numbers.ndim == 1 and np.isfinite(numbers).any():
         return f"values go from {np.nanmin(numbers):g} to {np.nanmax(numbers):g}, widen the bounds"
     return "widen it"
