@@ -16,22 +16,21 @@ ORDER = np.array([2, 4, 0, 3, 1], np.int32)
 
 
 def small(folder=None):
-    columns = [
-        ("items", np.array([1, 2, 3, 4, 5])),
-        ("times", np.array([30.0, 20, 10, 5, 10])),
-        ("ratings", np.array([1, 2, 3, 4, 5], np.float32)),
-        ("context_day", np.array([6, 7, 8, 9, 10])),
-        ("context_words", pa.LargeListArray.from_arrays([0, 2, 2, 3, 3, 3], [1, 2, 3])),
-    ]
-    return EventLog.sort(pd.Index(["b", "a"]), np.array([1, 2]), np.array([3, 2]), ORDER, columns, folder)
+    words = pa.LargeListArray.from_arrays([0, 2, 2, 3, 3, 3], [1, 2, 3])
+    columns = {
+        "items": [1, 2, 3, 4, 5], "times": [30.0, 20, 10, 5, 10], "ratings": [1, 2, 3, 4, 5],
+        "context_day": [6, 7, 8, 9, 10],
+    }  # fmt: skip
+    laid = [*((name, np.array(values)) for name, values in columns.items()), ("context_words", words)]
+    return EventLog.sort(pd.Index(["b", "a"]), np.array([1, 2]), np.array([3, 2]), ORDER, laid, folder)
 
 
 def content(log):
-    columns = {n: c.tolist() for n, c in vars(log).items() if n != "context" and c is not None}
-    return {**columns, **{n: c.tolist() for n, c in log.context.items()}}
+    columns = {**vars(log), **log.context}
+    return {n: c.tolist() for n, c in columns.items() if n != "context" and c is not None}
 
 
-def test_every_column_is_laid_in_the_order():
+def test_every_column_is_laid_in_the_order_and_selecting_keeps_all_users():
     log = small()
     assert (len(log), log.users.tolist(), log.weights) == (5, [0, 0, 0, 1, 1], None)
     assert content(log) == {
@@ -39,38 +38,23 @@ def test_every_column_is_laid_in_the_order():
         "source_rows": [2, 4, 0, 3, 1], "times": [10, 10, 30, 5, 20], "ratings": [3, 5, 1, 4, 2],
         "context_day": [8, 10, 6, 9, 7], "context_words": [[3], [], [1, 2], [], []],
     }  # fmt: skip
+    assert content(log.select(np.array([1, 2]))) == {
+        "user_ids": ["b", "a"], "user_rows": [1, 2], "offsets": [0, 2, 2], "items": [5, 1],
+        "source_rows": [4, 0], "times": [10, 30], "ratings": [5, 1], "context_day": [10, 6],
+        "context_words": [[], [1, 2]],
+    }  # fmt: skip
 
 
-def test_select_keeps_all_users():
-    log = small().select(np.array([1, 2]))
-    assert (log.user_ids.tolist(), log.offsets.tolist()) == (["b", "a"], [0, 2, 2])
-    assert (log.items.tolist(), log.source_rows.tolist()) == ([5, 1], [4, 0])
-    assert log.context["context_words"].tolist() == [[], [1, 2]]
-    assert small().select(np.array([], np.int64)).offsets.tolist() == [0, 0, 0]
-
-
-def test_a_log_in_a_folder_is_mapped_and_opens_again(tmp_path):
-    kept = small(tmp_path / "log")
-    parts = {"part": np.array([1, 2]), "none": np.zeros(0, np.int64)}
-    made = {"log": (small(), kept)}
-    made |= {n: (small().select(rows), kept.select(rows, tmp_path / n)) for n, rows in parts.items()}
-    for name, (in_memory, mapped) in made.items():
-        for again in (mapped, EventLog.open(tmp_path / name)):
-            assert content(again) == content(in_memory)
-            assert again.times.dtype == in_memory.times.dtype
-            assert isinstance(again.items, np.memmap) and isinstance(again.offsets, np.memmap)
-    with pytest.raises(ValueError, match="read-only"):
-        kept.items[0] = 1
-
-
-def test_what_is_asked_of_users():
-    """Their newest events, which stay with their user, and their items."""
-    log = small()
-    users, ends = np.array([0, 0, 1, 1]), np.array([3, 1, 5, 3])
-    assert log.recent(users, ends, 2).tolist() == [1, 0, 3, 3]
-    assert log.recent(users, ends, 0).tolist() == [3, 1, 5, 3]
-    items, offsets = log.items_of(np.array([1, 0]))
-    assert (items.tolist(), offsets.tolist()) == ([4, 2, 3, 5, 1], [0, 2, 5])
+@pytest.mark.parametrize("rows", [None, [1, 2], []])
+def test_a_log_in_a_folder_is_mapped_and_opens_again(tmp_path, rows):
+    in_memory, mapped = small(), small(tmp_path)
+    if rows is not None:
+        rows = np.array(rows, np.int64)
+        in_memory, mapped = in_memory.select(rows), mapped.select(rows, tmp_path / "part")
+    for log in (mapped, EventLog.open(tmp_path if rows is None else tmp_path / "part")):
+        assert content(log) == content(in_memory) and log.times.dtype == in_memory.times.dtype
+        assert isinstance(log.items, np.memmap) and isinstance(log.offsets, np.memmap)
+        assert not log.items.flags.writeable
 
 
 @settings(deadline=None)
@@ -104,21 +88,17 @@ def test_what_is_read_is_what_pythons_slices_are(data, dtype, size):
     assert found.dtype == dtype and found.flags.writeable
 
 
-def test_take_keeps_the_marked_rows_in_order():
-    events = read_events(pd.DataFrame({"user": [1, 2, 3], "item": [4, 5, 6]}))
+def test_events_give_marked_rows_and_other_features():
+    items = pd.DataFrame({"item": [4, 5], "title": "One", "price": 2})
+    frame = pd.DataFrame({"user": [1, 2, 3], "item": [4, 5, 6], "page": 3})
+    events = read_events(frame, items=items, context=["page"])
     taken = events.take(np.array([True, False, True]))
-    assert taken.frame["user"].tolist() == [1, 3] and taken.frame.index.tolist() == [0, 1]
-    assert len(taken) == 2 and len(events) == 3
+    assert taken.frame["user"].tolist() == [1, 3] and len(events) == 3
     with pytest.raises(InputError, match=r"mask should be bool \(3,\), received"):
         events.take(np.array([0, 2]))
-    assert "3 events of 3 users and 3 items; features none" in events.summary()
-
-
-def test_features_are_chosen_again_and_checked():
-    items = pd.DataFrame({"item": [1], "title": ["One"], "price": [2]})
-    events = read_events(pd.DataFrame({"user": [1], "item": [1], "page": [3]}), items=items, context=["page"])
     fewer = events.select_features(item=(), context=())
     assert (fewer.item_features, fewer.context_features) == ((), ())
+    assert "3 events of 3 users and 3 items; features none" in fewer.summary()
     assert (events.item_features, events.context_features) == (("price",), ("page",))
     assert fewer.select_features(item=["price"]).item_features == ("price",)
     with pytest.raises(InputError, match="'title' cannot be used as item feature; there are price"):

@@ -26,13 +26,12 @@ def world() -> Events:
     for user in range(12):
         for step in range(int(rng.integers(8, 14))):
             time, item = START + 1000 * step + user, int(rng.integers(1, 9)) if user else 1 + step % 8
-            rows.append((user, item, time, "view", float(rng.integers(1, 6))))
+            part = ["train", "valid", "test"][(step >= 5) + (step >= 7)]
+            rows.append((user, item, time, "view", float(rng.integers(1, 6)), part))
             if user:
                 sought = None if rng.random() < 0.5 else int(rng.integers(1, 9))
-                rows.append((user, sought, time + 500, "search", 0.0))
-    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp", "type", "rating"])
-    frame["split"] = np.where(frame["timestamp"] < START + 5000, "train", "valid")
-    frame.loc[frame["timestamp"] >= START + 7000, "split"] = "test"
+                rows.append((user, sought, time + 500, "search", 0.0, part))
+    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp", "type", "rating", "split"])
     return read_events(frame.astype({"item": "Int64"}), columns={"split": "split"}, context=["type"])
 
 
@@ -50,14 +49,13 @@ def test_no_search_is_learnt_or_a_target_of_any_split(name):
     parts = SPLITS[name](EVENTS, **SETTINGS.get(name, {}))
     train, valid, test = parts
     log, items = train.events, len(train.preparation.vocabularies["item"]) - 1
-    assert all(viewed(part.events).all() and len(part) for part in (valid, test)) and not viewed(log).all()
+    assert viewed(valid.events).all() and viewed(test.events).all() and not viewed(log).all()
     assert train.report.parts[0].events == viewed(log).sum()
     inside = np.concatenate([p for part in parts for p in (part.rows, part.history_only)])
     assert len(np.unique(inside)) == len(inside) == len(EVENTS)
     if name == "leave_last_out":
-        last_two = EVENTS.frame[VIEWED].groupby("user").tail(2)
         found = [*valid.events.source_rows, *test.events.source_rows]
-        assert sorted(found) == sorted(last_two.index)
+        assert sorted(found) == sorted(EVENTS.frame[VIEWED].groupby("user").tail(2).index)
 
     every = Candidates.of(train, "catalogue")
     assert every.counts_I.tolist() == np.bincount(log.items[viewed(log)], minlength=items + 1)[1:].tolist()
@@ -88,9 +86,9 @@ def test_a_search_after_the_last_view_is_not_read_before_it():
     frame = pd.DataFrame({"user": 1, "item": range(1, 8), "type": types})
     train, valid, test = leave_last_out(read_events(frame))
     assert [part.events.source_rows.tolist() for part in (train, valid, test)] == [[0, 1, 2], [3], [5]]
-    log, _ = (train + valid).known_before(test.before_first_target())
-    assert log.source_rows.tolist() == [0, 1, 2, 3, 4]
-    assert train.known_before(valid.before_first_target())[0].source_rows.tolist() == [0, 1, 2]
+    for known, targets, expected in ((train + valid, test, [0, 1, 2, 3, 4]), (train, valid, [0, 1, 2])):
+        log, _ = known.known_before(targets.before_first_target())
+        assert log.source_rows.tolist() == expected
 
     late = VIEWED | (EVENTS.frame["timestamp"] < START + 7000).to_numpy()
     found = []
@@ -103,9 +101,10 @@ def test_a_search_after_the_last_view_is_not_read_before_it():
 
 
 def test_searches_are_neither_popular_nor_seen_nor_in_the_catalogue():
-    # user 1 viewed 7 once and searched for 8 thrice; user 2 viewed 8 and 9 and searched for 7 and 6
-    rows = [(1, 7, "view"), *[(1, 8, "search")] * 3, (2, 8, "view"), (2, 9, "view"), (2, 9, "view"),
-            (2, 7, "search"), (2, 6, "search"), (1, 9, "view"), (1, 7, "view")]  # fmt: skip
+    rows = [
+        (1, 7, "view"), *[(1, 8, "search")] * 3, (2, 8, "view"), (2, 9, "view"), (2, 9, "view"),
+        (2, 7, "search"), (2, 6, "search"), (1, 9, "view"), (1, 7, "view"),
+    ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=["user", "item", "type"])
     frame["split"] = ["train"] * 9 + ["valid", "test"]
     events = read_events(frame, columns={"split": "split"})
@@ -114,14 +113,12 @@ def test_searches_are_neither_popular_nor_seen_nor_in_the_catalogue():
     known = events.take(np.arange(len(frame)) < 9)
     popular = recommend(model, known, ["new"], k=3)
     assert popular["item"].tolist() == [9, 7, 8] and popular["score"].tolist() == [2, 1, 1]
-    lists = recommend(model, known, [1, 2], k=3)
-    assert set(lists.loc[lists["user"] == 1, "item"]) == {8, 9}  # only searched for: not seen
-    assert set(lists.loc[lists["user"] == 2, "item"]) == {7}
+    lists = recommend(model, known, [1, 2], k=3).groupby("user")["item"].agg(set)
+    assert lists.to_dict() == {1: {8, 9}, 2: {7}}  # what was only searched for was not seen
     # the test view of 7 was seen; that of 9 in the validation part stands at rank 1 of the popular items
     assert baseline(model, train, valid, k=(1,))["hr@1"] == 1
     assert baseline(model, train + valid, test, k=(3,))["hr@3"] == 0
     # item 6 was only searched for
     assert sorted(model.item_vectors()["item"]) == [7, 8, 9]
     assert set(recommend(model, known, [1, 2], k=3, exclude_seen=False)["item"]) == {7, 8, 9}
-    scored = predict(model, known, pd.DataFrame({"user": [2, 2], "item": [8, 6]}))
-    assert scored["known"].tolist() == [True, False]
+    assert predict(model, known, pd.DataFrame({"user": 2, "item": [8, 6]}))["known"].tolist() == [True, False]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from torchrec_ext.data import Preparation, read_events
+from torchrec_ext.data import Preparation, leave_last_out, read_events
 from torchrec_ext.data.features import to_json
 from torchrec_ext.errors import InputError
 
@@ -15,8 +15,7 @@ TRAINING = np.array([True, True, True, True, False])
 DEVIATION = np.sqrt(8 / 3)  # of 2, 4 and 6
 
 
-@pytest.fixture(scope="module")
-def events():
+def read():
     """Five events; user c and item 40 are in no side table, user d and item 9 in no event."""
     frame = pd.DataFrame({
         "user": ["b", "a", "b", "c", "a"], "item": [30, 10, 10, 20, 40],
@@ -32,39 +31,26 @@ def events():
     return read_events(frame, users=users, items=items, context=["day", "price"])
 
 
-@pytest.fixture(scope="module")
-def prepared(events):
-    return Preparation.fit(events, TRAINING)
+EVENTS = read()
+PREPARED = Preparation.fit(EVENTS, TRAINING)
 
 
-def test_schema_by_hand(prepared):
-    schema = prepared.schema
-    # floats and vectors are numbers, every other column looks up a table of its own, of the values that
-    # train: not Tue, nor the year of an item without an event
+def test_schema_by_hand():
+    """Floats and vectors are numbers, every other column looks up a table of the values that train."""
+    schema = PREPARED.schema
     assert schema.features_of("user") == ("user", "user_gender")
     assert schema.features_of("item") == ("item", "item_tags", "item_year")
     assert schema.features_of("context") == ("context_day",)
     assert schema.dense_of("user", "item", "context") == ("context_price", "user_age", "item_image")
+    # not Tue, nor the year of an item without an event
     rows = {"user": 4, "item": 5, "user_gender": 3, "item_tags": 4, "item_year": 3, "context_day": 3}
     assert {t.name: t.rows for t in schema.tables} == rows
     assert [f.name for f in schema.features if f.many] == ["item_tags"]
 
 
-def test_scales_are_of_the_training_part_and_of_users_that_train(prepared, events):
-    def scale(fitted, name):
-        return fitted.fitted[name].scale.center, fitted.fitted[name].scale.spread
-
-    # the price of 100 and what is missing are not learnt from
-    assert scale(prepared, "context_price") == (4.0, pytest.approx(DEVIATION))
-    assert scale(prepared, "user_age") == (30.0, 10.0)
-    only_a = Preparation.fit(events, np.array([False, True, False, False, False]))
-    assert scale(only_a, "user_age") == (20.0, 1.0)
-
-
-def test_log_by_hand(prepared, events):
-    log = prepared.log(events)
-    assert log.user_ids.tolist() == ["b", "a", "c"]
-    assert log.user_rows.tolist() == [1, 2, 3]
+def test_log_by_hand():
+    log = PREPARED.log(EVENTS)
+    assert (log.user_ids.tolist(), log.user_rows.tolist()) == (["b", "a", "c"], [1, 2, 3])
     assert log.source_rows.tolist() == [2, 0, 1, 4, 3]
     assert log.items.tolist() == [2, 1, 2, 4, 3]  # 30, 10, 20 and 40 have the rows 1, 2, 3 and 4
     assert log.times.tolist() == [LATE + 1, LATE + 5, LATE, LATE, LATE + 2]
@@ -74,45 +60,42 @@ def test_log_by_hand(prepared, events):
     np.testing.assert_allclose(prices, [0, -2, 0, 96, 2], rtol=1e-6)
 
 
-def test_side_features_by_hand(prepared):
+def test_side_features_by_hand():
     """Row 0 stands for unknown ids; c and 40 have a row, but are in no side table."""
-    user, item = prepared.sides["user"], prepared.sides["item"]
+    user, item = PREPARED.sides["user"], PREPARED.sides["item"]
     assert user.ids("user_gender", np.arange(4))[0].tolist() == [0, 2, 1, 0]  # unknown, b, a, c
     assert user.dense["user_age"][:, 0].tolist() == [0, 1, -1, 0]
     values, lengths = item.ids("item_tags", np.array([3, 0, 1, 2, 4, 3]))
-    parts = np.split(values, np.cumsum(lengths)[:-1])
-    assert [part.tolist() for part in parts] == [[1, 2], [0], [2, 3], [0], [0], [1, 2]]
+    assert (values.tolist(), lengths.tolist()) == ([1, 2, 0, 2, 3, 0, 0, 1, 2], [2, 1, 2, 1, 1, 2])
     assert item.ids("item_year", np.arange(5))[0].tolist() == [0, 1, 1, 2, 0]
     images = item.dense["item_image"] * np.sqrt(8 / 9)  # of three, two of which are alike
     np.testing.assert_allclose(images[:, 0], np.array([0, -2, -2, 4, 0]) / 3, atol=1e-6)
 
 
-def test_later_events_know_new_users_by_their_history_alone(prepared):
+def test_later_events_know_new_users_by_their_history_alone():
     later = pd.DataFrame({
         "user": ["new", "a", "new"], "item": [10, 77, 30], "timestamp": [LATE + 9, LATE + 8, LATE + 7],
         "day": ["Wed", "Sun", "Tue"], "price": [4.0, np.inf, 4.0],
     })  # fmt: skip
-    log = prepared.log(read_events(later, context=["day", "price"]))
-    assert log.user_rows.tolist() == [0, 2]
-    assert log.items.tolist() == [1, 2, 0]
+    log = PREPARED.log(read_events(later, context=["day", "price"]))
+    assert (log.user_rows.tolist(), log.items.tolist()) == ([0, 2], [1, 2, 0])
     assert log.context["context_day"].tolist() == [0, 0, 2]
-    assert log.context["context_price"].tolist() == [[0], [0], [0]]
-    assert log.ratings is None
+    assert log.context["context_price"].tolist() == [[0], [0], [0]] and log.ratings is None
     with pytest.raises(InputError, match="lack the column 'price' that the model reads as context; they hav"):
-        prepared.log(read_events(later.drop(columns="price"), context=["day"]))
+        PREPARED.log(read_events(later.drop(columns="price"), context=["day"]))
 
 
-def test_min_count_counts_events_and_sends_rare_items_to_row_0(events):
-    prepared = Preparation.fit(events, TRAINING, min_count=2)
+def test_min_count_counts_events_and_sends_rare_items_to_row_0():
+    prepared = Preparation.fit(EVENTS, TRAINING, min_count=2)
     assert prepared.vocabularies["item"].index.tolist() == [10]
-    assert prepared.log(events).items.tolist() == [1, 0, 1, 0, 0]
+    assert prepared.log(EVENTS).items.tolist() == [1, 0, 1, 0, 0]
     assert prepared.sides["item"].ids("item_year", np.arange(2))[0].tolist() == [0, 1]
     with pytest.raises(InputError, match="min_count=3 leaves no item; the most frequent one has 2 events"):
-        Preparation.fit(events, TRAINING, min_count=3)
+        Preparation.fit(EVENTS, TRAINING, min_count=3)
 
 
-def test_ids_of_side_tables_get_rows_behind_those_of_events_where_the_catalogue_is_all(events):
-    everything = Preparation.fit(replace(events, catalogue="all"), TRAINING, min_count=2)
+def test_ids_of_side_tables_get_rows_behind_those_of_events_where_the_catalogue_is_all():
+    everything = Preparation.fit(replace(EVENTS, catalogue="all"), TRAINING, min_count=2)
     # 20 has one event: it is rarer than min_count, whatever the side table holds
     assert everything.vocabularies["item"].index.tolist() == [10, 9]
     assert everything.vocabularies["user"].index.tolist() == ["b", "a", "c", "d"]
@@ -121,33 +104,70 @@ def test_ids_of_side_tables_get_rows_behind_those_of_events_where_the_catalogue_
     assert everything.sides["item"].ids("item_year", np.arange(3))[0].tolist() == [0, 1, 0]  # 1970 is new
 
 
+NOON = 12 * 3600  # of 1 January 1970, a Thursday
+DAY = 86_400
+ITEMS = pd.DataFrame({
+    "item": range(3), "age": pd.array([20, 40, None], "Int64"), "made": [0.0, 9 * DAY, None],
+    "image": [np.array([1.0, 0.0], np.float32), None, np.array([3.0, 0.0], np.float32)],
+    "words": ["old", "1", "2"], "tags": [["a"], [], ["b"]],
+})  # fmt: skip
+
+
+def fit(times, **read):
+    frame = pd.DataFrame({"user": "a", "item": range(len(times)), "timestamp": times})
+    return Preparation.fit(read_events(frame, **read), np.ones(len(times), bool))
+
+
+def test_columns_of_items_are_what_they_are_told_to_be():
+    told = {
+        "age": {"kind": "number", "indicator": True},
+        "image": {"kind": "vector", "width": 2, "scale": "none"},
+        "made": {"kind": "time", "parts": [], "age": True},
+    }
+    found = fit([NOON, NOON + 1, NOON + 2], items=ITEMS, item_features=told).sides["item"].dense
+    # row 0 is the unknown item, item 1 has no image: the mean of the others
+    assert found["item_age"].tolist() == [[0, 1], [-1, 0], [1, 0], [0, 1]]
+    assert found["item_image"].tolist() == [[2, 0], [1, 0], [2, 0], [3, 0]]
+    np.testing.assert_allclose(found["item_made_age"], [[0], [1], [-1], [0]], atol=1e-6)
+    for column, said in (("words", "the values should be numbers: .*; declare"), ("tags", "a list of words")):
+        with pytest.raises(InputError, match=f"feature item_{column}: .*{said}"):
+            fit([NOON] * 3, items=ITEMS, item_features={column: {"kind": "number"}})
+
+
+def test_an_order_has_no_hour():
+    told = {"context": {"timestamp": {"kind": "time", "parts": ["hour"]}}}
+    for read in ({**told, "order": "order"}, told):
+        times = [NOON, NOON + 1, NOON + 2] if "order" in read else [0, 1, 2]
+        with pytest.raises(InputError, match="needs times, but the timestamp column .*not a time"):
+            fit(times, **read)
+
+
+def test_training_events_that_must_not_lack_a_value_are_in_no_part():
+    rows = pd.DataFrame({
+        "user": "a", "item": list("uvwxyz"), "timestamp": range(10**9, 10**9 + 6),
+        "price": [1.0, None, 3.0, 4.0, None, None],
+    })  # fmt: skip
+    items = pd.DataFrame({"item": list("uvxyz"), "colour": ["r", "r", None, "r", "r"]})
+    read = {"context": {"price": {"kind": "number", "missing": "drop"}}, "items": items}
+    train, valid, test = leave_last_out(read_events(rows, **read))
+    # v lacks its price; y and z too, but they are no training events
+    assert [part.events.source_rows.tolist() for part in (train, valid, test)] == [[0, 2, 3], [4], [5]]
+    assert (train.report.parts[0].events, train.report.outside) == (3, 1)
+    colour = {"item_features": {"colour": {"kind": "category", "missing": "drop"}}}
+    train, _, _ = leave_last_out(read_events(rows, **read, **colour))
+    # x lacks its colour; w is in no table, which is no gap
+    assert train.events.source_rows.tolist() == [0, 2]
+    with pytest.raises(InputError, match="lacks a value of a feature with missing='drop'"):
+        leave_last_out(read_events(rows.assign(price=[None] * 4 + [1.0, 1.0]), **read))
+
+
 def test_columns_of_side_tables_keep_their_kind():
     """A list column is known by its first list; a user without a row does not turn integers into floats."""
-    users = pd.DataFrame({"user": [1, 2], "likes": [None, ["x", "y"]], "city": [2**60 + 1, 2**60]})
-    events = read_events(pd.DataFrame({"user": [1, 2, 3], "item": [5, 5, 5]}), users=users)
-    prepared = Preparation.fit(events, np.ones(3, bool))
-    side, rows = prepared.sides["user"], np.arange(4)
-    assert prepared.schema.feature("user_likes").many
-    assert side.ids("user_likes", rows)[0].tolist() == [0, 0, 1, 2, 0]
-    assert side.ids("user_city", rows)[0].tolist() == [0, 1, 2, 0]
-
-
-def test_saved_and_loaded(prepared, events, tmp_path):
-    prepared.save(tmp_path / "new" / "folder")
-    again = Preparation.load(tmp_path / "new" / "folder")
-    assert again.schema == prepared.schema
-    for name, fitted in prepared.fitted.items():
-        assert to_json(again.fitted[name]) == to_json(fitted)
-    for name, vocabulary in prepared.vocabularies.items():
-        assert again.vocabularies[name].index.tolist() == vocabulary.index.tolist()
-    for entity, side in prepared.sides.items():
-        for kind in ("dense", "categorical"):
-            mine, theirs = getattr(side, kind), getattr(again.sides[entity], kind)
-            assert {n: c.tolist() for n, c in theirs.items()} == {n: c.tolist() for n, c in mine.items()}
-    assert again.log(events).items.tolist() == prepared.log(events).items.tolist()
-    (tmp_path / "new" / "folder" / "offers_all.npy").unlink()  # which a run of an earlier release lacks
-    older = Preparation.load(tmp_path / "new" / "folder").trained
-    assert older.catalogue.tolist() == prepared.trained.catalogue.tolist() and not older.offers_all
+    users = pd.DataFrame({"user": ["a", "b"], "likes": [None, ["x", "y"]], "city": [2**60 + 1, 2**60]})
+    events = read_events(pd.DataFrame({"user": ["a", "b", "c"], "item": 5}), users=users)
+    side = Preparation.fit(events, np.ones(3, bool)).sides["user"]
+    assert side.ids("user_likes", np.arange(4))[0].tolist() == [0, 0, 1, 2, 0]
+    assert side.ids("user_city", np.arange(4))[0].tolist() == [0, 1, 2, 0]
 
 
 def test_ids_are_found_whatever_their_kind_and_users_keep_one_kind():
@@ -159,3 +179,33 @@ def test_ids_are_found_whatever_their_kind_and_users_keep_one_kind():
     log = of_words.log(numbers)
     assert (log.user_ids.tolist(), log.user_rows.tolist(), log.items.tolist()) == (["1", "2"], [1, 2], [1, 2])
     assert of_numbers.log(read_events(frame.astype({"item": str}))).items.tolist() == [1, 2]
+
+
+def content(prepared):
+    sides = [{**side.dense, **side.categorical} for side in prepared.sides.values()]
+    return {
+        "schema": prepared.schema,
+        "fitted": {name: to_json(fitted) for name, fitted in prepared.fitted.items()},
+        "ids": {name: ids.index.tolist() for name, ids in prepared.vocabularies.items()},
+        "sides": [{name: column.tolist() for name, column in columns.items()} for columns in sides],
+        "log": prepared.log(EVENTS).items.tolist(),
+        "catalogue": prepared.trained.catalogue.tolist(),
+    }
+
+
+def test_saved_and_loaded(tmp_path):
+    PREPARED.save(tmp_path / "new")
+    assert content(Preparation.load(tmp_path / "new")) == content(PREPARED)
+    (tmp_path / "new" / "offers_all.npy").unlink()  # which a run of an earlier release lacks
+    older = Preparation.load(tmp_path / "new")
+    assert content(older) == content(PREPARED) and not older.trained.offers_all
+
+
+def test_scales_are_of_the_training_part_and_of_users_that_train():
+    for learnt, name, scale in (
+        (TRAINING, "context_price", (4.0, DEVIATION)),  # without the price of 100, and what is missing
+        (TRAINING, "user_age", (30.0, 10.0)),
+        (np.arange(5) == 1, "user_age", (20.0, 1.0)),
+    ):
+        fitted = Preparation.fit(EVENTS, learnt).fitted[name].scale
+        assert (fitted.center, fitted.spread) == pytest.approx(scale)

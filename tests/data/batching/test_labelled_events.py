@@ -28,13 +28,9 @@ UNRATED = [  # between, before and after the rated ones
     ("a", 2, 70, "valid"), ("b", 3, 90, "test"),
 ]  # fmt: skip
 
-
-@pytest.fixture(scope="module")
-def parts():
-    return leave_last_out(read(ROWS))  # a trains on 1, 2 and b on 4
+TRAIN, VALID, TEST = leave_last_out(read(ROWS))  # a trains on 1, 2 and b on 4
 
 
-@pytest.fixture
 def partly_rated():
     rated = pd.DataFrame(RATED, columns=["user", "item", "timestamp", "split", "rating"])
     unrated = pd.DataFrame(UNRATED, columns=["user", "item", "timestamp", "split"])
@@ -47,9 +43,8 @@ def histories(batch):
     return [part.tolist() for part in found.values().split(found.lengths().tolist())]
 
 
-def test_examples_by_hand(parts):
-    train, valid, test = parts
-    found = LabelledEvents(train, train, WANTED)
+def test_examples_by_hand():
+    found = LabelledEvents(TRAIN, TRAIN, WANTED)
     assert found.labels.tolist() == [[1], [1], [0]]
     batch = found.batch(np.array([1, 2, 0]), 3.0)
     assert histories(batch) == [[1], [], []]
@@ -58,40 +53,40 @@ def test_examples_by_hand(parts):
     assert (batch.labels.tolist(), batch.total.item()) == ([[1], [0], [1]], 3)
     assert found.weight(np.array([0, 2])) == 2 and found.sizes().tolist() == [0, 1, 0]
     # a target of another part has what is known before it
-    found = LabelledEvents(test, train + valid, WANTED)
+    for length, sizes in ((9, [3, 2]), (0, [0, 0]), (2, [2, 2])):
+        found = LabelledEvents(TEST, TRAIN + VALID, Inputs(fields=("user",), max_length=length))
+        assert found.sizes().tolist() == sizes
     assert found.labels.tolist() == [[0], [1]]
     assert histories(found.batch(np.array([0, 1]), 1.0)) == [[2, 0], [4, 1]]
-    for length, sizes in ((2, [2, 2]), (9, [3, 2]), (0, [0, 0])):
-        inputs = Inputs(fields=("user",), max_length=length)
-        assert LabelledEvents(test, train + valid, inputs).sizes().tolist() == sizes
 
 
 def test_positives_weigh_as_much_as_their_rating():
-    train, _, _ = leave_last_out(read(ROWS))
-    found = LabelledEvents(train, train, WANTED, weigh_by_rating=True)
+    found = LabelledEvents(TRAIN, TRAIN, WANTED, weigh_by_rating=True)
     assert found.weights.tolist() == [[5], [4], [1]]
     assert found.batch(np.array([2, 0]), 1.0).weights.tolist() == [[1], [5]]
     assert found.weight(np.array([0, 2])) == 6
-    train.events.ratings[:] = [-1, 0, -2]
-    with pytest.raises(InputError, match="a positive rating is -1, but weigh_by_rating needs them above 0"):
-        LabelledEvents(train, train, WANTED, positive=-1, weigh_by_rating=True)
+    train, _, _ = leave_last_out(read([(*row[:3], -row[3]) for row in ROWS]))
+    with pytest.raises(InputError, match="a positive rating is -4, but weigh_by_rating needs them above 0"):
+        LabelledEvents(train, train, WANTED, positive=-4, weigh_by_rating=True)
 
 
-def test_faults_are_told(parts, partly_rated):
+def test_faults_are_told():
     unrated, *_ = leave_last_out(read([row[:3] for row in ROWS]))
     with pytest.raises(InputError, match="no column 'rating'"):
         LabelledEvents(unrated, unrated, WANTED)
     for positive, reason in ((6, "below positive=6"), (1, "at least positive=1")):
         with pytest.raises(InputError, match=f"every rating of the train part is {reason}"):
-            LabelledEvents(parts[0], parts[0], WANTED, positive=positive)
-    late = (partly_rated.frame["split"] == "test").to_numpy()
-    train, _, test = as_marked(partly_rated.take(~late | np.isnan(partly_rated.numbers("rating"))))
+            LabelledEvents(TRAIN, TRAIN, WANTED, positive=positive)
+    events = partly_rated()
+    kept = (events.frame["split"] != "test").to_numpy() | np.isnan(events.numbers("rating"))
+    train, _, test = as_marked(events.take(kept))
     with pytest.raises(InputError, match="none of the 1 events of the test part has a rating, so there"):
         LabelledEvents(test, train, Inputs(fields=("user", "item")))
 
 
-def test_the_rated_events_are_the_examples_and_the_others_history(partly_rated):
-    train, valid, _ = as_marked(partly_rated)
+def test_the_rated_events_are_the_examples_and_the_others_history():
+    events = partly_rated()
+    train, valid, test = as_marked(events)
     inputs = Inputs(fields=("user", "item"), max_length=9)
     found = LabelledEvents(train, train, inputs)
     # of a: item 1 liked, then 3 unrated, then 2 disliked; of b: 2 liked, 1 unrated, 3 disliked
@@ -100,25 +95,20 @@ def test_the_rated_events_are_the_examples_and_the_others_history(partly_rated):
     assert histories(found.batch(np.array([1]), 1.0)) == [[1, 3]] and found.weight(np.arange(4)) == 4
     assert LabelledEvents(valid, train, inputs).labels[:, 0].tolist() == [1, 0]
 
-
-def test_type_weights_are_no_ratings_where_there_are_ratings():
-    frame = pd.DataFrame({"user": [1] * 6, "item": range(6), "type": ["view", "purchase"] * 3})
-    tables = [TableFile(frame[:3].assign(rating=[5, 1, 5])), TableFile(frame[3:])]
-    train, _, _ = leave_last_out(read_events(tables))
-    np.testing.assert_array_equal(train.events.ratings, [5, 1, 5, np.nan])
-    train, _, _ = leave_last_out(read_events(frame))  # without any rating, they are
-    assert train.events.ratings.tolist() == [1, 4, 1, 4]
-
-
-def test_evaluation_and_baseline_leave_them_out(partly_rated):
-    train, valid, test = as_marked(partly_rated)
     model = fit(Ranker(train.schema, 8), train, valid, epochs=1, progress=False)
     report = evaluate(model, train + valid, test)
-    scores = predict(model, partly_rated, pd.DataFrame({"user": ["a", "b"], "item": [1, 2]}))["score"]
-    by_hand = -np.log(np.where([False, True], scores, 1 - scores)).mean()
+    scores = predict(model, events, pd.DataFrame({"user": ["a", "b"], "item": [1, 2]}))["score"]
+    by_hand = -np.log([1 - scores[0], scores[1]]).mean()
     assert report["log_loss"] == pytest.approx(by_hand, abs=1e-6)
     assert report.protocol.endswith("labels: rating >= 4, 1 events without a rating left out")
     # of the items 1, 2, 3 each has one like of two known ratings; the mean of all is a half too
     popular = baseline(model, train + valid, test)
     assert popular["log_loss"] == pytest.approx(-np.log(0.5), abs=1e-6)
     assert "1 events without a rating left out" in popular.protocol
+
+
+def test_type_weights_are_no_ratings_where_there_are_ratings():
+    frame = pd.DataFrame({"user": 1, "item": range(6), "type": "purchase"})
+    tables = [TableFile(frame[:3].assign(rating=[5, 1, 5])), TableFile(frame[3:])]
+    train, _, _ = leave_last_out(read_events(tables))
+    np.testing.assert_array_equal(train.events.ratings, [5, 1, 5, np.nan])

@@ -57,27 +57,26 @@ def rows_of(train, name, values):
 def assert_batch(batch, train, frame, events, candidates):
     users, rows, histories = zip(*(of_row(train, frame, event) for event in events), strict=True)
     past = [row for history in histories for row in history]
-    lengths = [len(history) for history in histories]
-    fields, sequences = batch.fields.to_dict(), batch.sequences.to_dict()
+    ones, lengths = [1] * len(rows), [len(history) for history in histories]
+
+    def days(of):
+        return rows_of(train, "context_day", [row["day"] for row in of])
+
+    def words(of):
+        return rows_of(train, "context_words", [word for row in of for word in row["words"]])
+
     expected = {
-        "user": (fields, list(users), [1] * len(rows)),
-        "context_day": (fields, rows_of(train, "context_day", [r["day"] for r in rows]), [1] * len(rows)),
-        "context_words": (
-            fields, rows_of(train, "context_words", [w for r in rows for w in r["words"]]),
-            [len(r["words"]) for r in rows],
-        ),
-        "history": (sequences, rows_of(train, "item", [r["item"] for r in past]), lengths),
-        "history_context_day": (sequences, rows_of(train, "context_day", [r["day"] for r in past]), lengths),
-        "history_context_words": (
-            sequences, rows_of(train, "context_words", [w for r in past for w in r["words"]]),
-            [sum(len(r["words"]) for r in history) for history in histories],
-        ),
+        "user": (list(users), ones), "context_day": (days(rows), ones),
+        "context_words": (words(rows), [len(row["words"]) for row in rows]),
+        "history": (rows_of(train, "item", [row["item"] for row in past]), lengths),
+        "history_context_day": (days(past), lengths),
+        "history_context_words": (words(past), [sum(len(r["words"]) for r in own) for own in histories]),
     }  # fmt: skip
-    for name, (tensors, values, counts) in expected.items():
-        assert (tensors[name].values().tolist(), tensors[name].lengths().tolist()) == (values, counts), name
-    assert sequences["candidates"].values().tolist() == candidates
+    found = {**batch.fields.to_dict(), **batch.sequences.to_dict()}
+    assert found.pop("candidates").values().tolist() == candidates
+    assert {n: (ids.values().tolist(), ids.lengths().tolist()) for n, ids in found.items()} == expected
     assert batch.history_lengths.keys() == {"context_words"}
-    assert batch.history_lengths["context_words"].tolist() == [len(r["words"]) for r in past]
+    assert batch.history_lengths["context_words"].tolist() == [len(row["words"]) for row in past]
     assert batch.history_times.tolist() == [row["timestamp"] for row in past]
     scale = train.preparation.fitted["context_price"].scale
     price = (np.array([r["price"] for r in rows]) - scale.center) / scale.spread

@@ -43,27 +43,18 @@ def refused(source: object, **arguments: object) -> str:
 def rows(events: Events) -> list[dict]:
     """The events as plain values; None is missing."""
     frame = events.frame.astype(object)
-    return [{name: _plain(v) for name, v in row.items()} for row in frame.to_dict("records")]
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, list | np.ndarray):
-        return list(value)
-    return None if pd.isna(value) else value
+    records = frame.where(frame.notna(), None).to_dict("records")
+    return [{n: list(v) if isinstance(v, np.ndarray) else v for n, v in row.items()} for row in records]
 
 
 def read(source: object, specs: dict, **arguments: object) -> tuple[dict, list[tuple]]:
     """The values of columns (our names to settings), and rejected rows: line, column, reason, value."""
-    left_out = {name: None for name in ("user", "item", "timestamp", "rating", "type") if name not in specs}
-    context = [name for name in specs if name not in ("user", "item", "timestamp", "rating", "type")]
+    ours = dict.fromkeys(("user", "item", "timestamp", "rating", "type"))
+    arguments |= {"columns": {**ours, **specs}, "context": [name for name in specs if name not in ours]}
     with tempfile.TemporaryDirectory() as folder:
         bad = Path(folder, "bad.parquet")
-        events = read_events(
-            source, columns={**left_out, **specs}, context=context, max_bad_share=1, rejected=bad, **arguments
-        )
-        aside = pd.read_parquet(bad)
+        events = read_events(source, max_bad_share=1, rejected=bad, **arguments)  # type: ignore[arg-type]
+        aside = pd.read_parquet(bad).drop(columns="file")
     assert events.source.rows == len(events) + len(aside)
     aside = aside.astype(object).where(aside.notna(), None)
-    return events.table.to_pydict(), [
-        tuple(row) for row in aside.drop(columns="file").itertuples(index=False)
-    ]
+    return events.table.to_pydict(), [*aside.itertuples(index=False, name=None)]

@@ -1,21 +1,18 @@
-"""Declarations of data sets, in Python and in TOML: what cannot be is refused where it is declared."""
+"""Tables and columns declared in Python, by arguments and in TOML, and what cannot be declared."""
+
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from tests.data.sources.tables import refused, rows, write
-from torchrec_ext.data.features import Category, Number
-from torchrec_ext.data.sources.declaration import (
-    WEIGHTS,
-    Declaration,
-    TableFile,
-)
+from torchrec_ext.data.features import Number
+from torchrec_ext.data.sources.declaration import WEIGHTS, Declaration, TableFile
 from torchrec_ext.data.sources.find_declaration import find_declaration, read_declaration
 from torchrec_ext.data.sources.read import read_events
 from torchrec_ext.errors import InputError
 
 TABLE = TableFile(pd.DataFrame({"user": [1], "item": [2]}))
-TEXT = {"delimiter": ";", "decimal": ",", "quote": None, "encoding": "latin-1"}
 
 
 @pytest.mark.parametrize(
@@ -44,96 +41,71 @@ def test_a_table_and_a_data_set_declare_what_can_be(wrong, expected):
     assert "\n" not in str(caught.value)
 
 
-def test_features_are_names_or_names_with_options():
-    given = {"a": {}, "b": None, "c": {"kind": "number", "scale": "quantile"}, "d": Category(hash=9)}
-    assert Declaration("mine", [TABLE], features={"user": ["a", "b"], "item": given}).features == {
-        "user": {"a": None, "b": None},
-        "item": {"a": None, "b": None, "c": Number(scale="quantile"), "d": Category(hash=9)},
-    }
-
-
 def test_settings_of_text_hold_for_the_files_of_a_call_and_names_for_events_alone():
-    found = find_declaration("a.csv", items="b.csv", header=["user", "item"], **TEXT)
+    text = {"delimiter": ";", "decimal": ",", "quote": None, "encoding": "latin-1"}
+    found = find_declaration("a.csv", items="b.csv", header=["user", "item"], **text)
     assert found.events[0].header == ("user", "item") and found.items[0].header is True
     for table in (*found.events, *found.items):
-        assert {name: getattr(table, name) for name in TEXT} == TEXT
+        assert {name: getattr(table, name) for name in text} == text
     # settings that say nothing are refused, what is usual is not
     assert find_declaration([TABLE], quote='"', header=True).events == (TABLE,)
     assert "format means nothing for a DataFrame" in refused(TABLE.source, format="csv")
-    declared = Declaration("mine", [TABLE])
-    assert "encoding means nothing for a Declaration" in refused(declared, encoding="utf-16")
+    assert "encoding means nothing for a Declaration" in refused(Declaration("a", [TABLE]), encoding="utf-16")
 
 
 SHOP = """
 name = "shop"
 order = "time"
+catalogue = "all"
 max_bad_share = 0.5
 itemless = ["search", "login"]
 weights = { login = 0, purchase = 9 }
-
 [[events]]
 file = "clicks.txt"
-delimiter = ";"
-header = ["user", "item", "timestamp", "day"]
+delimiter = "::"
+decimal = ","
+quote = ""
+encoding = "utf-16"
+header = ["user", "item", "timestamp", "spent"]
+columns = { spent = { kind = "number" } }
 type = "click"
-
 [[events]]
 file = "logins.csv"
 type = "login"
 columns = { user = "who" }
-
 [[items]]
 file = "items.csv"
 columns = { cost = { column = "price", kind = "number" }, junk = "" }
-
 [features.item]
 cost = { kind = "number", missing = "median" }
-
 [features.context]
-day = {}
+spent = {}
 """
 
 
-def test_every_key_by_hand(tmp_path):
-    write(tmp_path / "clicks.txt", "1;7;0;Mon\n2;8;1;Sun\n2;;1;Sun\n")
-    write(tmp_path / "logins.csv", "who,timestamp\n1,1\n")
-    write(tmp_path / "items.csv", "item,price,junk\n7,1.5,x\n8,,y\n")
-    events = read_events(write(tmp_path / "shop.toml", SHOP))
-    assert rows(events) == [
-        {"user": 1, "item": 7, "timestamp": 0, "type": "click", "day": "Mon"},
-        {"user": 2, "item": 8, "timestamp": 1, "type": "click", "day": "Sun"},
-        {"user": 1, "item": None, "timestamp": 1, "type": "login", "day": None},
-    ]
-    assert events.source.name == "shop" and events.source.order == "time"
+@pytest.mark.parametrize("folder", ["", "folder = 'sub'"])
+def test_every_key_by_hand_of_tables_beside_the_file_or_in_a_folder(tmp_path, folder):
+    place = tmp_path / "sub" if folder else tmp_path
+    write(place / "clicks.txt", '1::"7::0::0,5\n2::8::1::\n2::::1::2,0\n'.encode("utf-16"))
+    write(place / "logins.csv", "who,timestamp\n1,1\n")
+    write(place / "items.csv", 'item,price,junk\n"""7",1.5,x\n8,,y\n')
+    events = read_events(write(tmp_path / "shop.toml", folder + SHOP))
+    assert [[*row.values()] for row in rows(events)] == [
+        [1, '"7', 0, "click", 0.5], [2, "8", 1, "click", None], [1, None, 1, "login", None],
+    ]  # fmt: skip
+    assert (events.source.name, events.source.order, events.catalogue) == ("shop", "time", "all")
     assert events.source.rows == 4 and events.source.steps[0].removed == 1
     assert events.items.columns.tolist() == ["item", "cost"]
-    assert events.item_features == ("cost",) and events.context_features == ("day",)
-    assert events.options == {"item_cost": Number(missing="median")}
+    assert events.item_features == ("cost",) and events.context_features == ("spent",)
+    assert events.options["item_cost"] == Number(missing="median")
     assert events.weights == {**WEIGHTS, "login": 0, "purchase": 9}
-
-
-def test_tables_lie_beside_the_file_or_in_the_folder_it_names(tmp_path):
-    write(tmp_path / "a" / "events.csv", "user,item\n1,2\n")
-    beside = write(tmp_path / "a" / "set.toml", "events = { file = 'events.csv' }")
-    above = write(tmp_path / "above.toml", "folder = 'a'\nevents = { file = 'events.csv' }")
-    assert len(read_events(beside)) == len(read_events(above)) == 1
-    assert read_declaration(above, tmp_path / "b").events[0].source == tmp_path / "b" / "events.csv"
-    away = write(tmp_path / "away.toml", "events = { file = 'events.csv' }")
-    assert f"no file {tmp_path / 'events.csv'}" in refused(away)
-
-
-def test_settings_of_text_and_the_catalogue(tmp_path):
-    table = 'file = "e.csv"\ndelimiter = "::"\ndecimal = ","\nquote = ""\nencoding = "utf-16"\nheader = true'
-    found = read_declaration(write(tmp_path / "set.toml", f'catalogue = "all"\n[[events]]\n{table}\n'))
-    text = {"delimiter": "::", "decimal": ",", "quote": None, "encoding": "utf-16", "header": True}
-    assert {name: getattr(found.events[0], name) for name in text} == text and found.catalogue == "all"
+    assert read_declaration(tmp_path / "shop.toml", "b").events[0].source == Path("b", "clicks.txt")
 
 
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
         ("evnts = 5", "has no option 'evnts'; it has name, events, "),
-        ("features.items = ['x']", "received 'items'; did you mean 'item'?"),
         ("items = { file = 'i.csv', colums = {} }", "[[items]] has no option 'colums'; it has file, columns"),
         ("items = { columns = {} }", "[[items]] has no file, received None"),
         ("items = [5]", "[[items]] should be a table of keys and values, received 5"),
@@ -141,15 +113,57 @@ def test_settings_of_text_and_the_catalogue(tmp_path):
         ("weights = [1]", "weights should be a valid dictionary, received [1]"),
         ("order =", " is not a TOML file: "),
         ("name = 'é'", " is not a TOML file: "),
-        ("events = []", "declares no table of events"),
-        (None, "no file"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_file(tmp_path, more, expected):
-    path = tmp_path / "set.toml"
-    if more is not None:
-        events = "" if "events" in more else "events = { file = 'events.csv' }"
-        path.write_bytes(f"{events}\n{more}\n".encode("latin-1"))
+    text = f"events = {{ file = 'events.csv' }}\n{more}\n"
+    path = write(tmp_path / "set.toml", text.encode("latin-1"))
     message = refused(path)
-    assert expected in message and str(path) in message
-    assert more is None or message.startswith(str(path))
+    assert expected in message and message.startswith(str(path))
+
+
+def test_arguments_go_before_the_declaration():
+    table = TableFile(pd.DataFrame({"a": [1], "user": 2, "c": 3}), {"user": "a", "item": "user", "more": "c"})
+    declared = Declaration("abc", (table,))
+    assert rows(read_events(declared)) == [{"user": 1, "item": 2, "more": 3}]
+    renamed = read_events(declared, columns={"user": "user", "item": "a", "more": ""})
+    assert rows(renamed) == [{"user": 2, "item": 1}]
+    # of several tables it is taken where it is there
+    other = TableFile(pd.DataFrame({"user": [7], "item": [8], "d": [9]}))
+    assert read_events([table, other], columns={"more": "d"}).frame["more"].tolist() == [3, 9]
+    items = pd.DataFrame({"item": [2], "price": [3]})
+    message = refused([table, other], items=items, columns={"cost": "prise"})
+    assert "no table has a column 'prise', did you mean 'price'?" in message and "as cost; there" in message
+    assert read_events(declared, items=items, columns={"cost": "price"}).item_features == ("cost",)
+
+
+ITEMS = pd.DataFrame({"item": ["1"], "price": [3.0]})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"columns": {"x": {"colum": "user"}}}, "column 'x' has no option 'colum'; it has column, kind, "),
+        ({"columns": {"ts": {"kind": "numbr"}}}, "column 'ts': kind should be 'id', "),
+        ({"columns": {"ts": {"kind": "number", "unit": "s"}}}, "has a unit, which is for kind 'time' only"),
+        ({"columns": {"ts": {"kind": "time", "unit": "min"}}}, "unit should be 's', 'ms', 'us' or 'ns'"),
+        ({"columns": {"ts": {"kind": "vector"}}}, "of kind 'vector' has no width; set it"),
+        ({"columns": {"ts": {"values": {"1": 1}}}}, "values.1 should be a valid string, received 1"),
+        ({"columns": {"ts": {"column": 5}}}, "column 'ts' should be the table's name of it, or settings "),
+        ({"columns": {"user": {"kind": "number"}}}, "is always of kind 'id', received 'number'"),
+        ({"columns": {"user": {"needed": False}}}, "column 'user' is needed in each event"),
+        ({"columns": "user"}, "the table's, such as {'user': 'uid'}, received 'user'"),
+        ({"items": pd.DataFrame({"item": [1], "price": 1})}, "are integers (1), ids of column 'item' of"),
+        ({"items": pd.DataFrame({"price": [1]})}, "has no id column of items; it has price"),
+        ({"items": ITEMS, "item_features": ["prise"]}, "no item feature 'prise'; there are price"),
+        ({"user_features": ["age"]}, "hand in a table of users"),
+        ({"user_features": "age"}, "put it in a list"),
+        ({"max_bad_share": 5}, "max_bad_share should be less than or equal to 1, received 5"),
+        ({"catalogue": "alle"}, "should be 'events' or 'all', received 'alle'; did you mean 'all'?"),
+        ({"delimiter": ";"}, "delimiter means nothing for a DataFrame; leave it out"),
+        ({"context": {"price": 5}}, "context feature 'price': a feature should be a table"),
+        ({"context": "price"}, "context features should be a list of names, received 'price'"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_refused(arguments, expected):
+    assert expected in refused(ITEMS.assign(user="a", ts=3), **arguments)

@@ -16,6 +16,7 @@ from torchrec_ext.data import (
     leave_last_n,
     leave_last_out,
     read_events,
+    rolling_windows,
 )
 from torchrec_ext.errors import InputError
 
@@ -36,76 +37,46 @@ def history(known, targets):
 
 
 @pytest.mark.parametrize(
-    ("rows", "expected", "timed"),
+    ("rows", "expected"),
     [
-        ([("a", 1, LATE + 1), ("a", 2, LATE), ("a", 3, LATE + 2), ("b", 1, LATE)], [[1, 3], [0], [2]], True),
-        (
-            [("a", i, LATE) for i in (1, 2, 3, 4)],
-            [[0, 1], [2], [3]],
-            True,
-        ),  # of simultaneous ones the last row
-        ([("a", i) for i in (9, 8, 7, 6)], [[0, 1], [2], [3]], False),
+        ([("a", 9), ("a", 8), ("a", 7), ("a", 6)], [[0, 1], [2], [3]]),
         # places in a history order it, but are no times
-        ([("a", 1, 2), ("a", 2, 0), ("a", 3, 1), ("b", 1, 0)], [[1, 3], [2], [0]], False),
+        ([("a", 1, 2), ("a", 2, 0), ("a", 3, 1), ("b", 1, 0)], [[1, 3], [2], [0]]),
     ],
 )
-def test_what_is_last(rows, expected, timed):
+def test_the_last_without_times(rows, expected):
     train, valid, test = leave_last_out(read(rows))
-    assert source_rows((train, valid, test)) == expected
-    assert (train.log.times is not None) == timed
+    assert source_rows((train, valid, test)) == expected and train.log.times is None
     assert (train.name, (train + valid).name) == ("train", "train + valid")
-    assert "leave-last-out" in test.protocol
-
-
-@pytest.mark.parametrize(
-    ("gap", "expected", "protocol"),
-    [
-        # an event at the first instant of a part belongs to it
-        (0, [[0, 1, 2, 3, 4], [5, 6, 7], [8, 9]], str(LATE + 8)),
-        # 4 is less than 2 seconds before 5, 3 is not; so with 7 and 6
-        (2, [[0, 1, 2, 3], [5, 6], [8, 9]], ", 2 s before each left out"),
-    ],
-)
-def test_by_time_by_hand(gap, expected, protocol):
-    events = read([("a", n, LATE + n) for n in range(10)])
-    train, valid, test = by_time(events, valid_from=LATE + 5, test_from=LATE + 8, gap=gap)
-    assert source_rows((train, valid, test)) == expected
-    assert history(train + valid, test)[8] == [*expected[0], *expected[1]]
-    assert train.protocol.endswith(protocol)
 
 
 def test_by_user_gives_the_events_before_the_last_one_and_learns_from_none():
-    frame = pd.DataFrame([(user, item, LATE + item) for item in (1, 2, 3) for user in range(10)])
-    frame = frame.set_axis(["user", "item", "timestamp"], axis=1).assign(price=np.arange(30.0))
+    rows = [(user, item, LATE + item) for item in (1, 2, 3) for user in range(10)]
+    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp"]).assign(price=np.arange(30.0))
     train, valid, test = by_user(read_events(frame, context=["price"]), valid=0.2, test=0.3)
-    users = [set(part.events.user_ids[part.events.users]) for part in (train, valid, test)]
-    assert [len(own) for own in users] == [5, 2, 3] and set.union(*users) == set(range(10))
+    users = [{*part.events.user_ids[part.events.users]} for part in (train, valid, test)]
+    assert [*map(len, users)] == [5, 2, 3] and set.union(*users) == {*range(10)}
     assert [len(part) for part in (train, valid, test)] == [15, 2, 3]
     assert [len(part.history_only) for part in (train, valid, test)] == [0, 4, 6]
-    for part in (valid, test):
-        for target, before in history(train, part).items():
-            assert target >= 20 and before == [target - 20, target - 10]
+    for target, before in {**history(train, valid), **history(train, test)}.items():
+        assert target >= 20 and before == [target - 20, target - 10]
     learnt, scale = frame["price"][train.events.source_rows], train.preparation.fitted["context_price"].scale
     assert (scale.center, scale.spread) == (learnt.mean(), pytest.approx(learnt.std(ddof=0)))
-
-
-def test_by_ratio_follows_its_seed():
-    events = read([("a", 1, LATE + i) for i in range(40)])
-    first, same, other = (source_rows(by_ratio(events, seed=seed)) for seed in (3, 3, 4))
-    assert first == same and first != other
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(3, 60), st.floats(0.01, 0.45), st.floats(0.01, 0.45))
 @example(4, 0.375, 0.375)  # both are rounded up to 2
-def test_shares_are_exact_but_at_least_one(count, valid, test):
+def test_shares_are_exact_but_at_least_one_and_follow_the_seed(count, valid, test):
     events = read([("a", 1, LATE + i) for i in range(count)])
     sizes = max(1, round(valid * count)), max(1, round(test * count))
     if sum(sizes) == count:
         with pytest.raises(InputError, match="the train part of DataFrame is empty"):
             by_ratio(events, valid=valid, test=test)
         return
-    assert [len(part) for part in by_ratio(events, valid=valid, test=test)] == [count - sum(sizes), *sizes]
+    first, same, other = (source_rows(by_ratio(events, valid=valid, test=test, seed=s)) for s in (3, 3, 4))
+    assert [*map(len, first)] == [count - sum(sizes), *sizes]
+    assert first == same and (first != other or count < 40)
 
 
 def split(name, rows):
@@ -145,62 +116,6 @@ def test_every_split(name, rows):
             assert before == [row for at, row in sorted(own) if (at, row) < (time, target)]
 
 
-@settings(deadline=None)
-@given(event_rows(least=4), st.integers(1, 3), st.integers(1, 3))
-def test_exactly_the_last_events_of_who_has_enough(rows, valid, test):
-    expected = [set(), set(), set()]
-    for user in "abcd":
-        own = sorted((r for r in range(len(rows)) if rows[r][0] == user), key=lambda r: (rows[r][2], r))
-        last = len(own) if len(own) <= valid + test else len(own) - valid - test
-        expected[0] |= {*own[:last]}
-        expected[1] |= {*own[last : last + valid]}
-        expected[2] |= {*own[last + valid :]}
-    splits = [leave_last_n, leave_last_out] if valid == test == 1 else [leave_last_n]
-    for split in splits:
-        count = {"valid": valid, "test": test} if split is leave_last_n else {}
-        if expected[2]:
-            assert [*map(set, source_rows(split(read(rows), **count)))] == expected
-        else:
-            with pytest.raises(InputError, match="the valid part of DataFrame is empty"):
-                split(read(rows), **count)
-
-
-def test_min_count_sends_rare_items_to_the_unknown_row():
-    rows = [("a", item, LATE + n) for n, item in enumerate((7, 8, 7, 9, 7))]
-    train, _, _ = leave_last_out(read(rows), min_count=2)
-    assert train.log.items.tolist() == [1, 0, 1, 0, 1] and train.schema.table("item").rows == 2
-
-
-@pytest.mark.parametrize(
-    ("refused", "match"),
-    [
-        (leave_last_out, r"the valid part of DataFrame is empty \(2 events, leave-last-out"),
-        (by_user, "the train part"),
-        (lambda events: leave_last_n(events, valid=0), "valid should be at least 1, received 0"),
-        (lambda events: by_time(events, valid_from=LATE + 1, test_from=LATE + 2), "the test part"),
-        (lambda events: by_time(events, valid_from=LATE, test_from=LATE), "must be before test_from"),
-        (
-            lambda events: by_time(events, valid_from=0, test_from=1, gap=-1),
-            "gap should be 0 .*, received -1",
-        ),
-        (
-            lambda _: by_time(read([("a", 1)]), valid_from=1, test_from=2),
-            "by_time needs times, but there are no",
-        ),
-        (lambda events: by_ratio(events, valid=0.0), "shares above 0 that sum to less than 1"),
-        (lambda events: by_ratio(events, valid=0.5, test=0.5), "shares above 0 that sum to less than 1"),
-        (lambda events: by_user(events, seed=-1), "seed should be at least 0"),
-        (
-            lambda events: as_marked(events, "fold"),
-            "needs a column 'fold'; DataFrame has user, item, timestamp",
-        ),
-    ],
-)
-def test_faults_are_named(refused, match):
-    with pytest.raises(InputError, match=match):
-        refused(read([("a", 1, LATE), ("a", 2, LATE + 1)]))
-
-
 def test_parts_of_two_splits_do_not_mix():
     events = read([("a", i, LATE + i) for i in range(4)])
     one, other = leave_last_out(events), leave_last_out(events)
@@ -210,29 +125,93 @@ def test_parts_of_two_splits_do_not_mix():
         one[0].known_before(other[2])
 
 
+@settings(deadline=None)
+@given(event_rows(least=4), st.integers(1, 3), st.integers(1, 3))
+def test_exactly_the_last_events_of_who_has_enough(rows, valid, test):
+    expected = [set(), set(), set()]
+    for user in "abcd":
+        own = sorted((r for r in range(len(rows)) if rows[r][0] == user), key=lambda r: (rows[r][2], r))
+        last = len(own) if len(own) <= valid + test else len(own) - valid - test
+        for part, held in zip(expected, np.split(own, [last, last + valid]), strict=True):
+            part.update(held)
+    for split in (leave_last_n, leave_last_out):
+        count = {"valid": valid, "test": test} if split is leave_last_n else {}
+        if split is leave_last_out and (valid, test) != (1, 1):
+            continue
+        if expected[2]:
+            assert [*map(set, source_rows(split(read(rows), **count)))] == expected
+        else:
+            with pytest.raises(InputError, match="the valid part of DataFrame is empty"):
+                split(read(rows), **count)
+
+
+TWO = read([("a", 1, LATE), ("a", 2, LATE + 1)])
+MARKS = ["train", "Training", "VALID", "validation", "val", " Dev ", "Test", "testing"]
+
+
 def marked(marks):
     frame = pd.DataFrame({"user": 1, "item": range(len(marks)), "fold": marks})
-    return read_events(frame, columns={"fold": "fold"})
+    return as_marked(read_events(frame, columns={"fold": "fold"}), "fold")
 
 
 def test_every_word_that_is_understood():
-    marks = ["train", "Training", "VALID", "validation", "val", " Dev ", "Test", "testing", "unsure"]
-    events = marked(marks)
-    parts = as_marked(events.take((events.frame["fold"] != "unsure").to_numpy()), "fold")
-    assert [part.events.source_rows.tolist() for part in parts] == [[0, 1], [2, 3, 4, 5], [6, 7]]
+    parts = marked(MARKS)
+    assert source_rows(parts) == [[0, 1], [2, 3, 4, 5], [6, 7]]
     assert parts[0].protocol == "as marked in column 'fold'"
 
 
 @pytest.mark.parametrize(
-    ("marks", "match"),
+    ("refused", "match"),
     [
-        (["train", "valid", "test", "tset", "tset"], "column 'fold' holds 'tset' in 2 rows; expected tr"),
-        (["train", None, "valid", "test"], "column 'fold' has no mark in 1 rows"),
-        ([0.0, 1.0, 2.0], "should hold train, valid and test, not numbers"),
-        ([0, 1, 2], "column 'fold' holds 0 in 1 rows"),
-        (["train", "train", "test"], "the valid part of DataFrame is empty"),
+        (lambda: leave_last_out(TWO), r"the valid part of DataFrame is empty \(2 events, leave-last-out"),
+        (lambda: by_user(TWO), "the train part"),
+        (lambda: leave_last_n(TWO, valid=0), "valid should be at least 1, received 0"),
+        (lambda: by_time(TWO, valid_from=LATE + 1, test_from=LATE + 2), "the test part"),
+        (lambda: by_time(TWO, valid_from=LATE, test_from=LATE), "must be before test_from"),
+        (lambda: by_time(TWO, valid_from=0, test_from=1, gap=-1), "gap should be 0 .*, received -1"),
+        (lambda: by_time(read([("a", 1)]), valid_from=1, test_from=2), "by_time needs times, but there are"),
+        (lambda: by_ratio(TWO, valid=0.0), "shares above 0 that sum to less than 1"),
+        (lambda: by_ratio(TWO, valid=0.5, test=0.5), "shares above 0 that sum to less than 1"),
+        (lambda: by_user(TWO, seed=-1), "seed should be at least 0"),
+        (lambda: as_marked(TWO, "fold"), "needs a column 'fold'; DataFrame has user, item, timestamp"),
+        (lambda: marked([*MARKS, "tset", "tset"]), "column 'fold' holds 'tset' in 2 rows; expected tr"),
+        (lambda: marked([*MARKS, None]), "column 'fold' has no mark in 1 rows"),
+        (lambda: marked([0.0, 1.0]), "should hold train, valid and test, not numbers"),
+        (lambda: marked([0, 1, 2]), "column 'fold' holds 0 in 1 rows"),
+        (lambda: marked(["train", "test"]), "the valid part of DataFrame is empty"),
+        (lambda: rolling_windows(read([("a", 1)]), test_seconds=1, windows=1), "needs times"),
+        (lambda: windows_of(test_seconds=1, windows=0), "windows should be at least 1, received 0"),
+        (lambda: windows_of(test_seconds=1, windows=1, valid_seconds=-1), "valid_seconds should be more"),
+        # only when it is asked for
+        (lambda: next(windows_of(test_seconds=2, windows=5)), "the train part of DataFrame is empty"),
     ],
 )
-def test_other_marks_are_refused(marks, match):
+def test_faults_are_named(refused, match):
     with pytest.raises(InputError, match=match):
-        as_marked(marked(marks), "fold")
+        refused()
+
+
+def windows_of(step=1, **settings):
+    return rolling_windows(read([("a", n, LATE + step * n) for n in range(10)]), **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"test_seconds": 2, "windows": 3}, ["01 23 45", "0123 45 67", "012345 67 89"]),
+        ({"test_seconds": 1, "windows": 2, "step": 0.5}, ["0123 45 67", "012345 67 89"]),
+        ({"test_seconds": 2, "windows": 1, "valid_seconds": 3, "gap": 1.5}, ["0123 56 89"]),
+    ],
+)
+def test_the_test_parts_of_windows_follow_each_other_up_to_the_newest_event(settings, expected):
+    windows = [*windows_of(**settings)]
+    rows = [["".join(map(str, sorted(part))) for part in source_rows(parts)] for parts in windows]
+    assert [" ".join(parts) for parts in rows] == expected
+    assert len({parts[0].schema for parts in windows}) == 1  # they share the rows of items
+    assert all(parts[0].report.late == 0 for parts in windows)
+
+
+def test_a_window_names_its_times():
+    ((train, *_),) = windows_of(test_seconds=2, windows=1, gap=1)
+    window = f"window 1 of 1: valid from {LATE + 6}, test from {LATE + 8} until {LATE + 10}"
+    assert train.protocol == f"{window}, 1 s before each left out"
