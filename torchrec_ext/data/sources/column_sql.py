@@ -20,11 +20,15 @@ _FAMILIES = {
 
 
 class SqlValue(NamedTuple):
-    """A value in SQL: an expression ``v``, DuckDB's type of it, and the decimal mark of numbers in text."""
+    """A value in SQL: an expression ``v``, DuckDB's type of it, and the decimal mark of numbers in text.
+
+    Of JSON ``v`` is the text, of a string without its quotes, and ``shape`` the name of its type in SQL.
+    """
 
     v: str
     type: str
     decimal: str = "."
+    shape: str = "NULL"
 
     @property
     def family(self) -> str:
@@ -39,27 +43,33 @@ class SqlValue(NamedTuple):
     @property
     def element(self) -> "SqlValue":
         """An element ``e`` of a list."""
-        inner = "JSON" if self.type == "JSON" else re.sub(r"\[\d*\]$", "", self.type)
-        return SqlValue("e", inner, self.decimal)
+        if self.type == "JSON":
+            return SqlValue("(e->>'$')", "JSON", self.decimal, "json_type(e)")
+        return SqlValue("e", re.sub(r"\[\d*\]$", "", self.type), self.decimal)
+
+    @property
+    def array(self) -> str:
+        """JSON that holds a list, else NULL."""
+        return f"CASE {self.shape} WHEN 'ARRAY' THEN CAST({self.v} AS JSON) END"
 
     @property
     def elements(self) -> str:
         """A list, or JSON that holds one, as a list in SQL."""
-        return f"TRY_CAST({self.v} AS {self.element.type}[])"
+        return f"TRY_CAST({self.array if self.type == 'JSON' else self.v} AS {self.element.type}[])"
 
     @property
     def words(self) -> "SqlValue":
-        """JSON or bytes as text, strings of JSON without their quotes."""
-        known = {"json": f"({self.v}->>'$')", "bytes": f"TRY(decode({self.v}))"}
-        return SqlValue(known.get(self.family, self.v), "VARCHAR", self.decimal)
+        """JSON or bytes as text."""
+        text = f"TRY(decode({self.v}))" if self.family == "bytes" else self.v
+        return SqlValue(text, "VARCHAR", self.decimal)
 
     @property
     def text(self) -> str:
         """A single value as text: whole floats without a point, since gaps turn integers into floats."""
         v, family = self.v, self.family
         if family == "json":
-            double = SqlValue(f"TRY_CAST({self.words.v} AS DOUBLE)", "DOUBLE").text
-            return f"CASE json_type({v}) WHEN 'DOUBLE' THEN {double} ELSE {self.words.v} END"
+            double = SqlValue(f"TRY_CAST({v} AS DOUBLE)", "DOUBLE").text
+            return f"CASE {self.shape} WHEN 'DOUBLE' THEN {double} ELSE {v} END"
         if family in ("float", "single"):
             return (
                 f"CASE WHEN isnan({v}) THEN NULL WHEN abs({v}) < 9007199254740992 AND {v} = floor({v}) "
@@ -76,8 +86,8 @@ class SqlValue(NamedTuple):
         if family in ("integer", "large", "float", "decimal", "flag", "null"):
             return f"CAST({v} AS DOUBLE)"
         if family == "json":
-            flag = f"CASE {self.words.v} WHEN 'true' THEN 1 ELSE 0 END"
-            return f"CASE json_type({v}) WHEN 'BOOLEAN' THEN {flag} ELSE {self.words.number} END"
+            flag = f"CASE {v} WHEN 'true' THEN 1 ELSE 0 END"
+            return f"CASE {self.shape} WHEN 'BOOLEAN' THEN {flag} ELSE {self.words.number} END"
         if family not in ("text", "bytes"):
             return None
         text = self.words.v
@@ -143,10 +153,10 @@ def _id(value: SqlValue, x: str, where: str) -> ColumnSql:
     if value.family in ("integer", "large"):
         return ColumnSql(f"CAST({v} AS BIGINT)", [])
     if value.family == "json":
-        string, text = f"json_type({v}) = 'VARCHAR'", value.words.v
-        integer = f"contains(json_type({v}), 'INT') AND TRY_CAST({text} AS BIGINT) IS NOT NULL"
+        string = f"{value.shape} = 'VARCHAR'"
+        integer = f"contains({value.shape}, 'INT') AND TRY_CAST({v} AS BIGINT) IS NOT NULL"
         bad = [(f"{v} IS NOT NULL AND {x} IS NULL", reasons.NOT_AN_ID)]
-        return ColumnSql(f"CASE WHEN {string} OR {integer} THEN {text} END", bad, string)
+        return ColumnSql(f"CASE WHEN {string} OR {integer} THEN {v} END", bad, string)
     held = "booleans" if value.family == "flag" else f"of type {value.type}"
     raise InputError(f"ids of {where} are {held}; ids must be integers or strings")
 
@@ -154,7 +164,7 @@ def _id(value: SqlValue, x: str, where: str) -> ColumnSql:
 def _category(value: SqlValue, x: str) -> ColumnSql:
     v = value.v
     if value.family == "json":
-        single = f"json_type({v}) NOT IN ('ARRAY', 'OBJECT')"
+        single = f"{value.shape} NOT IN ('ARRAY', 'OBJECT')"
         bad = [(f"{v} IS NOT NULL AND {x} IS NULL", reasons.NOT_A_VALUE)]
         return ColumnSql(f"CASE WHEN {single} THEN {value.text} END", bad)
     return ColumnSql(
@@ -178,9 +188,9 @@ def _categories(spec: ColumnSpec, value: SqlValue, where: str) -> ColumnSql:
     listed = f"list_transform({value.elements}, lambda e: {element.text})"
     if value.family == "json":
         nested = f"list_filter({value.elements}, lambda e: json_type(e) IN ('ARRAY', 'OBJECT'))"
-        bad = [(f"json_type({v}) = 'OBJECT' OR len({nested}) > 0", reasons.NOT_A_VALUE)]
+        bad = [(f"{value.shape} = 'OBJECT' OR len({nested}) > 0", reasons.NOT_A_VALUE)]
         found = (
-            f"CASE json_type({v}) WHEN 'ARRAY' THEN {listed} WHEN 'OBJECT' THEN NULL "
+            f"CASE {value.shape} WHEN 'ARRAY' THEN {listed} WHEN 'OBJECT' THEN NULL "
             f"WHEN 'VARCHAR' THEN {split} WHEN 'NULL' THEN NULL ELSE [{value.text}] END"
         )
     elif value.family == "list":
@@ -229,7 +239,7 @@ def _some(lists: str, condition: str) -> str:
 
 def undeclared_vector(value: SqlValue, width: int) -> ColumnSql:
     """Lists of floats as they are, of which those of another length are missing."""
-    lists = f"TRY_CAST({value.v} AS DOUBLE[])" if value.type == "JSON" else value.elements
+    lists = f"TRY_CAST({value.array} AS DOUBLE[])" if value.type == "JSON" else value.elements
     return ColumnSql(f"TRY_CAST(CASE WHEN len({lists}) = {width} THEN {lists} END AS FLOAT[{width}])", [])
 
 

@@ -25,8 +25,16 @@ def infer(
     A sample of times with a median beyond 1e11 is in milliseconds, 1e14 microseconds, 1e17 nanoseconds.
     Floats are numbers, lists of floats vectors, other lists categories, all else is a category.
     """
+    shared = list(values)
+    auto = {
+        n: spec.source for n, spec in enumerate(specs) if spec.kind == "auto" and values[n].type == "JSON"
+    }
+    few = scan.of([*auto.values()]) if scan.of is not None else scan
+    shapes = {n: f"list(DISTINCT {few.value(source).shape})" for n, source in auto.items()}
+    for n, types in _ask(session, few, shapes).items():
+        shared[n] = shared[n]._replace(type=_type(types))
     samples, figures = {}, {}
-    for n, (spec, value) in enumerate(zip(specs, values, strict=True)):
+    for n, (spec, value) in enumerate(zip(specs, shared, strict=True)):
         if spec.kind == "time" and spec.unit is None and value.number is not None:
             number = f"abs({value.number})"
             samples[n] = f"median({number}) FILTER (isfinite({number}))"
@@ -34,7 +42,7 @@ def infer(
             figures[n] = figure
     answers = {**_ask(session, scan, samples, f"LIMIT {_SAMPLE}"), **_ask(session, scan, figures)}
     known = []
-    for n, (spec, value) in enumerate(zip(specs, values, strict=True)):
+    for n, (spec, value) in enumerate(zip(specs, shared, strict=True)):
         where, answer = scan.where(spec), answers.get(n)
         if n in samples:
             unit: Unit = next((unit for least, unit in _UNITS if (answer or 0) > least), "s")
@@ -61,18 +69,19 @@ def _figure(spec: ColumnSpec, value: SqlValue, frame: bool) -> str | None:
         }.get(family)
     if spec.kind != "auto":
         return None
-    if family == "json":
-        lengths = f"list(DISTINCT json_array_length({v})) FILTER (json_type({v}) = 'ARRAY')"
-        return f"{{'structure': json_group_structure({v}), 'widths': {lengths}}}"
+    if value.type == "JSON[]":
+        inner = f"flatten(list(DISTINCT list_distinct(json_type({value.array}, '$[*]'))))"
+        return f"{{'inner': {inner}, 'widths': list(DISTINCT json_array_length({value.array}))}}"
     return f"{{'widths': list(DISTINCT len({v}))}}" if family == "list" else None
 
 
 def _with_kind(spec: ColumnSpec, value: SqlValue, answer: Mapping[str, Any], where: str) -> ColumnSpec:
     """An undeclared column with the kind of all its values."""
-    shared = value._replace(type=_type(answer["structure"] or "")) if value.type == "JSON" else value
-    family, element = shared.family, shared.element.family
+    if "inner" in answer:
+        value = value._replace(type=_type(answer["inner"]) + "[]")
+    family, element = value.family, value.element.family
     if family == "record" or family == "list" and element in ("list", "record"):
-        raise no_category(where, value.type)
+        raise no_category(where, "JSON" if value.shape != "NULL" else value.type)
     if family == "list" and element in ("single", "float"):
         widths = sorted(width for width in answer["widths"] or () if width)
         if len(widths) > 1:
@@ -86,11 +95,12 @@ def _with_kind(spec: ColumnSpec, value: SqlValue, answer: Mapping[str, Any], whe
     return replace(spec, kind="categories" if family == "list" else "category")
 
 
-def _type(structure: str) -> str:
-    """The type that all values of JSON share, as far as it matters, from DuckDB's structure of them."""
-    if structure.startswith("["):
-        return f"{_type(structure[1:-1])}[]"
-    return "STRUCT" if structure.startswith("{") else "DOUBLE" if structure == '"DOUBLE"' else "JSON"
+def _type(found: Sequence[str | None] | None) -> str:
+    """The type that all values of JSON share, as far as it matters, from DuckDB's names of theirs."""
+    types = {*(found or ())} - {None, "NULL"}
+    if "DOUBLE" in types and types <= {"DOUBLE", "BIGINT", "UBIGINT"}:
+        return "DOUBLE"
+    return "JSON[]" if types == {"ARRAY"} else "STRUCT" if types == {"OBJECT"} else "JSON"
 
 
 def _expect_ids(family: str, found: Any, where: str) -> None:

@@ -46,6 +46,7 @@ def plan(
 
     ``itemless`` are the types of events that need no item; it is None if no row needs one.
     """
+    scan = scan.of([spec.source for spec in specs]) if scan.of is not None else scan
     found = [scan.value(spec.source) for spec in specs]
     expect_in_each_file(scan, [spec.source for spec in specs])
     known = infer(session, scan, specs, found)
@@ -54,8 +55,8 @@ def plan(
     bad = [(condition, "", reason, "c0") for condition, reason in scan.broken.items()]
     outputs = {}
     for n, (spec, value) in enumerate(zip(known, found, strict=True)):
-        values.append(f"{value.v} AS v{n}")
-        value = value._replace(v=f"v{n}")
+        values += [f"{value.v} AS v{n}", f"{value.shape} AS t{n}"]
+        value = value._replace(v=f"v{n}", shape=f"t{n}")
         if spec.kind == "vector" and spec.name in undeclared:
             sql = undeclared_vector(value, spec.width or 1)
         else:

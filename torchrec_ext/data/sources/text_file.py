@@ -48,7 +48,7 @@ class TextFile:
             f"buffer_size={_BUFFER}, store_rejects=true)"
         )
         if self.spaces:
-            return f"(FROM {scan} WHERE trim(c0, ' \t\r') != '')"
+            return f"(FROM {scan} WHERE starts_with(c0, '{{') OR trim(c0, ' \t\r') != '')"  # quick first
         # a blank line is a row of a file of one column, but not of others
         return f"(FROM {scan} WHERE c0 IS NOT NULL)" if len(self.columns) == 1 else scan
 
