@@ -93,7 +93,8 @@ def _add(digest: Any, column: pa.Array) -> None:
         column = pa.array(rest if (rest := ticks % 1000).any() else rest[:0])
     if pa.types.is_dictionary(column.type):
         column = used(column)  # words in order of first appearance, without those of later rows
-        digest.update(pd.util.hash_array(words_of(column).astype(str).to_numpy(dtype=object)).tobytes())
+        words = words_of(column).astype(str).to_numpy(dtype=object)
+        digest.update(pd.util.hash_array(words, categorize=False))  # each stands there once
         numbers = codes_of(column)
     else:
         numbers = numbers_of(column)

@@ -74,6 +74,7 @@ class Preparation:
         features = [Feature(name, name, name, name) for name in known if name in events.columns]
         dense: list[DenseFeature] = []
         for entity, name, many, made in fit_chosen(events, training):
+            events.release_pages()
             for feature, found in made.items():
                 if events.earlier is not None:
                     found = _kept_fit(events.earlier.fitted[feature], found)
@@ -230,6 +231,7 @@ def _vocabulary(events: Events, entity: Entity, side: pd.DataFrame | None, min_c
     column = used(events.table[entity])
     codes, words = codes_of(column), words_of(column)
     counts = np.bincount(codes[codes >= 0])
+    events.release_pages()
     often = words[counts >= min_count]
     if not len(often):
         most = counts.max(initial=0)
