@@ -15,6 +15,7 @@ import pytest
 
 from tests.data.sources.tables import file, read, refused, write
 from torchrec_ext.data import read_events
+from torchrec_ext.data.sources.dictionary import Dictionary
 from torchrec_ext.errors import InputError
 
 USERS = {"user": "user", "item": "item"}
@@ -296,3 +297,14 @@ def test_values_are_what_their_type_says_or_refused_where_they_do_not_fit(tmp_pa
     else:
         with pytest.raises(InputError, match=f"^column 'x' of .*{re.escape(expected)}"):
             read(source, {"x": {"column": "x", **kind}})
+
+
+@pytest.mark.parametrize("step", [1, -3, 2**38])
+def test_integers_of_several_batches_get_codes_in_order_of_appearance(step):
+    found, rng = Dictionary("x"), np.random.default_rng(0)
+    batches = [pd.Series(rng.integers(-low, low, 50) * step, dtype="Int64") for low in (5, 9, 2**24)]
+    batches[1][::7] = None
+    codes = [found.add(pa.array(batch), False).to_pylist() for batch in batches]
+    expected, words = pd.factorize(pd.concat(batches))
+    assert sum(codes, []) == [None if code < 0 else code for code in expected]
+    assert found.words.to_pylist() == words.tolist() and found.words.type == pa.int64()

@@ -64,11 +64,10 @@ class Dictionary:
         new = pd.unique(found[table[found - low] < 0])
         table[new - low] = np.arange(len(known), len(known) + len(new))
         self.words = pa.array(np.append(known, new))
+        codes = pa.array(table[found - low])
         if not values.null_count:
-            return pa.array(table[found - low])
-        codes, there = np.zeros(len(values), np.int32), values.is_valid().to_numpy(zero_copy_only=False)
-        codes[there] = table[found - low]
-        return pa.array(codes, mask=~there)
+            return codes
+        return pc.replace_with_mask(pa.nulls(len(values), pa.int32()), values.is_valid(), codes)
 
     def add_json(self, values: pa.Array, strings: pa.Array) -> pa.Array:
         """The same of ids in JSON, all as text, of which some are strings and the others integers."""

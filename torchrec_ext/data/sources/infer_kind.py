@@ -25,16 +25,16 @@ def infer(
     A sample of times with a median beyond 1e11 is in milliseconds, 1e14 microseconds, 1e17 nanoseconds.
     Floats are numbers, lists of floats vectors, other lists categories, all else is a category.
     """
-    shared = list(values)
+    values = list(values)
     auto = {
         n: spec.source for n, spec in enumerate(specs) if spec.kind == "auto" and values[n].type == "JSON"
     }
     few = scan.of([*auto.values()]) if scan.of is not None else scan
     shapes = {n: f"list(DISTINCT {few.value(source).shape})" for n, source in auto.items()}
     for n, types in _ask(session, few, shapes).items():
-        shared[n] = shared[n]._replace(type=_type(types))
+        values[n] = values[n]._replace(type=_type(types))
     samples, figures = {}, {}
-    for n, (spec, value) in enumerate(zip(specs, shared, strict=True)):
+    for n, (spec, value) in enumerate(zip(specs, values, strict=True)):
         if spec.kind == "time" and spec.unit is None and value.number is not None:
             number = f"abs({value.number})"
             samples[n] = f"median({number}) FILTER (isfinite({number}))"
@@ -42,7 +42,7 @@ def infer(
             figures[n] = figure
     answers = {**_ask(session, scan, samples, f"LIMIT {_SAMPLE}"), **_ask(session, scan, figures)}
     known = []
-    for n, (spec, value) in enumerate(zip(specs, shared, strict=True)):
+    for n, (spec, value) in enumerate(zip(specs, values, strict=True)):
         where, answer = scan.where(spec), answers.get(n)
         if n in samples:
             unit: Unit = next((unit for least, unit in _UNITS if (answer or 0) > least), "s")

@@ -17,7 +17,7 @@ from torchrec_ext.data.sources.scan import Scan, Session, expect_in_each_file
 from torchrec_ext.data.sources.source_file import reading
 from torchrec_ext.errors import InputError
 
-_ROWS = 1 << 21
+_ROWS = 1 << 19
 _BROKEN = {
     "UNQUOTED VALUE": reasons.UNCLOSED_QUOTE, "LINE SIZE OVER MAXIMUM": reasons.LONG_LINE,
     "INVALID ENCODING": reasons.BROKEN_ENCODING,
@@ -77,7 +77,7 @@ def plan(
 
 
 def read_batches(session: Session, table: Reading) -> Iterator[pa.RecordBatch]:
-    """The good rows of a table, about two million at a time; the others are rejected at the end."""
+    """The good rows of a table, about half a million at a time; the others are rejected at the end."""
     rows, before, room = 0, session.rejects.total, session.rejects.room
     aside, counts = [], Counter[str]()
     with reading(table.scan.name):
