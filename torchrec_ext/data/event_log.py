@@ -65,17 +65,11 @@ class EventLog:
         folder: Path | None = None,
         source_rows: np.ndarray | None = None,
     ) -> "EventLog":
-        """The log of N events that stand in another order in their columns.
+        """The log of N events that stand in another ``order`` in their columns, of (U,) ``counts`` a user.
 
-        Args:
-            user_ids: ids of U users.
-            user_rows: (U,) int64 rows of the user table.
-            counts: (U,) int number of events of each user.
-            order: (N,) int rows of the columns by user and time, see ``Events.by_user_and_time``.
-            columns: name and values of ``items`` and, if known, ``times``, ``ratings`` and ``weights``; any
-                other name is that of a context feature. One is in memory at a time.
-            folder: an empty one that the log is kept in, mapped into memory; None keeps it in memory.
-            source_rows: (N,) int32 rows of the columns' events in the table that was read; None: 0, 1, ...
+        Of ``columns``, each with its name, one is in memory at a time; any but those of the class is a
+        context feature. ``folder`` is an empty one to map the log from, None keeps it in memory.
+        ``source_rows`` are those of the columns in the table that was read, None for 0, 1, ...
         """
         found: dict[str, FlatColumn] = {"user_rows": user_rows, "offsets": offsets_of(counts)}
         if source_rows is None:

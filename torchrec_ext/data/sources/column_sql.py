@@ -86,8 +86,7 @@ class SqlValue(NamedTuple):
         if family in ("integer", "large", "float", "decimal", "flag", "null"):
             return f"CAST({v} AS DOUBLE)"
         if family == "json":
-            flag = f"CASE {v} WHEN 'true' THEN 1 ELSE 0 END"
-            return f"CASE {self.shape} WHEN 'BOOLEAN' THEN {flag} ELSE {self.words.number} END"
+            return f"CASE {self.shape} WHEN 'BOOLEAN' THEN ({v} = 'true')::INT ELSE {self.words.number} END"
         if family not in ("text", "bytes"):
             return None
         text = self.words.v
