@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_PIECE = 1 << 20
+
 
 def by_user_and_time(users: np.ndarray, times: np.ndarray | None) -> np.ndarray:
     """(N,) int32 rows by user and time; events that share both keep their order, all without times.
@@ -26,7 +28,9 @@ def _order(values: np.ndarray) -> np.ndarray:
     keys = values.astype(np.int64)
     keys -= lowest
     keys <<= bits
-    keys |= np.arange(len(keys))
+    for start in range(0, len(keys), _PIECE):  # in pieces, since all row numbers at once take as much again
+        piece = keys[start : start + _PIECE]
+        piece |= np.arange(start, start + len(piece))
     keys.sort()
     keys &= (1 << bits) - 1
     return keys.astype(np.int32)
