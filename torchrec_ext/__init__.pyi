@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torchrec_ext import retrieval as retrieval
     from torchrec_ext import schema as schema
     from torchrec_ext import scorers as scorers
+    from torchrec_ext import serving as serving
     from torchrec_ext import target_attention as target_attention
     from torchrec_ext import testing as testing
     from torchrec_ext import training as training

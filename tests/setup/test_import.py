@@ -10,7 +10,7 @@ from torchrec_ext.contracts import GROUPS
 
 TORCH_ALONE = (
     "contracts", "errors", "checks", "schema", "batch", "plugins", "plugin_names", "lazy_exports",
-    "interactions", "encoders", "target_attention", "scorers", "heads", "losses",
+    "mlp", "plain_jagged", "interactions", "encoders", "target_attention", "scorers", "heads", "losses",
 )  # fmt: skip
 
 BLOCKER = """
@@ -87,7 +87,9 @@ def test_every_part_of_the_package_is_an_attribute_of_it():
         "dynamic_length",
         "float_weights",
         "lazy_exports",
+        "mlp",
         "padding",
+        "plain_jagged",
         "plugin_names",
     }
     parts = {module.name for module in pkgutil.iter_modules(torchrec_ext.__path__)}

@@ -52,7 +52,7 @@ def test_wheel_holds_the_package_alone(wheel):
         "torchrec_ext",
         f"torchrec_ext-{__version__}.dist-info",
     }
-    assert "torchrec_ext/py.typed" in names
+    assert {"torchrec_ext/py.typed", "torchrec_ext/serving/http/page/index.html"} <= {*names}
     shipped = {n for n in names if n.startswith("torchrec_ext/") and n.endswith((".py", ".pyi"))}
     written = [path for kind in ("*.py", "*.pyi") for path in (ROOT / "torchrec_ext").rglob(kind)]
     assert shipped == {path.relative_to(ROOT).as_posix() for path in written}
@@ -61,7 +61,7 @@ def test_wheel_holds_the_package_alone(wheel):
 def test_metadata(metadata):
     assert metadata["Name"] == "torchrec-ext"
     assert metadata["Version"] == __version__
-    assert set(metadata.get_all("Provides-Extra")) == {"cpu", "cuda", "dev", "docs"}
+    assert set(metadata.get_all("Provides-Extra")) == {"cpu", "cuda", "dev", "docs", "faiss", "onnx", "serve"}
 
 
 def test_core_requirements_never_reach_torch(metadata):

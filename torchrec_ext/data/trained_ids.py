@@ -6,10 +6,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.schema import Entity
+
+_FILE = "trained.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,15 +68,24 @@ class TrainedIds:
         same = all(map(np.array_equal, kept, (self.users, self.items)))
         return self if same else TrainedIds(kept[0], kept[1], self.offers_all)
 
+    def or_in(self, earlier: "TrainedIds") -> "TrainedIds":
+        """Those of both; rows of the earlier ones stand for the same ids, and there may be fewer."""
+        users, items = self.users.copy(), self.items.copy()
+        users[: len(earlier.users)] |= earlier.users
+        items[: len(earlier.items)] |= earlier.items
+        return TrainedIds(users, items, self.offers_all or earlier.offers_all)
+
     def save(self, folder: Path) -> None:
-        """Writes three arrays."""
-        np.save(folder / "trained_user.npy", self.users)
-        np.save(folder / "trained_item.npy", self.items)
-        np.save(folder / "offers_all.npy", np.array(self.offers_all))
+        """Writes ``trained.safetensors``."""
+        arrays = {"user": self.users, "item": self.items, "offers_all": np.array([self.offers_all])}
+        save_file(arrays, folder / _FILE)
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedIds":
-        """Reads what :meth:`save` wrote; runs of earlier releases lack the last array."""
+        """Reads what :meth:`save` wrote, or what earlier releases did: two arrays, later three."""
+        if (folder / _FILE).is_file():
+            found = load_file(folder / _FILE)
+            return cls(found["user"], found["item"], bool(found["offers_all"][0]))
         users, items = (np.load(folder / f"trained_{e}.npy", allow_pickle=False) for e in ("user", "item"))
         offers_all = folder / "offers_all.npy"
         return cls(users, items, offers_all.is_file() and bool(np.load(offers_all, allow_pickle=False)))

@@ -1,18 +1,13 @@
 """Adapters from lookups of sharded tables to the tensors that interactions and encoders take."""
 
+from typing import Any
+
 from torchrec_ext import compatibility
+from torchrec_ext.lazy_exports import lazy_exports
 
-compatibility.check()
+_get, __dir__, __all__ = lazy_exports(__name__)
 
-from torchrec_ext.embeddings.first_order import FirstOrder
-from torchrec_ext.embeddings.initialise import initialise_tables
-from torchrec_ext.embeddings.last_state import last_state
-from torchrec_ext.embeddings.pad_history import pad_history
-from torchrec_ext.embeddings.spread_candidates import spread_candidates
-from torchrec_ext.embeddings.stack_fields import FieldProjection, stack_fields
-from torchrec_ext.embeddings.tables import Embeddings
 
-__all__ = [
-    "Embeddings", "FieldProjection", "FirstOrder", "initialise_tables", "last_state", "pad_history",
-    "spread_candidates", "stack_fields",
-]  # fmt: skip
+def __getattr__(name: str) -> Any:
+    compatibility.check()  # says which versions do not fit before torchrec is imported
+    return _get(name)

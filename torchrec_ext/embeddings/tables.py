@@ -11,6 +11,7 @@ from torchrec.sparse.jagged_tensor import JaggedTensor
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.checks import expect_at_least
 from torchrec_ext.compatibility import KERNEL_MULTIPLE
+from torchrec_ext.embeddings.sequence_tables import sequence_tables
 from torchrec_ext.embeddings.stack_fields import stack_fields
 from torchrec_ext.errors import InputError
 from torchrec_ext.schema import Schema
@@ -47,7 +48,7 @@ class Embeddings(nn.Module):
         self.field_names = list(inputs.fields)
         self.width = -(-dim // KERNEL_MULTIPLE) * KERNEL_MULTIPLE
         pooled = {name: schema.feature(name).table for name in inputs.fields}
-        unpooled = _sequence_tables(schema, inputs)
+        unpooled = sequence_tables(schema, inputs)
         for table in set(pooled.values()) & set(unpooled.values()):
             raise InputError(
                 f"table {table!r} is wanted both pooled ({', '.join(_keys(pooled, table))}) and as a "
@@ -93,24 +94,6 @@ class Embeddings(nn.Module):
             }
             for table in dict.fromkeys(table_of_key.values())
         ]
-
-
-def _sequence_tables(schema: Schema, inputs: Inputs) -> dict[str, str]:
-    """Key in ``Batch.sequences`` to table, in the order of the batch's keys."""
-    if not (inputs.max_length or inputs.candidates):
-        return {}
-    if "item" not in schema.features_of("item"):
-        raise InputError(
-            "the model reads items, a history of them or candidates, but the data has none; train a ranker "
-            "without target_attention"
-        )
-    item = schema.feature("item").table
-    tables = {"history": item} if inputs.max_length else {}
-    tables |= {f"history_{name}": schema.feature(name).table for name in inputs.history_fields}
-    if inputs.candidates:
-        tables["candidates"] = item
-        tables |= {f"candidates_{name}": schema.feature(name).table for name in inputs.candidate_fields}
-    return tables
 
 
 def _keys(tables: dict[str, str], table: str) -> list[str]:

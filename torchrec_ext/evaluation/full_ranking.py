@@ -13,7 +13,7 @@ from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import offsets_of
-from torchrec_ext.distributed import world
+from torchrec_ext.distributed.process_group import world
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation.report import Report
 from torchrec_ext.evaluation.target_counts import TargetCounts

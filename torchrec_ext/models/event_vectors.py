@@ -1,16 +1,20 @@
 """Vectors of the events of a history: the sum of the item's vector and those of the event's features."""
 
 from collections.abc import Sequence
-
-from torchrec.sparse.jagged_tensor import JaggedTensor
+from typing import TYPE_CHECKING
 
 from torchrec_ext.batch import Batch
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.segment_means import segment_means
 from torchrec_ext.schema import Schema, expect_names
 
+if TYPE_CHECKING:
+    from torchrec.sparse.jagged_tensor import JaggedTensor
 
-def event_vectors(sequences: dict[str, JaggedTensor], fields: Sequence[str], batch: Batch) -> JaggedTensor:
+
+def event_vectors(
+    sequences: "dict[str, JaggedTensor]", fields: Sequence[str], batch: Batch
+) -> "JaggedTensor":
     """Adds up the vectors of each event, before an encoder reads them.
 
     An event without an item, such as a search, has the vector of the unknown item and those of its features.
@@ -31,7 +35,8 @@ def event_vectors(sequences: dict[str, JaggedTensor], fields: Sequence[str], bat
         vectors = sequences[f"history_{name}"].values()
         lengths_E = batch.history_lengths.get(name)
         values_ED = values_ED + (vectors if lengths_E is None else segment_means(vectors, lengths_E))
-    return JaggedTensor(values=values_ED, lengths=history.lengths(), offsets=history.offsets_or_none())
+    same = type(history)  # without TorchRec it is a plain one
+    return same(values=values_ED, lengths=history.lengths(), offsets=history.offsets_or_none())
 
 
 def history_fields_of(schema: Schema, names: Sequence[str], reads_history: bool) -> tuple[str, ...]:

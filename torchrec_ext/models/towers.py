@@ -1,19 +1,23 @@
 """The query and the item tower: looked-up vectors to the vectors that are scored."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torchrec.modules.mlp import MLP
-from torchrec.sparse.jagged_tensor import JaggedTensor
 
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.contracts import MaskedEncoder, MultiInterestEncoder, SequenceEncoder
-from torchrec_ext.embeddings import last_state, pad_history
+from torchrec_ext.embeddings.last_state import last_state
+from torchrec_ext.embeddings.pad_history import pad_history
+from torchrec_ext.mlp import MLP
 from torchrec_ext.models.event_vectors import event_vectors
 from torchrec_ext.models.segment_means import segment_means
 from torchrec_ext.padding import real_events
+
+if TYPE_CHECKING:
+    from torchrec.sparse.jagged_tensor import JaggedTensor
 
 
 class QueryTower(nn.Module):
@@ -43,14 +47,14 @@ class QueryTower(nn.Module):
         only_history = fields_width == 0 and width == dim
         only_one_field = encoder is None and fields_width == dim and len(inputs.fields) == 1
         if hidden:
-            self.project: nn.Module = nn.Sequential(MLP(width, list(hidden)), nn.Linear(hidden[-1], dim))
+            self.project: nn.Module = nn.Sequential(MLP(width, hidden), nn.Linear(hidden[-1], dim))
         else:
             self.project = nn.Identity() if only_history or only_one_field else nn.Linear(width, dim)
 
     def forward(
         self,
         fields_BFD: Tensor | None,
-        sequences: dict[str, JaggedTensor],
+        sequences: "dict[str, JaggedTensor]",
         batch: Batch,
         per_event_labels: bool = False,
     ) -> Tensor:
@@ -66,16 +70,12 @@ class QueryTower(nn.Module):
             ``(B, D)``, ``(B, K, D)`` of K interests, or ``(N, D)`` for the N labelled events if
             ``per_event_labels``.
         """
-        features = [batch.dense] if batch.dense.shape[1] else []
-        if fields_BFD is not None:
-            features.insert(0, fields_BFD.flatten(1))
+        features = _features(fields_BFD, batch)
         if self.encoder is None:
             return self.project(torch.cat(features, 1))
         if not per_event_labels:
             states = self._newest(event_vectors(sequences, self.inputs.history_fields, batch), batch)
-            if states.dim() == 3:
-                features = [part[:, None].expand(-1, states.shape[1], -1) for part in features]
-            return self.project(torch.cat([states, *features], -1))
+            return self.from_states(states, fields_BFD, batch)
         assert batch.labels is not None
         history = event_vectors(sequences, self.inputs.history_fields, batch)
         events_BTD, lengths_B = pad_history(history, self.inputs.max_length)
@@ -87,7 +87,14 @@ class QueryTower(nn.Module):
         rows_N = labelled_BT.nonzero()[:, 0]
         return self.project(torch.cat([states_NH, *(part[rows_N] for part in features)], 1))
 
-    def _newest(self, history: JaggedTensor, batch: Batch) -> Tensor:
+    def from_states(self, states: Tensor, fields_BFD: Tensor | None, batch: Batch) -> Tensor:
+        """The encoder's ``(B, H)`` states of the newest events, or ``(B, K, H)`` interests, to queries."""
+        features = _features(fields_BFD, batch)
+        if states.dim() == 3:
+            features = [part[:, None].expand(-1, states.shape[1], -1) for part in features]
+        return self.project(torch.cat([states, *features], -1))
+
+    def _newest(self, history: "JaggedTensor", batch: Batch) -> Tensor:
         """``(B, H)`` state after all events, or ``(B, K, H)`` interests."""
         assert self.encoder is not None
         reserved = 1 if isinstance(self.encoder, MaskedEncoder) else 0
@@ -115,7 +122,7 @@ class ItemTower(nn.Module):
         width = dim * (1 + len(self.fields)) + dense_width
         self.mix = nn.Identity() if width == dim else nn.Linear(width, dim)
 
-    def forward(self, sequences: dict[str, JaggedTensor], batch: Batch) -> Tensor:
+    def forward(self, sequences: "dict[str, JaggedTensor]", batch: Batch) -> Tensor:
         """Looked-up candidates to ``(C, D)`` item vectors."""
         parts = [sequences["candidates"].values()]
         for name in self.fields:
@@ -142,13 +149,19 @@ class Towers(nn.Module):
     def forward(
         self,
         fields_BFD: Tensor | None,
-        sequences: dict[str, JaggedTensor],
+        sequences: "dict[str, JaggedTensor]",
         batch: Batch,
         per_event_labels: bool,
     ) -> tuple[Tensor, Tensor]:
         """The queries of :meth:`QueryTower.forward` and the ``(C, D)`` candidates of a training batch."""
         queries = self.query_tower(fields_BFD, sequences, batch, per_event_labels)
         return queries, self.item_tower(sequences, batch)
+
+
+def _features(fields_BFD: Tensor | None, batch: Batch) -> list[Tensor]:
+    """What a query reads besides the history, each ``(B, width)``."""
+    features = [] if fields_BFD is None else [fields_BFD.flatten(1)]
+    return [*features, batch.dense] if batch.dense.shape[1] else features
 
 
 def _times(batch: Batch, real_BT: Tensor) -> Tensor | None:

@@ -12,7 +12,7 @@ from torchrec_ext.batch import Inputs
 from torchrec_ext.data.batching.batches import Batcher, Context, take_context
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.distributed import world
+from torchrec_ext.distributed.process_group import world
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.inference import on_device
 from torchrec_ext.retrieval.exact_index import ExactIndex
@@ -110,22 +110,28 @@ def encode_items(model: contracts.Retriever, batcher: Batcher, rows: np.ndarray,
 
 
 def encode_users(
-    model: contracts.Retriever, batcher: Batcher, users: np.ndarray, context: Context | None = None
+    model: contracts.Retriever,
+    batcher: Batcher,
+    users: np.ndarray,
+    context: Context | None = None,
+    ends: np.ndarray | None = None,
 ) -> Tensor:
-    """Query vectors of users after all their known events; every rank must call it with the same users.
+    """Query vectors of users after their known events; every rank must call it with the same users.
 
     Args:
         model: a sharded retriever.
         batcher: of the model's inputs and the known events.
         users: (n,) int64 users of the log, at least one.
         context: (n,) rows or values of each context feature.
+        ends: (n,) int64 end of each user's known events in the log; None for all events.
 
     Returns:
         (n, D) float32 queries, or (n, K, D) of several interests; the same on every rank.
     """
     _, mine = _share(len(users))
     own = take_context(context, mine)
-    batch = batcher.queries(users[mine], batcher.known.offsets[users[mine] + 1], own)
+    ends = batcher.known.offsets[users + 1] if ends is None else ends
+    batch = batcher.queries(users[mine], ends[mine], own)
     return _gathered(model.encode_queries(on_device(batch, model)).float(), len(users))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.distributed import world
+from torchrec_ext.distributed.process_group import world
 from torchrec_ext.errors import InputError
 
 

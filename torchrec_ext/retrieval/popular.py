@@ -7,11 +7,17 @@ from torchrec_ext.batch import Inputs
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import offsets_of
-from torchrec_ext.distributed import world
+from torchrec_ext.distributed.process_group import world
 from torchrec_ext.retrieval.exact_index import ExactIndex
 
 
-def is_cold_user(inputs: Inputs, preparation: Preparation, log: EventLog, users: np.ndarray) -> np.ndarray:
+def is_cold_user(
+    inputs: Inputs,
+    preparation: Preparation,
+    log: EventLog,
+    users: np.ndarray,
+    ends: np.ndarray | None = None,
+) -> np.ndarray:
     """Whether there is nothing of a user that the model could go by.
 
     It could go by an event of an item that training knows (any event, if the model reads features of the
@@ -22,6 +28,7 @@ def is_cold_user(inputs: Inputs, preparation: Preparation, log: EventLog, users:
         preparation: of the model.
         log: the known events.
         users: (n,) int64 users of the log.
+        ends: (n,) int64 end of each user's known events in the log; None for all events.
 
     Returns:
         (n,) bool.
@@ -35,8 +42,9 @@ def is_cold_user(inputs: Inputs, preparation: Preparation, log: EventLog, users:
         known |= rows > 0
     if inputs.max_length:
         readable = preparation.trained.known("item", log.items) | bool(inputs.history_fields)
-        until = offsets_of(readable)[log.offsets]
-        known |= np.diff(until)[users] > 0
+        until = offsets_of(readable)
+        ends = log.offsets[users + 1] if ends is None else ends
+        known |= until[ends] > until[log.offsets[users]]
     return ~known
 
 

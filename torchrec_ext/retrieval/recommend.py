@@ -14,7 +14,7 @@ from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.events import Events, expect_events
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import slice_positions
-from torchrec_ext.distributed import world
+from torchrec_ext.distributed.process_group import world
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.encode import expect_retriever

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from torchrec_ext import contracts
 from torchrec_ext.data.batching.batches import Batcher, Context, take_context
-from torchrec_ext.distributed import world
+from torchrec_ext.distributed.process_group import world
 from torchrec_ext.models.inference import on_device
 
 

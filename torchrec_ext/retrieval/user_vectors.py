@@ -12,7 +12,7 @@ from torch import nn
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.events import Events, expect_events
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.distributed import world
+from torchrec_ext.distributed.process_group import world
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.encode import encode_users, expect_retriever

@@ -5,15 +5,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
-from torchrec.streamable import Pipelineable
 
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import FlatColumn, Slices, flat_and_lengths, offsets_of, take_rows
+from torchrec_ext.plain_jagged import PlainKeyedJaggedTensor
 
-Pipelineable.register(Batch)  # here, so that batch.py imports with torch alone
+_keyed_ids: Any
+try:
+    from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
+    from torchrec.streamable import Pipelineable
+
+    _keyed_ids = KeyedJaggedTensor
+    Pipelineable.register(Batch)  # here, so that batch.py imports with torch alone
+except ModuleNotFoundError:  # a bundle is served without TorchRec
+    _keyed_ids = PlainKeyedJaggedTensor
 
 Jagged = tuple[np.ndarray, np.ndarray]
 """Flat integer values and lengths."""
@@ -183,9 +190,9 @@ def _side_by_side(numbers: list[np.ndarray], rows: int) -> torch.Tensor:
     return torch.from_numpy(np.column_stack(numbers).astype(np.float32, copy=False))
 
 
-def _keyed(features: Mapping[str, Jagged], stride: int) -> KeyedJaggedTensor:
+def _keyed(features: Mapping[str, Jagged], stride: int) -> Any:
     none = np.zeros(stride, np.int64)
-    return KeyedJaggedTensor(
+    return _keyed_ids(
         keys=list(features),
         values=_joined([values for values, _ in features.values()]),
         lengths=_joined([lengths if len(lengths) else none for _, lengths in features.values()]),

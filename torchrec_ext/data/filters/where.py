@@ -31,11 +31,11 @@ def matches(events: Events, name: str, wanted: Wanted) -> np.ndarray:
         raise InputError(f"where {name!r} takes (low, high) or a list of allowed values, received {wanted!r}")
     column = events.column(name)
     if column is not None:
-        return _fit(column, name, wanted)
+        return fits(column, name, wanted)
     sides = [(entity, t) for entity, t in (("user", events.users), ("item", events.items)) if t is not None]
     for entity, table in sides:
         if name in table:
-            ids = table.loc[_fit(column_of(table[name]), name, wanted), entity]
+            ids = table.loc[fits(column_of(table[name]), name, wanted), entity]
             return np.append(events.distinct(entity).isin(ids), False)[events.codes(entity)]
     there = dict.fromkeys([*events.table.column_names, *(str(c) for _, table in sides for c in table)])
     raise InputError(f"no column {name!r} to filter by; there are {', '.join(there)}")
@@ -50,10 +50,10 @@ def written(name: str, wanted: Wanted) -> str:
     return f"{name}={','.join(words[:5])}{more}"
 
 
-def _fit(column: pa.Array, name: str, wanted: Wanted) -> np.ndarray:
-    """(N,) bool, which values of a column are wanted."""
+def fits(column: pa.Array, name: str, wanted: Wanted) -> np.ndarray:
+    """(N,) bool, which values of a column, which messages call ``name``, are wanted."""
     if pa.types.is_list(column.type):
-        before = np.append(0, np.cumsum(_fit(column.values, name, wanted)))
+        before = np.append(0, np.cumsum(fits(column.values, name, wanted)))
         return np.diff(before[column.offsets.to_numpy()]) > 0
     if pa.types.is_fixed_size_list(column.type):
         raise InputError(f"where {name!r}: the column holds vectors, which cannot be compared")

@@ -1,0 +1,10 @@
+from torchrec_ext.distributed.doctor import Finding as Finding
+from torchrec_ext.distributed.doctor import doctor as doctor
+from torchrec_ext.distributed.plan import make_plan as make_plan
+from torchrec_ext.distributed.plan_table import describe_plan as describe_plan
+from torchrec_ext.distributed.process_group import Group as Group
+from torchrec_ext.distributed.process_group import barrier as barrier
+from torchrec_ext.distributed.process_group import join_group as join_group
+from torchrec_ext.distributed.process_group import world as world
+from torchrec_ext.distributed.quiet import quiet_libraries as quiet_libraries
+from torchrec_ext.distributed.shard import shard as shard
