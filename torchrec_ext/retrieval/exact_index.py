@@ -4,11 +4,15 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from torchrec_ext.checks import expect_shape, expect_whole
 from torchrec_ext.contracts import Exclusions, Scorer
 from torchrec_ext.errors import InputError
-from torchrec_ext.retrieval.jagged_ids import Jagged, as_jagged, rows_and_ids
-from torchrec_ext.retrieval.top_k import exact_top_k
+from torchrec_ext.retrieval.candidate_scan import CandidateScan, padded_rows
+from torchrec_ext.retrieval.index_inputs import expect_k, expect_queries, index_vectors, ordered_items
+from torchrec_ext.retrieval.jagged_ids import Jagged, as_jagged, find_sorted, rows_and_ids
+from torchrec_ext.retrieval.top_k import best_ids
+
+_LEAST_SCORES = 2**19
+"""From which on narrowing the catalogue down pays: fewer scores stay in the processor's cache."""
 
 
 class ExactIndex:
@@ -19,9 +23,13 @@ class ExactIndex:
     calls them, with the same queries, and gets the same answer. Without a process group the one
     process holds the whole catalogue. Scores are float32, under autocast too.
 
+    On the CPU, ``search`` by a dot product or an indexable scorer first narrows a large catalogue down by a
+    :class:`~torchrec_ext.retrieval.candidate_scan.CandidateScan`, and scores what is left in float32.
+
     Args:
         scorer: scores queries against items; None for the dot product. The index neither moves it to
-            a device nor switches off its dropout.
+            a device nor switches off its dropout. Of an indexable one it keeps the ``index_vectors`` that the
+            items have when it is built.
         block: how many scores a rank holds at a time (2**26 are 256 MiB; twice that for a scorer or several
             interests); queries are taken as many at a time as fit, though one at least.
         process_group: the ranks that share the catalogue; None for all of them.
@@ -41,6 +49,7 @@ class ExactIndex:
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         self.scorer = scorer
+        self._dot = scorer is None or scorer.indexable
         self.block = block
         self.process_group = process_group
         self.items = 0
@@ -57,23 +66,9 @@ class ExactIndex:
             InputError: if ids are negative or repeated in the slice, their number is not that of the
                 vectors, or there is a NaN among the vectors of any rank.
         """
-        expect_shape("vectors_ID", vectors_ID, ("items", "D"))
-        expect_shape("ids_I", ids_I, ("items",))
-        if ids_I.is_floating_point():
-            raise InputError(f"ids_I should be integers, received {ids_I.dtype}")
-        if ids_I.shape != vectors_ID.shape[:1]:
-            raise InputError(
-                f"there are {len(vectors_ID)} item vectors but {len(ids_I)} ids; give each its id"
-            )
-        ids_I, order = ids_I.sort()  # so that the lower place is the lower id
-        if len(ids_I) and ids_I[0] < 0:
-            raise InputError(f"item id {int(ids_I[0])} is negative; ids are counted from 0")
-        repeated = ids_I[1:][ids_I[1:] == ids_I[:-1]]
-        if len(repeated):
-            raise InputError(f"item id {int(repeated[0])} is given twice; give each item once")
-        in_order = bool((order[1:] > order[:-1]).all())
-        self._vectors_ID = (vectors_ID if in_order else vectors_ID[order]).detach().float()
-        self._ids_I = ids_I
+        vectors_ID, ids_I = ordered_items(vectors_ID, ids_I)
+        self._vectors_ID, self._ids_I = index_vectors(self.scorer, vectors_ID), ids_I
+        self._scan: CandidateScan | None = None
         # every rank must hear of a NaN on one of them, or the others wait for it
         nan = int(self._vectors_ID.isnan().any())
         sizes = torch.tensor([len(ids_I), len(ids_I), nan], device=ids_I.device)
@@ -101,11 +96,7 @@ class ExactIndex:
         Raises:
             InputError: if the index has no items, k is out of range, or queries or exclusions do not fit.
         """
-        self._check_k(k)
-        if queries_BD.dim() not in (2, 3):
-            raise InputError(
-                f"queries_BD should be (queries, D) or (queries, K, D), received {tuple(queries_BD.shape)}"
-            )
+        expect_k(k, self.items)
         return self._one_pass(queries_BD, k, None, exclude)[:2]
 
     def ranks_of(self, queries_BD: Tensor, targets: Jagged, exclude: Exclusions | None = None) -> Tensor:
@@ -133,18 +124,9 @@ class ExactIndex:
             and (N, 2) int64 first and last rank of the items that have the target's score, 0 where its rank
             is 0. They differ where the order of ids decides about the rank.
         """
-        self._check_k(k)
+        expect_k(k, self.items)
         scores, ids, ranks = self._one_pass(queries_BD, k, targets, exclude)
         return scores, ids, ranks[:, 0], ranks[:, 1:]
-
-    def _check_k(self, k: int) -> None:
-        if not self.items:
-            raise InputError("the index has no items; build() it from at least one")
-        expect_whole(0, k=k)
-        if not 1 <= k <= self.items:
-            raise InputError(
-                f"k is {k}, but the catalogue has {self.items} items; choose k from 1 to {self.items}"
-            )
 
     @torch.no_grad()
     def _one_pass(
@@ -153,69 +135,70 @@ class ExactIndex:
         if not self.items:
             raise InputError("the index has no items; build() it from at least one")
         device, queries = self._vectors_ID.device, len(queries_BD)
-        queries_BD = queries_BD.to(device).float()
-        if queries_BD.isnan().any():
-            raise InputError("there is a NaN among the queries; did training diverge?")
-        if self.scorer is None and queries_BD.shape[-1] != self._vectors_ID.shape[1]:
+        expect_queries(queries_BD)
+        queries_BD = index_vectors(self.scorer, queries_BD.to(device))
+        if self._dot and queries_BD.shape[-1] != self._vectors_ID.shape[1]:
             raise InputError(
                 f"queries are {queries_BD.shape[-1]} wide, but items {self._vectors_ID.shape[1]}; "
                 "a dot product needs the same width"
             )
         left_out = as_jagged(exclude, queries, "exclude", device)
         wanted = as_jagged(targets, queries, "targets", device)
-        best_scores, best_ids, ranks = [], [], [wanted[0].new_empty(0, 3)]
-        # As many at a time as suit the largest slice, for every rank must take the same steps.
+        best, ranks = [], [wanted[0].new_empty(0, 3)]
+        # As many at a time as suit the largest slice, for every rank must take the same steps with targets.
         step = max(1, self.block // self._largest_slice)
+        scan = self._scan_for(queries_BD, k) if targets is None else None
+        if scan:
+            step = scan.rows_at_once(k, queries_BD)
         for start in range(0, max(1, queries), step):
             stop = min(start + step, queries)
-            scores_BI = self._scores(queries_BD[start:stop])
+            some = queries_BD[start:stop]
             rows, ids = rows_and_ids(left_out, start, stop)
-            places, here = self._find(ids)
-            scores_BI[rows[here], places[here]] = -torch.inf
+            places, here = find_sorted(self._ids_I, ids)
+            rows, places = rows[here], places[here]
+            kept = scan.candidates(some, k, rows, places) if scan else None
+            if kept is None:
+                scores_BI, ids_I = self._scores(some, self._vectors_ID), self._ids_I
+            else:
+                scores_BI, ids_I = self._scores(some, padded_rows(self._vectors_ID, kept)), self._ids_I[kept]
+                scores_BI = scores_BI[:, : len(kept)]
+                places, here = find_sorted(kept, places)
+                rows, places = rows[here], places[here]
+            scores_BI[rows, places] = -torch.inf
             if k:
-                scores, ids = self._local_top_k(scores_BI, k)
-                best_scores.append(scores)
-                best_ids.append(ids)
+                best.append(best_ids(scores_BI, ids_I, k))
             if targets is not None:
                 ranks.append(self._ranks_in(scores_BI, *rows_and_ids(wanted, start, stop)))
         if k:
-            scores, ids = self._merge(torch.cat(best_scores), torch.cat(best_ids), k)
+            all_scores, all_ids = zip(*best, strict=True)
+            scores, ids = self._merge(torch.cat(all_scores), torch.cat(all_ids), k)
         else:
             scores, ids = queries_BD.new_empty(queries, 0), wanted[0].new_empty(queries, 0)
         return scores, ids, torch.cat(ranks)
 
-    def _scores(self, queries_BD: Tensor) -> Tensor:
-        """(B, I) float32 scores of this rank's items."""
-        if not len(self._ids_I):
+    def _scan_for(self, queries_BD: Tensor, k: int) -> CandidateScan | None:
+        """Made at the first search: evaluation, which ranks all items, has no use for its memory."""
+        scores = queries_BD[..., 0].numel() * len(self._ids_I)
+        if not self._dot or self._vectors_ID.device.type != "cpu" or scores < _LEAST_SCORES:
+            return None
+        if self._scan is None:
+            self._scan = CandidateScan(self._vectors_ID)
+        return self._scan if self._scan.pays(k, queries_BD) else None
+
+    def _scores(self, queries_BD: Tensor, vectors_ID: Tensor) -> Tensor:
+        """(B, I) float32 scores of items."""
+        if not len(vectors_ID):
             return queries_BD.new_empty(len(queries_BD), 0)
         if queries_BD.dim() == 3:
-            scores_BI = self._scores(queries_BD[:, 0])
+            scores_BI = self._scores(queries_BD[:, 0], vectors_ID)
             for interest in range(1, queries_BD.shape[1]):
-                torch.maximum(scores_BI, self._scores(queries_BD[:, interest]), out=scores_BI)
+                torch.maximum(scores_BI, self._scores(queries_BD[:, interest], vectors_ID), out=scores_BI)
             return scores_BI
         with torch.autocast(queries_BD.device.type, enabled=False):
-            if self.scorer is None:
-                return queries_BD @ self._vectors_ID.T
+            if self.scorer is None or self.scorer.indexable:
+                return queries_BD @ vectors_ID.T
             # Excluding writes into the scores, which may be the scorer's own.
-            return self.scorer(queries_BD, self._vectors_ID).float().clone()
-
-    def _find(self, ids_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Where each id stands, or would stand, in the slice, and whether it is there."""
-        places_N = torch.searchsorted(self._ids_I, ids_N)
-        if not len(self._ids_I):
-            return places_N, torch.zeros_like(ids_N, dtype=torch.bool)
-        return places_N, self._ids_I[places_N.clamp(max=len(self._ids_I) - 1)] == ids_N
-
-    def _local_top_k(self, scores_BI: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The best of this rank's slice, filled up to k columns."""
-        found = min(k, scores_BI.shape[1])
-        scores_Bk = scores_BI.new_full((len(scores_BI), k), -torch.inf)
-        ids_Bk = self._ids_I.new_full((len(scores_BI), k), -1)
-        if found:
-            scores, places = exact_top_k(scores_BI, found)
-            scores_Bk[:, :found] = scores
-            ids_Bk[:, :found] = self._ids_I[places].masked_fill(places == -1, -1)
-        return scores_Bk, ids_Bk
+            return self.scorer(queries_BD, vectors_ID).float().clone()
 
     def _merge(self, scores_Bk: Tensor, ids_Bk: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k best of what every rank found."""
@@ -235,7 +218,7 @@ class ExactIndex:
 
         Each rank counts the items ahead of a target in its own slice.
         """
-        places_N, here_N = self._find(ids_N)
+        places_N, here_N = find_sorted(self._ids_I, ids_N)
         own_N = scores_BI.new_full(ids_N.shape, -torch.inf)
         own_N[here_N] = scores_BI[rows_N[here_N], places_N[here_N]]
         if own_N.isnan().any():

@@ -68,3 +68,11 @@ def rows_and_ids(jagged: Jagged, start: int, stop: int) -> tuple[Tensor, Tensor]
     lengths = offsets[start : stop + 1].diff()
     rows = torch.arange(stop - start, device=values.device).repeat_interleave(lengths)
     return rows, values[offsets[start] : offsets[stop]]
+
+
+def find_sorted(ascending_I: Tensor, values_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each value stands among ascending ones, or would stand, and whether it is there."""
+    places_N = torch.searchsorted(ascending_I, values_N)
+    if not len(ascending_I):
+        return places_N, torch.zeros_like(values_N, dtype=torch.bool)
+    return places_N, ascending_I[places_N.clamp(max=len(ascending_I) - 1)] == values_N

@@ -47,3 +47,15 @@ def exact_top_k(scores_QI: Tensor, k: int) -> tuple[Tensor, Tensor]:
     places = places.sort(dim=1).values
     scores, order = scores_QI.gather(1, places).sort(dim=1, descending=True, stable=True)
     return scores, places.gather(1, order).masked_fill(scores == -torch.inf, -1)
+
+
+def best_ids(scores_BI: Tensor, ids_I: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """(B, k) best scores and their ids; -inf and -1 at the end of a row where items are too few."""
+    found = min(k, scores_BI.shape[1])
+    scores_Bk = scores_BI.new_full((len(scores_BI), k), -torch.inf)
+    ids_Bk = ids_I.new_full((len(scores_BI), k), -1)
+    if found:
+        scores, places = exact_top_k(scores_BI, found)
+        scores_Bk[:, :found] = scores
+        ids_Bk[:, :found] = ids_I[places].masked_fill(places == -1, -1)
+    return scores_Bk, ids_Bk
