@@ -1,0 +1,74 @@
+"""Lookups in whole tables of one process, in place of TorchRec's collections."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.embeddings.sequence_tables import sequence_tables
+from torchrec_ext.models.segment_means import segment_means
+from torchrec_ext.plain_jagged import PlainJaggedTensor
+from torchrec_ext.schema import Schema
+from torchrec_ext.serving.row_table import RowTable
+
+
+class LocalEmbeddings(nn.Module):
+    """What :class:`~torchrec_ext.embeddings.Embeddings` returns, from whole tables of plain torch.
+
+    Args:
+        schema: features and tables.
+        inputs: the pooled fields and the sequences that the model reads.
+        tables: of the schema, as far as the model reads them.
+    """
+
+    def __init__(self, schema: Schema, inputs: Inputs, tables: Mapping[str, RowTable]) -> None:
+        super().__init__()
+        self.tables = nn.ModuleDict(tables)
+        self.fields = {name: schema.feature(name).table for name in inputs.fields}
+        self.sequences = sequence_tables(schema, inputs)
+
+    def forward(self, batch: Batch) -> tuple[Tensor | None, dict[str, PlainJaggedTensor]]:
+        """Looks a batch up: ``(B, F, D)`` pooled fields or None, and the vectors of each sequence."""
+        sequences = {}
+        if self.sequences:
+            ids = batch.sequences.to_dict()
+            for key, table in self.sequences.items():
+                vectors = self.tables[table](ids[key].values())
+                sequences[key] = PlainJaggedTensor(vectors, ids[key].lengths())
+        return self.pool(batch), sequences
+
+    def pool(self, batch: Batch) -> Tensor | None:
+        """``(B, F, D)`` pooled fields, or None where the model reads none."""
+        if not self.fields:
+            return None
+        ids = batch.fields.to_dict()
+        return torch.stack([_pooled(self.tables[table], ids[name]) for name, table in self.fields.items()], 1)
+
+
+class LocalFirstOrder(nn.Module):
+    """What :class:`~torchrec_ext.embeddings.FirstOrder` returns, from whole tables of plain torch.
+
+    Args:
+        schema: features and tables.
+        inputs: its fields, and the item where it is a candidate, have weights.
+        tables: ``(R, tasks)`` weights of the ids, by the name of the table in the schema.
+    """
+
+    def __init__(self, schema: Schema, inputs: Inputs, tables: Mapping[str, RowTable]) -> None:
+        super().__init__()
+        self.tables = nn.ModuleDict(tables)
+        self.fields = {name: schema.feature(name).table for name in inputs.fields}
+        self.item = schema.feature("item").table if inputs.candidates else None
+
+    def forward(self, batch: Batch) -> Tensor:
+        """A batch of B examples to ``(B, tasks)``."""
+        ids = batch.fields.to_dict() if self.fields else {}
+        parts = [_pooled(self.tables[table], ids[name]) for name, table in self.fields.items()]
+        if self.item is not None:
+            parts.append(_pooled(self.tables[self.item], batch.sequences.to_dict()["candidates"]))
+        return torch.stack(parts).sum(0)
+
+
+def _pooled(table: nn.Module, ids: PlainJaggedTensor) -> Tensor:
+    return segment_means(table(ids.values()), ids.lengths())
