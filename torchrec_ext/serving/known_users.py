@@ -1,0 +1,93 @@
+"""KnownUsers: the histories of users, from the events of a bundle and those of the event log."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from torchrec_ext.data.event_log import EventLog
+from torchrec_ext.serving.bundle import Bundle
+from torchrec_ext.serving.event_store import EventStore
+from torchrec_ext.serving.served_event import EXPOSURE, Id, ServedEvent
+from torchrec_ext.serving.user_history import EventReader, UserHistory
+
+
+class KnownUsers:
+    """Finds the history of a user, and adds events to it as they arrive. One thread may use it at a time.
+
+    Histories of users who were asked for lately stay in memory; those of others are read again.
+
+    Args:
+        bundle: whose model reads the histories.
+        store: the events after those of the bundle.
+        most_users: histories in memory.
+    """
+
+    def __init__(self, bundle: Bundle, store: EventStore, most_users: int = 100_000) -> None:
+        inputs, self.preparation = bundle.model.inputs, bundle.model.preparation
+        self.store, self.most_users = store, most_users
+        weights = {} if bundle.events is None else bundle.events.weights
+        self.reader = EventReader(self.preparation, inputs.history_fields, weights, inputs.max_length)
+        self.log: EventLog | None = None if bundle.events is None else self.preparation.log(bundle.events)
+        self._places = pd.Index([]) if self.log is None else pd.Index(self.log.user_ids)
+        self._after = int(bundle.manifest.get("position", 0))
+        self._cache: OrderedDict[Id, UserHistory] = OrderedDict()
+
+    def of(self, user: Id) -> UserHistory:
+        """The history of a user; an empty one for a new user."""
+        found = self._cache.get(user)
+        if found is None:
+            found = self._cache[user] = self._read(user)
+            if len(self._cache) > self.most_users:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(user)
+        return found
+
+    def add(self, events: Sequence[ServedEvent], positions: Sequence[int]) -> None:
+        """Adds events that the log has stored at these positions to the histories that are in memory."""
+        by_user: dict[Id, dict[int, ServedEvent]] = {}  # an event that was sent twice has one position
+        for event, position in zip(events, positions, strict=True):
+            if event.type != EXPOSURE:
+                by_user.setdefault(event.user, {}).setdefault(position, event)
+        for user, stored in by_user.items():
+            history = self._cache.get(user)
+            if history is None:
+                continue
+            if min(stored) <= history.position:
+                del self._cache[user]  # sent again, or a later thread was faster: the log can tell
+            else:
+                self.reader.add(history, list(stored.values()))
+                history.position, history.active = max(stored), True
+
+    def session(self, events: Sequence[ServedEvent]) -> UserHistory:
+        """The history of an anonymous session."""
+        history = UserHistory(None)
+        self.reader.add(history, events)
+        return history
+
+    def _read(self, user: Id) -> UserHistory:
+        row = int(self.preparation.vocabularies["user"].rows([user])[0])
+        history = UserHistory(user, row)
+        if self.log is not None and (place := int(self._places.get_indexer([user])[0])) >= 0:
+            self._take(history, self.log, place)
+        stored = self.store.of_user(user, self._after, without=EXPOSURE)
+        if stored:
+            self.reader.add(history, [event for _, event in stored])
+            history.position = max(position for position, _ in stored)
+        return history
+
+    def _take(self, history: UserHistory, log: EventLog, place: int) -> None:
+        """Takes over the events of a user of a log."""
+        seen, _ = log.items_of(np.array([place]))
+        history.seen.update(int(row) for row in seen if row)
+        end = int(log.offsets[place + 1])
+        start = max(int(log.offsets[place]), end - self.reader.most)
+        history.items = log.items[start:end].tolist()
+        history.times = [0.0] * (end - start) if log.times is None else log.times[start:end].tolist()
+        for feature in self.reader.features:
+            column = log.context[feature.name][start:end]
+            history.context[feature.name] = (
+                list(column) if isinstance(column, np.ndarray) else column.to_pylist()
+            )
+        history.unread = len(history.items)

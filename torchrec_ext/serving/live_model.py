@@ -1,0 +1,281 @@
+"""LiveModel: a bundle with its index and the histories of its users, ready to answer."""
+
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from torchrec_ext import contracts
+from torchrec_ext.data.batching.batches import Batcher, Context, take_context
+from torchrec_ext.data.event_log import EventLog
+from torchrec_ext.data.slices import offsets_of
+from torchrec_ext.data.vocabulary import Vocabulary
+from torchrec_ext.errors import InputError
+from torchrec_ext.retrieval.encode import encode_slice, encode_users, expect_retriever, item_batcher
+from torchrec_ext.retrieval.exact_index import ExactIndex
+from torchrec_ext.retrieval.popular import is_cold_user, popular_index
+from torchrec_ext.retrieval.ragged import Ragged
+from torchrec_ext.retrieval.rank_candidates import rank_candidates
+from torchrec_ext.retrieval.request_context import context_read
+from torchrec_ext.serving.bundle import Bundle
+from torchrec_ext.serving.event_store import EventStore
+from torchrec_ext.serving.item_filters import ItemFilters
+from torchrec_ext.serving.known_users import KnownUsers
+from torchrec_ext.serving.local_model import LocalRetriever
+from torchrec_ext.serving.sent_values import sent_values
+from torchrec_ext.serving.served_event import Id
+from torchrec_ext.serving.streaming_states import StreamingStates, is_streaming
+from torchrec_ext.serving.user_history import UserHistory, log_of
+
+
+@dataclass(frozen=True, eq=False)
+class Wish:
+    """One list that is wanted.
+
+    Args:
+        history: of who asks.
+        k: length.
+        left_out: (n,) int64 item rows that are not in it.
+        allowed: (C,) int64 ascending item rows that may be in it; None for the whole catalogue.
+        context: the moment; None if unknown.
+    """
+
+    history: UserHistory
+    k: int
+    left_out: np.ndarray
+    allowed: np.ndarray | None = None
+    context: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """(n,) int64 item rows, best first, their float32 scores, where they come from, and times in ms."""
+
+    rows: np.ndarray
+    scores: np.ndarray
+    source: str
+    milliseconds: Mapping[str, float]
+
+
+class LiveModel:
+    """Answers requests with a bundle's model. One thread may use it at a time.
+
+    Args:
+        bundle: the model, and the events it brings.
+        store: events after those of the bundle.
+        name: of the bundle, in answers.
+        index: an empty one to fill with the item vectors; None for an exact one.
+    """
+
+    def __init__(
+        self, bundle: Bundle, store: EventStore, name: str, index: contracts.Index | None = None
+    ) -> None:
+        self.name, self.bundle, self.model = name, bundle, bundle.model
+        self.preparation, self.inputs = bundle.model.preparation, bundle.model.inputs
+        self.catalogue = self.preparation.trained.catalogue
+        self.users = KnownUsers(bundle, store)
+        self.filters = ItemFilters(
+            None if bundle.events is None else bundle.events.items, self.preparation.vocabularies["item"]
+        )
+        self.times = bundle.events is None or bundle.events.source.order == "time"
+        module = self.model.module
+        self.states: StreamingStates | None = None
+        if isinstance(module, LocalRetriever):
+            with torch.inference_mode():
+                batcher = item_batcher(self.preparation, self.inputs)
+                self.vectors, rows = encode_slice(module, batcher, self.catalogue)
+            self.index: contracts.Index = ExactIndex(module.scorer) if index is None else index
+            self.index.build(self.vectors, rows)
+            if is_streaming(module):
+                self.states = StreamingStates(module, self.preparation, self.times)
+        log = self.users.log
+        self.popular = None if log is None else popular_index(log, self.catalogue)
+        self._context = context_read(self.inputs, self.preparation)
+
+    @torch.inference_mode()
+    def lists(self, wishes: Sequence[Wish]) -> list[Found]:
+        """The lists of several requests, computed together."""
+        log = self.log_of([wish.history for wish in wishes])
+        cold = is_cold_user(self.inputs, self.preparation, log, np.arange(len(wishes)))
+        found: dict[int, Found] = {}
+        with_context = np.array([wish.context is not None for wish in wishes])
+        for places in (np.flatnonzero(~cold & with_context), np.flatnonzero(~cold & ~with_context)):
+            if len(places):
+                some = [wishes[place] for place in places.tolist()]
+                found |= dict(zip(places.tolist(), self._lists(some), strict=True))
+        for place in np.flatnonzero(cold).tolist():
+            found[place] = self._popular(wishes[place])
+        return [found[place] for place in range(len(wishes))]
+
+    def _lists(self, wishes: Sequence[Wish]) -> list[Found]:
+        begin = time.perf_counter()
+        context = self.context_values([wish.context for wish in wishes if wish.context is not None])
+        module = self.model.module
+        if not isinstance(module, LocalRetriever):
+            log = self.log_of([wish.history for wish in wishes])
+            batcher = Batcher(self.preparation, log, self.inputs)
+            return [self._ranked(batcher, place, wish, context, begin) for place, wish in enumerate(wishes)]
+        queries = self._queries([wish.history for wish in wishes], context)
+        encoded = time.perf_counter()
+        free = [place for place, wish in enumerate(wishes) if wish.allowed is None]
+        found: dict[int, tuple[Tensor, Tensor]] = {}
+        if free:
+            k = min(max(wishes[place].k for place in free), len(self.catalogue))
+            scores, rows = self.index.search(queries[free], k, _jagged([wishes[p].left_out for p in free]))
+            found |= {place: (scores[i], rows[i]) for i, place in enumerate(free)}
+        for place, wish in enumerate(wishes):
+            if wish.allowed is not None:
+                found[place] = self._among(queries[[place]], wish, wish.allowed)
+        times = {
+            "query": 1000 * (encoded - begin), "search": 1000 * (time.perf_counter() - encoded)
+        }  # fmt: skip
+        return [_found(*found[place], wish.k, "model", times) for place, wish in enumerate(wishes)]
+
+    def _queries(self, histories: Sequence[UserHistory], context: Context) -> Tensor:
+        """(B, D) or (B, K, D) queries: from the states of active users, else from whole histories."""
+        kept = np.array([self.states is not None and history.active for history in histories])
+        found: dict[int, Tensor] = {}
+        for places, encode in (
+            (np.flatnonzero(kept), self._from_states),
+            (np.flatnonzero(~kept), self._from_histories),
+        ):
+            if len(places):
+                some = [histories[place] for place in places.tolist()]
+                queries = encode(some, self.log_of(some), take_context(context, places))
+                found |= dict(zip(places.tolist(), queries, strict=True))
+        return torch.stack([found[place] for place in range(len(histories))])
+
+    def _from_histories(self, histories: Sequence[UserHistory], log: EventLog, context: Context) -> Tensor:
+        module, users = self.model.module, np.arange(len(histories))
+        assert isinstance(module, LocalRetriever)
+        return encode_users(module, Batcher(self.preparation, log, self.inputs), users, context)
+
+    def _from_states(self, histories: Sequence[UserHistory], log: EventLog, context: Context) -> Tensor:
+        module, users = self.model.module, np.arange(len(histories))
+        assert isinstance(module, LocalRetriever) and self.states is not None
+        states = torch.stack([self.states.state_of(history) for history in histories])
+        without = replace(self.inputs, max_length=0, history_fields=())
+        batch = Batcher(self.preparation, log, without).queries(users, log.offsets[users + 1], context)
+        return module.towers.query_tower.from_states(states, module.embeddings.pool(batch), batch).float()
+
+    def _among(self, query: Tensor, wish: Wish, allowed: np.ndarray) -> tuple[Tensor, Tensor]:
+        """The best of some items of the catalogue, exactly."""
+        module = self.model.module
+        assert isinstance(module, LocalRetriever)
+        rows = np.setdiff1d(np.intersect1d(allowed, self.catalogue, assume_unique=True), wish.left_out)
+        if not len(rows):
+            return torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+        index = ExactIndex(module.scorer)
+        places = np.searchsorted(self.catalogue, rows)
+        index.build(self.vectors[torch.from_numpy(places)], torch.from_numpy(rows))
+        scores, found = index.search(query, min(wish.k, len(rows)))
+        return scores[0], found[0]
+
+    def _ranked(self, batcher: Batcher, place: int, wish: Wish, context: Context, begin: float) -> Found:
+        """The best items of a ranker, which scores each."""
+        rows = self.catalogue if wish.allowed is None else np.intersect1d(wish.allowed, self.catalogue)
+        rows = np.setdiff1d(rows, wish.left_out, assume_unique=True)
+        if not len(rows):
+            return Found(rows, np.zeros(0, np.float32), "model", {})
+        none = Ragged(np.zeros(0, np.int64), np.zeros(2, np.int64))
+        own = {name: column[place : place + 1] for name, column in context.items()}
+        module, k = self.model.module, min(wish.k, len(rows))
+        scores, best = rank_candidates(module, batcher, rows, np.array([place]), k, none, own)
+        return Found(best[0], scores[0], "model", {"search": 1000 * (time.perf_counter() - begin)})
+
+    def _popular(self, wish: Wish) -> Found:
+        """The items with most events, for somebody of whom the model knows nothing."""
+        if self.popular is None:
+            return Found(np.zeros(0, np.int64), np.zeros(0, np.float32), "popular", {})
+        left_out = wish.left_out
+        if wish.allowed is not None:
+            left_out = np.union1d(left_out, np.setdiff1d(self.catalogue, wish.allowed))
+        k = min(wish.k, len(self.catalogue))
+        scores, rows = self.popular.search(torch.ones(1, 1), k, _jagged([left_out]))
+        return _found(scores[0], rows[0], k, "popular", {})
+
+    def log_of(self, histories: Sequence[UserHistory]) -> EventLog:
+        """The log of the events of several users, in their order."""
+        return log_of(histories, self.users.reader.features, self.times)
+
+    def context_values(self, contexts: Sequence[Mapping[str, Any]]) -> Context:
+        """The context features of the moment of each of B requests."""
+        if not contexts:
+            return {}
+        return {
+            f.name: sent_values(self.preparation, f, [c[f.column] for c in contexts], strict=True)
+            for f in self._context
+        }
+
+    def similar(self, row: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) rows and cosines of the nearest other items of an item, n at most k; for a retriever alone."""
+        expect_retriever(self.model.module, "similar")
+        query = self._by_cosine[self.place(row)][None]
+        index = ExactIndex()
+        index.build(self._by_cosine, torch.from_numpy(self.catalogue))
+        scores, rows = index.search(query, min(k + 1, len(self.catalogue)), _jagged([np.array([row])]))
+        found = _found(scores[0], rows[0], k, "model", {})
+        return found.rows, found.scores
+
+    @cached_property
+    def _by_cosine(self) -> Tensor:
+        return functional.normalize(self.vectors.float(), dim=-1)
+
+    def user(self, user: Id) -> Id:
+        """The id of a user in the kind of the data's ids."""
+        return _like(self.preparation.vocabularies["user"], user)
+
+    def item(self, item: Id) -> Id:
+        """The id of an item in the kind of the data's ids."""
+        return _like(self.preparation.vocabularies["item"], item)
+
+    @property
+    def reads_context(self) -> bool:
+        """Whether the model reads the moment of a request."""
+        return bool(self._context)
+
+    def place(self, row: int) -> int:
+        """Where an item of the catalogue stands among the vectors."""
+        return int(np.searchsorted(self.catalogue, row))
+
+    def item_rows(self, items: Sequence[Id]) -> np.ndarray:
+        """(m,) int64 rows of the items that are known."""
+        rows = self.preparation.vocabularies["item"].rows(pd.Series([self.item(item) for item in items]))
+        return rows[rows > 0]
+
+    def expect_context(self, context: Mapping[str, Any]) -> None:
+        """Refuses a context that lacks a column that the model reads, or that the model does not read."""
+        if not self._context:
+            raise InputError("context is given, but the model reads none; leave it out")
+        for feature in self._context:
+            if feature.column not in context:
+                raise InputError(f"context lacks {feature.column!r}, which the model reads")
+        self.context_values([context])
+
+
+def _found(scores: Tensor, rows: Tensor, k: int, source: str, times: Mapping[str, float]) -> Found:
+    there = rows[:k] >= 0
+    return Found(rows[:k][there].numpy(), scores[:k][there].numpy(), source, times)
+
+
+def _like(vocabulary: Vocabulary, id: Id) -> Id:
+    """An id as a string or an integer like those of a vocabulary: a URL knows strings alone."""
+    if not len(vocabulary.index) or vocabulary.integers == isinstance(id, int):
+        return id
+    if isinstance(id, int):
+        return str(id)
+    return int(id) if re.fullmatch(r"0|-?[1-9]\d{0,17}", id) else id
+
+
+def _jagged(lists: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:
+    parts = list(lists)
+    values = np.concatenate([np.zeros(0, np.int64), *parts])
+    return torch.from_numpy(values), torch.from_numpy(offsets_of(np.array([len(part) for part in parts])))

@@ -1,0 +1,125 @@
+"""as_events(): events of a service in the columns of those that a model was trained on."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from torchrec_ext.data.columns import from_codes
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.source import Source
+from torchrec_ext.serving.served_event import EXPOSURE, ServedEvent
+
+
+def as_events(logged: Sequence[ServedEvent], like: Events) -> Events:
+    """Events of a service as a table, in the order of their times.
+
+    Columns besides user, item, time and type come from the context of an event; a value that is not there, or
+    is of another kind than the column, is missing. That holds for ``rating`` too: most events of a service
+    have none, histories hold them nevertheless, and a ranker learns from those that have one. Where times are
+    whole seconds, so are these. Events whose user or item cannot be an id of the data, such as a word where
+    ids are integers, are left out, and so is what was shown.
+
+    Args:
+        logged: the events.
+        like: events whose columns are wanted.
+
+    Example:
+        >>> import pandas as pd
+        >>> from torchrec_ext.data import read_events
+        >>> rated = pd.DataFrame({"user": [7], "item": ["a"], "timestamp": [1.6e9], "rating": [4.0]})
+        >>> click = ServedEvent("8", "b", 1700000000.7)
+        >>> as_events([click, ServedEvent("ann", "b", 1.7e9)], read_events(rated)).frame.values.tolist()
+        [[8, 'b', 1700000000, nan]]
+    """
+    kinds = {name: like.table.schema.field(name).type for name in ("user", "item") if name in like.columns}
+    kept = [
+        event
+        for event in sorted(logged, key=lambda event: event.timestamp)
+        if event.type != EXPOSURE
+        and all(
+            getattr(event, name) is None or _word(kind.value_type)(getattr(event, name)) is not None
+            for name, kind in kinds.items()
+        )
+    ]
+    columns = [_column([_value(event, f.name) for event in kept], f.type) for f in like.table.schema]
+    order = like.source.order
+    source = Source("events of a service", sha256="", files={}, order=order, ties=0, rows=len(kept))
+    return Events(pa.table(columns, schema=like.table.schema), source)
+
+
+def _value(event: ServedEvent, name: str) -> Any:
+    own = ("user", "item", "timestamp", "type")
+    return getattr(event, name) if name in own else event.context.get(name)
+
+
+def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Values as JSON has them as a column of a type of :mod:`~torchrec_ext.data.columns`."""
+    if pa.types.is_dictionary(kind):
+        return _dictionary(values, kind.value_type)
+    if pa.types.is_fixed_size_list(kind):
+        return pa.array([_vector(value, kind.list_size) for value in values], kind)
+    if pa.types.is_list(kind):
+        lists = [_listed(value, _word(kind.value_type.value_type)) for value in values]
+        offsets = np.cumsum([0, *map(len, lists)]).astype(np.int32)
+        words = _dictionary([word for words in lists for word in words], kind.value_type.value_type)
+        return pa.ListArray.from_arrays(pa.array(offsets), words)
+    numbers = [_number(value) for value in values]
+    if pa.types.is_timestamp(kind):
+        return pa.array([None if n is None else round(n * 10**6) * 1000 for n in numbers], pa.int64()).cast(
+            kind
+        )
+    if pa.types.is_integer(kind):
+        return pa.array([None if n is None else math.floor(n) for n in numbers], kind)
+    return pa.array(numbers, kind)
+
+
+def _dictionary(values: list[Any], kind: pa.DataType) -> pa.Array:
+    word = _word(kind)
+    made = [None if value is None else word(value) for value in values]
+    places = {value: place for place, value in enumerate(dict.fromkeys(v for v in made if v is not None))}
+    codes = np.array([-1 if value is None else places[value] for value in made], np.int32)
+    return from_codes(codes, pa.array([*places], kind))
+
+
+def _word(kind: pa.DataType) -> Callable[[Any], Any]:
+    """What turns a value into an integer of 64 bits, or into a string; None for what cannot be one."""
+    return _integer if pa.types.is_integer(kind) else lambda value: None if _is_nested(value) else str(value)
+
+
+def _integer(value: Any) -> int | None:
+    number = None if _is_nested(value) else _whole(value)
+    return number if number is not None and -(2**63) <= number < 2**63 else None
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, str):
+        spelt = value.removeprefix("-")
+        return int(value) if spelt.isascii() and spelt.isdecimal() and str(int(value)) == value else None
+    return int(value) if value == math.floor(value) else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or _is_nested(value):
+        return None
+    try:
+        number = math.nan if value is None else float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _vector(value: Any, width: int) -> list[float | None] | None:
+    numbers = [_number(part) for part in value] if isinstance(value, list) else []
+    return numbers if len(numbers) == width and None not in numbers else None
+
+
+def _listed(value: Any, word: Callable[[Any], Any]) -> list[Any]:
+    parts = value if isinstance(value, list) else [value]
+    return [made for part in parts if part is not None and (made := word(part)) is not None]
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list | dict)

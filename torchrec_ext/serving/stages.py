@@ -1,0 +1,156 @@
+"""Stages: candidates from an index, ranked by another model, and re-ranked."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from torchrec_ext.errors import InputError
+from torchrec_ext.serving.explore import explore
+from torchrec_ext.serving.list_request import ItemList, ListRequest
+from torchrec_ext.serving.live_model import Found, LiveModel, Wish
+from torchrec_ext.serving.rerank import rerank
+from torchrec_ext.serving.served_event import ServedEvent
+
+MOST_ITEMS = 1000
+"""The longest list."""
+
+
+class Stages:
+    """The way from requests to lists. One thread may use it at a time.
+
+    Args:
+        first: finds the candidates.
+        ranker: scores the candidates of the first model; None keeps their order.
+        retrieve: how many candidates are ranked, re-ranked and explored.
+        epsilon: how often a list holds candidates by chance.
+        seed: of that chance.
+    """
+
+    def __init__(
+        self,
+        first: LiveModel,
+        ranker: LiveModel | None = None,
+        retrieve: int = 500,
+        epsilon: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        if not 0 <= epsilon <= 1:
+            raise InputError(f"epsilon should be from 0 to 1, received {epsilon!r}")
+        self.first, self.ranker, self.retrieve, self.epsilon = first, ranker, retrieve, epsilon
+        self._rng = np.random.default_rng(seed)
+
+    def add(self, events: Sequence[ServedEvent], positions: Sequence[int]) -> None:
+        """Adds events that the log has stored at these positions."""
+        for live in (self.first, self.ranker):
+            if live is not None:
+                live.users.add(events, positions)
+
+    def lists(self, requests: Sequence[ListRequest]) -> list[ItemList | InputError]:
+        """The lists of several requests, computed together, or what is wrong with each."""
+        begin = time.perf_counter()
+        wishes: list[Wish | InputError] = []
+        for request in requests:
+            try:
+                wishes.append(self.wish(request))
+            except InputError as error:
+                wishes.append(error)
+        good = [wish for wish in wishes if isinstance(wish, Wish)]
+        read = 1000 * (time.perf_counter() - begin)
+        found = iter(self.first.lists(good) if good else [])
+        return [
+            self._answer(request, next(found), read) if isinstance(wish, Wish) else wish
+            for request, wish in zip(requests, wishes, strict=True)
+        ]
+
+    def wish(self, request: ListRequest) -> Wish:
+        """What the first model is asked for; an InputError names a field that does not make sense."""
+        live = self.first
+        if (request.user is None) == (request.session is None):
+            given = "neither" if request.user is None else "both"
+            raise InputError(f"user: give either user or session, received {given}")
+        whole = isinstance(request.k, int) and not isinstance(request.k, bool)
+        if not whole or not 1 <= request.k <= MOST_ITEMS:
+            raise InputError(f"k should be from 1 to {MOST_ITEMS}, received {request.k!r}")
+        if not 0 <= request.diversity <= 1:
+            raise InputError(f"diversity should be from 0 to 1, received {request.diversity!r}")
+        if request.at_most is not None:
+            self._kinds(request.at_most[0], np.zeros(0, np.int64))
+        if request.context is not None:
+            live.expect_context(request.context)
+        if request.session is not None:
+            if not live.inputs.max_length:
+                raise InputError("session: the model reads no history; give a user")
+            history = live.users.session([ServedEvent("session", item, 0.0) for item in request.session])
+        else:
+            assert request.user is not None
+            history = live.users.of(live.user(request.user))
+        left_out = np.fromiter(history.seen if request.exclude_seen else (), np.int64)
+        if request.exclude:
+            left_out = np.union1d(left_out, live.item_rows(request.exclude))
+        allowed = None
+        if request.candidates is not None:
+            allowed = np.unique(live.item_rows(request.candidates))
+        if request.filters:
+            rows = live.filters.rows(request.filters)
+            allowed = rows if allowed is None else np.intersect1d(allowed, rows)
+        further = self.ranker is not None or request.diversity > 0 or request.at_most is not None
+        further = further or self.epsilon > 0
+        k = max(request.k, self.retrieve) if further else request.k
+        return Wish(history, k, left_out, allowed, request.context)
+
+    def _answer(self, request: ListRequest, found: Found, read: float) -> ItemList:
+        times = {"history": read, **found.milliseconds}
+        if self.ranker is not None and found.source == "model" and len(found.rows):
+            begin = time.perf_counter()
+            found = self._ranked(self.ranker, request, found)
+            times["rank"] = 1000 * (time.perf_counter() - begin)
+        if request.diversity > 0 or request.at_most is not None:
+            begin = time.perf_counter()
+            found = self._reranked(request, found)
+            times["rerank"] = 1000 * (time.perf_counter() - begin)
+        shown, probabilities = explore(found.rows, request.k, self.epsilon, self._rng)
+        ids = self.first.preparation.vocabularies["item"].ids(found.rows[shown]).tolist()
+        scores = found.scores[shown].tolist()
+        return ItemList(ids, scores, found.source, self.first.name, probabilities.tolist(), times)
+
+    def _ranked(self, ranker: LiveModel, request: ListRequest, found: Found) -> Found:
+        """The candidates in the order of the ranker, which may give its rows other ids."""
+        of_first, of_ranker = (live.preparation.vocabularies["item"] for live in (self.first, ranker))
+        rows = of_ranker.rows(of_first.ids(found.rows))
+        known = rows > 0
+        if request.session is not None:
+            history = ranker.users.session([ServedEvent("session", item, 0.0) for item in request.session])
+        else:
+            assert request.user is not None
+            history = ranker.users.of(ranker.user(request.user))
+        context = request.context if ranker.reads_context else None
+        wish = Wish(history, len(rows), np.zeros(0, np.int64), np.unique(rows[known]), context)
+        ranked = ranker.lists([wish])[0]
+        if ranked.source != "model":
+            return found
+        back = of_first.rows(of_ranker.ids(ranked.rows))
+        return Found(back, ranked.scores, "model", {})
+
+    def _reranked(self, request: ListRequest, found: Found) -> Found:
+        vectors = None
+        if request.diversity > 0:
+            places = np.searchsorted(self.first.catalogue, found.rows)
+            vectors = self.first.vectors[places].float().numpy()
+        kinds, most = [], None
+        if request.at_most is not None:
+            column, most = request.at_most
+            kinds = self._kinds(column, found.rows)
+        k = request.k if self.epsilon == 0 else len(found.rows)
+        taken = rerank(found.scores, k, diversity=request.diversity, vectors=vectors, most=most, kinds=kinds)
+        return replace(found, rows=found.rows[taken], scores=found.scores[taken])
+
+    def _kinds(self, column: str, rows: np.ndarray) -> list[list]:
+        """The values that each of some items has in a column; InputError if there is no such column."""
+        values = self.first.filters.column(column).reindex(rows)
+        return [
+            list(value) if isinstance(value, list | np.ndarray) else [] if pd.isna(value) else [value]
+            for value in values
+        ]
