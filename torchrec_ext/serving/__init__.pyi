@@ -4,7 +4,9 @@ from torchrec_ext.serving.event_store import EventStore as EventStore
 from torchrec_ext.serving.event_store import SqliteEventStore as SqliteEventStore
 from torchrec_ext.serving.event_store import StoreError as StoreError
 from torchrec_ext.serving.export import export as export
+from torchrec_ext.serving.faiss_index import FaissIndex as FaissIndex
 from torchrec_ext.serving.list_request import ItemList as ItemList
 from torchrec_ext.serving.list_request import ListRequest as ListRequest
+from torchrec_ext.serving.recall import recall as recall
 from torchrec_ext.serving.served_event import ServedEvent as ServedEvent
 from torchrec_ext.serving.service import Service as Service

@@ -1,0 +1,246 @@
+"""Times the k best items of queries: exact search, FAISS, and a matrix product with a partial sort.
+
+python benchmarks/index_search.py --output index_search.json
+python benchmarks/index_search.py --items 100_000 --batch 1 --kinds flat ivf
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import machine
+import numpy as np
+import torch
+import tyro
+from index_search_data import planted
+from interleaved import quartiles
+from torch import Tensor
+
+from torchrec_ext.checks import expect_at_least, expect_one_of
+from torchrec_ext.errors import InputError
+from torchrec_ext.retrieval import ExactIndex
+from torchrec_ext.serving import FaissIndex, recall
+
+Record = dict[str, Any]
+Search = Callable[[Tensor, int], Tensor]
+"""(B, D) queries and k to (B, k) items."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured."""
+
+    items: tuple[int, ...] = (100_000, 1_000_000)
+    """Numbers of items."""
+    batch: tuple[int, ...] = (1, 32)
+    """Numbers of queries of a search."""
+    dim: int = 64
+    """Width of the vectors."""
+    k: int = 10
+    """Length of the lists that are timed."""
+    kinds: tuple[str, ...] = ("flat", "hnsw", "ivf")
+    """Indexes of FAISS; flat is its exact one."""
+    ef_search: tuple[int, ...] = (64, 128, 256)
+    """Candidates of hnsw."""
+    probes: tuple[int, ...] = (16, 64, 200)
+    """Clusters that ivf visits."""
+    neighbours: int = 16
+    """Links of an item of hnsw."""
+    build_threads: int = 1
+    """Threads of a build; a search has one."""
+    queries: int = 1000
+    """Queries that recall is measured on."""
+    rounds: int = 15
+    """Timed blocks of each contender."""
+    block_seconds: float = 0.2
+    """Approximate length of a block."""
+    output: Path | None = None
+    """JSON file to write."""
+
+
+def main() -> None:
+    """Reads the command line, measures, prints and writes."""
+    try:
+        settings = tyro.cli(Settings)
+        check(settings)
+        torch.set_num_threads(1)
+        run(settings)
+    except InputError as refusal:
+        print(f"error: {refusal}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def check(settings: Settings) -> None:
+    """Refuses what cannot be measured."""
+    for kind in settings.kinds:
+        expect_one_of("kinds", kind, ("flat", "hnsw", "ivf"))
+    least = min((*settings.batch, *settings.ef_search, *settings.probes, settings.dim, settings.rounds))
+    expect_at_least(1, k=settings.k, batch_and_other_sizes=least)
+    expect_at_least(max(settings.k, 100), items=min(settings.items, default=0))
+    expect_at_least(max(settings.batch), queries=settings.queries)
+
+
+def run(settings: Settings) -> None:
+    """Measures every number of items, prints a table of each and writes the output file."""
+    found: list[Record] = []
+    for items in settings.items:
+        vectors_ID, queries_QD = planted(items, settings.dim, settings.queries)
+        contenders, measured = prepare(settings, vectors_ID, queries_QD)
+        for batch in settings.batch:
+            found += timed(settings, contenders, measured, queries_QD, items, batch)
+            print(table([r for r in found if (r["items"], r["batch"]) == (items, batch)]), flush=True)
+    if settings.output is not None:
+        content = {
+            "benchmark": "index_search",
+            "machine": machine.describe(torch.device("cpu")),
+            "versions": machine.versions("numpy", "faiss-cpu"),
+            "settings": asdict(settings),
+            "results": found,
+        }
+        settings.output.write_text(json.dumps(content, indent=1, default=str) + "\n")
+
+
+def prepare(
+    settings: Settings, vectors_ID: Tensor, queries_QD: Tensor
+) -> tuple[dict[str, Search], dict[str, Record]]:
+    """The contenders by name, and of each its recall and the processor time that its index took."""
+    ids_I = torch.arange(len(vectors_ID))
+    exact = ExactIndex()
+    exact.build(vectors_ID, ids_I)
+    contenders: dict[str, Search] = {
+        "torch": lambda queries, k: torch.topk(queries @ vectors_ID.T, k).indices,
+        "numpy": lambda queries, k: torch.from_numpy(_numpy_top_k(queries.numpy(), vectors_ID.numpy(), k)),
+        "ExactIndex": lambda queries, k: exact.search(queries, k)[1],
+    }
+    measured = {name: {"recall@10": 1.0, "recall@100": 1.0, "build_seconds": 0.0} for name in contenders}
+    for name, search, seconds in _faiss_contenders(settings, vectors_ID, ids_I, queries_QD):
+        contenders[name] = search
+        figures = recall(_Searched(search), exact, queries_QD)
+        measured[name] = {**figures, "build_seconds": seconds}
+    wanted = contenders["torch"](queries_QD[:50], settings.k)
+    agreeing = (contenders["ExactIndex"](queries_QD[:50], settings.k) == wanted).float().mean()
+    if agreeing < 0.999:  # ties and roundings apart
+        raise RuntimeError(f"ExactIndex and torch.topk agree on {agreeing:.2%} of the items only")
+    return contenders, measured
+
+
+def _faiss_contenders(
+    settings: Settings, vectors_ID: Tensor, ids_I: Tensor, queries_QD: Tensor
+) -> Iterator[tuple[str, Search, float]]:
+    if "flat" in settings.kinds:
+        import faiss
+
+        faiss.omp_set_num_threads(1)
+        flat = faiss.IndexFlatIP(settings.dim)
+        flat.add(vectors_ID.numpy())
+        yield "FAISS flat", lambda queries, k: torch.from_numpy(flat.search(queries.numpy(), k)[1]), 0.0
+    for kind, setting, values in (
+        ("hnsw", "ef_search", settings.ef_search),
+        ("ivf", "probes", settings.probes),
+    ):
+        if kind not in settings.kinds:
+            continue
+        index = FaissIndex(
+            kind,  # type: ignore[arg-type]
+            neighbours=settings.neighbours,
+            build_threads=settings.build_threads,
+            queries=queries_QD[:100],
+        )
+        began = time.process_time()
+        index.build(vectors_ID, ids_I)
+        seconds = time.process_time() - began
+        for value in values:
+
+            def search(
+                queries: Tensor, k: int, index: Any = index, name: str = setting, to: int = value
+            ) -> Tensor:
+                setattr(index, name, to)
+                found: Tensor = index.search(queries, k)[1]
+                return found
+
+            yield f"{kind} {setting}={value}", search, seconds
+
+
+@dataclass(frozen=True)
+class _Searched:
+    """A search as an index, as far as ``recall`` needs one."""
+
+    call: Search
+
+    def build(self, vectors_ID: Tensor, ids_I: Tensor) -> None:
+        """Nothing: it was built before."""
+
+    def search(self, queries_BD: Tensor, k: int, exclude: Any = None) -> tuple[Tensor, Tensor]:
+        """The items, and in place of scores the items again."""
+        found = self.call(queries_BD, k)
+        return found, found
+
+
+def _numpy_top_k(queries_BD: np.ndarray, vectors_ID: np.ndarray, k: int) -> np.ndarray:
+    scores_BI = queries_BD @ vectors_ID.T
+    best_Bk = np.argpartition(scores_BI, -k, axis=1)[:, -k:]
+    order_Bk = np.argsort(-np.take_along_axis(scores_BI, best_Bk, 1), axis=1)
+    return np.take_along_axis(best_Bk, order_Bk, 1)
+
+
+def timed(
+    settings: Settings,
+    contenders: dict[str, Search],
+    measured: dict[str, Record],
+    queries_QD: Tensor,
+    items: int,
+    batch: int,
+) -> list[Record]:
+    """A record for each contender, timed alternately; ratios are medians of the ratio within a round.
+
+    One thread searches, so its processor time is what a search takes on a machine without other programs.
+    """
+
+    def seconds_of(search: Search, steps: int) -> float:
+        began = time.process_time()
+        for step in range(steps):
+            start = step * batch % (settings.queries - batch + 1)
+            search(queries_QD[start : start + batch], settings.k)
+        return (time.process_time() - began) / steps
+
+    steps: dict[str, int] = {}
+    timings: dict[str, list[float]] = {name: [] for name in contenders}
+    for name, search in contenders.items():
+        seconds_of(search, 1)  # the first search fills caches
+        steps[name] = max(1, round(settings.block_seconds / max(1e-9, seconds_of(search, 3))))
+    for _ in range(settings.rounds):
+        for name, search in contenders.items():
+            timings[name].append(seconds_of(search, min(steps[name], 10_000)))
+    baseline = timings["torch"]
+    found = []
+    for name, rounds in timings.items():
+        low, seconds, high = quartiles(rounds)
+        ratio = quartiles([a / b for a, b in zip(rounds, baseline, strict=True)])[1]
+        found.append({
+            "items": items, "batch": batch, "contender": name, **measured[name], "seconds": seconds,
+            "seconds_lower_quartile": low, "seconds_upper_quartile": high, "times_torch": ratio,
+        })  # fmt: skip
+    return found
+
+
+def table(found: list[Record]) -> str:
+    """An aligned table of one number of items and one batch."""
+    lines = [f"{found[0]['items']:,} items, {found[0]['batch']} queries at a time"]
+    lines.append(
+        f"{'':<22}{'CPU ms':>9}{'(quartiles)':>18}{'of torch':>10}{'recall@10':>11}{'@100':>7}{'build s':>9}"
+    )
+    for r in found:
+        spread = f"{1e3 * r['seconds_lower_quartile']:.2f} to {1e3 * r['seconds_upper_quartile']:.2f}"
+        lines.append(
+            f"{r['contender']:<22}{1e3 * r['seconds']:>9.2f}{spread:>18}{r['times_torch']:>10.3f}"
+            f"{r['recall@10']:>11.3f}{r['recall@100']:>7.3f}{r['build_seconds']:>9.0f}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
