@@ -1,5 +1,5 @@
 # make setup     makes the environment (.venv; BACKEND=cuda: .venv-cuda; PYTHON=python3.12 chooses the interpreter)
-# make demo      trains and recommends on generated data
+# make demo      trains and recommends on generated data; make serve-demo opens a page that shows a service at work
 # make test      runs the tests; make test-slow the slow ones; make lint the linters and the type checker
 # make docs      builds the documentation into site/
 BACKEND ?= cpu
@@ -8,13 +8,16 @@ ENV := $(if $(filter cpu,$(BACKEND)),.venv,.venv-$(BACKEND))
 RUNNER = $(or $(PYTHON),$(shell test -x $(ENV)/bin/python && echo $(ENV)/bin/python),python3)
 PYTEST := OMP_NUM_THREADS=1 $(ENV)/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: setup demo test test-slow lint docs modules lock clean
+.PHONY: setup demo serve-demo test test-slow lint docs modules lock clean
 
 setup:
 	@$(RUNNER) requirements/install.py --backend "$(BACKEND)"
 
 demo: setup
 	$(ENV)/bin/python recipes/demo.py
+
+serve-demo: setup
+	$(ENV)/bin/python recipes/serve_demo.py
 
 test: setup
 	$(PYTEST)

@@ -1,0 +1,184 @@
+"""Times of a service under load on loopback: lists at a steady rate, overload, and durable events.
+
+python benchmarks/serving.py --items 100_000 --rate 100
+"""
+
+import asyncio
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import machine
+import numpy as np
+import pandas as pd
+import torch
+import tyro
+from open_loop import Answers, offer, post, saturate
+
+import torchrec_ext as tx
+from torchrec_ext.distributed import shard
+from torchrec_ext.embeddings import initialise_tables
+from torchrec_ext.retrieval import TrainedModel
+
+ROOT = Path(__file__).resolve().parent.parent
+_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Loads recipes/serve.py over a generated bundle whose model has its first weights.
+
+    Times are counted from the moment that a request is due; CPU is what the service used of the processor for
+    each, refused ones included. The load takes a part of the same cores.
+    """
+
+    items: int = 100_000
+    """Items of the catalogue."""
+    users: int = 20_000
+    """Users of the bundle; each has 20 events."""
+    dim: int = 64
+    """Width of the vectors."""
+    encoder: str = "gru"
+    """Of the histories."""
+    rate: float = 100.0
+    """Lists a second of the steady load."""
+    seconds: float = 20.0
+    """Of each load."""
+    overload: float = 5.0
+    """How many times what the service can do the overload is."""
+    max_in_flight: tuple[int, ...] = (8,)
+    """Limits of requests in flight to compare."""
+    threads: int = 1
+    """Threads of torch in the service."""
+    folder: Path | None = None
+    """Where the bundle is kept for another run; by default nowhere."""
+
+
+def main() -> None:
+    """Makes the bundle, and measures each limit."""
+    settings = tyro.cli(Settings, description=Settings.__doc__)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = settings.folder or Path(temporary)
+        bundle = folder / f"bundle-{settings.items}-{settings.dim}-{settings.encoder}"
+        if not bundle.exists():
+            make_bundle(settings, bundle)
+        facts = machine.describe(torch.device("cpu"))
+        print(f"{facts['cpu']}, {facts['cores']} cores, load {os.getloadavg()[0]:.1f} before")
+        print(f"{settings.items:,} items x {settings.dim}, {settings.encoder}, exact index, k=10")
+        print(
+            f"{'load':<22}{'offered/s':>10}{'answered/s':>12}{'503':>8}{'others':>8}{'p50':>9}{'p99':>9} ms"
+        )
+        for limit in settings.max_in_flight:
+            measure(settings, bundle, limit)
+        print(f"load {os.getloadavg()[0]:.1f} after")
+
+
+def make_bundle(settings: Settings, folder: Path) -> None:
+    """A bundle with events of every item."""
+    rng = np.random.default_rng(0)
+    count = max(20 * settings.users, settings.items)
+    events = pd.DataFrame({
+        "user": np.arange(count) % settings.users,
+        "item": rng.permutation(np.arange(count) % settings.items),
+        "timestamp": 1.6e9 + np.sort(rng.integers(0, 10**7, count)),
+    })  # fmt: skip
+    known = tx.data.read_events(events)
+    train, _, _ = tx.data.leave_last_out(known)
+    tx.distributed.join_group()
+    torch.manual_seed(0)
+    model = tx.models.TwoTower(train.schema, settings.dim, settings.encoder, max_length=50)
+    shard(model)
+    initialise_tables(model, 0)
+    tx.serving.export(TrainedModel(model.eval(), train.preparation), folder, events=known)
+
+
+def measure(settings: Settings, bundle: Path, limit: int) -> None:
+    """Prints a line for each load."""
+    rng = random.Random(0)
+
+    def a_list() -> bytes:
+        return post("/recommend", b'{"user": %d, "k": 10}' % rng.randrange(settings.users))
+
+    def ten_events() -> bytes:
+        events = [
+            {"user": rng.randrange(settings.users), "item": rng.randrange(settings.items)} for _ in range(10)
+        ]
+        return post("/events", json.dumps(events).encode())
+
+    with serving(bundle, limit, settings.threads) as (process, port):
+
+        def load(
+            name: str, request: Callable[[], bytes], seconds: float, rate: float = 0, clients: int = 0
+        ) -> Answers:
+            before = processor_seconds(process)
+            if rate:
+                answers = asyncio.run(offer(_HOST, port, request, rate, seconds))
+            else:
+                answers = asyncio.run(saturate(_HOST, port, request, clients, seconds))
+            show(name, answers, processor_seconds(process) - before)
+            return answers
+
+        asyncio.run(offer(_HOST, port, a_list, settings.rate, 3))
+        load(f"steady, limit {limit}", a_list, settings.seconds, settings.rate)
+        able = load(f"{limit} clients", a_list, settings.seconds / 4, clients=limit)
+        before = memory(process)
+        rate = settings.overload * able.count(200) / able.seconds
+        load(f"{settings.overload:g} times as much", a_list, settings.seconds, rate)
+        print(f"  memory {before >> 20} MiB before, {memory(process) >> 20} MiB after")
+        load("steady again", a_list, settings.seconds / 4, settings.rate)
+        events = load("10 events, 8 clients", ten_events, settings.seconds / 2, clients=8)
+        print(f"  {10 * events.count(200) / events.seconds:,.0f} durable events/s")
+
+
+@contextmanager
+def serving(bundle: Path, limit: int, threads: int) -> Iterator[tuple[subprocess.Popen, int]]:
+    """A service at a free port, and its process."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["--bundle", str(bundle), "--events", f"{folder}/events.sqlite", "--port", "0"]
+        command = [sys.executable, str(ROOT / "recipes" / "serve.py"), *words, "--max-in-flight", str(limit)]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            found = re.search(r":(\d+)/$", process.stdout.readline().strip())
+            if found is None:
+                raise SystemExit("the service did not start")
+            yield process, int(found[1])
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def show(name: str, answers: Answers, processor: float) -> None:
+    """A line of the table."""
+    total = sum(map(len, answers.by_status.values()))
+    accepted, refused = answers.count(200), answers.count(503)
+    rates = f"{answers.offered:>10.0f}{accepted / answers.seconds:>12.0f}"
+    times = (
+        f"{answers.milliseconds(50):>9.1f}{answers.milliseconds(99):>9.1f}{1000 * processor / total:>8.1f}"
+    )
+    print(f"{name:<22}{rates}{refused:>8}{total - accepted - refused:>8}{times}", flush=True)
+
+
+def memory(process: subprocess.Popen) -> int:
+    """Bytes of main memory of a process."""
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def processor_seconds(process: subprocess.Popen) -> float:
+    """What a process has used of the processor."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    main()

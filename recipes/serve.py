@@ -1,0 +1,105 @@
+"""Serves lists from a bundle over HTTP, and takes the events that change them.
+
+python recipes/serve.py --bundle bundles/ml1m --events events.sqlite --port 8000
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import torchrec_ext as tx
+from torchrec_ext.command_line import parse_settings, run_recipe
+from torchrec_ext.errors import InputError
+
+Index = Literal["exact", "hnsw", "ivf"]
+_NEEDS = ("fastapi", "uvicorn", "prometheus_client")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Answers requests for lists, and keeps the events that it is told of; see the page at / and /docs.
+
+    SIGTERM and Ctrl-C end it once the accepted requests are answered.
+    """
+
+    bundle: str
+    """Folder of the bundle, of recipes/export.py. POST /bundle swaps in another folder beside it."""
+    events: str = "events.sqlite"
+    """File of the event log, which is made if it does not exist."""
+    host: str = "127.0.0.1"
+    """Address to listen at; any but this machine's own needs --token-file."""
+    port: int = 8000
+    """Port to listen at; 0 takes a free one."""
+    token_file: str | None = None
+    """File with the token that requests have to carry: Authorization: Bearer TOKEN."""
+    max_in_flight: int = 8
+    """Requests answered at a time, those with events counted apart; others get 503 at once."""
+    max_body_bytes: int = 1_000_000
+    """Size of a request; a larger one gets 413."""
+    index: Index = "exact"
+    """How the best items are found: exactly, or nearly by a graph or clusters of FAISS, for many items."""
+    ranker: str | None = None
+    """Folder of a second bundle, which ranks what the first finds."""
+    retrieve: int = 500
+    """Items that the ranker ranks, and that a list is explored and re-ranked from."""
+    epsilon: float = 0.0
+    """How often a list holds items by chance, whose probability is logged with --log-exposures."""
+    log_exposures: bool = False
+    """Store what users are shown as events of the type exposure."""
+
+
+def main() -> None:
+    """Opens the bundle and the event log, and answers."""
+    settings, _ = parse_settings(Settings)
+    run(settings)
+
+
+def run(settings: Settings) -> None:
+    """Serves until it is told to stop."""
+    if missing := [name for name in _NEEDS if find_spec(name) is None]:
+        raise InputError(f"serving needs {', '.join(missing)}; pip install 'torchrec-ext[serve]'")
+    from torchrec_ext.serving.http.access import read_token
+    from torchrec_ext.serving.http.app import create_app
+    from torchrec_ext.serving.http.server import bind, is_loopback, serve
+
+    token = None if settings.token_file is None else read_token(settings.token_file)
+    if token is None and not is_loopback(settings.host):
+        raise InputError(
+            f"host {settings.host} lets other machines in, which needs --token-file; make a token with "
+            "openssl rand -hex 32 > token"
+        )
+    listener = bind(settings.host, settings.port)  # before the bundle is opened, which takes its time
+    folder = Path(settings.bundle).expanduser().absolute()
+    with tx.serving.SqliteEventStore(Path(settings.events).expanduser()) as store:
+        ranker = None if settings.ranker is None else Path(settings.ranker).expanduser()
+        bundle, index = open_with_index(folder, settings.index)
+        service = tx.serving.Service(
+            bundle, store, name=folder.name, index=index, ranker=ranker, retrieve=settings.retrieve,
+            epsilon=settings.epsilon, log_exposures=settings.log_exposures,
+        )  # fmt: skip
+
+        def swap(other: Path) -> None:
+            bundle, index = open_with_index(other, settings.index)
+            service.swap(bundle, name=other.name, index=index, ranker=ranker, retrieve=settings.retrieve)
+
+        app = create_app(
+            service, token=token, bundles=folder.parent, swap=swap, max_in_flight=settings.max_in_flight,
+            max_body_bytes=settings.max_body_bytes,
+        )  # fmt: skip
+        serve(app, listener, ready=lambda url: print(f"serving at {url}", flush=True))
+
+
+def open_with_index(folder: Path, kind: Index) -> tuple[tx.serving.Bundle, tx.serving.FaissIndex | None]:
+    """A bundle, and an empty index for its items; None for an exact one."""
+    bundle = tx.serving.open_bundle(folder)
+    if kind == "exact":
+        return bundle, None
+    scorer = getattr(bundle.model.module, "scorer", None)
+    if scorer is None:
+        raise InputError(f"index {kind} needs a bundle with a TwoTower, this one has a Ranker; take exact")
+    return bundle, tx.serving.FaissIndex(kind, scorer)
+
+
+if __name__ == "__main__":
+    run_recipe(main)

@@ -1,0 +1,78 @@
+"""Access: who may use a service that others can reach."""
+
+import base64
+import binascii
+import hmac
+from pathlib import Path
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from torchrec_ext.errors import InputError
+from torchrec_ext.serving.http.errors import error_answer
+
+OPEN = frozenset({"/health", "/ready"})
+_SHORTEST = 16
+_REMEDY = "make one with openssl rand -hex 32"
+
+
+class TokenCheck:
+    """Lets nobody in without the token, save to ``/health`` and ``/ready``.
+
+    A program sends ``Authorization: Bearer TOKEN``; a browser asks for a name, which may be any, and for a
+    password, which is the token.
+
+    Args:
+        app: what answers.
+        token: which requests have to carry.
+    """
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self.app, self.token = app, token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request with the token, and any other with 401."""
+        if scope["type"] != "http" or scope["path"] in OPEN or self._has_token(scope):
+            return await self.app(scope, receive, send)
+        await _refusal()(scope, receive, send)
+
+    def _has_token(self, scope: Scope) -> bool:
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        scheme, _, value = given.partition(b" ")
+        if scheme.lower() == b"basic":
+            try:
+                value = base64.b64decode(value.strip(), validate=True).partition(b":")[2]
+            except binascii.Error:
+                return False
+        elif scheme.lower() != b"bearer":
+            return False
+        return hmac.compare_digest(value.strip(), self.token)
+
+
+def _refusal() -> Response:
+    answer = error_answer(401, "give the token of the service: Authorization: Bearer TOKEN")
+    for scheme in ("Bearer", 'Basic realm="The token is the password", charset="UTF-8"'):
+        answer.headers.append("WWW-Authenticate", scheme)
+    return answer
+
+
+def read_token(path: str | Path) -> str:
+    """The token in a file.
+
+    Raises:
+        InputError: if the file cannot be read, or holds no token of at least 16 characters of ASCII.
+    """
+    try:
+        token = Path(path).expanduser().read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise InputError(f"the token file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(
+            f"the token file {path} should hold ASCII; make one with openssl rand -hex 32"
+        ) from None
+    if len(token) < _SHORTEST or len(token.split()) != 1:
+        raise InputError(
+            f"the token file {path} should hold one word of at least {_SHORTEST} characters, received "
+            f"{len(token.split())} words of {len(token)} characters; {_REMEDY}"
+        )
+    return token
