@@ -13,6 +13,10 @@ class InputError(ValueError):
     """
 
 
+class NothingToLearn(InputError):
+    """Events hold no example that a model could learn from; later ones may."""
+
+
 def nearest(word: object, choices: Iterable[str], after: str = ",") -> str:
     """A hint at the choice nearest to a wrong word, for the end of a message; empty if none is near.
 

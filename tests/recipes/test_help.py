@@ -9,7 +9,10 @@ import pytest
 from tests.recipes.launch import launch
 from torchrec_ext import plugins
 
-RECIPES = ("describe", "train_retrieval", "train_ranking", "evaluate", "recommend", "predict", "own_pipeline")
+RECIPES = (
+    "describe", "train_retrieval", "train_ranking", "evaluate", "recommend", "predict", "own_pipeline",
+    "learn_from_feedback",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -80,7 +83,10 @@ def test_help_from_a_shell(tmp_path):
 def test_an_unknown_setting_is_refused_with_the_nearest(call, recipe):
     others = {"describe": "output", "own_pipeline": "steps", "predict": "pairs", "recommend": "users"}
     name = others.get(recipe, "device")
-    status, _, err = call(recipe, f"--{name[:-1]}", "1", "--checkpoint", "x")
+    needed = ("--checkpoint", "x")
+    if recipe == "learn_from_feedback":
+        needed = ("--run", "x", "--events", "y", "--output", "z")
+    status, _, err = call(recipe, f"--{name[:-1]}", "1", *needed)
     assert status == 2
     assert "Unrecognized options" in err and f"--{name} " in err
 

@@ -51,7 +51,9 @@ def trained(run: Path, sharding: Sharding) -> tuple[State, State]:
     with (
         mock.patch("torchrec_ext.training.progress.draw_curves"),
         mock.patch.object(
-            sys.modules["torchrec_ext.training.fit"], "make_optimizer", lambda *a: remember(saved, model, *a)
+            sys.modules["torchrec_ext.training.train_epochs"],
+            "make_optimizer",
+            lambda *a: remember(saved, model, *a),
         ),
     ):
         fit(

@@ -275,7 +275,9 @@ def test_first_weights_of_the_tables_are_those_of_the_seed():
         model = TwoTower(TRAIN.schema, 8)
         torch.rand(drawn)
         untrained = mock.patch.object(
-            sys.modules["torchrec_ext.training.fit"], "train_epoch", return_value={"samples_per_second": 0}
+            sys.modules["torchrec_ext.training.train_epochs"],
+            "train_epoch",
+            return_value={"samples_per_second": 0},
         )
         with untrained:
             fit(model, TRAIN, epochs=1, seed=5, **QUICK)

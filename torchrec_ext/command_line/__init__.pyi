@@ -4,6 +4,14 @@ from torchrec_ext.command_line.catalogue import saved_schema as saved_schema
 from torchrec_ext.command_line.data_settings import DataSettings as DataSettings
 from torchrec_ext.command_line.data_settings import Source as Source
 from torchrec_ext.command_line.data_settings import describe_parts as describe_parts
+from torchrec_ext.command_line.feedback import Feedback as Feedback
+from torchrec_ext.command_line.feedback import alone_in as alone_in
+from torchrec_ext.command_line.feedback import clean_new as clean_new
+from torchrec_ext.command_line.feedback import find_feedback as find_feedback
+from torchrec_ext.command_line.feedback import save_part as save_part
+from torchrec_ext.command_line.feedback_figures import figures_over_time as figures_over_time
+from torchrec_ext.command_line.feedback_figures import overall as overall
+from torchrec_ext.command_line.feedback_figures import write_figures as write_figures
 from torchrec_ext.command_line.fields import fields_or_default as fields_or_default
 from torchrec_ext.command_line.output_file import writable_file as writable_file
 from torchrec_ext.command_line.output_file import write_csv as write_csv

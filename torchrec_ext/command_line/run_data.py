@@ -9,7 +9,7 @@ from torchrec_ext.errors import InputError
 
 if TYPE_CHECKING:
     from torchrec_ext.command_line.newer_events import Newer
-    from torchrec_ext.command_line.run_record import Parts
+    from torchrec_ext.command_line.run_record import Parts, RunRecord
     from torchrec_ext.data import Events
 
 
@@ -18,6 +18,7 @@ def read_run_data(checkpoint: Path | str, data: str | None = None, data_dir: str
 
     Unchanged events are read and cleaned as for the training. Where rows were added, or other events are
     named, users and items with few events stay: those limits decide what is learnt, not what a user has done.
+    Events that the run has learnt from the log of a service stand behind them.
 
     Args:
         checkpoint: folder of the run, or of one of its checkpoints.
@@ -28,9 +29,15 @@ def read_run_data(checkpoint: Path | str, data: str | None = None, data_dir: str
     Raises:
         InputError: if the data cannot be read again, or rows that the run was trained on have changed.
     """
+    from torchrec_ext.command_line.feedback import with_feedback
     from torchrec_ext.command_line.run_record import RunRecord  # here, so that --help is quick
 
     run = RunRecord.open(checkpoint)
+    return with_feedback(_read(run, data, data_dir), run.folder, run.record)
+
+
+def _read(run: RunRecord, data: str | None, data_dir: str | None) -> Events:
+    """The events of the run's own data."""
     if data is None and (prepared := run.open_prepared()):
         return prepared[0].table
     raw = run.read(data, data_dir)

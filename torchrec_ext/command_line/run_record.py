@@ -29,11 +29,13 @@ class RunRecord:
         path: the folder as the user named it.
         record: see :func:`~torchrec_ext.training.data_record`.
         preparation: how ids became rows.
+        folder: of the run.
     """
 
     path: Path
     record: Mapping[str, Any]
     preparation: Preparation
+    folder: Path
 
     @classmethod
     def open(cls, path: Path | str) -> "RunRecord":
@@ -42,7 +44,7 @@ class RunRecord:
         settings = json.loads((folder / "training.json").read_text())
         if "data" not in settings:
             raise InputError(f"{path} was trained with an older release, which recorded no data; train again")
-        return cls(Path(path), settings["data"], Preparation.load(folder / "preparation"))
+        return cls(Path(path), settings["data"], Preparation.load(folder / "preparation"), folder.parents[1])
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -2,7 +2,12 @@
 
 from torchrec_ext.evaluation.baseline import baseline
 from torchrec_ext.evaluation.evaluate import evaluate
+from torchrec_ext.evaluation.off_policy import OffPolicy, epsilon_greedy, off_policy
 from torchrec_ext.evaluation.popularity import item_counts, item_mean_label
+from torchrec_ext.evaluation.prequential import prequential, summarise
 from torchrec_ext.evaluation.report import Report
 
-__all__ = ["Report", "baseline", "evaluate", "item_counts", "item_mean_label"]
+__all__ = [
+    "OffPolicy", "Report", "baseline", "epsilon_greedy", "evaluate", "item_counts", "item_mean_label",
+    "off_policy", "prequential", "summarise",
+]  # fmt: skip

@@ -16,6 +16,8 @@ from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.distributed import quiet_libraries
 from torchrec_ext.errors import InputError
 from torchrec_ext.plugins import specification
+from torchrec_ext.training.evict import IdleRows, copy_rows
+from torchrec_ext.training.growing_planner import GrowingPlanner
 from torchrec_ext.training.safe_reader import SafeReader
 
 VERSION = 2
@@ -138,8 +140,22 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     _read(folder, {"model": model.state_dict()})
 
 
-def load_training_state(folder: Path, model: nn.Module, optimizer: CombinedOptimizer) -> dict[str, Any]:
+def load_training_state(
+    folder: Path,
+    model: nn.Module,
+    optimizer: CombinedOptimizer,
+    *,
+    grows: bool = False,
+    idle: IdleRows | None = None,
+) -> dict[str, Any]:
     """Reads weights and optimizer state; every rank must call it.
+
+    Args:
+        folder: of the checkpoint.
+        model: sharded.
+        optimizer: of the model.
+        grows: whether tables may have rows behind the saved ones, which are left as they are.
+        idle: rows of the tables of users and items that are left as they are too.
 
     Returns:
         The position that was saved.
@@ -149,7 +165,10 @@ def load_training_state(folder: Path, model: nn.Module, optimizer: CombinedOptim
             replicated or column-wise.
     """
     state = _state(model, optimizer)
-    _read(folder, state)
+    kept = copy_rows(state, idle or {})
+    _read(folder, state, GrowingPlanner() if grows else None)
+    for tensor, rows, values in kept:
+        tensor[rows] = values
     current = optimizer.state_dict()
     optimizer.load_state_dict({**current, "state": state["optimizer"]})
     return json.loads((folder / "position.json").read_text())
@@ -171,10 +190,10 @@ def _state(model: nn.Module, optimizer: CombinedOptimizer) -> dict[str, Any]:
     return {"model": model.state_dict(), "optimizer": optimizer.state_dict()["state"]}
 
 
-def _read(folder: Path, state: dict[str, Any]) -> None:
+def _read(folder: Path, state: dict[str, Any], planner: GrowingPlanner | None = None) -> None:
     try:
         with quiet_libraries():
-            dcp.load(state, storage_reader=SafeReader(folder))
+            dcp.load(state, storage_reader=SafeReader(folder), planner=planner)
     except CheckpointException as error:
         cause = _cause(error)
         if isinstance(cause, InputError):

@@ -42,10 +42,9 @@ class CheckpointManager:
     def save(self, state: RunState, *, best: bool = False) -> None:
         """Saves the position of the run; ``best`` if no epoch was better."""
         if self.run is not None:
-            step = state.epoch * state.steps + state.step
             save_checkpoint(
-                self.run, step, self.model, self.optimizer, self.preparation, asdict(state), self.settings,
-                keep=self.keep, best=best,
+                self.run, state.total_steps, self.model, self.optimizer, self.preparation, asdict(state),
+                self.settings, keep=self.keep, best=best,
             )  # fmt: skip
         elif best:
             self.copies = [part.detach().clone() for part in _parts(self.model)]

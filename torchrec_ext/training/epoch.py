@@ -87,7 +87,7 @@ def _train(epoch: Epoch, state: RunState, feed: "_Feed") -> dict[str, Any]:
     else:
         epoch.pipeline.reset()  # otherwise it stays at the end of its last batches
     while state.step < state.steps:
-        step = state.epoch * state.steps + state.step
+        step = state.total_steps
         _seed_dropout(state.seed, step, epoch.group.rank)
         epoch.warm_up.at(step)
         loss, predictions = epoch.pipeline.progress(feed)

@@ -25,6 +25,8 @@ def training_examples(
     train: Dataset,
     loss: contracts.RetrievalLoss | contracts.RankingLoss,
     positive: float | Sequence[float],
+    *,
+    one_class: bool = False,
 ) -> Examples:
     """Labelled pairs for a ranker; windows or events of histories for a retriever.
 
@@ -33,6 +35,7 @@ def training_examples(
         train: the training part.
         loss: decides which candidates compete, or how positives are weighted.
         positive: smallest rating of a positive example, one for each task of a ranker.
+        one_class: allows labels of a ranker that are all the same.
 
     Raises:
         InputError: if the numbers of tasks and thresholds differ, or there is nothing to learn from.
@@ -44,7 +47,7 @@ def training_examples(
             raise InputError(
                 f"the model has {tasks} task(s), but positive has {thresholds} threshold(s): {positive}"
             )
-        return LabelledEvents(train, train, model.inputs, positive, loss.weigh_by_rating)
+        return LabelledEvents(train, train, model.inputs, positive, loss.weigh_by_rating, one_class=one_class)
     assert isinstance(model, contracts.Retriever) and isinstance(loss, contracts.RetrievalLoss)
     items = len(train.preparation.trained.catalogue)
     small = items <= _CATALOGUE and model.scorer.indexable

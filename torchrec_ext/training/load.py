@@ -55,7 +55,9 @@ def load(
     shard(model, sharding=sharding, device=device)
     load_weights(folder, model)
     # a run went on after its best epoch; one of its checkpoints ends where it was written
-    newest = folder if Path(path).resolve() == folder.resolve() else find_checkpoint(path, "latest")
+    newest = folder
+    if Path(path).resolve() != folder.resolve():  # a kill may have come before "latest" pointed to the best
+        newest = max(folder, find_checkpoint(path, "latest", "best"), key=lambda found: found.name)
     position = json.loads((newest / "position.json").read_text())
     return TrainedModel(
         model.eval(),

@@ -30,6 +30,8 @@ class RunState:
         epochs_without_improvement: epochs since then.
         seconds: training time so far.
         history: one row for each completed epoch.
+        first_epoch: number of epochs on the data of earlier trainings, which this one continues.
+        first_step: number of steps on them.
     """
 
     seed: int
@@ -41,6 +43,13 @@ class RunState:
     epochs_without_improvement: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    first_epoch: int = 0
+    first_step: int = 0
+
+    @property
+    def total_steps(self) -> int:
+        """Number of completed steps, those of earlier trainings included."""
+        return self.first_step + (self.epoch - self.first_epoch) * self.steps + self.step
 
     def history_frame(self) -> pd.DataFrame:
         """The history, one row per epoch."""

@@ -9,7 +9,7 @@ from torchrec_ext.data.batching.examples import cut_windows, learnt_ids
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import Slices, offsets_of, slice_positions
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import NothingToLearn
 
 
 class HiddenEvents:
@@ -44,7 +44,9 @@ class HiddenEvents:
         self.users, self.starts, self.ends, _ = cut_windows(self.log, inputs.max_length)
         self.items = self.log.target_items()
         if not len(self.starts):
-            raise InputError(f"no user of the {train.name} part has a known item: there is nothing to learn")
+            raise NothingToLearn(
+                f"no user of the {train.name} part has a known item: there is nothing to learn"
+            )
 
     def learnt_preparation(self) -> Preparation:
         return learnt_ids(self.train, self.batcher.inputs, self.starts, self.candidates)

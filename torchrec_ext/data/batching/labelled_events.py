@@ -10,7 +10,7 @@ from torchrec_ext.data.batching.batches import Batcher, Context
 from torchrec_ext.data.batching.examples import learnt_ids
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import InputError, NothingToLearn
 
 
 class LabelledEvents:
@@ -59,7 +59,7 @@ class LabelledEvents:
         self.unrated = int(is_target.sum()) - len(self.events)
         """Number of events that are only history for want of a rating."""
         if not len(self.events):
-            raise InputError(
+            raise NothingToLearn(
                 f"none of the {len(self.log):,} events of the {targets.name} part has a rating, so there is "
                 "no example for a ranker; choose a split whose parts hold rated events"
             )

@@ -8,7 +8,7 @@ from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.examples import learnt_ids
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import NothingToLearn
 
 
 class LastEvents:
@@ -43,7 +43,7 @@ class LastEvents:
             usable &= np.arange(len(self.log)) > self.log.offsets[self.users]
         self.events = np.flatnonzero(usable)
         if not len(self.events):
-            raise InputError(f"the {train.name} part has no known item with a history to learn from")
+            raise NothingToLearn(f"the {train.name} part has no known item with a history to learn from")
 
     def learnt_preparation(self) -> Preparation:
         return learnt_ids(self.train, self.batcher.inputs, self.events, self.candidates)

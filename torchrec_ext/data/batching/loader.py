@@ -7,7 +7,7 @@ import numpy as np
 from torchrec_ext.batch import Batch
 from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.batching.examples import Examples
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import InputError, NothingToLearn
 
 _BUCKET = 32
 """Global batches whose examples are sorted together: this pads little and stays random."""
@@ -55,7 +55,9 @@ class Loader:
                 f"global_batch_size={global_batch_size} cannot feed {world_size} ranks; raise it"
             )
         if self.count < world_size:
-            raise InputError(f"{self.count} examples cannot feed {world_size} ranks; add data or use fewer")
+            raise NothingToLearn(
+                f"{self.count} examples cannot feed {world_size} ranks; add data or use fewer ranks"
+            )
 
     def __len__(self) -> int:
         """Steps an epoch."""

@@ -9,7 +9,7 @@ from torchrec_ext.data.batching.examples import cut_windows, learnt_ids
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import Slices
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import NothingToLearn
 
 
 class NextEvents:
@@ -40,7 +40,7 @@ class NextEvents:
         self.users, self.starts, self.ends, self.weights = cut_windows(self.log, inputs.max_length, ahead=1)
         self.targets = self.log.target_items()
         if not len(self.starts):
-            raise InputError(f"the {train.name} part has no known item after another event to learn from")
+            raise NothingToLearn(f"the {train.name} part has no known item after another event to learn from")
 
     def learnt_preparation(self) -> Preparation:
         return learnt_ids(self.train, self.batcher.inputs, self.starts, self.candidates)
