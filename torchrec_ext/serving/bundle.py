@@ -18,6 +18,7 @@ from torch import Tensor
 import torchrec_ext
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.data.sources.source_file import sha256_of
 from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval.trained_model import TrainedModel
 from torchrec_ext.serving.known_events import open_known, save_known
@@ -95,7 +96,7 @@ def write_bundle(
         files = {
             str(path.relative_to(partial)): path for path in sorted(partial.rglob("*")) if path.is_file()
         }
-        sums = {name: {"bytes": p.stat().st_size, "sha256": _sha256(p)} for name, p in files.items()}
+        sums = {name: {"bytes": p.stat().st_size, "sha256": sha256_of(p)} for name, p in files.items()}
         whole = {"format": FORMAT, "torchrec_ext": torchrec_ext.__version__, **manifest, "files": sums}
         text = json.dumps({**whole, "sha256": _sha256_of(whole)}, indent=2)
         (partial / MANIFEST).write_text(text + "\n")
@@ -130,7 +131,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise InputError(f"{path} names {name!r}, which leaves the folder; export the model again")
         if name not in inside:
             raise InputError(f"{folder / name} is missing; copy the whole bundle, or export the model again")
-        if (folder / name).stat().st_size != file["bytes"] or _sha256(folder / name) != file["sha256"]:
+        if (folder / name).stat().st_size != file["bytes"] or sha256_of(folder / name) != file["sha256"]:
             raise InputError(f"{folder / name} was altered or cut short; copy the bundle again")
     if others := sorted(inside - files.keys()):
         raise InputError(f"{folder / others[0]} is not a file of the bundle; remove it")
@@ -168,14 +169,6 @@ def _tables(weights: Mapping[str, Tensor], prefix: str) -> dict[str, RowTable]:
     names = [name.removeprefix(prefix) for name in weights if name.startswith(prefix)]
     tables = [name.removesuffix(".weight") for name in names if name.endswith(".weight")]
     return {n: RowTable(weights[f"{prefix}{n}.weight"], weights.get(f"{prefix}{n}.scale")) for n in tables}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _sha256_of(content: Mapping[str, Any]) -> str:

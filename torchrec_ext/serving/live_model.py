@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -30,39 +30,11 @@ from torchrec_ext.serving.event_store import EventStore
 from torchrec_ext.serving.item_filters import ItemFilters
 from torchrec_ext.serving.known_users import KnownUsers
 from torchrec_ext.serving.local_model import LocalRetriever
+from torchrec_ext.serving.model_request import FoundItems, ModelRequest
 from torchrec_ext.serving.sent_values import sent_values
 from torchrec_ext.serving.served_event import Id
 from torchrec_ext.serving.streaming_states import StreamingStates, is_streaming
 from torchrec_ext.serving.user_history import UserHistory, log_of
-
-
-@dataclass(frozen=True, eq=False)
-class Wish:
-    """One list that is wanted.
-
-    Args:
-        history: of who asks.
-        k: length.
-        left_out: (n,) int64 item rows that are not in it.
-        allowed: (C,) int64 ascending item rows that may be in it; None for the whole catalogue.
-        context: the moment; None if unknown.
-    """
-
-    history: UserHistory
-    k: int
-    left_out: np.ndarray
-    allowed: np.ndarray | None = None
-    context: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """(n,) int64 item rows, best first, their float32 scores, where they come from, and times in ms."""
-
-    rows: np.ndarray
-    scores: np.ndarray
-    source: str
-    milliseconds: Mapping[str, float]
 
 
 class LiveModel:
@@ -101,43 +73,48 @@ class LiveModel:
         self._context = context_read(self.inputs, self.preparation)
 
     @torch.inference_mode()
-    def lists(self, wishes: Sequence[Wish]) -> list[Found]:
+    def lists(self, requests: Sequence[ModelRequest]) -> list[FoundItems]:
         """The lists of several requests, computed together."""
-        log = self.log_of([wish.history for wish in wishes])
-        cold = is_cold_user(self.inputs, self.preparation, log, np.arange(len(wishes)))
-        found: dict[int, Found] = {}
-        with_context = np.array([wish.context is not None for wish in wishes])
+        log = self.log_of([request.history for request in requests])
+        cold = is_cold_user(self.inputs, self.preparation, log, np.arange(len(requests)))
+        found: dict[int, FoundItems] = {}
+        with_context = np.array([request.context is not None for request in requests])
         for places in (np.flatnonzero(~cold & with_context), np.flatnonzero(~cold & ~with_context)):
             if len(places):
-                some = [wishes[place] for place in places.tolist()]
+                some = [requests[place] for place in places.tolist()]
                 found |= dict(zip(places.tolist(), self._lists(some), strict=True))
         for place in np.flatnonzero(cold).tolist():
-            found[place] = self._popular(wishes[place])
-        return [found[place] for place in range(len(wishes))]
+            found[place] = self._popular(requests[place])
+        return [found[place] for place in range(len(requests))]
 
-    def _lists(self, wishes: Sequence[Wish]) -> list[Found]:
+    def _lists(self, requests: Sequence[ModelRequest]) -> list[FoundItems]:
         begin = time.perf_counter()
-        context = self.context_values([wish.context for wish in wishes if wish.context is not None])
+        context = self.context_values(
+            [request.context for request in requests if request.context is not None]
+        )
         module = self.model.module
         if not isinstance(module, LocalRetriever):
-            log = self.log_of([wish.history for wish in wishes])
+            log = self.log_of([request.history for request in requests])
             batcher = Batcher(self.preparation, log, self.inputs)
-            return [self._ranked(batcher, place, wish, context, begin) for place, wish in enumerate(wishes)]
-        queries = self._queries([wish.history for wish in wishes], context)
+            return [
+                self._ranked(batcher, place, request, context, begin)
+                for place, request in enumerate(requests)
+            ]
+        queries = self._queries([request.history for request in requests], context)
         encoded = time.perf_counter()
-        free = [place for place, wish in enumerate(wishes) if wish.allowed is None]
+        free = [place for place, request in enumerate(requests) if request.allowed is None]
         found: dict[int, tuple[Tensor, Tensor]] = {}
         if free:
-            k = min(max(wishes[place].k for place in free), len(self.catalogue))
-            scores, rows = self.index.search(queries[free], k, _jagged([wishes[p].left_out for p in free]))
+            k = min(max(requests[place].k for place in free), len(self.catalogue))
+            scores, rows = self.index.search(queries[free], k, _jagged([requests[p].left_out for p in free]))
             found |= {place: (scores[i], rows[i]) for i, place in enumerate(free)}
-        for place, wish in enumerate(wishes):
-            if wish.allowed is not None:
-                found[place] = self._among(queries[[place]], wish, wish.allowed)
+        for place, request in enumerate(requests):
+            if request.allowed is not None:
+                found[place] = self._among(queries[[place]], request, request.allowed)
         times = {
             "query": 1000 * (encoded - begin), "search": 1000 * (time.perf_counter() - encoded)
         }  # fmt: skip
-        return [_found(*found[place], wish.k, "model", times) for place, wish in enumerate(wishes)]
+        return [_found(*found[place], request.k, "model", times) for place, request in enumerate(requests)]
 
     def _queries(self, histories: Sequence[UserHistory], context: Context) -> Tensor:
         """(B, D) or (B, K, D) queries: from the states of active users, else from whole histories."""
@@ -166,39 +143,41 @@ class LiveModel:
         batch = Batcher(self.preparation, log, without).queries(users, log.offsets[users + 1], context)
         return module.towers.query_tower.from_states(states, module.embeddings.pool(batch), batch).float()
 
-    def _among(self, query: Tensor, wish: Wish, allowed: np.ndarray) -> tuple[Tensor, Tensor]:
+    def _among(self, query: Tensor, request: ModelRequest, allowed: np.ndarray) -> tuple[Tensor, Tensor]:
         """The best of some items of the catalogue, exactly."""
         module = self.model.module
         assert isinstance(module, LocalRetriever)
-        rows = np.setdiff1d(np.intersect1d(allowed, self.catalogue, assume_unique=True), wish.left_out)
+        rows = np.setdiff1d(np.intersect1d(allowed, self.catalogue, assume_unique=True), request.left_out)
         if not len(rows):
             return torch.zeros(0), torch.zeros(0, dtype=torch.int64)
         index = ExactIndex(module.scorer)
         places = np.searchsorted(self.catalogue, rows)
         index.build(self.vectors[torch.from_numpy(places)], torch.from_numpy(rows))
-        scores, found = index.search(query, min(wish.k, len(rows)))
+        scores, found = index.search(query, min(request.k, len(rows)))
         return scores[0], found[0]
 
-    def _ranked(self, batcher: Batcher, place: int, wish: Wish, context: Context, begin: float) -> Found:
+    def _ranked(
+        self, batcher: Batcher, place: int, request: ModelRequest, context: Context, begin: float
+    ) -> FoundItems:
         """The best items of a ranker, which scores each."""
-        rows = self.catalogue if wish.allowed is None else np.intersect1d(wish.allowed, self.catalogue)
-        rows = np.setdiff1d(rows, wish.left_out, assume_unique=True)
+        rows = self.catalogue if request.allowed is None else np.intersect1d(request.allowed, self.catalogue)
+        rows = np.setdiff1d(rows, request.left_out, assume_unique=True)
         if not len(rows):
-            return Found(rows, np.zeros(0, np.float32), "model", {})
+            return FoundItems(rows, np.zeros(0, np.float32), "model", {})
         none = Ragged(np.zeros(0, np.int64), np.zeros(2, np.int64))
         own = {name: column[place : place + 1] for name, column in context.items()}
-        module, k = self.model.module, min(wish.k, len(rows))
+        module, k = self.model.module, min(request.k, len(rows))
         scores, best = rank_candidates(module, batcher, rows, np.array([place]), k, none, own)
-        return Found(best[0], scores[0], "model", {"search": 1000 * (time.perf_counter() - begin)})
+        return FoundItems(best[0], scores[0], "model", {"search": 1000 * (time.perf_counter() - begin)})
 
-    def _popular(self, wish: Wish) -> Found:
+    def _popular(self, request: ModelRequest) -> FoundItems:
         """The items with most events, for somebody of whom the model knows nothing."""
         if self.popular is None:
-            return Found(np.zeros(0, np.int64), np.zeros(0, np.float32), "popular", {})
-        left_out = wish.left_out
-        if wish.allowed is not None:
-            left_out = np.union1d(left_out, np.setdiff1d(self.catalogue, wish.allowed))
-        k = min(wish.k, len(self.catalogue))
+            return FoundItems(np.zeros(0, np.int64), np.zeros(0, np.float32), "popular", {})
+        left_out = request.left_out
+        if request.allowed is not None:
+            left_out = np.union1d(left_out, np.setdiff1d(self.catalogue, request.allowed))
+        k = min(request.k, len(self.catalogue))
         scores, rows = self.popular.search(torch.ones(1, 1), k, _jagged([left_out]))
         return _found(scores[0], rows[0], k, "popular", {})
 
@@ -261,9 +240,9 @@ class LiveModel:
         self.context_values([context])
 
 
-def _found(scores: Tensor, rows: Tensor, k: int, source: str, times: Mapping[str, float]) -> Found:
+def _found(scores: Tensor, rows: Tensor, k: int, source: str, times: Mapping[str, float]) -> FoundItems:
     there = rows[:k] >= 0
-    return Found(rows[:k][there].numpy(), scores[:k][there].numpy(), source, times)
+    return FoundItems(rows[:k][there].numpy(), scores[:k][there].numpy(), source, times)
 
 
 def _like(vocabulary: Vocabulary, id: Id) -> Id:

@@ -144,8 +144,8 @@ class Service:
         """
         with self._lock:
             live = self._stages.first
-            wish = self._stages.wish(request)
-            return explain(live, wish.history, self._row(live, item), wish.context)
+            own = self._stages.model_request(request)
+            return explain(live, own.history, self._row(live, item), own.context)
 
     def similar(self, item: Id, k: int = 10) -> ItemList:
         """The nearest other items of an item, by the cosine of their vectors.

@@ -10,7 +10,8 @@ import pandas as pd
 from torchrec_ext.errors import InputError
 from torchrec_ext.serving.explore import explore
 from torchrec_ext.serving.list_request import ItemList, ListRequest
-from torchrec_ext.serving.live_model import Found, LiveModel, Wish
+from torchrec_ext.serving.live_model import LiveModel
+from torchrec_ext.serving.model_request import FoundItems, ModelRequest
 from torchrec_ext.serving.rerank import rerank
 from torchrec_ext.serving.served_event import ServedEvent
 
@@ -51,21 +52,21 @@ class Stages:
     def lists(self, requests: Sequence[ListRequest]) -> list[ItemList | InputError]:
         """The lists of several requests, computed together, or what is wrong with each."""
         begin = time.perf_counter()
-        wishes: list[Wish | InputError] = []
+        read: list[ModelRequest | InputError] = []
         for request in requests:
             try:
-                wishes.append(self.wish(request))
+                read.append(self.model_request(request))
             except InputError as error:
-                wishes.append(error)
-        good = [wish for wish in wishes if isinstance(wish, Wish)]
-        read = 1000 * (time.perf_counter() - begin)
+                read.append(error)
+        good = [one for one in read if isinstance(one, ModelRequest)]
+        milliseconds = 1000 * (time.perf_counter() - begin)
         found = iter(self.first.lists(good) if good else [])
         return [
-            self._answer(request, next(found), read) if isinstance(wish, Wish) else wish
-            for request, wish in zip(requests, wishes, strict=True)
+            self._answer(request, next(found), milliseconds) if isinstance(one, ModelRequest) else one
+            for request, one in zip(requests, read, strict=True)
         ]
 
-    def wish(self, request: ListRequest) -> Wish:
+    def model_request(self, request: ListRequest) -> ModelRequest:
         """What the first model is asked for; an InputError names a field that does not make sense."""
         live = self.first
         if (request.user is None) == (request.session is None):
@@ -99,9 +100,9 @@ class Stages:
         further = self.ranker is not None or request.diversity > 0 or request.at_most is not None
         further = further or self.epsilon > 0
         k = max(request.k, self.retrieve) if further else request.k
-        return Wish(history, k, left_out, allowed, request.context)
+        return ModelRequest(history, k, left_out, allowed, request.context)
 
-    def _answer(self, request: ListRequest, found: Found, read: float) -> ItemList:
+    def _answer(self, request: ListRequest, found: FoundItems, read: float) -> ItemList:
         times = {"history": read, **found.milliseconds}
         if self.ranker is not None and found.source == "model" and len(found.rows):
             begin = time.perf_counter()
@@ -116,7 +117,7 @@ class Stages:
         scores = found.scores[shown].tolist()
         return ItemList(ids, scores, found.source, self.first.name, probabilities.tolist(), times)
 
-    def _ranked(self, ranker: LiveModel, request: ListRequest, found: Found) -> Found:
+    def _ranked(self, ranker: LiveModel, request: ListRequest, found: FoundItems) -> FoundItems:
         """The candidates in the order of the ranker, which may give its rows other ids."""
         of_first, of_ranker = (live.preparation.vocabularies["item"] for live in (self.first, ranker))
         rows = of_ranker.rows(of_first.ids(found.rows))
@@ -127,14 +128,14 @@ class Stages:
             assert request.user is not None
             history = ranker.users.of(ranker.user(request.user))
         context = request.context if ranker.reads_context else None
-        wish = Wish(history, len(rows), np.zeros(0, np.int64), np.unique(rows[known]), context)
-        ranked = ranker.lists([wish])[0]
+        own = ModelRequest(history, len(rows), np.zeros(0, np.int64), np.unique(rows[known]), context)
+        ranked = ranker.lists([own])[0]
         if ranked.source != "model":
             return found
         back = of_first.rows(of_ranker.ids(ranked.rows))
-        return Found(back, ranked.scores, "model", {})
+        return FoundItems(back, ranked.scores, "model", {})
 
-    def _reranked(self, request: ListRequest, found: Found) -> Found:
+    def _reranked(self, request: ListRequest, found: FoundItems) -> FoundItems:
         vectors = None
         if request.diversity > 0:
             places = np.searchsorted(self.first.catalogue, found.rows)

@@ -29,7 +29,8 @@ def existing_file(path: Path) -> Path:
     return path
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -43,7 +44,7 @@ def checksums_of(files: Sequence[Path]) -> dict[str, str]:
     often = Counter(path.name for path in paths)
     depth = next(n for n in count(1) if len({path.parts[-n:] for path in paths}) == len(paths))
     names = ["/".join(path.parts[-depth:]) if often[path.name] > 1 else path.name for path in paths]
-    return dict(zip(names, map(_sha256, paths), strict=True))
+    return dict(zip(names, map(sha256_of, paths), strict=True))
 
 
 def one_line(text: object, most: int = 200) -> str:
