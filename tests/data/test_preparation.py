@@ -196,9 +196,13 @@ def content(prepared):
 def test_saved_and_loaded(tmp_path):
     PREPARED.save(tmp_path / "new")
     assert content(Preparation.load(tmp_path / "new")) == content(PREPARED)
-    (tmp_path / "new" / "offers_all.npy").unlink()  # which a run of an earlier release lacks
+    (tmp_path / "new" / "trained.safetensors").unlink()
+    for entity, known in (("user", PREPARED.trained.users), ("item", PREPARED.trained.items)):
+        np.save(tmp_path / "new" / f"trained_{entity}.npy", known)  # as earlier releases did
     older = Preparation.load(tmp_path / "new")
     assert content(older) == content(PREPARED) and not older.trained.offers_all
+    np.save(tmp_path / "new" / "offers_all.npy", np.array(True))
+    assert Preparation.load(tmp_path / "new").trained.offers_all
 
 
 def test_scales_are_of_the_training_part_and_of_users_that_train():

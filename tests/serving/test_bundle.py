@@ -22,6 +22,7 @@ from torchrec_ext.retrieval import TrainedModel, predict, recommend
 from torchrec_ext.serving import export, open_bundle
 from torchrec_ext.serving.row_table import RowTable
 
+QUICK = {"encoder gru", "encoder bert4rec", "encoder comirec", "scorer cosine", "attention din", "tasks"}
 USERS = [1, 2, 3, 40]
 
 
@@ -34,7 +35,9 @@ def expect_same_lists(found: pd.DataFrame, wanted: pd.DataFrame) -> None:
     np.testing.assert_allclose(found["score"], wanted["score"], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in MODELS]
+)
 def test_a_bundle_makes_the_lists_of_the_model(name, tmp_path):
     trained = model(name)
     bundle = export(trained, tmp_path / "bundle", events=EVENTS)
