@@ -33,6 +33,7 @@ def start(*arguments: str, processes: int = 0) -> subprocess.CompletedProcess[st
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [0, 2])
 def test_entry_point(processes: int, tmp_path: Path) -> None:
     output, plot = tmp_path / "throughput.json", tmp_path / "throughput.png"
@@ -83,6 +84,7 @@ def test_entry_point(processes: int, tmp_path: Path) -> None:
             assert r["ratio_to_first"] == 1
 
 
+@pytest.mark.slow
 def test_entry_point_refuses() -> None:
     refused = start("--width", "50")
     assert refused.returncode == 2

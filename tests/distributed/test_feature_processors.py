@@ -100,6 +100,7 @@ def on_two_ranks():
     return processes.run(train_in_each_way)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("collection", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_trains_as_on_one_rank(kind, collection, on_two_ranks):
@@ -111,6 +112,7 @@ def test_it_trains_as_on_one_rank(kind, collection, on_two_ranks):
         assert positions == pytest.approx(wanted_positions, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_plan_lists_its_tables(on_two_ranks):
     _, title, text = on_two_ranks[0][False, "row_wise"][1].splitlines()
     assert title.split() == ["title", "10", "8", "0.0", "MiB", "row_wise", "asked", "for"]

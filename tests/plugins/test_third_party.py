@@ -116,6 +116,7 @@ def test_it_stands_in_the_list(installed):
         ("train_ranking", ("--interaction", "gated_sum", "--interaction.hidden", "3")),
     ],
 )
+@pytest.mark.slow
 def test_it_trains_through_a_recipe_by_name(site, tmp_path, recipe, words):
     write_tiny(tmp_path)
     outside(

@@ -51,6 +51,7 @@ def test_the_demo_goes_the_whole_way(tmp_path):
     assert len(mine) and all(title in said for title in mine["title"])
 
 
+@pytest.mark.slow
 def test_a_second_run_is_refused_where_it_is_asked_to(tmp_path):
     (tmp_path / "settings.json").write_text("{}")
     said = demo(tmp_path, *SMALL, "--no-overwrite", expected=2)

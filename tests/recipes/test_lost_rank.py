@@ -51,6 +51,7 @@ def before(folder):
     return {name for name in files(folder) if "__pycache__" not in name}
 
 
+@pytest.mark.slow
 def test_under_torchrun_a_dead_rank_ends_the_run(folder, before):
     # The launcher may end the first rank before that one can delete what it wrote.
     words = (*WORDS, "--output", "launched", "--timeout", "60")

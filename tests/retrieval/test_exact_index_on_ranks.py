@@ -53,7 +53,9 @@ def answers_of_a_rank(processes):
     return found | {("a group of one", 20): answers(range(11), 20, process_group=alone)}
 
 
-@pytest.mark.parametrize("processes", list(SLICES))
+@pytest.mark.parametrize(
+    "processes", [n if n < 3 else pytest.param(n, marks=pytest.mark.slow) for n in SLICES]
+)
 def test_any_split_over_ranks_gives_what_one_process_gives(processes):
     expected = answers(range(11), 2**26)
     for rank in run(answers_of_a_rank, processes, processes=processes):

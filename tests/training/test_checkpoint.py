@@ -109,6 +109,7 @@ def on_two_ranks_again(folder: Path) -> dict[str, tuple[State, State]]:
     return found
 
 
+@pytest.mark.slow
 def test_weights_and_optimizer_go_from_two_processes_to_one_and_back_in_any_sharding(tmp_path):
     first = [rank["trained"] for rank in processes.run(on_two_ranks_first, tmp_path)]
     weights, optimizer = joined([w for w, _ in first]), joined([o for _, o in first])

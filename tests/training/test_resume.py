@@ -117,6 +117,7 @@ def test_one_process(kind, alone):
     assert parts == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_processes(kind, together):
     for rank in together:
@@ -136,6 +137,7 @@ def test_a_run_goes_on_within_its_warm_up(tmp_path):
     assert parts == slowly
 
 
+@pytest.mark.slow
 def test_column_wise_optimizer_state_is_refused_in_another_sharding(together, shared_folder):
     """Its rows have a value for each rank's columns, so that it has another form than row-wise has."""
     run = shared_folder / "retriever, column-wise"
