@@ -28,12 +28,12 @@ from torchrec_ext.retrieval.request_context import context_read
 from torchrec_ext.serving.bundle import Bundle
 from torchrec_ext.serving.event_store import EventStore
 from torchrec_ext.serving.item_filters import ItemFilters
-from torchrec_ext.serving.known_users import KnownUsers
 from torchrec_ext.serving.local_model import LocalRetriever
 from torchrec_ext.serving.model_request import FoundItems, ModelRequest
 from torchrec_ext.serving.sent_values import sent_values
 from torchrec_ext.serving.served_event import Id
 from torchrec_ext.serving.streaming_states import StreamingStates, is_streaming
+from torchrec_ext.serving.user_histories import UserHistories
 from torchrec_ext.serving.user_history import UserHistory, log_of
 
 
@@ -53,7 +53,7 @@ class LiveModel:
         self.name, self.bundle, self.model = name, bundle, bundle.model
         self.preparation, self.inputs = bundle.model.preparation, bundle.model.inputs
         self.catalogue = self.preparation.trained.catalogue
-        self.users = KnownUsers(bundle, store)
+        self.users = UserHistories(bundle, store)
         self.filters = ItemFilters(
             None if bundle.events is None else bundle.events.items, self.preparation.vocabularies["item"]
         )

@@ -1,4 +1,4 @@
-"""KnownUsers: the histories of users, from the events of a bundle and those of the event log."""
+"""UserHistories: the histories of users, from the events of a bundle and those of the event log."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from torchrec_ext.serving.served_event import EXPOSURE, Id, ServedEvent
 from torchrec_ext.serving.user_history import EventReader, UserHistory
 
 
-class KnownUsers:
+class UserHistories:
     """Finds the history of a user, and adds events to it as they arrive. One thread may use it at a time.
 
     Histories of users who were asked for lately stay in memory; those of others are read again.
