@@ -24,7 +24,7 @@ _DAY = 86_400.0
 class Settings:
     """Compares a model that learns after each round with one that never learns again.
 
-    Users click on what they like, by tastes that are known here alone. Tastes drift, and each round brings
+    The clicks come from planted tastes, which the models do not see. Tastes drift, and each round brings
     new items and new users. Both models serve the same users, know each click at once, and differ in one
     thing: the first goes on learning.
     """

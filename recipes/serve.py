@@ -18,7 +18,7 @@ _NEEDS = ("fastapi", "uvicorn", "prometheus_client")
 
 @dataclass(frozen=True)
 class Settings:
-    """Answers requests for lists, and keeps the events that it is told of; see the page at / and /docs.
+    """Answers requests for lists, and stores the events that clients report; see the page at / and /docs.
 
     SIGTERM and Ctrl-C end it once the accepted requests are answered.
     """
@@ -46,7 +46,7 @@ class Settings:
     epsilon: float = 0.0
     """How often a list holds items by chance, whose probability is logged with --log-exposures."""
     log_exposures: bool = False
-    """Store what users are shown as events of the type exposure."""
+    """Log every list that a user is shown, as an event of the type exposure."""
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def run(settings: Settings) -> None:
-    """Serves until it is told to stop."""
+    """Serves until SIGTERM or Ctrl-C."""
     if missing := [name for name in _NEEDS if find_spec(name) is None]:
         raise InputError(f"serving needs {', '.join(missing)}; pip install 'torchrec-ext[serve]'")
     from torchrec_ext.serving.http.access import read_token

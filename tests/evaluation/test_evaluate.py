@@ -91,10 +91,10 @@ def test_the_figures_are_those_of_recommends_lists(split, model, seen):
     trained = fit(made, train, epochs=1, progress=False, optimization=Optimization(global_batch_size=64))
     known = train + valid
     report = evaluate(trained, known, test, k=(3, 10), exclude_seen=not seen, chunk=17)
-    told = known_events(parts, known, test)
+    known_now = known_events(parts, known, test)
     targets = EVENTS.frame.iloc[test.events.source_rows]
     catalogue = EVENTS.frame["item"].iloc[train.events.source_rows].nunique()
-    lists = recommend(trained, told, targets["user"], k=catalogue, exclude_seen=not seen)
+    lists = recommend(trained, known_now, targets["user"], k=catalogue, exclude_seen=not seen)
     wanted = figures_of(lists, targets, (3, 10), catalogue)
     assert dict(report) == pytest.approx(wanted, abs=1e-9)
     assert report["hr@10"] > 0

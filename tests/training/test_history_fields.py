@@ -21,20 +21,20 @@ CHANCE = math.log(KINDS)
 
 
 def planted(kind: str) -> Dataset:
-    """The next item, one of four, is told by the event before it: by its type or its words, not its item."""
+    """The next item is announced by the event before it: by its type or its words, not by its item."""
     rng = np.random.default_rng(0)
-    told = rng.integers(0, KINDS, (60, 12))
-    items = np.concatenate([rng.integers(0, KINDS, (60, 1)), told[:, :-1]], 1)
+    announced = rng.integers(0, KINDS, (60, 12))
+    items = np.concatenate([rng.integers(0, KINDS, (60, 1)), announced[:, :-1]], 1)
     frame = pd.DataFrame({
         "user": np.repeat(np.arange(60), 12),
         "item": items.ravel(),
         "timestamp": 1_600_000_000 + np.arange(items.size),
     })  # fmt: skip
     if kind == "type":
-        frame["type"] = [f"kind{n}" for n in told.ravel()]
+        frame["type"] = [f"kind{n}" for n in announced.ravel()]
         events = read_events(frame, context=["type"])
     else:
-        frame["words"] = [["so", f"word{n}"] for n in told.ravel()]
+        frame["words"] = [["so", f"word{n}"] for n in announced.ravel()]
         events = read_events(frame, columns={"words": {"column": "words", "kind": "categories"}},
                              context=["words"])  # fmt: skip
     return leave_last_out(events)[0]
@@ -62,9 +62,9 @@ def test_a_retriever_learns_from_what_its_history_did(kind, encoder):
                          history_fields=fields)  # fmt: skip
         size = 16 if encoder == "gru" else 64
         outcomes.append(last_loss(model, train, size=size))
-    without, told = outcomes
+    without, announced = outcomes
     assert CHANCE - 0.1 < without < CHANCE + 0.1
-    assert told < CHANCE / 3
+    assert announced < CHANCE / 3
 
 
 def liked_after_a_call() -> Dataset:
@@ -90,9 +90,9 @@ def test_a_ranker_learns_from_what_its_history_did(attention):
         torch.manual_seed(0)
         model = Ranker(train.schema, 8, (), target_attention=attention, max_length=1, history_fields=fields)
         outcomes.append(last_loss(model, train, size=64, learning_rate=0.01))
-    without, told = outcomes
+    without, announced = outcomes
     assert without > 0.6
-    assert told < 0.35  # of a tenth of the pairs, a user's first, nothing is known
+    assert announced < 0.35  # of a tenth of the pairs, a user's first, nothing is known
 
 
 def test_the_mean_of_several_ids_is_added_to_the_item():

@@ -28,7 +28,7 @@ class Feedback:
 
     Args:
         position: of the newest event that was learnt; 0 before the first.
-        fingerprint: of that event, by which another log is told.
+        fingerprint: of that event, which identifies the log.
         origin: name of the run that the first one was learnt with.
         parts: folders of the learnt events, in the run's folder ``feedback``.
         tested: figures of the events in the order they were predicted, before they were learnt.

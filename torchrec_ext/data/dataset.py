@@ -70,11 +70,15 @@ class Dataset:
         """This part's events alone, as a log."""
         return self.log.select(self.rows) if self.part_log is None else self.part_log
 
-    def describe(self) -> Description:
-        """Counts and distributions of this part's events, see :meth:`Events.describe`."""
+    def table_part(self) -> Events:
+        """This part's rows of the table, in its order."""
         mine = np.zeros(len(self.table), bool)
         mine[self.log.source_rows[self.rows]] = True
-        described = self.table.take(mine).describe()
+        return self.table.take(mine)
+
+    def describe(self) -> Description:
+        """Counts and distributions of this part's events, see :meth:`Events.describe`."""
+        described = self.table_part().describe()
         return replace(described, part=f"{self.name} part", about=self.protocol)
 
     def known_before(self, targets: "Dataset") -> tuple[EventLog, np.ndarray]:

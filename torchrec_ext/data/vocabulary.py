@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
+from re import fullmatch
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ from torchrec_ext.checks import expect_at_least
 from torchrec_ext.data.as_written import shown
 from torchrec_ext.errors import InputError
 
+_INTEGER = r"0|-?[1-9][0-9]{0,18}"  # as Python writes it, of at most 64 bits and a little
 Ids: TypeAlias = Iterable | pd.Series | pd.Index | np.ndarray | pa.Array | pa.ChunkedArray
 
 
@@ -33,6 +35,8 @@ class Vocabulary:
         array([2, 1, 0])
         >>> words.grow(pa.array(["z", "a"])).rows(["a", "b", "z"])
         array([2, 1, 3])
+        >>> words.in_kind(7), Vocabulary([3]).in_kind("7"), Vocabulary([3]).in_kind("07")
+        ('7', 7, '07')
     """
 
     def __init__(self, ids: Ids) -> None:
@@ -88,6 +92,17 @@ class Vocabulary:
         if self.integers != is_integer_dtype(wanted.dtype):
             wanted = _spelt(wanted) if self.integers else wanted.astype(str)
         return self.index.get_indexer(wanted).astype(np.int64) + 1
+
+    def in_kind(self, id: str | int) -> str | int:
+        """An id as an integer where those of the vocabulary are, or as a string; it need not be known.
+
+        A string that does not spell an integer of 64 bits stays one.
+        """
+        if len(self) == 1 or self.integers == isinstance(id, int):
+            return id
+        if isinstance(id, int):
+            return str(id)
+        return int(id) if fullmatch(_INTEGER, id) and -(2**63) <= int(id) < 2**63 else id
 
     def ids(self, rows: np.ndarray) -> np.ndarray:
         """The ids of (n,) rows as they were given, (n,) int64 or objects; InputError for row 0, of none."""
@@ -152,6 +167,6 @@ def _integers(values: pd.Index | pd.Series, there: np.ndarray) -> pd.Index:
 def _spelt(wanted: pd.Index) -> pd.Index:
     """The integers that strings spell."""
     words = pd.Series(wanted).astype(str)
-    spelt = words.str.fullmatch(r"0|-?[1-9]\d{0,18}", na=False).to_numpy(bool)
+    spelt = words.str.fullmatch(_INTEGER, na=False).to_numpy(bool)
     there = spelt & (words.where(spelt, "0").astype(np.float64).abs() < 2.0**63).to_numpy()
     return _integers(words.where(there, "0"), there)  # never through floats: ids may have 19 digits

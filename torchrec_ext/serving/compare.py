@@ -28,7 +28,7 @@ def compare(exact: TrainedModel, bundle: TrainedModel, known: Dataset, targets: 
     """
     name = "auc" if isinstance(bundle.module, contracts.Ranker) else f"ndcg@{_K}"
     before, after = (_figure(model, name, known, targets) for model in (exact, bundle))
-    events = known.table.take(np.isin(np.arange(len(known.table)), known.log.source_rows[known.rows]))
+    events = known.table_part()
     offered = len(bundle.preparation.trained.catalogue)
     count = _MOST_USERS if name != "auc" else max(_MOST_SCORES // offered, 10)
     users = events.ids("user")[:count] if "user" in events.columns else []

@@ -1,4 +1,4 @@
-"""event_file: the SQLite file of an event log, its table, and how it is told from other files."""
+"""event_file: the SQLite file of an event log, its table, and how it is recognised."""
 
 import fcntl
 import os

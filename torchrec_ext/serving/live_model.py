@@ -1,6 +1,5 @@
 """LiveModel: a bundle with its index and the histories of its users, ready to answer."""
 
-import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,6 @@ from torchrec_ext import contracts
 from torchrec_ext.data.batching.batches import Batcher, Context, take_context
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.slices import offsets_of
-from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval.encode import encode_slice, encode_users, expect_retriever, item_batcher
 from torchrec_ext.retrieval.exact_index import ExactIndex
@@ -76,31 +74,29 @@ class LiveModel:
     def lists(self, requests: Sequence[ModelRequest]) -> list[FoundItems]:
         """The lists of several requests, computed together."""
         log = self.log_of([request.history for request in requests])
+        batcher = Batcher(self.preparation, log, self.inputs)
         cold = is_cold_user(self.inputs, self.preparation, log, np.arange(len(requests)))
-        found: dict[int, FoundItems] = {}
+        found = {place: self._popular(requests[place]) for place in np.flatnonzero(cold).tolist()}
         with_context = np.array([request.context is not None for request in requests])
-        for places in (np.flatnonzero(~cold & with_context), np.flatnonzero(~cold & ~with_context)):
-            if len(places):
-                some = [requests[place] for place in places.tolist()]
-                found |= dict(zip(places.tolist(), self._lists(some), strict=True))
-        for place in np.flatnonzero(cold).tolist():
-            found[place] = self._popular(requests[place])
+        for users in (np.flatnonzero(~cold & with_context), np.flatnonzero(~cold & ~with_context)):
+            if len(users):
+                some = [requests[user] for user in users.tolist()]
+                found |= dict(zip(users.tolist(), self._lists(some, batcher, users), strict=True))
         return [found[place] for place in range(len(requests))]
 
-    def _lists(self, requests: Sequence[ModelRequest]) -> list[FoundItems]:
+    def _lists(
+        self, requests: Sequence[ModelRequest], batcher: Batcher, users: np.ndarray
+    ) -> list[FoundItems]:
+        """The lists of requests of (B,) users of the batcher's log; all of them have a context, or none."""
         begin = time.perf_counter()
-        context = self.context_values(
-            [request.context for request in requests if request.context is not None]
-        )
-        module = self.model.module
-        if not isinstance(module, LocalRetriever):
-            log = self.log_of([request.history for request in requests])
-            batcher = Batcher(self.preparation, log, self.inputs)
+        contexts = [request.context for request in requests if request.context is not None]
+        context = self.context_values(contexts)
+        if not isinstance(self.model.module, LocalRetriever):
             return [
-                self._ranked(batcher, place, request, context, begin)
+                self._ranked(request, batcher, users[[place]], take_context(context, np.array([place])))
                 for place, request in enumerate(requests)
             ]
-        queries = self._queries([request.history for request in requests], context)
+        queries = self._queries([request.history for request in requests], batcher, users, context)
         encoded = time.perf_counter()
         free = [place for place, request in enumerate(requests) if request.allowed is None]
         found: dict[int, tuple[Tensor, Tensor]] = {}
@@ -111,35 +107,36 @@ class LiveModel:
         for place, request in enumerate(requests):
             if request.allowed is not None:
                 found[place] = self._among(queries[[place]], request, request.allowed)
-        times = {
-            "query": 1000 * (encoded - begin), "search": 1000 * (time.perf_counter() - encoded)
-        }  # fmt: skip
+        times = {"query": 1000 * (encoded - begin), "search": 1000 * (time.perf_counter() - encoded)}
         return [_found(*found[place], request.k, "model", times) for place, request in enumerate(requests)]
 
-    def _queries(self, histories: Sequence[UserHistory], context: Context) -> Tensor:
+    def _queries(
+        self, histories: Sequence[UserHistory], batcher: Batcher, users: np.ndarray, context: Context
+    ) -> Tensor:
         """(B, D) or (B, K, D) queries: from the states of active users, else from whole histories."""
+        module = self.model.module
+        assert isinstance(module, LocalRetriever)
         kept = np.array([self.states is not None and history.active for history in histories])
         found: dict[int, Tensor] = {}
-        for places, encode in (
-            (np.flatnonzero(kept), self._from_states),
-            (np.flatnonzero(~kept), self._from_histories),
-        ):
-            if len(places):
-                some = [histories[place] for place in places.tolist()]
-                queries = encode(some, self.log_of(some), take_context(context, places))
-                found |= dict(zip(places.tolist(), queries, strict=True))
+        if not kept.all():
+            places = np.flatnonzero(~kept)
+            queries = encode_users(module, batcher, users[places], take_context(context, places))
+            found |= dict(zip(places.tolist(), queries, strict=True))
+        if kept.any():
+            places = np.flatnonzero(kept)
+            active = [histories[place] for place in places.tolist()]
+            queries = self._from_states(active, batcher, users[places], take_context(context, places))
+            found |= dict(zip(places.tolist(), queries, strict=True))
         return torch.stack([found[place] for place in range(len(histories))])
 
-    def _from_histories(self, histories: Sequence[UserHistory], log: EventLog, context: Context) -> Tensor:
-        module, users = self.model.module, np.arange(len(histories))
-        assert isinstance(module, LocalRetriever)
-        return encode_users(module, Batcher(self.preparation, log, self.inputs), users, context)
-
-    def _from_states(self, histories: Sequence[UserHistory], log: EventLog, context: Context) -> Tensor:
-        module, users = self.model.module, np.arange(len(histories))
+    def _from_states(
+        self, histories: Sequence[UserHistory], batcher: Batcher, users: np.ndarray, context: Context
+    ) -> Tensor:
+        module = self.model.module
         assert isinstance(module, LocalRetriever) and self.states is not None
         states = torch.stack([self.states.state_of(history) for history in histories])
         without = replace(self.inputs, max_length=0, history_fields=())
+        log = batcher.known
         batch = Batcher(self.preparation, log, without).queries(users, log.offsets[users + 1], context)
         return module.towers.query_tower.from_states(states, module.embeddings.pool(batch), batch).float()
 
@@ -157,17 +154,17 @@ class LiveModel:
         return scores[0], found[0]
 
     def _ranked(
-        self, batcher: Batcher, place: int, request: ModelRequest, context: Context, begin: float
+        self, request: ModelRequest, batcher: Batcher, user: np.ndarray, context: Context
     ) -> FoundItems:
-        """The best items of a ranker, which scores each."""
+        """The best items of a ranker, which scores each for a (1,) user of the batcher's log."""
+        begin = time.perf_counter()
         rows = self.catalogue if request.allowed is None else np.intersect1d(request.allowed, self.catalogue)
         rows = np.setdiff1d(rows, request.left_out, assume_unique=True)
         if not len(rows):
             return FoundItems(rows, np.zeros(0, np.float32), "model", {})
         none = Ragged(np.zeros(0, np.int64), np.zeros(2, np.int64))
-        own = {name: column[place : place + 1] for name, column in context.items()}
-        module, k = self.model.module, min(request.k, len(rows))
-        scores, best = rank_candidates(module, batcher, rows, np.array([place]), k, none, own)
+        k = min(request.k, len(rows))
+        scores, best = rank_candidates(self.model.module, batcher, rows, user, k, none, context)
         return FoundItems(best[0], scores[0], "model", {"search": 1000 * (time.perf_counter() - begin)})
 
     def _popular(self, request: ModelRequest) -> FoundItems:
@@ -197,24 +194,38 @@ class LiveModel:
     def similar(self, row: int, k: int) -> tuple[np.ndarray, np.ndarray]:
         """(n,) rows and cosines of the nearest other items of an item, n at most k; for a retriever alone."""
         expect_retriever(self.model.module, "similar")
-        query = self._by_cosine[self.place(row)][None]
-        index = ExactIndex()
-        index.build(self._by_cosine, torch.from_numpy(self.catalogue))
-        scores, rows = index.search(query, min(k + 1, len(self.catalogue)), _jagged([np.array([row])]))
+        query = functional.normalize(self.vectors[[self.place(row)]].float(), dim=-1)
+        scores, rows = self._by_cosine.search(query, min(k, len(self.catalogue)), _jagged([np.array([row])]))
         found = _found(scores[0], rows[0], k, "model", {})
         return found.rows, found.scores
 
     @cached_property
-    def _by_cosine(self) -> Tensor:
-        return functional.normalize(self.vectors.float(), dim=-1)
+    def _by_cosine(self) -> ExactIndex:
+        index = ExactIndex()
+        index.build(functional.normalize(self.vectors.float(), dim=-1), torch.from_numpy(self.catalogue))
+        return index
 
     def user(self, user: Id) -> Id:
         """The id of a user in the kind of the data's ids."""
-        return _like(self.preparation.vocabularies["user"], user)
+        return self.preparation.vocabularies["user"].in_kind(user)
 
     def item(self, item: Id) -> Id:
         """The id of an item in the kind of the data's ids."""
-        return _like(self.preparation.vocabularies["item"], item)
+        return self.preparation.vocabularies["item"].in_kind(item)
+
+    def item_row(self, item: Id) -> int:
+        """The row of an item; an InputError if it is not in the catalogue."""
+        row = int(self.preparation.vocabularies["item"].rows([self.item(item)])[0])
+        place = self.place(row)
+        if place == len(self.catalogue) or self.catalogue[place] != row:
+            raise InputError(f"item: {item!r} is not in the catalogue")
+        return row
+
+    def item_ids(self, rows: Sequence[int]) -> list[Id | None]:
+        """The id of each of (n,) rows of items, None for the unknown row."""
+        found, there = np.full(len(rows), None, object), np.asarray(rows, np.int64) > 0
+        found[there] = self.preparation.vocabularies["item"].ids(np.asarray(rows, np.int64)[there])
+        return [id.item() if isinstance(id, np.generic) else id for id in found]
 
     @property
     def reads_context(self) -> bool:
@@ -243,15 +254,6 @@ class LiveModel:
 def _found(scores: Tensor, rows: Tensor, k: int, source: str, times: Mapping[str, float]) -> FoundItems:
     there = rows[:k] >= 0
     return FoundItems(rows[:k][there].numpy(), scores[:k][there].numpy(), source, times)
-
-
-def _like(vocabulary: Vocabulary, id: Id) -> Id:
-    """An id as a string or an integer like those of a vocabulary: a URL knows strings alone."""
-    if not len(vocabulary.index) or vocabulary.integers == isinstance(id, int):
-        return id
-    if isinstance(id, int):
-        return str(id)
-    return int(id) if re.fullmatch(r"0|-?[1-9]\d{0,17}", id) else id
 
 
 def _jagged(lists: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:

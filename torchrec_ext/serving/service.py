@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from torchrec_ext import contracts
 from torchrec_ext.errors import InputError
 from torchrec_ext.serving.bundle import Bundle, open_bundle
@@ -145,7 +143,7 @@ class Service:
         with self._lock:
             live = self._stages.first
             own = self._stages.model_request(request)
-            return explain(live, own.history, self._row(live, item), own.context)
+            return explain(live, own.history, live.item_row(item), own.context)
 
     def similar(self, item: Id, k: int = 10) -> ItemList:
         """The nearest other items of an item, by the cosine of their vectors.
@@ -157,7 +155,7 @@ class Service:
             raise InputError(f"k should be at least 1, received {k!r}")
         with self._lock:
             live = self._stages.first
-            rows, scores = live.similar(self._row(live, item), k)
+            rows, scores = live.similar(live.item_row(item), k)
             ids = live.preparation.vocabularies["item"].ids(rows).tolist()
         return ItemList(ids, scores.tolist(), "model", live.name)
 
@@ -169,16 +167,7 @@ class Service:
         with self._lock:
             live = self._stages.first
             found = live.users.of(live.user(user))
-            ids = live.preparation.vocabularies["item"]
-            items = [ids.ids(np.array([row])).tolist()[0] if row else None for row in found.items]
-            return list(zip(items, found.times, strict=True))
-
-    def _row(self, live: LiveModel, item: Id) -> int:
-        """The row of an item of the catalogue."""
-        row = int(live.preparation.vocabularies["item"].rows([live.item(item)])[0])
-        if row not in live.catalogue:
-            raise InputError(f"item: {item!r} is not in the catalogue")
-        return row
+            return list(zip(live.item_ids(found.items), found.times, strict=True))
 
     def swap(
         self,

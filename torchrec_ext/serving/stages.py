@@ -14,6 +14,7 @@ from torchrec_ext.serving.live_model import LiveModel
 from torchrec_ext.serving.model_request import FoundItems, ModelRequest
 from torchrec_ext.serving.rerank import rerank
 from torchrec_ext.serving.served_event import ServedEvent
+from torchrec_ext.serving.user_history import UserHistory
 
 MOST_ITEMS = 1000
 """The longest list."""
@@ -81,13 +82,9 @@ class Stages:
             self._kinds(request.at_most[0], np.zeros(0, np.int64))
         if request.context is not None:
             live.expect_context(request.context)
-        if request.session is not None:
-            if not live.inputs.max_length:
-                raise InputError("session: the model reads no history; give a user")
-            history = live.users.session([ServedEvent("session", item, 0.0) for item in request.session])
-        else:
-            assert request.user is not None
-            history = live.users.of(live.user(request.user))
+        if request.session is not None and not live.inputs.max_length:
+            raise InputError("session: the model reads no history; give a user")
+        history = _history(live, request)
         left_out = np.fromiter(history.seen if request.exclude_seen else (), np.int64)
         if request.exclude:
             left_out = np.union1d(left_out, live.item_rows(request.exclude))
@@ -122,11 +119,7 @@ class Stages:
         of_first, of_ranker = (live.preparation.vocabularies["item"] for live in (self.first, ranker))
         rows = of_ranker.rows(of_first.ids(found.rows))
         known = rows > 0
-        if request.session is not None:
-            history = ranker.users.session([ServedEvent("session", item, 0.0) for item in request.session])
-        else:
-            assert request.user is not None
-            history = ranker.users.of(ranker.user(request.user))
+        history = _history(ranker, request)
         context = request.context if ranker.reads_context else None
         own = ModelRequest(history, len(rows), np.zeros(0, np.int64), np.unique(rows[known]), context)
         ranked = ranker.lists([own])[0]
@@ -155,3 +148,11 @@ class Stages:
             list(value) if isinstance(value, list | np.ndarray) else [] if pd.isna(value) else [value]
             for value in values
         ]
+
+
+def _history(live: LiveModel, request: ListRequest) -> UserHistory:
+    """The history of who asks, as a model reads it."""
+    if request.session is not None:
+        return live.users.session([ServedEvent("session", item, 0.0) for item in request.session])
+    assert request.user is not None
+    return live.users.of(live.user(request.user))

@@ -38,9 +38,8 @@ def idle_rows(preparation: Preparation, events: Events, evict_after: Span | None
         if entity in events.columns and not (entity == "item" and events.catalogue == "all"):
             vocabulary = preparation.vocabularies[entity]
             is_idle = np.ones(len(vocabulary), bool)
-            is_idle[vocabulary.rows(events.distinct(entity)[events.occurring(entity, recent)])] = is_idle[
-                0
-            ] = False
+            is_idle[0] = False  # that of every unknown id
+            is_idle[vocabulary.rows(events.distinct(entity)[events.occurring(entity, recent)])] = False
             found[entity] = np.flatnonzero(is_idle)
     return found
 

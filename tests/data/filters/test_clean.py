@@ -76,7 +76,7 @@ def test_the_core_is_what_is_left_of_leaving_one_at_a_time(pairs, user_k, item_k
     rows = set(range(len(pairs)))
 
     def leaves(row):
-        """An event without an item counts for nobody."""
+        """An event without an item is not counted."""
         user, item = pairs[row]
         of_user = sum(pairs[other][0] == user and pairs[other][1] is not None for other in rows)
         of_item = sum(pairs[other][1] == item for other in rows)

@@ -1,4 +1,4 @@
-"""HiddenEvents: some events of a window hidden, to be told from those around them."""
+"""HiddenEvents: some events of a window hidden, to be predicted from those around them."""
 
 import numpy as np
 

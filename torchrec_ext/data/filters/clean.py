@@ -135,7 +135,7 @@ def in_k_core(users: np.ndarray, items: np.ndarray, user_k: int, item_k: int) ->
     """(N,) bool, which events are left when users and items of few events go until none is left to go.
 
     ``users`` and ``items`` are (N,) int; an event without an item, -1, stays as long as its user does, and
-    counts for nobody. ``user_k`` and ``item_k`` are the events they need, repeated ones counted.
+    is not counted. ``user_k`` and ``item_k`` are the events they need, repeated ones counted.
     """
     kept = np.zeros(len(users), bool)
     left = np.arange(len(users), dtype=np.int32)

@@ -109,7 +109,7 @@ class UnexpectedErrors:
 
         try:
             await self.app(scope, receive, sending)
-        except Exception as error:
+        except Exception as error:  # a fault of the service itself, of any kind
             id, trace = uuid.uuid4().hex[:12], error.__traceback__
             while trace is not None and trace.tb_next is not None:
                 trace = trace.tb_next

@@ -43,7 +43,7 @@ class Places:
 class InFlight:
     """Refuses a request at once while as many others are being answered.
 
-    A short queue keeps the times of those that are accepted; the client is told to come again.
+    A short queue keeps the times of those that are accepted; the client should come again later.
 
     Args:
         app: what answers.

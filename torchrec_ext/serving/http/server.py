@@ -1,4 +1,4 @@
-"""serve(): an application on uvicorn, until it is told to stop."""
+"""serve(): an application on uvicorn, until SIGTERM or SIGINT."""
 
 import signal
 import socket
