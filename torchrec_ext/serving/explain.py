@@ -13,6 +13,7 @@ from torchrec_ext.data.batching.batches import Batcher, Context
 from torchrec_ext.plain_jagged import PlainKeyedJaggedTensor
 from torchrec_ext.serving.live_model import LiveModel
 from torchrec_ext.serving.local_model import LocalRetriever
+from torchrec_ext.serving.served_event import Id
 from torchrec_ext.serving.user_history import UserHistory
 
 
@@ -22,12 +23,15 @@ class Explanation:
 
     Args:
         score: of the item.
-        events: of each event of the history, oldest first, by how much the score falls without it.
+        history: item and time of each event that the model reads, oldest first; the item is None where the
+            model does not know it.
+        events: of each event of the history, by how much the score falls without it.
         fields: of each feature that the model reads besides the history, by how much the score falls when
             it is unknown.
     """
 
     score: float
+    history: list[tuple[Id | None, float]]
     events: list[float]
     fields: Mapping[str, float]
 
@@ -54,7 +58,7 @@ def explain(
     named = (*live.inputs.fields, *live.inputs.dense)
     fields = {name: score - float(_scores(live, _without(live, alone, name), row)[0]) for name in named}
     events = (score - scores[1:]).tolist() if len(scores) > 1 else [0.0] * len(history)
-    return Explanation(score, events, fields)
+    return Explanation(score, live.items_and_times(history), events, fields)
 
 
 def _batch(live: LiveModel, histories: list[UserHistory], row: int, context: Context) -> Batch:

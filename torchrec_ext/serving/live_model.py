@@ -221,11 +221,12 @@ class LiveModel:
             raise InputError(f"item: {item!r} is not in the catalogue")
         return row
 
-    def item_ids(self, rows: Sequence[int]) -> list[Id | None]:
-        """The id of each of (n,) rows of items, None for the unknown row."""
-        found, there = np.full(len(rows), None, object), np.asarray(rows, np.int64) > 0
-        found[there] = self.preparation.vocabularies["item"].ids(np.asarray(rows, np.int64)[there])
-        return [id.item() if isinstance(id, np.generic) else id for id in found]
+    def items_and_times(self, history: UserHistory) -> list[tuple[Id | None, float]]:
+        """Item and time of each event of a history; the item is None where the model does not know it."""
+        rows = np.array(history.items, np.int64)
+        items = np.full(len(rows), None, object)
+        items[rows > 0] = self.preparation.vocabularies["item"].ids(rows[rows > 0])
+        return list(zip(items.tolist(), history.times, strict=True))
 
     @property
     def reads_context(self) -> bool:

@@ -135,8 +135,6 @@ class Service:
     def explain(self, request: ListRequest, item: Id) -> Explanation:
         """Which events of the history and which features raise the score of an item of the catalogue.
 
-        The events are those of :meth:`history`, in the same order.
-
         Raises:
             InputError: if the item is not in the catalogue, or for a field of the request.
         """
@@ -166,8 +164,7 @@ class Service:
         """
         with self._lock:
             live = self._stages.first
-            found = live.users.of(live.user(user))
-            return list(zip(live.item_ids(found.items), found.times, strict=True))
+            return live.items_and_times(live.users.of(live.user(user)))
 
     def swap(
         self,

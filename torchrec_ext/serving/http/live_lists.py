@@ -16,7 +16,6 @@ from torchrec_ext.serving.service import Service
 Titled = tuple[ItemList, list[str | None]]
 History = list[tuple[Id | None, float, str | None]]
 """Item, time and title of events."""
-_MOST_TRIES = 5
 
 
 class LiveLists:
@@ -61,12 +60,8 @@ class LiveLists:
 
     def explain(self, request: ListRequest, item: Id) -> tuple[Explanation, History]:
         """What the score of an item owes to each event and feature, and the events, the newest last."""
-        for _ in range(_MOST_TRIES):
-            events = self._events(request)
-            found = self.service.explain(request, item)
-            if events == self._events(request):  # else one has arrived meanwhile
-                break
-        return found, self._with_titles(events[-len(found.events) :] if found.events else [])
+        found = self.service.explain(request, item)
+        return found, self._with_titles(found.history)
 
     def some_users(self, count: int) -> list[Id]:
         """Users of the bundle, evenly spread over them."""
@@ -90,11 +85,6 @@ class LiveLists:
             reason = reason.replace(f"{self.bundles}/", "").replace(f"{self.bundles}", "")
             raise InputError(f"bundle: it cannot be opened: {reason}") from None
         return name
-
-    def _events(self, request: ListRequest) -> list[tuple[Id | None, float]]:
-        if request.session is not None:
-            return [(item, 0.0) for item in request.session]
-        return [] if request.user is None else self.service.history(request.user)
 
     def _with_titles(self, events: Sequence[tuple[Id | None, float]]) -> History:
         titles = self.titles.of([item for item, _ in events])
