@@ -11,8 +11,9 @@ from torchrec_ext.retrieval.index_inputs import expect_k, expect_queries, index_
 from torchrec_ext.retrieval.jagged_ids import Jagged, as_jagged, find_sorted, rows_and_ids
 from torchrec_ext.retrieval.top_k import best_ids
 
-_LEAST_SCORES = 2**19
-"""From which on narrowing the catalogue down pays: fewer scores stay in the processor's cache."""
+_LEAST_SCORES, _LEAST_NUMBERS = 2**19, 2**22
+"""Scores, or numbers in the vectors, from which on narrowing the catalogue down pays: fewer stay in the
+processor's cache."""
 
 
 class ExactIndex:
@@ -179,7 +180,8 @@ class ExactIndex:
     def _scan_for(self, queries_BD: Tensor, k: int) -> CandidateScan | None:
         """Made at the first search: evaluation, which ranks all items, has no use for its memory."""
         scores = queries_BD[..., 0].numel() * len(self._ids_I)
-        if not self._dot or self._vectors_ID.device.type != "cpu" or scores < _LEAST_SCORES:
+        large = scores >= _LEAST_SCORES or self._vectors_ID.numel() >= _LEAST_NUMBERS
+        if not self._dot or self._vectors_ID.device.type != "cpu" or not large:
             return None
         if self._scan is None:
             self._scan = CandidateScan(self._vectors_ID)
