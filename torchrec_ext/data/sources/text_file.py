@@ -44,7 +44,7 @@ class TextFile:
         scan = (
             f"read_csv({sql_text(self.readable)}, auto_detect=false, header=false, skip={self.skip}, "
             f"delim={sql_text(self.delimiter)}, quote={quote}, escape={quote}, columns={{{columns}}}, "
-            f"nullstr='', compression='{packed}', strict_mode={self.quote is not None}, "
+            f"nullstr='', compression='{packed}', strict_mode={not self.spaces}, "
             f"buffer_size={_BUFFER}, store_rejects=true)"
         )
         if self.spaces:
@@ -108,21 +108,24 @@ def open_delimited(path: Path, delimiter: str, table: TableFile, scratch: Path) 
 
 
 def readable_copy(
-    path: Path, encoding: str, scratch: Path, quote: str | None = None, delimiter: str = "\x01"
+    path: Path, encoding: str, scratch: Path, quote: str | None = None, delimiter: str | None = None
 ) -> Path:
-    """The file itself if DuckDB can read it, else a copy of it in UTF-8 with one kind of line ends."""
+    """The file itself if DuckDB can read it, else a copy of it in UTF-8 with one kind of line ends.
+
+    The lines of a file without a delimiter may have ends of several kinds.
+    """
     with open_bytes(path) as file:
         start = file.read(2)
     if encoding == "utf-8" and start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise InputError(f"{path} is UTF-16; set encoding='utf-16'")
     pattern = set("*?[{") & set(str(path))  # DuckDB would look for files that match it
-    if encoding == "utf-8" and not pattern and not (quote and _has_mixed_ends(path)):
+    if encoding == "utf-8" and not pattern and not (delimiter and _has_mixed_ends(path)):
         return path
     copy = scratch / f"{len(list(scratch.iterdir()))}.txt"
     errors = "surrogateescape" if encoding == "utf-8" else "strict"
     try:
         with copy.open("w", encoding="utf-8", errors=errors, newline="") as out:
-            for _, lines in _rows(path, delimiter, quote, encoding, errors):
+            for _, lines in _rows(path, delimiter or "\x01", quote, encoding, errors):
                 out.write("".join(lines).rstrip("\r\n") + "\n")
     except UnicodeError as error:
         raise InputError(f"{path} is not {encoding} ({one_line(error)}); set another encoding=") from error
