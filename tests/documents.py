@@ -55,7 +55,9 @@ def write_files(folder: Path) -> None:
     """What examples read: ``ratings.dat``, the shop's tables, and ``shop.toml`` as its page shows it."""
     write_ratings(folder / "ratings.dat")
     write_shop(folder)
-    ((_, declared),) = blocks(PAGES["docs/your-own-data.md"], "toml")
+    declared = next(
+        text for _, text in blocks(PAGES["docs/your-own-data.md"], "toml") if '"events.csv"' in text
+    )
     (folder / "shop.toml").write_text(declared)
 
 

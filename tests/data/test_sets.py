@@ -25,6 +25,7 @@ HERE = Path(sets.__path__[0])
 DECLARED = [name for name in known_sets() if name not in ARCHIVES]
 
 YIDIAN = "network device system province city position refresh timestamp age0 age1 age2 age3 female"
+VIEWER, VIDEO = "activity fans friends follows age", "author tags music length"
 CRITEO = [*(f"I{i}" for i in range(1, 14)), *(f"C{i}" for i in range(1, 27))]
 #: Events, users, items, order, and the features by user, item and context.
 SETS = {
@@ -35,6 +36,13 @@ SETS = {
     "ciao": (284_086, 7_375, 105_114, "time", ["trusts"], [], ["category"]),
     "yidian": (1_000, 2, 979, "time", [], [], YIDIAN.split()),
     "tiktok": (68_722, 9_308, 6_710, "none", [], ["image", "audio"], []),
+    "shop-tmall": (1_177_059, 15_449, 11_953, "none", [], [], []),
+    "shop-taobao": (110_490, 58_882, 83_393, "time", [], [], ["category"]),
+    "shop-rees46": (241_969, 39_438, 41_878, "time", [], [], ["category", "department", "brand", "price"]),
+    "news-ebnerd": (927_102, 1_935, 6_901, "time", [], [], ["device", "subscriber", "timestamp"]),
+    "video-kuairand": (222_869, 25_156, 6_361, "time", VIEWER.split(), VIDEO.split(), ["tab", "timestamp"]),
+    "cross-amazon": (171_080, 3_325, 56_415, "none", [], [], []),
+    "deskdrop": (72_312, 1_895, 2_987, "time", [], [], ["region", "country", "timestamp"]),
     "criteo": (10_000, 0, 0, "none", [], [], CRITEO),
 }
 

@@ -27,9 +27,9 @@ class DataSettings:
     """Which events are read and how they are split."""
 
     data: str = "ml-100k"
-    """A known name: ml-100k, ml-1m, ml-10m, ml-20m or ml-25m, which are fetched, amazon-beauty, ciao, criteo,
-    tiktok, yidian or yoochoose; a .toml file that declares tables; a folder in MovieLens' layout; or a CSV,
-    TSV, JSON Lines or Parquet file."""
+    """A known name: ml-100k, ml-1m, ml-10m, ml-20m or ml-25m, which are fetched, or one that is read from
+    --data-dir, such as amazon-beauty, shop-tmall, news-ebnerd or video-kuairand; a .toml file that declares
+    tables; a folder in MovieLens' layout; or a CSV, TSV, JSON Lines or Parquet file."""
     data_dir: str | None = None
     """Folder that holds the known data sets by name. By default the folder that TORCHREC_EXT_DATA names, else
     ~/.cache/torchrec_ext, which is filled from GroupLens."""

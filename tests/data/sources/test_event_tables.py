@@ -109,3 +109,35 @@ def test_events_that_need_no_item_are_kept_and_others_set_aside(tmp_path, caplog
     assert "set aside 2 rows of 5 (2 missing id)" in caplog.text
     asks = Declaration("asks", (TableFile(path),), itemless=("view",), max_bad_share=1)
     assert read_events(asks).frame["type"].tolist() == ["view", "view", "search"]
+
+
+def test_a_select_makes_rows_of_those_of_a_table(tmp_path):
+    shown = pd.DataFrame({"reader": [1, 2], "at": [5, 6], "shown": [[7, 8], [9]], "clicked": [[8], []]})
+    shown.to_parquet(tmp_path / "shown.parquet")
+    select = """SELECT reader AS user, unnest(shown) AS item, "at" AS timestamp,
+        CAST(list_contains(clicked, unnest(shown)) AS INTEGER) AS rating FROM this"""
+    for source in (shown, tmp_path / "shown.parquet"):
+        found = read_events(Declaration("shown", [TableFile(source, select=select)]))
+        expected = [(1, 7, 5, 0), (1, 8, 5, 1), (2, 9, 6, 0)]
+        assert [
+            tuple(row[name] for name in ("user", "item", "timestamp", "rating")) for row in rows(found)
+        ] == expected
+    message = refused(Declaration("shown", [TableFile(shown, select="SELECT nothing FROM this")]))
+    assert "the select of the DataFrame cannot be executed" in message and "nothing" in message
+
+
+def test_broken_lines_below_a_select_are_rejected_and_rows_are_counted_in_its_result(tmp_path):
+    path = write(tmp_path / "lines.csv", "user,items\n1,7 8\n2,9,too many\n3,\n")
+    select = "SELECT user, unnest(string_split(items, ' ')) AS item FROM this"
+    table = TableFile(path, select=select, quote=None)
+    message = refused(Declaration("lines", [table]))
+    assert "1 with wrong number of fields (line 3" in message
+    events = read_events(Declaration("lines", [table], max_bad_share=0.9))
+    assert [(row["user"], row["item"]) for row in rows(events)] == [(1, 7), (1, 8)]
+
+
+@pytest.mark.parametrize("quote", ['"', None])
+def test_a_line_with_a_field_too_many_is_rejected_whatever_the_quote(tmp_path, quote):
+    path = write(tmp_path / "lines.csv", "user,item\n1,7\r\n2,9,8\n3,7\n")
+    events = read_events(path, quote=quote, max_bad_share=0.9)
+    assert [(row["user"], row["item"]) for row in rows(events)] == [(1, 7), (3, 7)]

@@ -86,6 +86,8 @@ class TableFile:
         format: of the file, if its suffix does not name it.
         type: of a table of events, the type of all of them, if no column holds it.
         gather: of a side table with several rows of an id, collects their values in a list.
+        select: rows and columns made from those of the file, as a SELECT of DuckDB from the table ``this``,
+            such as ``SELECT user, unnest(shown) AS item FROM this``; columns of text files are text there.
         delimiter: between the fields of a text file, 1 to 4 bytes; None goes by the format.
         header: names of the columns of a text file without a header; True reads them from its first line.
         decimal: mark of the numbers in a text file.
@@ -106,6 +108,7 @@ class TableFile:
     format: Format | None = None
     type: Word | None = None
     gather: bool = False
+    select: Word | None = None
     delimiter: Word | None = None
     header: Literal[True] | Several[Word] = True
     decimal: Literal[".", ","] = "."

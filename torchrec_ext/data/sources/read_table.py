@@ -153,7 +153,7 @@ def _reject_rows(
     scan, lines, files = table.scan, rows["row"].to_numpy(), [table.scan.name] * len(rows)
     if _places(scan):
         files, lines = rows["filename"], rows["file_row_number"].to_numpy() + 1
-    elif scan.file is not None:
+    elif scan.file is not None and not scan.selected:
         lines = scan.file.lines(lines, broken)
     _, columns, why, _ = zip(*(table.bad[code - 1] for code in rows["reject"].to_pylist()), strict=True)
     found = {"file": files, "line": lines, "column": columns, "reason": why, "value": rows["value"]}

@@ -34,7 +34,8 @@ class Scan:
 
     ``text`` says that its values are text, of which some may mean numbers; ``file`` is the text file whose
     lines are counted; ``broken`` holds conditions in SQL of rows that are broken as a whole, with the reason;
-    ``of`` makes the same scan of fewer columns where each takes time.
+    ``of`` makes the same scan of fewer columns where each takes time; ``selected`` says that its rows are not
+    those of the file.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Scan:
     broken: Mapping[str, str] = field(default_factory=dict)
     frame: bool = False
     of: Callable[[Sequence[str]], "Scan"] | None = None
+    selected: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,6 +109,23 @@ def _database(process: int) -> duckdb.DuckDBPyConnection:
 
 def open_scan(session: Session, table: TableFile, name: str) -> Scan:
     """Finds out which columns a table has, which messages call ``name`` if it is in memory."""
+    found = _open_source(session, table, name)
+    return found if table.select is None else _selected(session, found, table.select)
+
+
+def _selected(session: Session, scan: Scan, select: str) -> Scan:
+    """The rows that a SELECT makes of those of a scan."""
+    these = ", ".join(f"{scan.value(name).v} AS {sql_name(name)}" for name in scan.names)
+    source = f"(WITH this AS (SELECT {these} FROM {scan.source}) {select.strip().rstrip(';')})"
+    try:
+        found = session.connection.execute(f"DESCRIBE FROM {source}").fetchall()
+    except duckdb.Error as error:
+        raise InputError(f"the select of {scan.name} cannot be executed: {one_line(error, 200)}") from None
+    columns = [(column, SqlValue(sql_name(column), kind)) for column, kind, *_ in found]
+    return Scan(scan.name, source, columns, scan.paths, text=scan.text, file=scan.file, selected=True)
+
+
+def _open_source(session: Session, table: TableFile, name: str) -> Scan:
     source = table.source
     if isinstance(source, str | Path):
         return _open_path(session, table, Path(source).expanduser())
