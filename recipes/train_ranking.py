@@ -22,6 +22,7 @@ from torchrec_ext.command_line import (
     positive_or_default,
     run_recipe,
 )
+from torchrec_ext.data.positive import recorded, tasks_of
 from torchrec_ext.training import Checkpoints, EarlyStopping, Optimization
 
 
@@ -56,9 +57,10 @@ class Settings:
     """Newest events of a history that target attention reads."""
     history_fields: tuple[str, ...] = ()
     """Features of a history's events that are added to their items' vectors, such as context_type."""
-    positive: tuple[float, ...] | None = None
-    """Least rating of an interested user; several for as many tasks, of which the first is evaluated. By
-    default 4, or 1 where no rating is above 1."""
+    positive: tuple[str, ...] | None = None
+    """Least rating of an interested user; several for as many tasks, or a label column of each task and its
+    least value, such as watched=10 like=1; the first is evaluated. By default 4, or 1 where no rating is
+    above 1."""
     loss: str = "binary_cross_entropy"
     """Loss of a pair's logits: a name, or package.module:Class. With --loss.weigh-by-rating positives weigh
     as much as their rating, such as the seconds watched."""
@@ -109,8 +111,10 @@ def main() -> None:
         if group.first:
             print(describe_parts(train))
         positive = positive_or_default(settings.positive, train)
+        ((_, least), *_) = tasks = tasks_of(positive)
+        chosen: Any = recorded(positive)
         if group.first and settings.positive is None:
-            print(f"a rating of {positive[0]:g} or more means interest; --positive sets another threshold")
+            print(f"a rating of {least:g} or more means interest; --positive sets another threshold")
         fields = fields_or_default(settings.fields, train)
         if group.first and fields is not None and settings.fields is None:
             print("the type of an event stands for its rating, so context_type is not a field")
@@ -123,13 +127,13 @@ def main() -> None:
             interaction,
             attention,
             over_arch=None if settings.linear else settings.over_arch,
-            tasks=len(positive),
+            tasks=len(tasks),
             max_length=settings.max_length,
             head="single" if settings.linear else head,
             history_fields=settings.history_fields,
             first_order=settings.first_order,
         )
-        run.write_settings(replace(settings, positive=positive), modules, events, recipe="train_ranking")
+        run.write_settings(replace(settings, positive=chosen), modules, events, recipe="train_ranking")
         trained = tx.training.fit(
             model,
             train,

@@ -25,4 +25,4 @@ def test_the_default(columns, expected):
 
 
 def test_a_setting_counts():
-    assert positive_or_default((3.0, 5.0), train_part(rating=[0, 1, 0, 1, 1, 1])) == (3.0, 5.0)
+    assert positive_or_default(("3", "5"), train_part(rating=[0, 1, 0, 1, 1, 1])) == (3.0, 5.0)

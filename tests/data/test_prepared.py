@@ -40,6 +40,7 @@ READ = {
     "context": {"type": {}, "price": {"kind": "number", "indicator": True}, "words": {}},
     "items": pd.DataFrame(ITEMS),
     "weights": {"view": 3.0},
+    "labels": ["price"],
 }
 
 
@@ -50,8 +51,8 @@ def table(rows):
 
 def content(log):
     """The type and the values of every column."""
-    columns = {**vars(log), **log.context}
-    del columns["context"]
+    columns = {**vars(log), **log.context, **log.labels}
+    del columns["context"], columns["labels"]
     return {n: (str(getattr(c, "dtype", "lists")), c.tolist()) for n, c in columns.items()}
 
 

@@ -66,6 +66,9 @@ class DataSettings:
     catalogue: Literal["events", "all"] | None = None
     """Which items and users get a row: those of the events, or all, also those that only side tables have. By
     default as a .toml file declares, else events."""
+    labels: tuple[str, ...] | None = None
+    """Columns of numbers of the events that a ranker may predict, beside the rating. By default those that a
+    known name or a .toml file declares."""
     weights: tuple[str, ...] = ()
     """Weight of the events of each type: view=1 purchase=4."""
     max_bad_share: float | None = None
@@ -141,6 +144,7 @@ class DataSettings:
             user_features=self.user_features,
             item_features=self.item_features,
             context=self.context,
+            labels=self.labels,
             weights=parse_weights(self.weights),
             catalogue=self.catalogue,
             max_bad_share=self.max_bad_share,

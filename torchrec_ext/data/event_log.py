@@ -16,6 +16,8 @@ from torchrec_ext.data.mapped_file import release_pages
 from torchrec_ext.data.slices import FlatColumn, offsets_of, slice_positions, take_rows
 
 _COLUMNS = ("items", "source_rows", "times", "ratings", "weights")
+LABEL = "label_"
+"""What the names of label columns begin with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,7 @@ class EventLog:
         ratings: (N,) float64, NaN for an event without one, or None.
         weights: (N,) float32, how much each event counts when it is learnt or predicted, 0 for one that is
             only read as history; None where all count alike.
+        labels: (N,) float64 of each further column that labels are made of, NaN for a missing value.
         context: of each context feature (N,) int32 rows, N lists of them, or (N, width) float32 numbers.
 
     Example:
@@ -52,6 +55,7 @@ class EventLog:
     times: np.ndarray | None = None
     ratings: np.ndarray | None = None
     weights: np.ndarray | None = None
+    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     context: Mapping[str, FlatColumn] = field(default_factory=dict)
 
     @classmethod
@@ -68,8 +72,9 @@ class EventLog:
         """The log of N events that stand in another ``order`` in their columns, of (U,) ``counts`` a user.
 
         Of ``columns``, each with its name, one is in memory at a time; any but those of the class is a
-        context feature. ``folder`` is an empty one to map the log from, None keeps it in memory.
-        ``source_rows`` are those of the columns in the table that was read, None for 0, 1, ...
+        label if its name begins with ``label_``, else a context feature. ``folder`` is an empty one to map
+        the log from, None keeps it in memory. ``source_rows`` are those of the columns in the table that was
+        read, None for 0, 1, ...
         """
         found: dict[str, FlatColumn] = {"user_rows": user_rows, "offsets": offsets_of(counts)}
         if source_rows is None:
@@ -97,7 +102,10 @@ class EventLog:
     @classmethod
     def _of(cls, user_ids: pd.Index, columns: dict[str, FlatColumn]) -> "EventLog":
         own: dict[str, Any] = {name: columns.pop(name, None) for name in ("user_rows", "offsets", *_COLUMNS)}
-        return cls(user_ids, **own, context=columns)
+        labels: dict[str, Any] = {
+            name.removeprefix(LABEL): columns.pop(name) for name in [*columns] if name.startswith(LABEL)
+        }
+        return cls(user_ids, **own, labels=labels, context=columns)
 
     def __len__(self) -> int:
         """Number of events."""
@@ -112,6 +120,7 @@ class EventLog:
         """The log of these (n,) int64 ascending positions, with all users; folder as in :meth:`sort`."""
         counts = np.diff(np.searchsorted(events, self.offsets))
         own = {name: getattr(self, name) for name in _COLUMNS if name != "source_rows"}
+        own |= {f"{LABEL}{name}": column for name, column in self.labels.items()}
         columns = ((n, column) for n, column in {**own, **self.context}.items() if column is not None)
         return self.sort(self.user_ids, self.user_rows, counts, events, columns, folder, self.source_rows)
 

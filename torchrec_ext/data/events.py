@@ -44,6 +44,7 @@ class Events:
         user_features: the columns of ``users`` a model may use.
         item_features: the columns of ``items`` a model may use.
         context_features: the columns that describe the event itself and that a model may use.
+        labels: columns of numbers that further labels of a ranker are made of, beside ``rating``.
         options: how a feature (``item_price``) becomes a model's input, where its values alone do not tell.
         weights: how much an event of each type counts.
         catalogue: ``all`` gives users and items of the side tables a row, too, if they have no event, and
@@ -69,6 +70,7 @@ class Events:
     user_features: tuple[str, ...] = ()
     item_features: tuple[str, ...] = ()
     context_features: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     options: Mapping[str, Options] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     catalogue: Literal["events", "all"] = "events"
@@ -94,6 +96,12 @@ class Events:
                 elif name in table:
                     raise InputError(f"{name!r} cannot be used as {kind} feature{there}")
                 raise InputError(f"no {kind} feature {name!r}{there}")
+        for name in self.labels:
+            if self.numbers(name) is None:
+                raise InputError(
+                    f"labels names {name!r}, which is not a column of numbers of the events; they have "
+                    f"{', '.join(self.columns)}: declare its kind as number"
+                )
 
     def __len__(self) -> int:
         return self.table.num_rows

@@ -12,7 +12,7 @@ import pyarrow as pa
 from torchrec_ext.data.as_written import shown
 from torchrec_ext.data.column_features import apply_column, drops, fit_chosen, kept_events
 from torchrec_ext.data.columns import codes_of, column_of, used, words_of
-from torchrec_ext.data.event_log import EventLog
+from torchrec_ext.data.event_log import LABEL, EventLog
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Fitted, FittedCategory, from_json, to_json
 from torchrec_ext.data.side_features import SideFeatures
@@ -137,6 +137,9 @@ class Preparation:
             yield "ratings", ratings  # as float64, or thresholds would not compare as they are written
             events.release_pages()
         del weights, ratings
+        for name in events.labels:
+            yield f"{LABEL}{name}", events.numbers(name)
+            events.release_pages()
         for feature in self.schema.of("context"):
             column = events.column(feature.column)
             if column is None:

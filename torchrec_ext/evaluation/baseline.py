@@ -9,6 +9,7 @@ from torchrec_ext import contracts
 from torchrec_ext.batch import Inputs
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.positive import Positive
 from torchrec_ext.evaluation.full_ranking import full_ranking, list_lengths
 from torchrec_ext.evaluation.labels import in_words
 from torchrec_ext.evaluation.popularity import item_mean_label
@@ -24,7 +25,7 @@ def baseline(
     k: int | Sequence[int] = (10, 50),
     *,
     exclude_seen: bool = True,
-    positive: float | Sequence[float] | None = None,
+    positive: Positive | None = None,
 ) -> Report:
     """The figures of popularity under the protocol of :func:`evaluate`; every rank must call it.
 
@@ -48,7 +49,7 @@ def baseline(
         return full_ranking(
             None, known, targets, list_lengths(k), preparation=model.preparation, exclude_seen=exclude_seen
         )
-    first = model.threshold(positive)
+    first = model.first_task(positive)
     seen, wanted = (LabelledEvents(part, part, Inputs(), first, one_class=True) for part in (known, targets))
     items = targets.schema.table("item").rows
     scores = item_mean_label(seen.items, seen.labels[:, 0], wanted.items, items)

@@ -8,6 +8,7 @@ import torch
 from torchrec_ext import contracts
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.dataset import Dataset, expect_part
+from torchrec_ext.data.positive import Positive
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.evaluation.full_ranking import full_ranking, list_lengths
 from torchrec_ext.evaluation.labels import in_words
@@ -25,7 +26,7 @@ def evaluate(
     k: int | Sequence[int] = (10, 50),
     *,
     exclude_seen: bool = True,
-    positive: float | Sequence[float] | None = None,
+    positive: Positive | None = None,
     chunk: int = 1024,
     progress: bool = False,
 ) -> Report:
@@ -70,7 +71,7 @@ def evaluate(
     preparation.expect_same_rows(targets.preparation, f"the split of {targets.name}")
     with inference(module):
         if isinstance(module, contracts.Ranker):
-            threshold = model.threshold(positive)
+            threshold = model.first_task(positive)
             return _evaluate_ranker(module, preparation, known, targets, threshold, progress)
         assert isinstance(module, contracts.Retriever)
         return full_ranking(
@@ -84,7 +85,7 @@ def _evaluate_ranker(
     preparation: Preparation,
     known: Dataset,
     targets: Dataset,
-    positive: float,
+    positive: Positive,
     progress: bool,
 ) -> Report:
     examples = LabelledEvents(

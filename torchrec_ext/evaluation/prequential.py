@@ -116,7 +116,7 @@ def _ranks(
 
 
 def _scores(trained: TrainedModel, known: Dataset, targets: Dataset) -> pd.DataFrame:
-    examples = LabelledEvents(targets, known + targets, trained.inputs, trained.threshold(), one_class=True)
+    examples = LabelledEvents(targets, known + targets, trained.inputs, trained.first_task(), one_class=True)
     scores = score_pairs(
         trained.module, examples.batcher, examples.users, examples.ends, examples.items, examples.context()
     )

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from torchrec_ext import contracts
 from torchrec_ext.batch import Inputs
-from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.events import Events
+from torchrec_ext.data.positive import Positive, first_task
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.inference import inputs_of
@@ -93,14 +93,13 @@ class TrainedModel(Generic[Model]):
         """Mean speed of training over the epochs; 0 where no epoch was trained."""
         return float(self.history["samples_per_second"].mean()) if len(self.history) else 0.0
 
-    def threshold(self, positive: float | Sequence[float] | None = None) -> float:
-        """Least rating of an interested user for a ranker's first task.
+    def first_task(self, positive: Positive | None = None) -> dict[str, float]:
+        """Column and least value of a positive example of a ranker's first task.
 
         Args:
             positive: as ``fit`` takes it; None takes that of the training, or 4 without one.
         """
-        chosen = self.settings.get("positive", 4.0) if positive is None else positive
-        return float(np.atleast_1d(as_written(chosen))[0])
+        return first_task(self.settings.get("positive", 4.0) if positive is None else positive)
 
     @overload
     def item_vectors(

@@ -1,8 +1,5 @@
 """Chooses the examples that a model learns from."""
 
-from collections.abc import Sequence
-
-import numpy as np
 from torch import nn
 
 from torchrec_ext import contracts
@@ -14,6 +11,7 @@ from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.batching.last_events import LastEvents
 from torchrec_ext.data.batching.next_events import NextEvents
 from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.positive import Positive, tasks_of
 from torchrec_ext.errors import InputError
 
 _CATALOGUE = 50_000
@@ -24,7 +22,7 @@ def training_examples(
     model: nn.Module,
     train: Dataset,
     loss: contracts.RetrievalLoss | contracts.RankingLoss,
-    positive: float | Sequence[float],
+    positive: Positive,
     *,
     one_class: bool = False,
 ) -> Examples:
@@ -42,7 +40,7 @@ def training_examples(
     """
     if isinstance(model, contracts.Ranker):
         assert isinstance(loss, contracts.RankingLoss)
-        tasks, thresholds = getattr(model, "tasks", None), np.size(positive)
+        tasks, thresholds = getattr(model, "tasks", None), len(tasks_of(positive))
         if tasks not in (None, thresholds):
             raise InputError(
                 f"the model has {tasks} task(s), but positive has {thresholds} threshold(s): {positive}"

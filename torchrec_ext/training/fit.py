@@ -1,6 +1,6 @@
 """fit(): trains a model on every rank of the process group."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ from torchrec.optim.keyed import CombinedOptimizer
 
 from torchrec_ext.checks import expect_whole
 from torchrec_ext.data.dataset import Dataset, expect_part
+from torchrec_ext.data.positive import Positive
 from torchrec_ext.embeddings import Embeddings
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.inference import inputs_of
@@ -29,7 +30,7 @@ def fit(
     *,
     epochs: int = 5,
     loss: str | type[nn.Module] | nn.Module | Callable[..., Any] | None = None,
-    positive: float | Sequence[float] = 4.0,
+    positive: Positive = 4.0,
     optimization: Optimization | None = None,
     early_stopping: EarlyStopping | None = None,
     exclude_seen: bool = True,

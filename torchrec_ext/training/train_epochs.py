@@ -2,12 +2,11 @@
 
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import nn
 from torchrec.distributed.model_parallel import DistributedModelParallel
@@ -15,9 +14,9 @@ from torchrec.distributed.train_pipeline import TrainPipelineBase, TrainPipeline
 from torchrec.optim.keyed import CombinedOptimizer
 
 from torchrec_ext import contracts
-from torchrec_ext.data.as_written import as_written
 from torchrec_ext.data.batching.loader import Loader
 from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.positive import Positive, recorded
 from torchrec_ext.data.trained_ids import TrainedIds
 from torchrec_ext.distributed import Group, doctor, join_group, quiet_libraries, shard
 from torchrec_ext.embeddings import initialise_tables
@@ -48,7 +47,7 @@ def train_epochs(
     *,
     epochs: int,
     loss: contracts.RetrievalLoss | contracts.RankingLoss,
-    positive: float | Sequence[float],
+    positive: Positive,
     optimization: Optimization,
     early_stopping: EarlyStopping,
     exclude_seen: bool,
@@ -83,7 +82,7 @@ def train_epochs(
     loader = Loader(examples, size, rank=group.rank, world_size=group.world_size, seed=seed)
     settings = {
         "epochs": epochs, "loss": describe_loss(loss), "exclude_seen": exclude_seen,
-        "positive": np.atleast_1d(as_written(positive)).tolist(),
+        "positive": recorded(positive),
         "optimization": asdict(optimization), "early_stopping": asdict(early_stopping),
         "checkpoints": asdict(checkpoints), "sharding": dict(sharding or {}), "seed": seed,
         "data": data_record(train.table, train.report) if record is None else dict(record),

@@ -91,14 +91,15 @@ def _measurable_metric(figure: str, trained: TrainedModel, train: Dataset, valid
     if not isinstance(trained.module, contracts.Ranker):
         expect_unknown(train, valid)
         return figure
-    first = trained.threshold()
+    first = trained.first_task()
     labels = LabelledEvents(valid, train, Inputs(), first, one_class=True).labels
     if figure != "auc" or labels.min() < labels.max():
         return figure
     if world()[0] == 0:
         comparison = "at least" if labels.min() else "below"
+        ((column, least),) = first.items()
         warnings.warn(
-            f"every rating of the {valid.name} part is {comparison} positive={first:g}, so it has no AUC; "
+            f"every {column} of the {valid.name} part is {comparison} positive={least:g}, so it has no AUC; "
             "the log-loss is monitored instead",
             stacklevel=4,
         )

@@ -112,3 +112,21 @@ def test_type_weights_are_no_ratings_where_there_are_ratings():
     tables = [TableFile(frame[:3].assign(rating=[5, 1, 5])), TableFile(frame[3:])]
     train, _, _ = leave_last_out(read_events(tables))
     np.testing.assert_array_equal(train.events.ratings, [5, 1, 5, np.nan])
+
+
+def test_tasks_of_other_columns_than_the_rating():
+    columns = {"user": [1] * 5, "item": list("abcde"), "rating": [0, 1, 1, 0, 1]}
+    watched = pd.DataFrame({**columns, "seconds": [3.0, 70.0, np.nan, 9.0, 80.0], "like": [0, 1, 1, 0, 0]})
+    specs = {name: {"kind": "number"} for name in ("seconds", "like")}
+    train, _, _ = leave_last_out(read_events(watched, columns=specs, labels=["seconds", "like"]))
+    examples = LabelledEvents(
+        train, train, WANTED, {"seconds": 10, "like": 1}, weigh_by_rating=True, one_class=True
+    )
+    assert examples.labels.tolist() == [[0, 0], [1, 1]] and examples.unrated == 1
+    assert examples.weights.tolist() == [[1, 1], [70, 1]]
+    with pytest.raises(
+        InputError, match="positive names 'follow', but the labels of the data are rating, seconds, like"
+    ):
+        LabelledEvents(train, train, WANTED, {"follow": 1})
+    with pytest.raises(InputError, match="labels names 'word', which is not a column of numbers"):
+        read_events(watched.assign(word="a"), columns={"word": {"kind": "category"}}, labels=["word"])

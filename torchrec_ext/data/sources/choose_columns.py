@@ -82,6 +82,8 @@ def _of_events(
     # of several tables, each need not have what is said of all
     named |= {n: c for n, c in columns.items() if not several or c[0] is None or c[0] in there}
     context = [name for name in found.features.get("context", ()) if name != "timestamp"]
+    labels = [name for name in found.labels if name not in context]
+    context += labels
     if several:
         context = [name for name in context if name in there or name in named]
     named = {n: c for n, c in named.items() if n in EVENT_KINDS or c[0] in there or c[0] not in elsewhere}

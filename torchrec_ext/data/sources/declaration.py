@@ -131,6 +131,7 @@ class Declaration:
         items: side tables of items, joined by their id.
         features: for users, items and context the columns that a model may use and how each becomes its
             input; None infers that from the column's values.
+        labels: columns of numbers of the events that labels of a ranker are made of, beside the rating.
         weights: weight of an event of each type; one that is not named weighs as in ``WEIGHTS``.
         itemless: types of events that need no item, such as a search.
         order: what the timestamps are, if the data does not show it.
@@ -148,6 +149,7 @@ class Declaration:
     users: Several[TableFile] = ()
     items: Several[TableFile] = ()
     features: Annotated[Mapping[Entity, Any], AfterValidator(_features)] = field(default_factory=dict)
+    labels: Several[Word] = ()
     weights: Annotated[
         Mapping[str, Annotated[float, Field(ge=0)]], AfterValidator(lambda weights: WEIGHTS | weights)
     ] = field(default_factory=lambda: WEIGHTS)

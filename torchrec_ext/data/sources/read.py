@@ -50,6 +50,7 @@ def read_events(
     user_features: Features | None = None,
     item_features: Features | None = None,
     context: Features | None = None,
+    labels: Sequence[str] | None = None,
     weights: Mapping[str, float] | None = None,
     order: Order | None = None,
     max_bad_share: float | None = None,
@@ -88,6 +89,7 @@ def read_events(
             {"kind": "number", "missing": "median"}}``. None: as declared, else all if ``users`` is given.
         item_features: the same of ``items``, ``title`` left out.
         context: columns of the events themselves that a model may use; None: as declared.
+        labels: columns of numbers that labels of a ranker are made of, beside ``rating``; None: as declared.
         weights: how much an event of each type counts; others count as in ``WEIGHTS``.
         order: what the timestamps are: ``time``, or ``order`` for places in a history; None finds out.
         max_bad_share: the largest share of rows that may be set aside; None: as declared, else 1%.
@@ -118,6 +120,7 @@ def read_events(
     found = replace(
         found,
         features={**found.features, **{entity: f for entity, f in wanted.items() if f is not None}},
+        labels=found.labels if labels is None else labels,
         weights={**found.weights, **(weights or {})},
         order="order" if any(file.format == "histories" for file in found.events) else order or found.order,
         max_bad_share=found.max_bad_share if max_bad_share is None else max_bad_share,
@@ -161,6 +164,7 @@ def read_events(
         item_features=tuple(features["item"]),
         context_features=tuple(features["context"]),
         options={f"{e}_{n}": o for e, named in features.items() for n, o in named.items() if o is not None},
+        labels=tuple(found.labels),
         weights=found.weights,
         catalogue=found.catalogue,
         mapped=read.mapped,
