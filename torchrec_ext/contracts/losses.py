@@ -34,11 +34,14 @@ class RetrievalLoss(nn.Module, ABC):
 class RankingLoss(nn.Module, ABC):
     """The loss of a ranker: the logits of each pair against its labels; training averages the batch.
 
-    If ``weigh_by_rating``, the weight of a positive is its rating. Training builds it as
-    ``cls(**arguments)``.
+    If ``weigh_by_rating``, the weight of a positive is its rating. If ``within`` names a label column, the
+    rows are a positive and ``negatives`` others of its group, another positive, and so on. Training builds it
+    as ``cls(**arguments)``.
     """
 
     weigh_by_rating: bool = False
+    within: str | None = None
+    negatives: int = 0
 
     @abstractmethod
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:

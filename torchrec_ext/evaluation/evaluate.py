@@ -6,13 +6,14 @@ from dataclasses import replace
 import torch
 
 from torchrec_ext import contracts
-from torchrec_ext.data.batching.labelled_events import LabelledEvents
+from torchrec_ext.data.batching.labelled_events import LabelledEvents, label_column
 from torchrec_ext.data.dataset import Dataset, expect_part
 from torchrec_ext.data.positive import Positive
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.evaluation.full_ranking import full_ranking, list_lengths
 from torchrec_ext.evaluation.labels import in_words
 from torchrec_ext.evaluation.report import Report
+from torchrec_ext.evaluation.within_groups import within_groups
 from torchrec_ext.metrics import BinaryReport
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.score_pairs import score_pairs
@@ -27,6 +28,7 @@ def evaluate(
     *,
     exclude_seen: bool = True,
     positive: Positive | None = None,
+    group: str | None = None,
     chunk: int = 1024,
     progress: bool = False,
 ) -> Report:
@@ -51,6 +53,8 @@ def evaluate(
         exclude_seen: see above; False where items are taken again and again.
         positive: least rating of an interested user, for a ranker; of several, one for each task, the
             first counts. None takes that of the training.
+        group: of a ranker, a label column such as the number of an impression: the report then also has the
+            figures of :func:`~torchrec_ext.evaluation.within_groups.within_groups`.
         chunk: users at a time.
         progress: shows a bar on rank 0.
 
@@ -72,7 +76,7 @@ def evaluate(
     with inference(module):
         if isinstance(module, contracts.Ranker):
             threshold = model.first_task(positive)
-            return _evaluate_ranker(module, preparation, known, targets, threshold, progress)
+            return _evaluate_ranker(module, preparation, known, targets, threshold, group, progress)
         assert isinstance(module, contracts.Retriever)
         return full_ranking(
             module, known, targets, list_lengths(k), preparation=preparation, exclude_seen=exclude_seen,
@@ -86,6 +90,7 @@ def _evaluate_ranker(
     known: Dataset,
     targets: Dataset,
     positive: Positive,
+    group: str | None,
     progress: bool,
 ) -> Report:
     examples = LabelledEvents(
@@ -97,5 +102,9 @@ def _evaluate_ranker(
     )  # fmt: skip
     report = BinaryReport(sync_on_compute=False)
     report.update(scores, torch.from_numpy(examples.labels[:, 0]))
-    protocol = f"{targets.protocol}; {in_words(examples, positive)}"
-    return Report(report.compute(), protocol=protocol, part=targets.name)
+    protocol, figures = f"{targets.protocol}; {in_words(examples, positive)}", report.compute()
+    if group is not None:
+        groups = label_column(examples.log, group)[examples.events]
+        figures |= within_groups(scores.numpy(), examples.labels[:, 0], groups)
+        protocol += f"; ranked within each {group}"
+    return Report(figures, protocol=protocol, part=targets.name)

@@ -125,7 +125,7 @@ class _Feed(Iterator[Batch]):
         size = epoch.loader.global_batch_size
         # examples from this step on; the smaller batch comes last
         self.left = epoch.loader.count - state.step * size
-        self.size = size
+        self.size, self.rows = size, epoch.loader.examples.rows
         self.ahead: deque[tuple[Any, int]] = deque()
 
     def __next__(self) -> Batch:
@@ -136,7 +136,7 @@ class _Feed(Iterator[Batch]):
         examples = min(self.size, self.left)
         labels: Any = batch.labels
         self.ahead.append((labels, examples if labels.dim() == 2 else int(batch.total)))
-        slots = -(-examples // self.world_size)
+        slots = -(-examples // self.world_size) * self.rows
         self.left -= self.size
         return even_batch(batch, slots, self.inputs)
 

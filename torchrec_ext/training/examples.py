@@ -6,6 +6,7 @@ from torchrec_ext import contracts
 from torchrec_ext.batch import Inputs
 from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.examples import Examples
+from torchrec_ext.data.batching.grouped_events import GroupedEvents
 from torchrec_ext.data.batching.hidden_events import HiddenEvents
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.batching.last_events import LastEvents
@@ -45,6 +46,8 @@ def training_examples(
             raise InputError(
                 f"the model has {tasks} task(s), but positive has {thresholds} threshold(s): {positive}"
             )
+        if loss.within is not None:
+            return GroupedEvents(train, model.inputs, positive, loss.within, loss.negatives)
         return LabelledEvents(train, train, model.inputs, positive, loss.weigh_by_rating, one_class=one_class)
     assert isinstance(model, contracts.Retriever) and isinstance(loss, contracts.RetrievalLoss)
     items = len(train.preparation.trained.catalogue)

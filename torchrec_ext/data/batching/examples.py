@@ -14,7 +14,9 @@ from torchrec_ext.data.slices import slice_positions
 
 
 class Examples(Protocol):
-    """Training examples that can be batched by number."""
+    """Training examples that can be batched by number, of which each has ``rows`` rows of a batch."""
+
+    rows: int
 
     def sizes(self) -> np.ndarray:
         """(n,) int64 number of events that the model reads of each example; alike ones share a batch."""

@@ -6,6 +6,7 @@ from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.examples import cut_windows, learnt_ids
+from torchrec_ext.data.batching.uniform import uniform
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import Slices, offsets_of, slice_positions
@@ -36,6 +37,8 @@ class HiddenEvents:
         >>> examples.batch(np.array([0]), 2.0, np.random.default_rng(0), salt=6).labels
         tensor([-1, -1, -1,  3,  4])
     """
+
+    rows = 1
 
     def __init__(self, train: Dataset, inputs: Inputs, candidates: Candidates) -> None:
         self.train, self.log = train, train.events
@@ -76,19 +79,10 @@ class HiddenEvents:
         """(N,) item row of each hidden event of the windows, 0 for the others."""
         starts, ends = self.starts[chosen], self.ends[chosen]
         items = Slices(starts, ends).of(self.items)
-        hidden = (_uniform(slice_positions(starts, ends), salt) < self.share) & (items > 0)
+        hidden = (uniform(slice_positions(starts, ends), salt) < self.share) & (items > 0)
         offsets = offsets_of(ends - starts)
         counts = offsets_of(hidden)[offsets]
         targets = np.flatnonzero(items)
         newest = targets[np.searchsorted(targets, offsets[1:]) - 1]  # of each window, which has one at least
         hidden[newest[counts[1:] == counts[:-1]]] = True
         return np.where(hidden, items, 0)
-
-
-def _uniform(numbers: np.ndarray, salt: int) -> np.ndarray:
-    """(n,) float64 in [0, 1), a function of each number and the salt (SplitMix64, Steele et al. 2014)."""
-    mixed = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    mixed ^= mixed >> np.uint64(31)
-    return (mixed >> np.uint64(11)) * 2.0**-53

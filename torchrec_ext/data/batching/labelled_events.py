@@ -41,6 +41,8 @@ class LabelledEvents:
                [0., 0.]], dtype=float32)
     """
 
+    rows = 1
+
     def __init__(
         self,
         targets: Dataset,
@@ -53,7 +55,7 @@ class LabelledEvents:
     ) -> None:
         self.train, self.log = targets, targets.events
         tasks = tasks_of(positive)
-        columns = [_column(self.log, name) for name, _ in tasks]
+        columns = [label_column(self.log, name) for name, _ in tasks]
         is_target = self.log.is_target()
         self.events = np.flatnonzero(is_target & ~np.any([np.isnan(column) for column in columns], 0))
         self.unrated = int(is_target.sum()) - len(self.events)
@@ -105,7 +107,7 @@ class LabelledEvents:
         )  # fmt: skip
 
 
-def _column(log: EventLog, name: str) -> np.ndarray:
+def label_column(log: EventLog, name: str) -> np.ndarray:
     """(N,) values that a label is made of, NaN for a missing one."""
     if name == "rating":
         if log.ratings is None:

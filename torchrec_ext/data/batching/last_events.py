@@ -33,6 +33,8 @@ class LastEvents:
         (array([1, 2]), tensor([1, 2]))
     """
 
+    rows = 1
+
     def __init__(self, train: Dataset, inputs: Inputs, candidates: Candidates) -> None:
         self.train, self.log = train, train.events
         self.batcher = Batcher(train.preparation, self.log, inputs)

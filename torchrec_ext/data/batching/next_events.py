@@ -33,6 +33,8 @@ class NextEvents:
         (array([1, 2]), tensor([2, 3]))
     """
 
+    rows = 1
+
     def __init__(self, train: Dataset, inputs: Inputs, candidates: Candidates) -> None:
         self.train, self.log = train, train.events
         self.batcher = Batcher(train.preparation, self.log, inputs)
