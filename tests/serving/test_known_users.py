@@ -1,7 +1,9 @@
-"""Histories in memory hold each event of the log once, whatever the order in which threads report them."""
+"""Histories in memory hold each event of the log once, whoever has stored it."""
+
+import pytest
 
 from tests.retrieval.trained import trained
-from torchrec_ext.serving import ServedEvent, Service, SqliteEventStore, export
+from torchrec_ext.serving import ListRequest, ServedEvent, Service, SqliteEventStore, StoreError, export
 
 EVENTS = [ServedEvent("new", 100 + place, 1.6e9 + place, id=f"e{place}") for place in range(1, 5)]
 
@@ -24,12 +26,27 @@ def test_an_event_that_is_sent_again_counts_once(tmp_path):
         assert items(served) == [101, 102, 103]
 
 
-def test_a_thread_that_stored_first_and_reports_last_loses_nothing(tmp_path):
-    with SqliteEventStore(tmp_path / "events.sqlite") as store:
-        served = service(tmp_path, store)
-        assert items(served) == []
-        positions = store.append(EVENTS)
-        users = served.live.users
-        users.add(EVENTS[2:], positions[2:])
-        users.add(EVENTS[:2], positions[:2])
-        assert items(served) == [101, 102, 103, 104]
+def test_a_service_knows_what_another_has_stored(tmp_path):
+    path = tmp_path / "events.sqlite"
+    with SqliteEventStore(path) as store, SqliteEventStore(path) as same:
+        first = service(tmp_path, store)
+        second = Service(tmp_path / "bundle", same)
+        assert items(first) == items(second) == []
+        second.add_events(EVENTS[2:])
+        assert items(first) == items(second) == [103, 104]
+        first.add_events(EVENTS[:2])  # older ones, which arrive later
+        assert items(first) == items(second) == [101, 102, 103, 104]
+        request = ListRequest("new", k=5)
+        assert first.recommend(request).items == second.recommend(request).items
+
+
+def test_users_in_memory_get_lists_while_the_store_cannot_be_read(tmp_path):
+    store = SqliteEventStore(tmp_path / "events.sqlite")
+    served = service(tmp_path, store)
+    served.add_events(EVENTS)
+    request = ListRequest("new", k=5)
+    before = served.recommend(request).items
+    store.close()
+    assert served.recommend(request).items == before
+    with pytest.raises(StoreError, match="the event log is closed"):
+        served.recommend(ListRequest("another"))

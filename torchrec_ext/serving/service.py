@@ -114,7 +114,7 @@ class Service:
             log.warning("%s exposures are not logged: %s", len(shown), error)
 
     def add_events(self, events: Sequence[ServedEvent]) -> list[int]:
-        """Stores events; the next list of their users knows them.
+        """Stores events; the next list of their users knows them, from each service over the store.
 
         Returns:
             The position of each in the log, once all are durable.
@@ -127,10 +127,7 @@ class Service:
         for event in events:
             item = None if event.item is None else live.item(event.item)
             own.append(replace(event, user=live.user(event.user), item=item))
-        positions = self.store.append(own)
-        with self._lock:
-            self._stages.add(own, positions)
-        return positions
+        return self.store.append(own)
 
     def explain(self, request: ListRequest, item: Id) -> Explanation:
         """Which events of the history and which features raise the score of an item of the catalogue.

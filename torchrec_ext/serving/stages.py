@@ -44,12 +44,6 @@ class Stages:
         self.first, self.ranker, self.retrieve, self.epsilon = first, ranker, retrieve, epsilon
         self._rng = np.random.default_rng(seed)
 
-    def add(self, events: Sequence[ServedEvent], positions: Sequence[int]) -> None:
-        """Adds events that the log has stored at these positions."""
-        for live in (self.first, self.ranker):
-            if live is not None:
-                live.users.add(events, positions)
-
     def lists(self, requests: Sequence[ListRequest]) -> list[ItemList | InputError]:
         """The lists of several requests, computed together, or what is wrong with each."""
         begin = time.perf_counter()

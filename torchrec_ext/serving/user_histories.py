@@ -2,25 +2,27 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.serving.bundle import Bundle
-from torchrec_ext.serving.event_store import EventStore
+from torchrec_ext.serving.event_store import EventStore, StoreError
 from torchrec_ext.serving.served_event import EXPOSURE, Id, ServedEvent
 from torchrec_ext.serving.user_history import EventReader, UserHistory
 
 
 class UserHistories:
-    """Finds the history of a user, and adds events to it as they arrive. One thread may use it at a time.
+    """Finds the history of a user, with the events of all services over a store. One thread at a time.
 
-    Histories of users who were asked for lately stay in memory; those of others are read again.
+    Histories of users who were asked for lately stay in memory, and each look adds what the store has of them
+    since the last one. While the store cannot be read, they are as they were last.
 
     Args:
         bundle: whose model reads the histories.
-        store: the events after those of the bundle.
+        store: the events after those of the bundle; other services may write to it too.
         most_users: histories in memory.
     """
 
@@ -35,30 +37,21 @@ class UserHistories:
         self._cache: OrderedDict[Id, UserHistory] = OrderedDict()
 
     def of(self, user: Id) -> UserHistory:
-        """The history of a user; an empty one for a new user."""
+        """The history of a user; an empty one for a new user.
+
+        Raises:
+            StoreError: if it is not in memory, and the store cannot be read now.
+        """
         found = self._cache.get(user)
         if found is None:
             found = self._cache[user] = self._read(user)
             if len(self._cache) > self.most_users:
                 self._cache.popitem(last=False)
+        else:
+            with suppress(StoreError):
+                found.active |= self._add_newer(found, user)
         self._cache.move_to_end(user)
         return found
-
-    def add(self, events: Sequence[ServedEvent], positions: Sequence[int]) -> None:
-        """Adds events that the log has stored at these positions to the histories that are in memory."""
-        by_user: dict[Id, dict[int, ServedEvent]] = {}  # an event that was sent twice has one position
-        for event, position in zip(events, positions, strict=True):
-            if event.type != EXPOSURE:
-                by_user.setdefault(event.user, {}).setdefault(position, event)
-        for user, stored in by_user.items():
-            history = self._cache.get(user)
-            if history is None:
-                continue
-            if min(stored) <= history.position:
-                del self._cache[user]  # sent again, or a later thread was faster: the log can tell
-            else:
-                self.reader.add(history, list(stored.values()))
-                history.position, history.active = max(stored), True
 
     def session(self, events: Sequence[ServedEvent]) -> UserHistory:
         """The history of an anonymous session."""
@@ -68,14 +61,19 @@ class UserHistories:
 
     def _read(self, user: Id) -> UserHistory:
         row = int(self.preparation.vocabularies["user"].rows([user])[0])
-        history = UserHistory(user, row)
+        history = UserHistory(user, row, position=self._after)
         if self.log is not None and (place := int(self._places.get_indexer([user])[0])) >= 0:
             self._take(history, self.log, place)
-        stored = self.store.of_user(user, self._after, without=EXPOSURE)
+        self._add_newer(history, user)
+        return history
+
+    def _add_newer(self, history: UserHistory, user: Id) -> bool:
+        """Adds what the store has of the user after the position of the history; whether there was any."""
+        stored = self.store.of_user(user, history.position, without=EXPOSURE)
         if stored:
             self.reader.add(history, [event for _, event in stored])
             history.position = max(position for position, _ in stored)
-        return history
+        return bool(stored)
 
     def _take(self, history: UserHistory, log: EventLog, place: int) -> None:
         """Takes over the events of a user of a log."""

@@ -28,7 +28,7 @@ class UserHistory:
         context: of each feature of the events that the model reads, its value of each event: a row, a list
             of rows or a number.
         seen: item rows that lists leave out.
-        position: of the newest event in the log that is among them.
+        position: of the log, up to which its events are among them.
         encoded: the state of a streaming encoder, and its output for the newest event it has read.
         unread: how many of the newest events that encoder has not read.
         active: whether an event has arrived since the history was read, so that a state is worth keeping.
