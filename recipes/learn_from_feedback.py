@@ -5,6 +5,7 @@ python recipes/learn_from_feedback.py --run runs/ml1m --events events.sqlite --o
 
 import hashlib
 import json
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -45,9 +46,11 @@ class Settings:
     run: str
     """Folder of the run to go on from."""
     events: str
-    """The event log of the service."""
+    """The event log of the service: a file, or kafka://host:9092/topic."""
     output: str
     """Folder of the run that is made, or goes on. It may be the same as --run."""
+    users: str | None = None
+    """Of events in Kafka: the Redis of the service, redis://host:6379/0."""
     block: int = 10_000
     """Events that are tested, and then learnt together."""
     epochs: int = 1
@@ -75,14 +78,17 @@ def main() -> None:
     for name in ("block", "epochs", "k", "window"):
         if getattr(settings, name) < 1:
             raise InputError(f"--{name} should be at least 1, received {getattr(settings, name)}")
-    if not Path(settings.events).is_file():
+    if "://" not in settings.events and not Path(settings.events).is_file():
         raise InputError(f"--events {settings.events} is not there; name the event log of a service")
     tx.training.find_checkpoint(settings.run)
     output = tx.training.open_run(settings.output, resume=True)
     (output / "checkpoints").mkdir(exist_ok=True)
     (output / "feedback").mkdir(exist_ok=True)
-    with alone_in(output), tx.serving.SqliteEventStore(settings.events) as log:
-        learn(settings, log, output)
+    with alone_in(output), closing(tx.serving.open_event_store(settings.events, settings.users)) as log:
+        try:
+            learn(settings, log, output)
+        except tx.serving.StoreError as error:
+            raise InputError(f"{error}; start the recipe again to go on from what it has learnt") from None
 
 
 def learn(settings: Settings, log: tx.serving.EventStore, output: Path) -> None:
@@ -97,7 +103,7 @@ def learn(settings: Settings, log: tx.serving.EventStore, output: Path) -> None:
     position = feedback.position
     evict_after = None if settings.evict_after is None else settings.evict_after * 86_400
     while position < until:
-        logged = log.after(position, min(settings.block, until - position))
+        logged = [pair for pair in log.after(position, settings.block) if pair[0] <= until]
         position = logged[-1][0]
         before = known if new is None else tx.data.join_events(known, new, repeats=True)
         block = clean_new(as_events([event for _, event in logged], known), before, run)

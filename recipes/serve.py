@@ -3,6 +3,7 @@
 python recipes/serve.py --bundle bundles/ml1m --events events.sqlite --port 8000
 """
 
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +27,10 @@ class Settings:
     bundle: str
     """Folder of the bundle, of recipes/export.py. POST /bundle swaps in another folder beside it."""
     events: str = "events.sqlite"
-    """File of the event log, which is made if it does not exist."""
+    """File of the event log, which is made if it does not exist; or kafka://host:9092/topic, for machines
+    that share it."""
+    users: str | None = None
+    """Of events in Kafka: the Redis with the newest events of each user, redis://host:6379/0."""
     host: str = "127.0.0.1"
     """Address to listen at; any but this machine's own needs --token-file."""
     port: int = 8000
@@ -71,7 +75,7 @@ def run(settings: Settings) -> None:
         )
     listener = bind(settings.host, settings.port)  # before the bundle is opened, which takes its time
     folder = Path(settings.bundle).expanduser().absolute()
-    with tx.serving.SqliteEventStore(Path(settings.events).expanduser()) as store:
+    with closing(tx.serving.open_event_store(settings.events, settings.users)) as store:
         ranker = None if settings.ranker is None else Path(settings.ranker).expanduser()
         bundle, index = open_with_index(folder, settings.index)
         service = tx.serving.Service(

@@ -1,5 +1,7 @@
 """Histories in memory hold each event of the log once, whoever has stored it."""
 
+from functools import partial
+
 import pytest
 
 from tests.retrieval.trained import trained
@@ -26,9 +28,13 @@ def test_an_event_that_is_sent_again_counts_once(tmp_path):
         assert items(served) == [101, 102, 103]
 
 
-def test_a_service_knows_what_another_has_stored(tmp_path):
+@pytest.mark.parametrize("kind", ["sqlite", "kafka"])
+def test_a_service_knows_what_another_has_stored(kind, tmp_path, request):
     path = tmp_path / "events.sqlite"
-    with SqliteEventStore(path) as store, SqliteEventStore(path) as same:
+    open_store = (
+        partial(SqliteEventStore, path) if kind == "sqlite" else request.getfixturevalue("open_kafka")
+    )
+    with open_store() as store, open_store() as same:
         first = service(tmp_path, store)
         second = Service(tmp_path / "bundle", same)
         assert items(first) == items(second) == []

@@ -32,15 +32,18 @@ class StoreError(Exception):
 
 
 class EventStore(Protocol):
-    """An append-only log of events, numbered 1, 2, 3, ... without gaps; any number of threads may use it.
+    """An append-only log of events, numbered upwards from 1; any number of threads may use it.
+
+    A log of several machines may have gaps between the numbers.
 
     Each method raises an InputError for a wrong argument, and a StoreError if it cannot do its work now.
     """
 
     def append(self, events: Iterable[ServedEvent]) -> list[int]:
-        """Adds all events or none, and returns their positions once they are durable.
+        """Adds events, and returns their positions once all of them are durable.
 
-        An event whose ``id`` is in the log adds nothing; it has the position of its first delivery.
+        After a StoreError all of them are to be sent again: some may be stored. An event whose ``id`` is in
+        the log adds nothing; it has the position of its first delivery.
         """
 
     def after(self, position: int, limit: int) -> list[tuple[int, ServedEvent]]:
@@ -58,9 +61,6 @@ class EventStore(Protocol):
     @property
     def position(self) -> int:
         """The newest position; 0 if the log is empty."""
-
-    def __len__(self) -> int:
-        """The number of events."""
 
     def close(self) -> None:
         """Waits for a commit that runs, and refuses later calls with a StoreError."""
@@ -81,7 +81,8 @@ class _Request:
 class SqliteEventStore:
     """An :class:`EventStore` in a file of SQLite, in WAL mode and synced at every commit.
 
-    Acknowledged events survive a killed process and a power cut. Readers do not block the writer. Appends
+    Acknowledged events survive a killed process and a power cut. Positions have no gaps, and an append adds
+    all of its events or none. Readers do not block the writer. Appends
     that arrive while the disk syncs are committed together afterwards, so that small batches of many clients
     do not wait for a sync each. Several processes may use one file.
 
@@ -118,7 +119,7 @@ class SqliteEventStore:
         self._readers: deque[sqlite3.Connection] = deque()  # those which no thread is using
 
     def append(self, events: Iterable[ServedEvent]) -> list[int]:
-        request = _Request([_row(index, event) for index, event in enumerate(events)])
+        request = _Request([_row(expect_event(index, event)) for index, event in enumerate(events)])
         if not request.rows:
             return []
         with self._turn:
@@ -141,21 +142,21 @@ class SqliteEventStore:
         return request.positions
 
     def after(self, position: int, limit: int) -> list[tuple[int, ServedEvent]]:
-        _expect_whole("position", position)
-        _expect_whole("limit", limit)
+        expect_whole("position", position)
+        expect_whole("limit", limit)
         query = f"SELECT {_COLUMNS}, position FROM events WHERE position > ? ORDER BY position LIMIT ?"
         return [(row[-1], _event(row)) for row in self._select(query, position, limit)]
 
     def last(self, user: Id, count: int) -> list[ServedEvent]:
         user = checked_id("user", user)
-        _expect_whole("count", count)
+        expect_whole("count", count)
         newest = "WHERE user = ? ORDER BY timestamp DESC, position DESC LIMIT ?"
         rows = self._select(f"SELECT {_COLUMNS} FROM events {newest}", user, count)
         return [_event(row) for row in reversed(rows)]
 
     def of_user(self, user: Id, after: int = 0, without: str = "") -> list[tuple[int, ServedEvent]]:
         user = checked_id("user", user)
-        _expect_whole("after", after)
+        expect_whole("after", after)
         query = f"SELECT {_COLUMNS}, position FROM events WHERE user = ? AND position > ? AND type IS NOT ?"
         rows = self._select(f"{query} ORDER BY timestamp, position", user, after, without)
         return [(row[-1], _event(row)) for row in rows]
@@ -165,6 +166,7 @@ class SqliteEventStore:
         return self._select("SELECT ifnull(max(position), 0) FROM events")[0][0]
 
     def __len__(self) -> int:
+        """The number of events."""
         return self.position  # there are no gaps
 
     def close(self) -> None:
@@ -246,9 +248,20 @@ class SqliteEventStore:
                 self._readers.pop().close()
 
 
-def _row(index: int, event: object) -> tuple[Any, ...]:
+def expect_event(index: int, event: object) -> ServedEvent:
+    """An event of a batch, checked to be one."""
     if not isinstance(event, ServedEvent):
         raise InputError(f"events[{index}] should be a ServedEvent, received {type(event).__name__}")
+    return event
+
+
+def expect_whole(name: str, value: object) -> None:
+    """Refuses what is not a whole number of 0 to 2**63."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise InputError(f"{name} should be a whole number of at least 0, received {value!r}")
+
+
+def _row(event: ServedEvent) -> tuple[Any, ...]:
     context = json.dumps(event.context, ensure_ascii=False)
     return event.id, event.user, event.item, event.timestamp, event.type, context
 
@@ -256,8 +269,3 @@ def _row(index: int, event: object) -> tuple[Any, ...]:
 def _event(row: tuple[Any, ...]) -> ServedEvent:
     id, user, item, timestamp, type, context, *_ = row
     return ServedEvent(user, item, timestamp, type, json.loads(context), id)
-
-
-def _expect_whole(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
-        raise InputError(f"{name} should be a whole number of at least 0, received {value!r}")
