@@ -13,9 +13,10 @@ import pytest
 import torchrec_ext as tx
 from tests.recipes.launch import ROOT, user_environment
 from tests.recipes.tiny import EVENTS
+from tests.serving.servers import kafka_mock, redis_server
 from tests.shards import assert_equal, held
 from torchrec_ext.command_line import read_run_data
-from torchrec_ext.serving import ServedEvent, SqliteEventStore, open_bundle
+from torchrec_ext.serving import KafkaEventStore, ServedEvent, SqliteEventStore, open_bundle
 
 COUNT, BLOCK = 300, 120
 BLOCKS = ("--block", BLOCK, "--window", 40)
@@ -63,6 +64,30 @@ def expect_same_runs(run: Path, whole: Path) -> None:
     assert list(first.history["epoch"]) == list(second.history["epoch"])
     assert (run / "feedback.json").read_text() == (whole / "feedback.json").read_text()
     assert (run / "feedback.png").stat().st_size > 5_000
+
+
+@pytest.mark.slow
+def test_a_log_in_kafka_is_learnt_like_a_file(trained, warm):
+    with redis_server() as redis, kafka_mock() as kafka:
+        topic = kafka.topic()
+        with KafkaEventStore(kafka.servers, topic, redis.url) as log:
+            log.append(served(COUNT))
+        words = (
+            "--run",
+            "run",
+            "--events",
+            f"kafka://{kafka.servers}/{topic}",
+            "--users",
+            redis.url,
+            *BLOCKS,
+        )
+        warm.launch("learn_from_feedback", *words, "--output", "kafka", folder=trained)
+        expect_same_runs(trained / "kafka", trained / "whole")
+        redis.stop()
+        ended = warm.launch(
+            "learn_from_feedback", *words, "--output", "kafka", folder=trained, succeeds=False
+        )
+        assert ended.status == 2 and "users cannot be kept in Redis: " in ended.err[0]
 
 
 def test_each_event_is_predicted_and_then_learnt(trained, warm):

@@ -76,13 +76,19 @@ class Served:
         return (self.folder / "err").read_text()
 
 
-def start(bundle: Path, log: Path, *more: object) -> Served:
-    """Starts ``recipes/serve.py`` at a free port."""
+def launch(bundle: Path, log: Path | str, *more: object) -> Served:
+    """Starts ``recipes/serve.py`` at a free port, which is not known yet."""
     words = ["--bundle", bundle, "--events", log, "--port", "0", *more]
-    folder = Path(tempfile.mkdtemp(dir=log.parent))
+    folder = Path(tempfile.mkdtemp(dir=log.parent if isinstance(log, Path) else None))
     process = PROCESSES.Process(target=_run, args=([str(word) for word in words], folder), daemon=True)
     process.start()
-    served, found = Served(process, folder), None
+    return Served(process, folder)
+
+
+def start(bundle: Path, log: Path | str, *more: object) -> Served:
+    """The same, once it serves."""
+    served, found = launch(bundle, log, *more), None
+    process, folder = served.process, served.folder
     end = time.monotonic() + 120
     while not found:
         assert process.is_alive() and time.monotonic() < end, served.errors()
@@ -107,7 +113,7 @@ def _run(words: list[str], folder: Path) -> None:
 
 
 @contextmanager
-def serving(bundle: Path, log: Path, *more: object) -> Iterator[Served]:
+def serving(bundle: Path, log: Path | str, *more: object) -> Iterator[Served]:
     """The same, ended afterwards."""
     served = start(bundle, log, *more)
     try:
