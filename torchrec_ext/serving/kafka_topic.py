@@ -65,6 +65,7 @@ class KafkaTopic:
             self._consumer.close()
             raise
         self._producer: Any = self._new_producer()
+        self._failed = False  # the last append
 
     def append(self, values: Sequence[bytes]) -> list[int]:
         """Adds messages, and returns their positions once all brokers that have to have stored them.
@@ -75,8 +76,12 @@ class KafkaTopic:
         positions: list[int] = []
         with self._outage.reported():
             try:
+                if self._failed:  # a request that fails at once where brokers refuse connections
+                    self._consumer.get_watermark_offsets(self._partition(), min(1, self._seconds))
+                self._failed = True
                 for start in range(0, len(values), _TOGETHER):
                     positions += self._deliver(values[start : start + _TOGETHER])
+                self._failed = False
             except self._kafka.KafkaException as error:
                 if error.args[0].code() == self._kafka.KafkaError._FATAL or error.args[0].fatal():
                     self._producer = self._new_producer()  # an idempotent one does not go on after these
@@ -101,9 +106,11 @@ class KafkaTopic:
                     if message is None:
                         raise self._kafka.KafkaException("no message arrived")
                     if error := message.error():
-                        if error.code() == self._kafka.KafkaError._PARTITION_EOF:
+                        if error.code() != self._kafka.KafkaError._PARTITION_EOF:
+                            raise self._kafka.KafkaException(error)
+                        if int(message.offset() or 0) >= until:
                             return  # positions may be missing at the end, those of transactions
-                        raise self._kafka.KafkaException(error)
+                        continue
                 position = int(message.offset() or 0) + 1
                 if position <= until:
                     yield position, message.value() or b""
