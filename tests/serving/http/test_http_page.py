@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -61,9 +62,11 @@ class Page:
         WebDriverWait(self.browser, 20).until(lambda _: found())
 
     def picture(self, name: str) -> None:
-        """Kept in the folder that TORCHREC_EXT_PICTURES names, if it does."""
+        """Shows something; it is kept in the folder that TORCHREC_EXT_PICTURES names, if it does."""
+        png = self.browser.get_screenshot_as_png()
+        assert png.startswith(b"\x89PNG") and len(png) > 10_000
         if folder := os.environ.get("TORCHREC_EXT_PICTURES"):
-            self.browser.save_screenshot(os.path.join(folder, f"{name}.png"))
+            Path(folder, f"{name}.png").write_bytes(png)
 
     def errors(self) -> list[str]:
         return [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
@@ -86,6 +89,7 @@ def test_a_click_changes_the_list_and_the_history(browser, url):
     assert page.errors() == []
 
 
+@pytest.mark.slow
 def test_a_stranger_begins_with_popular_items(browser, url):
     page = Page(browser, url, "2")
     browser.find_element(By.ID, "stranger").click()
@@ -97,6 +101,7 @@ def test_a_stranger_begins_with_popular_items(browser, url):
     assert len(page.texts("#history li")) == 1 and page.errors() == []
 
 
+@pytest.mark.slow
 def test_reasons_are_shown_on_demand(browser, url):
     page = Page(browser, url, "2")
     why = browser.find_elements(By.CSS_SELECTOR, "#list .why")[0]
@@ -108,6 +113,7 @@ def test_reasons_are_shown_on_demand(browser, url):
     assert not page.texts("#list .reasons:not([hidden])") and page.errors() == []
 
 
+@pytest.mark.slow
 def test_everything_is_reached_by_keyboard(browser, url):
     page = Page(browser, url, "3")
     box = browser.find_element(By.ID, "user")
@@ -133,6 +139,7 @@ def test_everything_is_reached_by_keyboard(browser, url):
     assert focused().get_attribute("class") == "pick"  # the focus stays in the list
 
 
+@pytest.mark.slow
 def test_errors_are_shown_in_words(browser, url):
     page = Page(browser, url, "2")
     browser.execute_script("window.fetch = () => Promise.reject(new Error('down'))")
@@ -140,6 +147,7 @@ def test_errors_are_shown_in_words(browser, url):
     page.until(lambda: "does not answer" in page.text("#message"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_it_without_scrolling_sideways(scheme, browser, url):
     phone = {"width": 360, "height": 760, "deviceScaleFactor": 2, "mobile": True}
@@ -160,6 +168,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(scheme, browser, url):
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+@pytest.mark.slow
 def test_the_routes_are_described_without_a_network(browser, url):
     browser.get(f"{url}docs")
     WebDriverWait(browser, 20).until(lambda _: browser.find_elements(By.CSS_SELECTOR, ".routes details"))
