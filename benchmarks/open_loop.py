@@ -97,7 +97,12 @@ class _Connections:
         self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
 
     async def take(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return self._idle.pop() if self._idle else await asyncio.open_connection(self.host, self.port)
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()  # the service has closed it, since nobody used it for a while
+        return await asyncio.open_connection(self.host, self.port)
 
     def give(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._idle.append((reader, writer))
