@@ -44,6 +44,47 @@ WRONG = ["", "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", TO
          "Bearer \u00e9".encode("latin-1")]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8000", 200), ("localhost", 200), ("LocalHost:8000", 200), ("[::1]:8000", 200), ("", 200),
+        ("shop.localhost:80", 200), ("machine", 200), ("rebound.example", 403), ("rebound.example:8000", 403),
+        ("127.0.0.1.rebound.example", 403), ("localhost.rebound.example", 403), ("rebound.example.", 403),
+        ("[::1", 403), (".", 403), (":8000", 403), ("\u00e9.example".encode("latin-1"), 403),
+    ],
+)  # fmt: skip
+def test_a_name_that_somebody_may_point_to_this_machine_is_no_host(host, status, client):
+    for path in ("/", "/health", "/users"):
+        answer = client.get(path, headers={"Host": host})
+        assert answer.status_code == status, answer.text
+    if status == 403:
+        assert answer.json()["error"].startswith("the host should be localhost")
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 200), ("http://127.0.0.1:8000", 200), ("https://127.0.0.1:8000", 200), ("null", 403),
+        ("http://127.0.0.1:9000", 403), ("http://127.0.0.1", 403), ("https://shop.example", 403), ("", 200),
+        ("http://shop.example/127.0.0.1:8000", 403), ("127.0.0.1:8000", 403),
+    ],
+)  # fmt: skip
+def test_a_page_of_another_site_can_post_nothing(origin, status, client, store):
+    headers = {"Host": "127.0.0.1:8000"} | ({} if origin is None else {"Origin": origin})
+    for path, body in (("/events", {"user": 1, "item": 101}), ("/recommend", {"user": 1})):
+        answer = client.post(path, json=body, headers=headers)
+        assert answer.status_code == status, answer.text
+    assert len(store) == (status == 200)
+    assert client.get("/health", headers=headers).status_code == 200
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_a_service_with_a_token_may_have_any_name_and_page(bundle, store):
+    headers = {"Host": "shop.example", "Origin": "https://app.example", "Authorization": f"Bearer {TOKEN}"}
+    with TestClient(create_app(Service(bundle, store), token=TOKEN)) as client:
+        assert client.post("/recommend", json={"user": 1}, headers=headers).status_code == 200
+
+
 def test_without_a_token_no_bundle_can_be_swapped_in(bundle, store):
     with TestClient(create_app(Service(bundle, store), bundles=bundle.parent)) as client:
         assert client.post("/bundle", json={"bundle": "first"}).status_code == 404

@@ -105,6 +105,7 @@ def test_what_is_not_json_is_refused(path, body, client):
 def test_a_page_of_another_site_cannot_post_a_form(client, store):
     for kind in ("text/plain", "application/x-www-form-urlencoded"):
         expect_error(post(client, "/events", {"user": 1, "item": 101}, kind), 422)
+    expect_error(client.post("/events", content=b'{"user": 1, "item": 101}'), 422)  # no type at all
     assert len(store) == 0
 
 

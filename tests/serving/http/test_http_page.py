@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.serving.http.served import serving
@@ -26,6 +27,7 @@ def browser():
     words = "headless=new no-sandbox disable-dev-shm-usage window-size=1200,900 force-prefers-reduced-motion"
     for word in words.split():
         options.add_argument(f"--{word}")
+    options.add_argument("--host-resolver-rules=MAP rebound.example 127.0.0.1")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
     yield driver
@@ -166,6 +168,22 @@ def test_a_phone_shows_it_without_scrolling_sideways(scheme, browser, url):
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.mark.slow
+def test_a_page_of_another_site_learns_and_changes_nothing(browser, url):
+    port = httpx.URL(url).port
+    browser.get(f"http://rebound.example:{port}/users")
+    assert "should be localhost" in browser.page_source
+    before = httpx.get(f"{url}health").json()["position"]
+    browser.get(f"http://localhost:{port}/health")  # another site to the browser
+    send = (
+        'const [url, done] = arguments, body = new Blob([\'{"user": 2, "item": 101}\']);'
+        "fetch(url, { method: 'POST', mode: 'no-cors', body }).then((answer) => done(answer.type), done)"
+    )
+    assert browser.execute_async_script(send, f"{url}events") == "opaque"  # sent, and the answer hidden
+    assert httpx.get(f"{url}health").json()["position"] == before
+    browser.get_log("browser")
 
 
 @pytest.mark.slow

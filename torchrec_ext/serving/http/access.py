@@ -1,9 +1,12 @@
-"""Access: who may use a service that others can reach."""
+"""Access: who may use a service, and what pages of other sites may not."""
 
 import base64
 import binascii
 import hmac
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -54,6 +57,46 @@ def _refusal() -> Response:
     for scheme in ("Bearer", 'Basic realm="The token is the password", charset="UTF-8"'):
         answer.headers.append("WWW-Authenticate", scheme)
     return answer
+
+
+class OriginCheck:
+    """Refuses with 403 what a page of another site makes a browser send, for a service without a token.
+
+    The owner of a domain may point it to this machine (DNS rebinding), so that the browser takes the service
+    for a part of their site: its host has to be an address, or a name that nobody can register. A request
+    other than GET and HEAD has to come from a page of the service, if from a page at all.
+
+    Args:
+        app: what answers.
+
+    Source: Jackson et al., Protecting Browsers from DNS Rebinding Attacks, CCS 2007
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request that a page of another site cannot have made."""
+        headers = dict(scope["headers"]) if scope["type"] == "http" else {}
+        host, origin = (headers.get(name, b"").decode("latin-1").lower() for name in (b"host", b"origin"))
+        if host and not _is_local(host):
+            error = "the host should be localhost or an address of this machine; other names need a token"
+            return await error_answer(403, error)(scope, receive, send)
+        if origin and scope["method"] not in ("GET", "HEAD") and origin.partition("://")[2] != host:
+            error = "a page of another site may not send this; without a token only the service's own may"
+            return await error_answer(403, error)(scope, receive, send)
+        await self.app(scope, receive, send)
+
+
+def _is_local(host: str) -> bool:
+    """Whether a host is an address, ``localhost``, or another name without a dot, which DNS cannot rebind."""
+    try:
+        name = urlsplit(f"//{host}").hostname or "."
+    except ValueError:
+        return False
+    with suppress(ValueError):
+        return ip_address(name) is not None
+    return "." not in name or name.endswith(".localhost")
 
 
 def read_token(path: str | Path) -> str:

@@ -8,7 +8,8 @@ from fastapi import FastAPI
 
 import torchrec_ext
 from torchrec_ext.checks import expect_at_least
-from torchrec_ext.serving.http.access import TokenCheck
+from torchrec_ext.serving.http.access import OriginCheck, TokenCheck
+from torchrec_ext.serving.http.answers import ErrorAnswer
 from torchrec_ext.serving.http.errors import UnexpectedErrors, add_error_handlers
 from torchrec_ext.serving.http.limits import BodyLimit, InFlight, Places
 from torchrec_ext.serving.http.live_lists import LiveLists, Titled
@@ -41,7 +42,8 @@ def create_app(
 
     Args:
         service: answers.
-        token: which every request needs but those to ``/health`` and ``/ready``; None lets everybody in.
+        token: which every request needs but those to ``/health`` and ``/ready``; None lets everybody in but
+            pages of other sites.
         bundles: folder of the bundles that ``POST /bundle`` may swap in, which needs a token; None for none.
         swap: makes the service answer with the bundle of a folder, for one with an index or a ranker of its
             own; None for :meth:`~torchrec_ext.serving.Service.swap`.
@@ -89,6 +91,9 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        responses={}
+        if token
+        else {403: {"model": ErrorAnswer, "description": "A page of another site asks."}},
     )
     add_error_handlers(app)
     app.include_router(model_routes(lists, recommend))
@@ -100,7 +105,9 @@ def create_app(
     app.add_middleware(
         BodyLimit, most_bytes=max_body_bytes, places=places
     )  # a slow body takes nobody's place
-    if token is not None:
+    if token is None:
+        app.add_middleware(OriginCheck)
+    else:
         app.add_middleware(TokenCheck, token=token)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(MeasuredRequests, metrics=metrics)
