@@ -1,6 +1,7 @@
 """Who gets in: the token, other machines, and what else of the command line is refused."""
 
 import base64
+import logging
 import socket
 import sys
 
@@ -100,6 +101,15 @@ def test_a_token_file_holds_one_long_word(content, reason, tmp_path):
         read_token(tmp_path / "token")
     (tmp_path / "token").write_text(f"  {TOKEN}\n")
     assert read_token(tmp_path / "token") == TOKEN
+
+
+@pytest.mark.parametrize(("mode", "warnings"), [(0o600, 0), (0o640, 0), (0o644, 1)])
+def test_a_token_that_everybody_can_read_is_said_to_be(mode, warnings, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("torchrec_ext"), "propagate", True)
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "token").chmod(mode)
+    read_token(tmp_path / "token")
+    assert len(caplog.messages) == warnings and TOKEN not in caplog.text
 
 
 def test_loopback_is_told_from_other_addresses():

@@ -13,8 +13,10 @@ from fastapi.testclient import TestClient
 from torchrec_ext.errors import InputError
 from torchrec_ext.serving import Service, StoreError
 from torchrec_ext.serving.http import create_app
+from torchrec_ext.serving.http.errors import OneLine
 from torchrec_ext.serving.http.limits import BodyLimit, Places
 from torchrec_ext.serving.http.micro_batches import MicroBatches
+from torchrec_ext.serving.http.stalled_connections import StalledConnections
 
 LIST = {"user": 1, "k": 3}
 
@@ -133,6 +135,45 @@ def test_an_unexpected_error_shows_neither_path_nor_stack(service, monkeypatch, 
         assert f"error {found['id']}: RuntimeError in {__name__}.fail" in caplog.text
         assert "/secret" not in caplog.text + answer.text and "Traceback" not in caplog.text
         assert client.get("/health").json()["status"] == "ok"
+
+
+def test_a_log_of_a_library_has_one_line_of_a_fault_and_no_trace(caplog):
+    library = logging.getLogger("a library")
+    library.addFilter(OneLine())
+    for message in ("out of files\nin /secret/place", "out of files\nin /secret/place", "another fault"):
+        try:
+            raise OSError("/secret/place")
+        except OSError:
+            library.exception(message)
+    assert caplog.messages == ["out of files (OSError)", "another fault (OSError)"]
+    assert "Traceback" not in caplog.text and "/secret" not in caplog.text
+
+
+class Fields:
+    """An object with these fields, that is equal to no other."""
+
+    def __init__(self, **fields) -> None:
+        vars(self).update(fields)
+
+
+def test_connections_are_closed_whose_client_stalls():
+    clock, closed = Fields(now=0.0), []
+
+    def connection(name: str, cycle, write_paused: bool = False) -> Fields:
+        transport = Fields(abort=lambda: closed.append(name))
+        return Fields(cycle=cycle, transport=transport, flow=Fields(write_paused=write_paused))
+
+    active = connection("active", Fields(response_complete=True))
+    others = [
+        connection("silent", None), connection("busy", Fields(response_complete=False)),
+        connection("idle", Fields(response_complete=True)),
+        connection("unread", Fields(response_complete=False), write_paused=True),
+    ]  # fmt: skip
+    stalled = StalledConnections([active, *others], 10, clock=lambda: clock.now)
+    for seconds, names in ((0, []), (4, []), (10, []), (10.5, ["silent", "idle", "unread"])):
+        clock.now, active.cycle = seconds, Fields(response_complete=True)  # which sends another request
+        asyncio.run(stalled.close())
+        assert closed == names
 
 
 def test_a_store_that_cannot_be_used_is_503_and_recovers(service, store, monkeypatch):

@@ -2,6 +2,8 @@
 
 import os
 import random
+import re
+import resource
 import signal
 import socket
 import threading
@@ -17,6 +19,7 @@ from torchrec_ext.serving import SqliteEventStore
 
 TOKEN = "0123456789abcdef0123"
 LIST = {"user": 2, "k": 5}
+HEAD = "POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 
 def post_until(stop, served, path, body, headers=None) -> list[tuple[int, float]]:
@@ -35,6 +38,7 @@ def test_a_swap_under_load_fails_no_request(bundle, tmp_path):
     if not (folder / "second").exists():
         write_bundle(folder / "second", "sasrec")
     (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "token").chmod(0o600)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     log = tmp_path / "events.sqlite"
     with serving(bundle, log, "--token-file", tmp_path / "token") as served, ThreadPoolExecutor(4) as threads:
@@ -103,7 +107,7 @@ def test_slow_clients_take_nobodys_place(bundle, tmp_path):
         address = httpx.URL(served.url)
         for path in ["recommend", "events"] * 10:
             raw = slow.enter_context(socket.create_connection((address.host, address.port)))
-            head = f"POST /{path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            head = HEAD.replace("events", path)
             raw.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
         time.sleep(0.2)
         with served.client() as client:
@@ -132,6 +136,68 @@ def test_an_orderly_end_answers_what_was_accepted(number, bundle, tmp_path):
     assert not list(tmp_path.glob("events.sqlite-*"))  # closed, so nothing is left beside the file
     with SqliteEventStore(log) as store:
         assert {*acknowledged} <= set(range(1, len(store) + 1)) and len(acknowledged) <= len(store)
+
+
+@pytest.mark.slow
+def test_a_full_disk_loses_nothing_and_is_503(bundle, tmp_path):
+    log = tmp_path / "events.sqlite"
+    with serving(bundle, log) as served, served.client() as client:
+
+        def send(number: int) -> httpx.Response:
+            events = [{"user": 2, "item": 101, "id": f"{number}-{place}"} for place in range(100)]
+            return client.post("/events", json=events)
+
+        pid, unlimited = served.process.pid, resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (300_000, unlimited[1]))  # stands in for a full disk
+        acknowledged, failed = [], []
+        for number in range(60):
+            answer = send(number)
+            if answer.status_code == 200:
+                acknowledged += answer.json()["positions"]
+            else:
+                failed.append(number)
+                assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+                assert re.match(
+                    "the event log cannot be written now: (disk I/O|data)", answer.json()["error"]
+                )
+        assert failed and acknowledged
+        assert client.post("/recommend", json=LIST).status_code == 200
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+        for number in failed:
+            acknowledged += send(number).json()["positions"]
+        assert acknowledged == list(range(1, 6001))
+        served.stop()
+    with SqliteEventStore(log) as store:
+        assert [position for position, _ in store.after(0, 10**4)] == acknowledged
+
+
+@pytest.mark.slow
+def test_more_connections_than_files_leave_one_line_in_the_log(bundle, tmp_path):
+    with serving(bundle, tmp_path / "events.sqlite") as served, ExitStack() as silent, served.client() as old:
+        assert old.get("/health").status_code == 200
+        most = len(os.listdir(f"/proc/{served.process.pid}/fd")) + 20
+        resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, (most, most))
+        address = httpx.URL(served.url)
+        for _ in range(100):
+            silent.enter_context(socket.create_connection((address.host, address.port)))
+        time.sleep(1.5)
+        assert old.post("/recommend", json=LIST).status_code == 200
+        silent.close()
+        with served.client() as new:
+            assert new.post("/events", json={"user": 2, "item": 101}).status_code == 200
+        assert len(served.errors().splitlines()) == 1 and "out of system resource" in served.errors()
+
+
+@pytest.mark.slow
+def test_a_client_that_has_not_sent_its_body_does_not_hinder_the_end(bundle, tmp_path):
+    with serving(bundle, tmp_path / "events.sqlite") as served, ExitStack() as clients:
+        address = httpx.URL(served.url)
+        for head in ("", "POST /events HTTP/1.1\r\nHost: x\r\n", f"{HEAD}Content-Length: 9\r\n\r\n{{"):
+            raw = clients.enter_context(socket.create_connection((address.host, address.port)))
+            raw.sendall(head.encode())
+        time.sleep(0.2)
+        served.stop()
+        assert raw.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 def kill_at_random_moments(bundle, log, kills: int, seed: int) -> None:

@@ -1,5 +1,6 @@
 """POST /bundle: another bundle, while requests run."""
 
+import shutil
 import threading
 
 import pytest
@@ -46,6 +47,21 @@ def test_what_is_no_bundle_leaves_the_first_at_work(client, bundle):
     for body in ({}, {"bundle": ""}, {"bundle": 3}):
         expect_error(client.post("/bundle", json=body), 422, "bundle")
     assert client.get("/health").json()["bundle"] == "first"
+
+
+def test_a_bundle_whose_file_was_cut_short_is_refused(client, bundle):
+    cut = shutil.copytree(bundle, bundle.parent / "cut-short")
+    files = [file for file in cut.rglob("*") if file.is_file()]
+    assert len(files) > 8
+    for file in files:
+        whole = file.read_bytes()
+        for content in (whole[: len(whole) // 2], b"", None):
+            file.unlink() if content is None else file.write_bytes(content)
+            error = expect_error(client.post("/bundle", json={"bundle": cut.name}), 422, "bundle")
+            assert str(bundle.parent) not in error and file.name in error, error
+        file.write_bytes(whole)
+    assert client.get("/health").json()["bundle"] == "first"
+    assert client.post("/bundle", json={"bundle": cut.name}).status_code == 200  # whole again
 
 
 def test_one_swap_at_a_time(client, monkeypatch):

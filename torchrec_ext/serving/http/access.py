@@ -3,6 +3,8 @@
 import base64
 import binascii
 import hmac
+import logging
+import stat
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from torchrec_ext.errors import InputError
 from torchrec_ext.serving.http.errors import error_answer
 
+log = logging.getLogger("torchrec_ext.serving")
 OPEN = frozenset({"/health", "/ready"})
 _SHORTEST = 16
 _REMEDY = "make one with openssl rand -hex 32"
@@ -100,7 +103,7 @@ def _is_local(host: str) -> bool:
 
 
 def read_token(path: str | Path) -> str:
-    """The token in a file.
+    """The token in a file; warns if every user of the machine can read it.
 
     Raises:
         InputError: if the file cannot be read, or holds no token of at least 16 characters of ASCII.
@@ -118,4 +121,6 @@ def read_token(path: str | Path) -> str:
             f"the token file {path} should hold one word of at least {_SHORTEST} characters, received "
             f"{len(token.split())} words of {len(token)} characters; {_REMEDY}"
         )
+    if Path(path).expanduser().stat().st_mode & stat.S_IROTH:
+        log.warning("the token file can be read by every user of this machine; chmod 600 ends that")
     return token

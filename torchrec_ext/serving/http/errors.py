@@ -20,6 +20,7 @@ from torchrec_ext.serving.http.bodies import BundleBody, EventBody, ExplainBody,
 
 log = logging.getLogger("torchrec_ext.serving")
 _FIELDS = {field for body in (ListBody, ExplainBody, EventBody, BundleBody) for field in body.model_fields}
+_REPEAT_SECONDS = 60
 _TAGS = {"body", "query", "path", "one", "several"}
 
 
@@ -87,6 +88,26 @@ def _field(location: tuple[Any, ...]) -> str:
     """``("body", "several", 3, "user")`` to ``[3].user``."""
     parts = [part for part in location if part not in _TAGS]
     return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).removeprefix(".")[:100]
+
+
+class OneLine:
+    """A filter of a log: the first line of each message, without its trace, and a repeated one once a minute.
+
+    It serves the logs of uvicorn and asyncio. asyncio logs a trace of each connection that it cannot accept,
+    about ten thousand a second when the file descriptors are used up.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, float] = {}
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        """Shortens a record; whether it is to be logged."""
+        line = record.getMessage().partition("\n")[0]
+        error = record.exc_info[1] if record.exc_info else None
+        record.msg, record.args = f"{line} ({type(error).__name__})" if error else line, ()
+        record.exc_info = record.exc_text = record.stack_info = None
+        self._seen = {seen: at for seen, at in self._seen.items() if record.created - at < _REPEAT_SECONDS}
+        return self._seen.setdefault(record.msg, record.created) == record.created
 
 
 class UnexpectedErrors:

@@ -1,6 +1,8 @@
 """serve(): an application on uvicorn, until SIGTERM or SIGINT."""
 
 import gc
+import logging
+import resource
 import signal
 import socket
 import sys
@@ -11,8 +13,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from torchrec_ext.errors import InputError
+from torchrec_ext.serving.http.errors import OneLine
+from torchrec_ext.serving.http.stalled_connections import StalledConnections
 
 _GRACE_SECONDS = 30
+_IDLE_SECONDS = 75
+"""Proxies reuse a connection for up to 60 s (nginx); if it is closed then, a request fails."""
 _SWITCH_SECONDS = 0.001
 """Python's default is 5 ms, which an answer would wait for the thread that computes lists."""
 
@@ -30,9 +36,14 @@ def serve(app: FastAPI, listener: socket.socket, ready: Callable[[str], None] = 
     """
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="on", ws="none",
-        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS, timeout_keep_alive=_IDLE_SECONDS, timeout_notify=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
+    config.callback_notify = StalledConnections(server.server_state.connections, _IDLE_SECONDS).close
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).addFilter(OneLine())
+    most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # each connection is one
 
     def stop(*_: object) -> None:  # before uvicorn handles signals; after its end it raises them again
         server.should_exit = True
