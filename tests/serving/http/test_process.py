@@ -102,6 +102,30 @@ def test_a_large_body_gets_its_answer_over_a_socket(bundle, tmp_path):
         assert client.get("/health").status_code == 200
 
 
+def test_a_head_without_an_end_takes_bounded_memory(bundle, tmp_path):
+    pytest.importorskip("httptools", reason="over h11 uvicorn has a limit of its own")
+    with serving(bundle, tmp_path / "events.sqlite") as served, served.client() as client:
+        address, before = httpx.URL(served.url), memory(served.process.pid)
+        for begin, more in (
+            (b"GET / HTTP/1.1\r\nHost: x\r\n", b"X: %s\r\n" % (b"a" * 9990) * 100),
+            (b"GET /", b"a" * 1_000_000),
+            (b"", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 30_000),
+        ):
+            with socket.create_connection((address.host, address.port), timeout=20) as raw:
+                raw.sendall(begin)
+                with pytest.raises(OSError):  # the service has closed it
+                    for _ in range(60):
+                        raw.sendall(more)
+        assert memory(served.process.pid) - before < 20 * 2**20
+        with socket.create_connection((address.host, address.port), timeout=20) as raw:
+            raw.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 10)  # some ahead are answered
+            found = b""
+            while found.count(b'"status":"ok"') < 10:
+                found += raw.recv(2**16)
+        assert client.get("/health", headers={"X": "a" * 30_000}).status_code == 200
+        assert "Traceback" not in served.errors() and served.errors().count("\n") < 2
+
+
 def test_slow_clients_take_nobodys_place(bundle, tmp_path):
     with serving(bundle, tmp_path / "events.sqlite", "--max-in-flight", 2) as served, ExitStack() as slow:
         address = httpx.URL(served.url)

@@ -7,7 +7,9 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from ipaddress import ip_address
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -35,8 +37,9 @@ def serve(app: FastAPI, listener: socket.socket, ready: Callable[[str], None] = 
         InputError: if another process listens there by now.
     """
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, lifespan="on", ws="none",
-        timeout_graceful_shutdown=_GRACE_SECONDS, timeout_keep_alive=_IDLE_SECONDS, timeout_notify=1,
+        app, http=_protocol(), ws="none", lifespan="on", log_config=None, access_log=False,
+        server_header=False, timeout_graceful_shutdown=_GRACE_SECONDS, timeout_keep_alive=_IDLE_SECONDS,
+        timeout_notify=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
     config.callback_notify = StalledConnections(server.server_state.connections, _IDLE_SECONDS).close
@@ -65,6 +68,15 @@ def serve(app: FastAPI, listener: socket.socket, ready: Callable[[str], None] = 
         listener.close()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _protocol() -> Any:
+    """The protocol over httptools, the faster parser, if that is installed."""
+    if find_spec("httptools") is None:
+        return "h11"
+    from torchrec_ext.serving.http.bounded_head import BoundedHead
+
+    return BoundedHead
 
 
 def bind(host: str, port: int) -> socket.socket:
