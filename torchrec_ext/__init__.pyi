@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torchrec_ext import encoders as encoders
     from torchrec_ext import errors as errors
     from torchrec_ext import evaluation as evaluation
+    from torchrec_ext import explanation as explanation
     from torchrec_ext import heads as heads
     from torchrec_ext import interactions as interactions
     from torchrec_ext import losses as losses

@@ -33,6 +33,7 @@ class ExplainAnswer(BaseModel):
     """What the score of an item owes to each event, the newest first, and to each feature."""
 
     score: float
+    because: str = Field(description="The reason in one sentence, in English.")
     events: list[EventReason]
     fields: dict[str, float]
 

@@ -58,10 +58,12 @@ class LiveLists:
         """The user's id as in the data; item, time and title of the newest events, the newest first."""
         return self.service.live.user(user), self._with_titles(self.service.history(user)[::-1])
 
-    def explain(self, request: ListRequest, item: Id) -> tuple[Explanation, History]:
-        """What the score of an item owes to each event and feature, and the events, the newest last."""
+    def explain(self, request: ListRequest, item: Id) -> tuple[Explanation, History, str]:
+        """What the score of an item owes to each event and feature, the events, the newest last, and why."""
         found = self.service.explain(request, item)
-        return found, self._with_titles(found.history)
+        events = self._with_titles(found.history)
+        title = self.titles.of([self.service.live.item(item)])[0] or str(item)
+        return found, events, found.because([title for _, _, title in events], title)
 
     def some_users(self, count: int) -> list[Id]:
         """Users of the bundle, evenly spread over them."""

@@ -57,12 +57,14 @@ def model_routes(lists: LiveLists, recommend: MicroBatches[ListRequest, Titled])
     async def why_an_item(body: bodies.ExplainBody) -> answers.ExplainAnswer:
         """What the score of an item owes to each event of the history, and to each feature."""
         request = ListRequest(user=body.user, session=body.session, context=body.context)
-        found, events = await run_in_threadpool(lists.explain, request, body.item)
+        found, events, why = await run_in_threadpool(lists.explain, request, body.item)
         reasons = [
             answers.EventReason(item=item, timestamp=at, title=title, effect=effect)
             for (item, at, title), effect in zip(events, found.events, strict=True)
         ]
-        return answers.ExplainAnswer(score=found.score, events=reasons[::-1], fields=dict(found.fields))
+        return answers.ExplainAnswer(
+            score=found.score, because=why, events=reasons[::-1], fields=dict(found.fields)
+        )
 
     @router.get("/similar/{item:path}", responses=_errors(404))
     async def similar_items(

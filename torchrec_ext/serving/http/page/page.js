@@ -125,8 +125,8 @@ async function explain(entry, line) {
       ...found.events.map((event) => ({ title: name(event), effect: event.effect })),
       ...Object.entries(found.fields).map(([title, effect]) => ({ title: title.replaceAll("_", " "), effect })),
     ].filter(({ effect }) => Math.abs(effect) >= 0.0005).sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect)).slice(0, 5);
-    if (!reasons.length) box.replaceChildren(paragraph("The model knows nothing of this user that would change the score."));
-    else box.replaceChildren(paragraph("What the score owes to the history and to what is known:"), list(reasons));
+    box.replaceChildren(paragraph(found.because));
+    if (reasons.length) box.append(list(reasons));
   } catch (error) {
     box.replaceChildren(paragraph(error.message));
   }

@@ -1,0 +1,9 @@
+from torchrec_ext.explanation.because import because as because
+from torchrec_ext.explanation.explain import explain as explain
+from torchrec_ext.explanation.faithfulness import Faithfulness as Faithfulness
+from torchrec_ext.explanation.faithfulness import faithfulness as faithfulness
+from torchrec_ext.explanation.field_importance import field_importance as field_importance
+from torchrec_ext.explanation.item_map import item_map as item_map
+from torchrec_ext.explanation.item_map import item_positions as item_positions
+from torchrec_ext.explanation.item_norms import item_norms as item_norms
+from torchrec_ext.explanation.untrained_rows import untrained_rows as untrained_rows

@@ -1,0 +1,148 @@
+"""because(): the reason for a score in one sentence."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from torchrec_ext.checks import expect_one_of
+from torchrec_ext.data.event_log import EventLog
+from torchrec_ext.data.events import Events
+from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.explanation.attribution import Attribution
+from torchrec_ext.explanation.explain import METHODS
+from torchrec_ext.explanation.find_pair import PairFinder
+from torchrec_ext.models.inference import inference
+from torchrec_ext.retrieval.trained_model import TrainedModel
+
+_NOISE = 1e-3
+"""A contribution below this share of the score, which rounding or a weak model makes, is not a reason."""
+_POPULAR = 0.9
+
+
+def because(
+    model: TrainedModel,
+    data: Events,
+    user: Any,
+    item: Any,
+    *,
+    verb: str | None = None,
+    most: int = 2,
+    method: str = "leave_one_out",
+    context: Mapping[str, Any] | None = None,
+) -> str:
+    """Why an item is recommended to a user, in one sentence.
+
+    The rule: it names the titles (or ids) of the events that raised the score most, at most ``most``, each by
+    more than a thousandth of the score and by at least a tenth of what the first of them did. If no event
+    did, it names the features of the user and the context that did. Otherwise it says that there are none,
+    and whether the item is popular: has more events than nine tenths of the items.
+
+    Args:
+        model: as for :func:`explain`, like ``data``, ``user``, ``item`` and ``context``.
+        data: every event known now.
+        user: id as in the data.
+        item: id of an item of the catalogue.
+        verb: what users do with items, such as ``"watched"``; None for a sentence without one.
+        most: titles that are named.
+        method: ``leave_one_out`` or ``integrated_gradients``.
+        context: of the moment.
+
+    Returns:
+        A sentence such as "Because you watched Alien and Aliens."
+
+    Raises:
+        InputError: as :func:`explain` does.
+
+    Example:
+        >>> import pandas as pd, torchrec_ext as tx
+        >>> heard = pd.DataFrame({"user": [1] * 4 + [2] * 4 + [3] * 4, "item": list("abcdbcdacdab")})
+        >>> train, _, _ = tx.data.leave_last_out(events := tx.data.read_events(heard))
+        >>> model = tx.models.TwoTower(train.schema, dim=4, encoder="mean_pool")
+        >>> trained = tx.training.fit(model, train, epochs=1, progress=False)
+        >>> because(trained, events, user="new", item="a")
+        'Nothing that is known of you raised the score of a.'
+    """
+    expect_one_of("method", method, ("leave_one_out", "integrated_gradients"))
+    finder = PairFinder(model, data)
+    pair = finder.find(user, item, context)
+    with inference(model.module):
+        found = METHODS[method](pair)
+    items = finder.items_of(pair).tolist()
+    titles = [title or _written(own) for own, title in zip(items, finder.titles(items), strict=True)]
+    own = finder.titles([item])[0] or str(item)
+    return sentence(
+        found, titles, own, model.preparation, popularity(finder.log, pair.row, model.preparation),
+        verb=verb, most=most,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """Events of an item, and the share of the items of the catalogue that have fewer."""
+
+    events: int
+    above: float
+
+
+def popularity(log: EventLog, row: int, preparation: Preparation) -> Popularity:
+    """How popular the item of a row is among the known events."""
+    catalogue = preparation.trained.catalogue
+    counts = np.bincount(log.target_items(), minlength=int(max(catalogue.max(initial=0), row)) + 1)
+    return Popularity(int(counts[row]), float((counts[catalogue] < counts[row]).mean()))
+
+
+def sentence(
+    found: Attribution,
+    titles: Sequence[str | None],
+    title: str,
+    preparation: Preparation,
+    popular: Popularity | None = None,
+    *,
+    verb: str | None = None,
+    most: int = 2,
+) -> str:
+    """The sentence of :func:`because`.
+
+    Args:
+        found: of the pair.
+        titles: of the item of each event; None leaves the event out.
+        title: of the item.
+        preparation: of the model.
+        popular: how popular the item is; None if it is not known.
+        verb: what users do with items, or None.
+        most: titles that are named.
+    """
+    least = _NOISE * abs(found.score)
+    sums: dict[str, float] = {}
+    for name, value in zip(titles, found.events.tolist(), strict=True):
+        if name is not None:
+            sums[name] = sums.get(name, 0.0) + value
+    if named := _largest(sums, least, most):
+        listed = _listed(named)
+        return f"Because you {verb} {listed}." if verb else f"Because of {listed} in your history."
+    of_user = {f.name: f.column for f in preparation.schema.of("user", "context")}
+    raised = {name: value for name, value in found.features.items() if name in of_user}
+    if named := _largest(raised, least, most):
+        words = ["your taste" if name == "user" else of_user[name].replace("_", " ") for name in named]
+        return f"Because of what the model knows of you: {_listed(words)}."
+    nothing = f"Nothing that is known of you raised the score of {title}"
+    if popular is None or popular.above < _POPULAR:
+        return f"{nothing}."
+    others = f"{popular.events:,} events, more than {popular.above:.0%} of the items"
+    return f"{nothing}; it is popular with others ({others})."
+
+
+def _largest(contributions: Mapping[str, float], least: float, most: int) -> list[str]:
+    ordered = sorted(contributions, key=lambda name: -contributions[name])[:most]
+    raised = [name for name in ordered if contributions[name] > least]
+    return [name for name in raised if contributions[name] >= 0.1 * contributions[raised[0]]]
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _written(item: Any) -> str | None:
+    return None if item is None else str(item)
