@@ -17,6 +17,7 @@ from tests.serving.models import MODELS, context_of, model
 from torchrec_ext.data import Events
 from torchrec_ext.distributed import join_group, shard
 from torchrec_ext.errors import InputError
+from torchrec_ext.explanation import explain
 from torchrec_ext.models import TwoTower
 from torchrec_ext.retrieval import TrainedModel, predict, recommend
 from torchrec_ext.serving import export, open_bundle
@@ -64,6 +65,8 @@ for name in sys.argv[2:]:
     known = tx.data.read_events(events, context=["device", "hour"])
     found = tx.retrieval.recommend(bundle, known, [1, 2, 3, 40], 5, context=context)
     found.to_parquet(f"{sys.argv[1]}/{name}.parquet")
+    reasons = tx.explanation.explain(bundle, known, 2, 105, context=context)
+    reasons[["contribution"]].to_parquet(f"{sys.argv[1]}/{name} reasons.parquet")
 """
 
 
@@ -81,6 +84,9 @@ def test_bundles_are_served_with_torch_alone(tmp_path):
     assert done.returncode == 0, done.stderr
     for name in names:
         expect_same_lists(pd.read_parquet(tmp_path / f"{name}.parquet"), wanted[name])
+        reasons = explain(model(name), EVENTS, 2, 105, context=context_of(model(name)))["contribution"]
+        found = pd.read_parquet(tmp_path / f"{name} reasons.parquet")["contribution"]
+        np.testing.assert_allclose(np.sort(found), np.sort(reasons), atol=1e-5)
 
 
 def test_a_bundle_predicts_and_evaluates_as_the_model(tmp_path):
