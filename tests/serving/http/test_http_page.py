@@ -110,6 +110,7 @@ def test_reasons_are_shown_on_demand(browser, url):
     why.click()
     page.until(lambda: page.texts("#list .reasons li"))
     assert why.get_attribute("aria-expanded") == "true"
+    assert page.texts("#list .reasons p")[0].startswith(("Because of Film ", "Nothing that is known"))
     page.picture("reasons")
     why.click()
     assert not page.texts("#list .reasons:not([hidden])") and page.errors() == []

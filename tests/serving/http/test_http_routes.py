@@ -72,6 +72,9 @@ def test_an_explanation_names_the_events_newest_first(client):
     assert [(event["item"], event["title"]) for event in answer["events"]] == [
         (102, "Film 102"), (101, "Film 101"),
     ]  # fmt: skip
+    events = {event["title"]: event["effect"] for event in answer["events"]}
+    best = max(events, key=events.get)
+    assert best in answer["because"] or max(events.values()) < 0.001 * abs(answer["score"])
     session = client.post("/explain", json={"session": [101, 102], "item": 103}).json()
     assert [event["effect"] for event in session["events"]] == [event["effect"] for event in answer["events"]]
     assert session["score"] == pytest.approx(answer["score"], abs=1e-6) and session["fields"] == {}
