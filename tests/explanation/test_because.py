@@ -53,11 +53,12 @@ def test_the_rule(data):
     assert words(data, [0.5, 0.4], [None, "b"]) == "Because of b in your history."  # an unknown item
     known = words(data, [0.0009, -1], "ab", {"user_city": 0.2, "item_kind": 0.9})
     assert known == "Because of what the model knows of you: city."  # an event of a thousandth is noise
-    nothing = words(data, [0.0009, -1], "ab", {"item_kind": 0.9}, Popularity(1234, 0.95))
+    nothing = words(data, [0.0009, -1], "ab", {"item_kind": 0.9}, lambda: Popularity(1234, 0.95))
     assert nothing == (
         "Nothing that is known of you raised the score of X; it is popular with others (1,234 events, more "
         "than 95% of the items)."
     )
     assert (
-        words(data, [], "", {}, Popularity(3, 0.5)) == "Nothing that is known of you raised the score of X."
+        words(data, [], "", {}, lambda: Popularity(3, 0.5))
+        == "Nothing that is known of you raised the score of X."
     )

@@ -121,7 +121,7 @@ def test_the_only_feature_that_decides_matters_alone():
 def test_the_history_is_a_feature_of_a_ranker_that_reads_one():
     found = field_importance(model("attention din"), TRAIN, VALID, repeats=2, most=50)
     read = model("attention din").inputs
-    assert {*found["feature"]} == {*read.fields, *read.dense, "history"}
-    assert found.set_index("feature").loc["history", "importance"] != 0
+    assert {*found["feature"]} == {*read.fields, *read.dense, "item", "history"}
+    assert (found.set_index("feature").loc[["history", "item"], "importance"] != 0).all()
     with pytest.raises(InputError, match="field_importance needs a ranker"):
         field_importance(model("encoder gru"), TRAIN, VALID)

@@ -1,6 +1,6 @@
 """because(): the reason for a score in one sentence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,8 +73,8 @@ def because(
     titles = [title or _written(own) for own, title in zip(items, finder.titles(items), strict=True)]
     own = finder.titles([item])[0] or str(item)
     return sentence(
-        found, titles, own, model.preparation, popularity(finder.log, pair.row, model.preparation),
-        verb=verb, most=most,
+        found, titles, own, model.preparation,
+        lambda: popularity(finder.log, pair.row, model.preparation), verb=verb, most=most,
     )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def sentence(
     titles: Sequence[str | None],
     title: str,
     preparation: Preparation,
-    popular: Popularity | None = None,
+    popular: Callable[[], Popularity] | None = None,
     *,
     verb: str | None = None,
     most: int = 2,
@@ -110,7 +110,7 @@ def sentence(
         titles: of the item of each event; None leaves the event out.
         title: of the item.
         preparation: of the model.
-        popular: how popular the item is; None if it is not known.
+        popular: how popular the item is, asked for where it is needed; None if it is not known.
         verb: what users do with items, or None.
         most: titles that are named.
     """
@@ -128,9 +128,10 @@ def sentence(
         words = ["your taste" if name == "user" else of_user[name].replace("_", " ") for name in named]
         return f"Because of what the model knows of you: {_listed(words)}."
     nothing = f"Nothing that is known of you raised the score of {title}"
-    if popular is None or popular.above < _POPULAR:
+    known = None if popular is None else popular()
+    if known is None or known.above < _POPULAR:
         return f"{nothing}."
-    others = f"{popular.events:,} events, more than {popular.above:.0%} of the items"
+    others = f"{known.events:,} events, more than {known.above:.0%} of the items"
     return f"{nothing}; it is popular with others ({others})."
 
 

@@ -1,6 +1,6 @@
 """explain(): what the score of an item for a user owes to each event and each feature."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,6 +15,8 @@ from torchrec_ext.explanation.integrated_gradients import integrated_gradients
 from torchrec_ext.explanation.pair import Pair
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.trained_model import TrainedModel
+
+_COLUMNS = ("kind", "name", "value", "title", "contribution")
 
 Method = Literal["leave_one_out", "integrated_gradients", "factors"]
 
@@ -91,14 +93,13 @@ def explain(
 def _frame(
     finder: PairFinder, pair: Pair, found: Attribution, ids: Mapping[str, Any], context: Mapping[str, Any]
 ) -> pd.DataFrame:
-    columns = ["kind", "name", "value", "title", "contribution"]
     if found.factors is not None:
         vector = pair.item_vector()[0].tolist()
         rows: list[tuple] = [
             ("factor", place, value, None, contribution)
             for place, (value, contribution) in enumerate(zip(vector, found.factors.tolist(), strict=True))
         ]
-        return pd.DataFrame(rows, columns=columns).astype({"name": object, "value": object})
+        return _as_frame(rows)
     items = finder.items_of(pair).tolist()
     newest_first = zip(items[::-1], finder.titles(items)[::-1], found.events.tolist()[::-1], strict=True)
     rows = [("event", place, *event) for place, event in enumerate(newest_first, 1)]
@@ -106,7 +107,14 @@ def _frame(
         ("feature", name, _value(finder, name, ids, context), None, contribution)
         for name, contribution in found.features.items()
     ]
-    return pd.DataFrame(rows, columns=columns).astype({"name": object, "value": object, "title": object})
+    return _as_frame(rows)
+
+
+def _as_frame(rows: Sequence[tuple]) -> pd.DataFrame:
+    """The rows, ids and titles as they are, None where there is none."""
+    columns = zip(_COLUMNS, zip(*rows, strict=True) if rows else [()] * len(_COLUMNS), strict=True)
+    frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns})
+    return frame.astype({"contribution": float})
 
 
 def _value(finder: PairFinder, name: str, ids: Mapping[str, Any], context: Mapping[str, Any]) -> Any:

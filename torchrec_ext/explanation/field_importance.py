@@ -66,15 +66,16 @@ def field_importance(
     model.preparation.expect_same_rows(targets.preparation, f"the split of {targets.name}")
     targets = replace(targets, preparation=model.preparation)
     examples = LabelledEvents(targets, known, inputs, model.threshold())
+    read = (*inputs.fields, *inputs.dense)
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(examples.events))[:most])
 
-    def batch_of(pairs: np.ndarray, histories: np.ndarray) -> Batch:
-        """The pairs with the histories of others."""
+    def batch_of(pairs: np.ndarray, histories: np.ndarray, candidates: np.ndarray) -> Batch:
+        """The pairs with the histories and the items under target attention of others."""
         users, ends = examples.users[histories], examples.ends[histories]
         batch = examples.batcher.batch(
             examples.users[pairs], examples.batcher.starts(users, ends), ends,
-            items=examples.items[pairs], candidates=examples.items[pairs],
+            items=examples.items[pairs], candidates=examples.items[candidates],
             context=take_context(examples.context(), pairs),
         )  # fmt: skip
         return on_device(batch, module)
@@ -83,18 +84,25 @@ def field_importance(
         report = BinaryReport(sync_on_compute=False)
         for start in range(0, len(chosen), _CHUNK):
             pairs, theirs = chosen[start : start + _CHUNK], others[start : start + _CHUNK]
-            batch = batch_of(pairs, theirs if feature == "history" else pairs)
-            if feature not in (None, "history"):
-                batch = take_feature(batch, batch_of(theirs, theirs), str(feature), schema, inputs)
+            batch = batch_of(
+                pairs,
+                theirs if feature == "history" else pairs,
+                theirs if feature == "item" else pairs,
+            )
+            if feature is not None and feature in read:
+                batch = take_feature(batch, batch_of(theirs, theirs, theirs), feature, schema, inputs)
             labels = torch.from_numpy(examples.labels[pairs, 0])
             report.update(module(batch)[:, 0].float().sigmoid().cpu(), labels)
         return report.compute()["auc"]
 
-    features = [*inputs.fields, *inputs.dense, *(["history"] if inputs.max_length else [])]
     rows = []
     with inference(module):
         whole = auc(None, chosen)
-        for name in features:
+        for name in (
+            *read,
+            *(["item"] if inputs.candidates else []),
+            *(["history"] if inputs.max_length else []),
+        ):
             falls = [whole - auc(name, rng.permutation(chosen)) for _ in range(repeats)]
             rows.append((name, float(np.mean(falls)), float(np.std(falls))))
     frame = pd.DataFrame(rows, columns=["feature", "importance", "std"])

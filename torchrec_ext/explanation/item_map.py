@@ -94,7 +94,7 @@ def item_map(
     FigureCanvasAgg(figure)  # a separate canvas, so that pyplot's state is not touched
     figure.set_layout_engine("constrained")
     panel = figure.add_subplot()
-    size = float(np.clip(6000 / len(points), 4, 40))
+    size = float(np.clip(12000 / len(points), 4, 40))
     named = [] if kinds is None else sorted(kinds.value_counts().index[: len(_COLOURS) - 1])
     others = points if kinds is None else points[~kinds.isin(named).to_numpy()]
     label = "other" if named and len(others) else None
@@ -106,7 +106,9 @@ def item_map(
         )
     _format(panel, method, points.attrs["explained"])
     if named:
-        figure.legend(loc="outside right upper", title=colour, frameon=False, markerscale=1.5)
+        legend = figure.legend(loc="outside right upper", title=colour, frameon=False, labelcolor=_INK)
+        for handle in legend.legend_handles:
+            handle.set_sizes([40])  # type: ignore[union-attr]
     return figure
 
 

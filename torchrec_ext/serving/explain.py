@@ -42,7 +42,7 @@ class Explanation:
         """The reason in one sentence, with the titles of the events and of the item."""
         found = Attribution(self.score, np.array(self.events), self.fields)
         preparation, log = self.live.preparation, self.live.users.log
-        popular = None if log is None else popularity(log, self.row, preparation)
+        popular = None if log is None else lambda: popularity(log, self.row, preparation)
         ids = [None if item is None else str(item) for item, _ in self.history]
         words = [own or id for own, id in zip(titles, ids, strict=True)]
         return sentence(found, words, title, preparation, popular)

@@ -78,6 +78,8 @@ def test_an_explanation_names_the_events_newest_first(client):
     session = client.post("/explain", json={"session": [101, 102], "item": 103}).json()
     assert [event["effect"] for event in session["events"]] == [event["effect"] for event in answer["events"]]
     assert session["score"] == pytest.approx(answer["score"], abs=1e-6) and session["fields"] == {}
+    stranger = client.post("/explain", json={"user": "stranger", "item": 103}).json()
+    assert stranger["because"].startswith("Nothing that is known of you raised the score of Film 103")
     missing = client.post("/explain", json={"user": 1, "item": "x"})
     assert missing.status_code == 422 and missing.json()["field"] == "item"
 
