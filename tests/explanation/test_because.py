@@ -26,7 +26,7 @@ def test_the_events_that_raised_the_score_by_their_titles(data):
 
 def test_a_user_without_history(data):
     events, train = data
-    found = because(mean_of_songs(train), events, "new", "b")
+    found = because(mean_of_songs(train), events, "new", np.array(["b"])[0])
     assert found == "Nothing that is known of you raised the score of Song b."
 
 

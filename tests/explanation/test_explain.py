@@ -95,6 +95,14 @@ def test_features_of_a_linear_ranker():
     assert found.attrs["baseline"] == pytest.approx(sigmoid(0.3))
 
 
+@pytest.mark.parametrize("kind", [np.int64, str])
+def test_ids_of_another_kind_are_found(kind):
+    wanted, found = (explain(model("fields"), EVENTS, user, 115) for user in (3, kind(3)))
+    pd.testing.assert_frame_equal(found.drop(columns="value"), wanted.drop(columns="value"))
+    values = dict(zip(found["name"], found["value"], strict=True))
+    assert values["user_gender"] == "f" and values["user_age"] == EVENTS.users["age"][2]
+
+
 NAMES = [
     "encoder gru",
     "encoder bert4rec",

@@ -9,20 +9,20 @@ COLUMNS = {"user": "uid", "item": "sku", "timestamp": "t", "rating": "stars"}
 
 
 @pytest.fixture(scope="module")
-def runs(folder):
-    """A retriever and a ranker."""
+def train(folder):
+    """The training part of items with titles."""
     read = tx.data.read_events(folder / "events.csv", columns=COLUMNS, items=folder / "items.csv")
-    train, valid, _ = tx.data.leave_last_out(read)
-    modules = {
-        "retriever": tx.models.TwoTower(train.schema, 8, "gru", max_length=10),
-        "ranker": tx.models.Ranker(train.schema, 8, target_attention="din", max_length=10),
-    }
-    for name, module in modules.items():
-        positive = {"positive": 3.0} if name == "ranker" else {}
-        tx.training.fit(module, train, epochs=1, output=folder / name, progress=False, **positive)
+    return tx.data.leave_last_out(read)[0]
 
 
-def test_table_sentence_test_and_map(warm, folder, runs):
+@pytest.fixture(scope="module")
+def retriever(folder, train):
+    """A run."""
+    module = tx.models.TwoTower(train.schema, 8, "gru", max_length=10)
+    tx.training.fit(module, train, epochs=1, output=folder / "retriever", progress=False)
+
+
+def test_table_sentence_test_and_map(warm, folder, retriever):
     words = ("--checkpoint", "retriever", "--user", "u3", "--verb", "bought", "--rows", "3", "--test", "5")
     ended = warm.launch("explain", *words, "--output", "maps/map.png", "--colour", "kind", folder=folder)
     lines = ended.out[0].splitlines()
@@ -35,7 +35,9 @@ def test_table_sentence_test_and_map(warm, folder, runs):
 
 
 @pytest.mark.slow
-def test_a_ranker_s_item_by_integrated_gradients_on_two_ranks(warm, folder, runs):
+def test_a_ranker_s_item_by_integrated_gradients_on_two_ranks(warm, folder, train):
+    module = tx.models.Ranker(train.schema, 8, target_attention="din", max_length=10)
+    tx.training.fit(module, train, epochs=1, positive=3.0, output=folder / "ranker", progress=False)
     words = ("--checkpoint", "ranker", "--user", "u3", "--item", "i7", "--method", "integrated_gradients")
     outputs = [warm.launch("explain", *words, folder=folder, processes=n).out[0] for n in (1, 2)]
     assert "score of item i7 for user u3: 0." in outputs[0] and "feature" in outputs[0]
@@ -47,10 +49,9 @@ def test_a_ranker_s_item_by_integrated_gradients_on_two_ranks(warm, folder, runs
     [
         (("--item", "none"), "none of the item ids in item is known"),
         (("--output", "events.csv"), "--output events.csv exists; add --overwrite"),
-        (("--method", "factors", "--checkpoint", "ranker"), "factors needs a retriever"),
     ],
 )
-def test_what_cannot_be_is_one_line(warm, folder, runs, words, message):
-    checkpoint = () if "--checkpoint" in words else ("--checkpoint", "retriever")
-    ended = warm.launch("explain", "--user", "u3", *checkpoint, *words, folder=folder, succeeds=False)
+def test_what_cannot_be_is_one_line(warm, folder, retriever, words, message):
+    words = ("--checkpoint", "retriever", "--user", "u3", *words)
+    ended = warm.launch("explain", *words, folder=folder, succeeds=False)
     assert ended.status == 2 and ended.error.startswith("explain.py: ") and message in ended.error

@@ -84,7 +84,7 @@ def explain(
     pair = finder.find(user, item, context)
     with inference(model.module):
         found = METHODS[method](pair)
-    frame = _frame(finder, pair, found, {"user": user, "item": item}, context or {})
+        frame = _frame(finder, pair, found, {"user": user, "item": item}, context or {})
     frame = frame.sort_values("contribution", key=np.abs, ascending=False, kind="stable", ignore_index=True)
     frame.attrs = {"score": found.score, "baseline": found.baseline, "method": method}
     return frame
@@ -128,5 +128,6 @@ def _value(finder: PairFinder, name: str, ids: Mapping[str, Any], context: Mappi
     table = finder.data.users if feature.entity == "user" else finder.data.items
     if table is None or feature.column not in table:
         return None
-    place = pd.Index(table[feature.entity].astype(str)).get_indexer([str(ids[feature.entity])])[0]
-    return None if place < 0 else table[feature.column].iloc[int(place)]
+    own = finder.in_kind(feature.entity, ids[feature.entity])
+    rows = np.flatnonzero((table[feature.entity] == own).to_numpy())
+    return table[feature.column].iloc[int(rows[0])] if len(rows) else None

@@ -14,6 +14,7 @@ from torchrec_ext.retrieval.known_items import find_items
 from torchrec_ext.retrieval.known_users import KnownUsers
 from torchrec_ext.retrieval.request_context import context_read
 from torchrec_ext.retrieval.trained_model import TrainedModel, expect_trained
+from torchrec_ext.schema import Entity
 
 
 class PairFinder:
@@ -71,12 +72,22 @@ class PairFinder:
         ids[rows > 0] = self.model.preparation.vocabularies["item"].ids(rows[rows > 0])
         return ids
 
+    def in_kind(self, entity: Entity, own: Any) -> Any:
+        """An id as the data has it: 7 for "7" where ids are integers."""
+        plain = own.item() if isinstance(own, np.generic) else own
+        return (
+            self.model.preparation.vocabularies[entity].in_kind(plain)
+            if isinstance(plain, str | int)
+            else plain
+        )
+
     def titles(self, items: Any) -> list[str | None]:
         """The title of each item where the data has one."""
         table = self.data.items
         if table is None or "title" not in table:
             return [None] * len(items)
         titles = table["title"].to_numpy(object)
-        places = pd.Index(table["item"]).get_indexer(pd.Index(items, dtype=object))
+        own = [self.in_kind("item", item) for item in items]
+        places = pd.Index(table["item"]).get_indexer(pd.Index(own, dtype=object))
         found = [titles[place] if place >= 0 else None for place in places.tolist()]
         return [title if isinstance(title, str) else None for title in found]

@@ -47,17 +47,11 @@ def integrated_gradients(pair: Pair, steps: int = 64) -> Attribution:
     # cuDNN has no backward pass of a recurrence in evaluation mode
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         method = captum.IntegratedGradients(score_of)
-        found = method.attribute(
-            tuple(here.values()), tuple(away.values()), n_steps=steps, internal_batch_size=256
-        )
+        found = method.attribute(tuple(here.values()), tuple(away.values()), n_steps=steps)
     totals = {name: part[0].detach().double().flatten(1).sum(1).cpu().numpy()
               for name, part in zip(here, found, strict=True)}  # fmt: skip
-    features = dict.fromkeys(pair.features, 0.0)
-    for kind in ("fields", "weights"):
-        for name, value in zip(
-            pair.inputs.fields, totals.get(kind, np.zeros(len(pair.inputs.fields))), strict=True
-        ):
-            features[name] += float(value)
+    of_fields = totals.get("fields", np.zeros(0)) + totals.get("weights", 0.0)
+    features = dict(zip(pair.inputs.fields, of_fields.tolist(), strict=True))
     start = 0
     for name in pair.inputs.dense:
         stop = start + pair.preparation.schema.dense_width([name])

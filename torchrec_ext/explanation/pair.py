@@ -102,11 +102,10 @@ class Pair:
 
     def scores_without(self, features: Sequence[str]) -> np.ndarray:
         """(F,) float64 scores, of each of F features the one when it is unknown."""
-        batch = self.batch()
+        batch, schema = self.batch(), self.preparation.schema
         unknown = self.unknown(batch)
-        found = [self.scores(take_feature(batch, unknown, name, self.preparation.schema, self.inputs))
-                 for name in features]  # fmt: skip
-        return torch.cat(found).double().cpu().numpy() if found else np.zeros(0)
+        changed = (take_feature(batch, unknown, name, schema, self.inputs) for name in features)
+        return np.array([float(self.scores(one)) for one in changed])
 
     def unknown(self, batch: Batch) -> Batch:
         """The batch with every feature unknown besides its histories."""
