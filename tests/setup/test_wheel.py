@@ -61,7 +61,8 @@ def test_wheel_holds_the_package_alone(wheel):
 def test_metadata(metadata):
     assert metadata["Name"] == "torchrec-ext"
     assert metadata["Version"] == __version__
-    assert set(metadata.get_all("Provides-Extra")) == {"cpu", "cuda", "dev", "docs", "faiss", "onnx", "serve"}
+    extras = {"cpu", "cuda", "dev", "docs", "explain", "faiss", "kafka", "onnx", "serve", "umap"}
+    assert set(metadata.get_all("Provides-Extra")) == extras
 
 
 def test_core_requirements_never_reach_torch(metadata):

@@ -65,7 +65,7 @@ def field_importance(
         )
     model.preparation.expect_same_rows(targets.preparation, f"the split of {targets.name}")
     targets = replace(targets, preparation=model.preparation)
-    examples = LabelledEvents(targets, known, inputs, model.threshold())
+    examples = LabelledEvents(targets, known, inputs, model.first_task())
     read = (*inputs.fields, *inputs.dense)
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(examples.events))[:most])

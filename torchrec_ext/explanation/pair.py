@@ -132,6 +132,7 @@ def _variants(log: EventLog, user: int, events: np.ndarray, kept_VE: np.ndarray 
         source_rows=np.asarray(log.source_rows)[rows],
         times=None if log.times is None else np.asarray(log.times)[rows],
         ratings=None,
+        labels={},
         weights=None,
         context={name: take_rows(column, rows) for name, column in log.context.items()},
     )
