@@ -37,10 +37,10 @@ from torchrec_ext.serving.logged_events import as_events
 class Settings:
     """Learns from the event log of a service, block by block: each event is predicted before it is learnt.
 
-    New users, items and categories get rows behind the known ones. The checkpoint of the output says up to
-    which position of the log it has learnt. Started again, after an end or a kill, the recipe goes on from
-    there: no event is lost or learnt twice. The hit rate and NDCG over time are in feedback.json and
-    feedback.png of the output.
+    New users, items and categories get rows behind the known ones; items that were added to the service
+    bring their columns. The checkpoint of the output says up to which position of the log it has learnt.
+    Started again, after an end or a kill, the recipe goes on from there: no event is lost or learnt twice.
+    The hit rate and NDCG over time are in feedback.json and feedback.png of the output.
     """
 
     run: str
@@ -109,6 +109,8 @@ def learn(settings: Settings, log: tx.serving.EventStore, output: Path) -> None:
         block = clean_new(as_events([event for _, event in logged], known), before, run)
         report(f"events up to {position:,} of {until:,}: {len(logged):,}, of which {len(block):,} are used")
         if not len(block):
+            if block.items is not None and len(block.items):  # which later events may be of
+                new = block if new is None else tx.data.join_events(new, block, repeats=True)
             continue
         predicted = test(trained, before, block, not settings.repeats)
         if predicted is not None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from torchrec_ext.data.column_features import apply_column
 from torchrec_ext.data.columns import column_of, kind_of, numbers_of, one_array
 from torchrec_ext.data.features import Fitted
-from torchrec_ext.data.slices import FlatColumn, flat_and_lengths, offsets_of, take_rows
+from torchrec_ext.data.slices import FlatColumn, flat_and_lengths, join_rows, offsets_of, take_rows
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.schema import Entity, Feature, Schema
 
@@ -61,6 +61,20 @@ class SideFeatures:
             else:
                 categorical[feature.name] = _never_empty(found)
         return cls(categorical, dense)
+
+    def with_rows(self, size: int, rows: np.ndarray, others: "SideFeatures") -> "SideFeatures":
+        """The features of ``size`` rows, of which (n,) ``rows`` have those of the rows 1 to n of others.
+
+        Rows that are new here and not among these are without any.
+        """
+        known = len(next(iter((*self.categorical.values(), *self.dense.values())), ()))
+        places = np.arange(size)
+        places[known:] = 0
+        places[rows] = known + np.arange(1, len(rows) + 1)
+        pairs = ((self.categorical, others.categorical), (self.dense, others.dense))
+        return SideFeatures(
+            *({n: take_rows(join_rows(c, other[n]), places) for n, c in own.items()} for own, other in pairs)
+        )
 
     def ids(self, feature: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Flat int64 values and (n,) int64 lengths of a categorical feature of (n,) rows."""

@@ -67,6 +67,13 @@ def flat_and_lengths(column: FlatColumn) -> tuple[np.ndarray, np.ndarray]:
     return column.flatten().to_numpy(), np.diff(column.offsets.to_numpy())
 
 
+def join_rows(first: FlatColumn, second: FlatColumn) -> FlatColumn:
+    """The rows of two columns, one after the other; lists in the type of the first."""
+    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+        return np.concatenate([first, second])
+    return pa.concat_arrays([first, second.cast(first.type)])
+
+
 def take_rows(column: FlatColumn, rows: np.ndarray) -> FlatColumn:
     """The (n,) rows of a column, in their order."""
     return np.asarray(column)[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))

@@ -8,6 +8,7 @@ from torchrec_ext.serving.faiss_index import FaissIndex as FaissIndex
 from torchrec_ext.serving.kafka_store import KafkaEventStore as KafkaEventStore
 from torchrec_ext.serving.list_request import ItemList as ItemList
 from torchrec_ext.serving.list_request import ListRequest as ListRequest
+from torchrec_ext.serving.new_item import NewItem as NewItem
 from torchrec_ext.serving.open_store import open_event_store as open_event_store
 from torchrec_ext.serving.recall import recall as recall
 from torchrec_ext.serving.served_event import ServedEvent as ServedEvent

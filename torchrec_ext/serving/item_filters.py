@@ -44,19 +44,25 @@ class ItemFilters:
         kept[0] = False
         return np.flatnonzero(kept)
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns besides the id."""
+        return [] if self.items is None else [str(column) for column in self.items if column != "item"]
+
     def column(self, name: str, field: str = "at_most") -> pd.Series:
-        """A column with the rows of the items as its index.
+        """A column with the rows of the items as its index; of two values of an item the first counts.
 
         Raises:
             InputError: if there is none; ``field`` is that of the request.
         """
-        there = [] if self.items is None else [str(column) for column in self.items if column != "item"]
+        there = self.columns
         if self.items is None or name not in there:
             raise InputError(
                 f"{field}: no column {name!r} of the items{nearest(name, there)}; there are "
                 f"{', '.join(there) or 'none'}"
             )
-        return self.items[name].set_axis(self._rows)
+        found = self.items[name].set_axis(self._rows)
+        return found[~found.index.duplicated()]  # all items without an event have row 0
 
     def _kept(self, name: str, wanted: Any) -> np.ndarray:
         key = json.dumps([name, wanted], default=str)
@@ -67,7 +73,7 @@ class ItemFilters:
                 fitting = fits(column_of(column.reset_index(drop=True)), name, where)
             except InputError as error:
                 raise InputError(f"filters: {str(error).removeprefix('where ')}") from None
-            kept[self._rows[fitting]] = True
+            kept[column.index.to_numpy()[fitting]] = True
             if len(self._found) >= _MOST:
                 self._found.clear()
             self._found[key] = kept

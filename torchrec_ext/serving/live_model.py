@@ -51,6 +51,7 @@ class LiveModel:
         self.name, self.bundle, self.model = name, bundle, bundle.model
         self.preparation, self.inputs = bundle.model.preparation, bundle.model.inputs
         self.catalogue = self.preparation.trained.catalogue
+        self.added = np.zeros(0, np.int64)  # rows of the items that `built` does not know, or not as they are
         self.users = UserHistories(bundle, store)
         self.filters = ItemFilters(
             None if bundle.events is None else bundle.events.items, self.preparation.vocabularies["item"]
@@ -64,6 +65,7 @@ class LiveModel:
                 self.vectors, rows = encode_slice(module, batcher, self.catalogue)
             self.index: contracts.Index = ExactIndex(module.scorer) if index is None else index
             self.index.build(self.vectors, rows)
+            self.built, self.built_items = self.index, len(rows)
             if is_streaming(module):
                 self.states = StreamingStates(module, self.preparation, self.times)
         log = self.users.log
@@ -236,6 +238,10 @@ class LiveModel:
     def place(self, row: int) -> int:
         """Where an item of the catalogue stands among the vectors."""
         return int(np.searchsorted(self.catalogue, row))
+
+    def places(self, rows: np.ndarray) -> np.ndarray:
+        """The same of (n,) rows of items of the catalogue."""
+        return np.searchsorted(self.catalogue, rows)
 
     def item_rows(self, items: Sequence[Id]) -> np.ndarray:
         """(m,) int64 rows of the items that are known."""

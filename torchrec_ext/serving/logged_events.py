@@ -1,16 +1,18 @@
-"""as_events(): events of a service in the columns of those that a model was trained on."""
+"""as_events(), as_items(): what a service has logged, in the columns that a model was trained on."""
 
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from torchrec_ext.data.columns import from_codes
+from torchrec_ext.data.columns import as_series, column_of, from_codes
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.source import Source
-from torchrec_ext.serving.served_event import EXPOSURE, ServedEvent
+from torchrec_ext.errors import InputError
+from torchrec_ext.serving.served_event import ADDED_ITEM, NOT_HISTORY, ServedEvent
 
 
 def as_events(logged: Sequence[ServedEvent], like: Events) -> Events:
@@ -20,7 +22,8 @@ def as_events(logged: Sequence[ServedEvent], like: Events) -> Events:
     is of another kind than the column, is missing. That holds for ``rating`` too: most events of a service
     have none, histories hold them nevertheless, and a ranker learns from those that have one. Where times are
     whole seconds, so are these. Events whose user or item cannot be an id of the data, such as a word where
-    ids are integers, are left out, and so is what was shown.
+    ids are integers, are left out, and so is what was shown. Items that were added are rows of its table
+    ``items``.
 
     Args:
         logged: the events.
@@ -38,7 +41,7 @@ def as_events(logged: Sequence[ServedEvent], like: Events) -> Events:
     kept = [
         event
         for event in sorted(logged, key=lambda event: event.timestamp)
-        if event.type != EXPOSURE
+        if event.type not in NOT_HISTORY
         and all(
             getattr(event, name) is None or _word(kind.value_type)(getattr(event, name)) is not None
             for name, kind in kinds.items()
@@ -47,7 +50,66 @@ def as_events(logged: Sequence[ServedEvent], like: Events) -> Events:
     columns = [_column([_value(event, f.name) for event in kept], f.type) for f in like.table.schema]
     order = like.source.order
     source = Source("events of a service", sha256="", files={}, order=order, ties=0, rows=len(kept))
-    return Events(pa.table(columns, schema=like.table.schema), source)
+    items = None if like.items is None else as_items(logged, like.items)
+    return Events(pa.table(columns, schema=like.table.schema), source, items=items)
+
+
+def as_items(logged: Sequence[ServedEvent], like: pd.DataFrame, *, strict: bool = False) -> pd.DataFrame:
+    """The items that were added, in the columns of a table of items; the last entry of each item counts.
+
+    Args:
+        logged: what a service has logged; other events are passed over.
+        like: the table whose columns are wanted.
+        strict: refuses a value that cannot be one of its column; otherwise it is missing.
+
+    Raises:
+        InputError: if one is refused; the message calls the entries ``items``.
+
+    Example:
+        >>> film = ServedEvent(ADDED_ITEM, 8, 1.7e9, ADDED_ITEM, {"year": 2024})
+        >>> as_items([film], pd.DataFrame({"item": [7], "year": [1999]})).values.tolist()
+        [[8, 2024]]
+    """
+    kinds = {str(name): column_of(like[name]).type for name in like}
+    word, found = _word(kinds["item"].value_type), {}
+    for place, entry in enumerate(logged):
+        if entry.type != ADDED_ITEM:
+            continue
+        id = word(entry.item)
+        if id is not None:
+            found.pop(id, None)
+            found[id] = (place, entry)
+        elif strict:
+            raise InputError(
+                f"items[{place}].item should be an integer as in the data, received {entry.item!r}"
+            )
+    columns = {"item": _column([*found], kinds.pop("item"))}
+    for name, kind in kinds.items():
+        values = [entry.context.get(name) for _, entry in found.values()]
+        columns[name] = _column(values, kind)
+        for value, made, (place, _) in zip(values, columns[name], found.values(), strict=True):
+            if strict and value is not None and not _is_whole(value, made):
+                raise InputError(
+                    f"items[{place}].columns: {name!r} should be {_expected(kind)}, received {value!r:.60}"
+                )
+    rows = pd.DataFrame({name: as_series(column) for name, column in columns.items()})
+    return rows[list(like)] if len(rows) else like.iloc[:0]
+
+
+def _expected(kind: pa.DataType) -> str:
+    if pa.types.is_fixed_size_list(kind):
+        return f"a list of {kind.list_size} numbers"
+    word = kind.value_type if pa.types.is_dictionary(kind) or pa.types.is_list(kind) else kind
+    if pa.types.is_list(kind):
+        return f"a list, each part {_expected(word)}"
+    return "an integer" if pa.types.is_integer(word) else "a number" if word == kind else "a string"
+
+
+def _is_whole(value: Any, made: pa.Scalar) -> bool:
+    """Whether nothing of a value was lost when it became one of a column."""
+    if pa.types.is_list(made.type):
+        return len(made) == (len(value) if isinstance(value, list) else 1)
+    return made.is_valid
 
 
 def _value(event: ServedEvent, name: str) -> Any:

@@ -13,6 +13,10 @@ Id: TypeAlias = str | int
 
 EXPOSURE = "exposure"
 """The type of the events by which a service logs what it has shown; they are not part of a history."""
+ADDED_ITEM = "added_item"
+"""The type of the entries by which a service logs the columns of an item, and the user of these entries."""
+NOT_HISTORY = frozenset({EXPOSURE, ADDED_ITEM})
+"""Types of what a service logs itself; users have done none of it."""
 _MOST_LEVELS = 32
 
 
@@ -55,7 +59,7 @@ class ServedEvent:
             "item": None if self.item is None else checked_id("item", self.item),
             "timestamp": _checked_timestamp(self.timestamp),
             "type": None if self.type is None else _checked_text("type", self.type, "a string or None"),
-            "context": _checked_context(self.context),
+            "context": checked_values("context", self.context),
             "id": None if self.id is None else _checked_text("id", self.id, "a string or None"),
         }
         for name, value in checked.items():
@@ -96,22 +100,22 @@ def _checked_timestamp(value: Any) -> float:
     return seconds
 
 
-def _checked_context(value: object) -> Mapping[str, Any]:
+def checked_values(name: str, value: object) -> Mapping[str, Any]:
     """A copy by way of JSON, which has to come back equal: tuples and keys of other types do not."""
     if not isinstance(value, Mapping):
-        raise InputError(f"context should be a mapping of JSON values, received {_shown(value)}")
+        raise InputError(f"{name} should be a mapping of JSON values, received {_shown(value)}")
     if not value:
         return {}
     if _is_deeper(value, _MOST_LEVELS):  # Python's parser would fail on it, for some readers of a log
-        raise InputError(f"context should have at most {_MOST_LEVELS} levels of lists and mappings")
+        raise InputError(f"{name} should have at most {_MOST_LEVELS} levels of lists and mappings")
     try:
         text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
         text.encode()
         copy = json.loads(text)
     except (TypeError, ValueError) as error:
-        raise InputError(f"context should hold JSON values only: {error}") from None
+        raise InputError(f"{name} should hold JSON values only: {error}") from None
     if copy != value:
-        raise InputError(f"context should have string keys, and lists for tuples, received {_shown(value)}")
+        raise InputError(f"{name} should have string keys, and lists for tuples, received {_shown(value)}")
     return copy
 
 

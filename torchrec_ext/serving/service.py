@@ -9,11 +9,13 @@ from pathlib import Path
 
 from torchrec_ext import contracts
 from torchrec_ext.errors import InputError
+from torchrec_ext.serving.add_items import add_items
 from torchrec_ext.serving.bundle import Bundle, open_bundle
 from torchrec_ext.serving.event_store import EventStore, StoreError
 from torchrec_ext.serving.explain import Explanation, explain
 from torchrec_ext.serving.list_request import ItemList, ListRequest
 from torchrec_ext.serving.live_model import LiveModel
+from torchrec_ext.serving.new_item import NewItem, added_items
 from torchrec_ext.serving.served_event import EXPOSURE, Id, ServedEvent
 from torchrec_ext.serving.stages import Stages
 
@@ -67,6 +69,7 @@ class Service:
     ) -> None:
         self.store, self.log_exposures, self._explore = store, log_exposures, (epsilon, seed)
         self._lock = threading.RLock()
+        self._changing = threading.Lock()  # of what answers: one change begins where the other ended
         self._stages = self._opened(bundle, name, index, ranker, retrieve)
 
     @property
@@ -129,6 +132,29 @@ class Service:
             own.append(replace(event, user=live.user(event.user), item=item))
         return self.store.append(own)
 
+    def add_items(self, items: Sequence[NewItem]) -> list[int]:
+        """Lists know these items from now on, by their side features; requests go on meanwhile without them.
+
+        The columns of a known item are replaced. Until a new bundle has learnt from events of a new item, the
+        model reads its side features alone, and its events in histories as those of an unknown item.
+
+        Returns:
+            The position of each in the log, once all are durable.
+
+        Raises:
+            InputError: if a model reads no side features of items, or an id or a column does not fit.
+            StoreError: if they cannot be stored now; lists do not know them then.
+        """
+        if not items:
+            return []
+        with self._changing:
+            entries = [item.entry(self._stages.first.item(item.item)) for item in items]
+            stages = self._stages.with_items(entries)
+            positions = self.store.append(entries)
+            with self._lock:
+                self._stages = stages
+        return positions
+
     def explain(self, request: ListRequest, item: Id) -> Explanation:
         """Which events of the history and which features raise the score of an item of the catalogue.
 
@@ -181,9 +207,10 @@ class Service:
             ranker: a second bundle.
             retrieve: how many candidates are ranked.
         """
-        stages = self._opened(bundle, name, index, ranker, retrieve)
-        with self._lock:
-            self._stages = stages
+        with self._changing:
+            stages = self._opened(bundle, name, index, ranker, retrieve)
+            with self._lock:
+                self._stages = stages
 
     def _opened(
         self,
@@ -195,8 +222,19 @@ class Service:
     ) -> Stages:
         def live(given: str | Path | Bundle, own: contracts.Index | None) -> LiveModel:
             if isinstance(given, Bundle):
-                return LiveModel(given, self.store, name, own)
-            return LiveModel(open_bundle(given), self.store, Path(given).name, own)
+                return self._with_added(LiveModel(given, self.store, name, own))
+            return self._with_added(LiveModel(open_bundle(given), self.store, Path(given).name, own))
 
         second = None if ranker is None else live(ranker, None)
         return Stages(live(bundle, index), second, retrieve, *self._explore)
+
+    def _with_added(self, live: LiveModel) -> LiveModel:
+        """A model with the items of the log that its bundle does not know, or knows by earlier columns."""
+        logged, position = added_items(self.store), int(live.bundle.manifest.get("position", 0))
+        there = {*live.preparation.vocabularies["item"].ids(live.catalogue).tolist()}
+        entries = [entry for at, entry in logged if at > position or entry.item not in there]
+        try:
+            return add_items(live, entries, strict=False) if entries else live
+        except InputError as error:
+            log.warning("%s added items are not in lists of %s: %s", len(entries), live.name, error)
+            return live

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from torchrec_ext.errors import InputError
+from torchrec_ext.errors import InputError, nearest
+from torchrec_ext.serving.add_items import add_items
 from torchrec_ext.serving.explore import explore
 from torchrec_ext.serving.list_request import ItemList, ListRequest
 from torchrec_ext.serving.live_model import LiveModel
@@ -43,6 +45,24 @@ class Stages:
             raise InputError(f"epsilon should be from 0 to 1, received {epsilon!r}")
         self.first, self.ranker, self.retrieve, self.epsilon = first, ranker, retrieve, epsilon
         self._rng = np.random.default_rng(seed)
+
+    def with_items(self, entries: Sequence[ServedEvent]) -> "Stages":
+        """The same stages with items added; an InputError if a model cannot know them by their columns."""
+        found = copy(self)
+        found.first = add_items(self.first, entries)
+        tables = [self.first.filters]
+        if self.ranker is not None:
+            found.ranker = add_items(self.ranker, entries)
+            tables.append(self.ranker.filters)
+        there = list(dict.fromkeys(name for table in tables for name in table.columns))
+        for place, entry in enumerate(entries):
+            for name in entry.context:
+                if name not in there:
+                    raise InputError(
+                        f"items[{place}].columns: there is no {name[:60]!r}{nearest(name, there)}; there are "
+                        f"{', '.join(there)}"
+                    )
+        return found
 
     def lists(self, requests: Sequence[ListRequest]) -> list[ItemList | InputError]:
         """The lists of several requests, computed together, or what is wrong with each."""

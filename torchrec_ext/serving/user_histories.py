@@ -10,7 +10,7 @@ import pandas as pd
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.serving.bundle import Bundle
 from torchrec_ext.serving.event_store import EventStore, StoreError
-from torchrec_ext.serving.served_event import EXPOSURE, Id, ServedEvent
+from torchrec_ext.serving.served_event import ADDED_ITEM, EXPOSURE, Id, ServedEvent
 from torchrec_ext.serving.user_history import EventReader, UserHistory
 
 
@@ -24,14 +24,19 @@ class UserHistories:
         bundle: whose model reads the histories.
         store: the events after those of the bundle; other services may write to it too.
         most_users: histories in memory.
+        log: of the bundle's events, if it is there already; None makes it.
     """
 
-    def __init__(self, bundle: Bundle, store: EventStore, most_users: int = 100_000) -> None:
+    def __init__(
+        self, bundle: Bundle, store: EventStore, most_users: int = 100_000, log: EventLog | None = None
+    ) -> None:
         inputs, self.preparation = bundle.model.inputs, bundle.model.preparation
         self.store, self.most_users = store, most_users
         weights = {} if bundle.events is None else bundle.events.weights
         self.reader = EventReader(self.preparation, inputs.history_fields, weights, inputs.max_length)
-        self.log: EventLog | None = None if bundle.events is None else self.preparation.log(bundle.events)
+        if log is None and bundle.events is not None:
+            log = self.preparation.log(bundle.events)
+        self.log = log
         self._places = pd.Index([]) if self.log is None else pd.Index(self.log.user_ids)
         self._after = int(bundle.manifest.get("position", 0))
         self._cache: OrderedDict[Id, UserHistory] = OrderedDict()
@@ -70,6 +75,7 @@ class UserHistories:
     def _add_newer(self, history: UserHistory, user: Id) -> bool:
         """Adds what the store has of the user after the position of the history; whether there was any."""
         stored = self.store.of_user(user, history.position, without=EXPOSURE)
+        stored = [pair for pair in stored if pair[1].type != ADDED_ITEM]
         if stored:
             self.reader.add(history, [event for _, event in stored])
             history.position = max(position for position, _ in stored)

@@ -13,7 +13,7 @@ from torchrec_ext.data.events import Events
 from torchrec_ext.data.features import Fitted, FittedCategory
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.side_features import SideFeatures
-from torchrec_ext.data.slices import FlatColumn, take_rows
+from torchrec_ext.data.slices import FlatColumn, join_rows, take_rows
 from torchrec_ext.data.trained_ids import TrainedIds
 from torchrec_ext.data.vocabulary import Vocabulary
 from torchrec_ext.errors import InputError
@@ -144,15 +144,9 @@ def _side(
     rows = np.where(there, np.arange(len(rows)), len(rows) + rows)
     pairs = zip(_both(found), _both(known), strict=True)
     return SideFeatures(
-        *({n: take_rows(_joined(c, old[n]), rows) for n, c in new.items()} for new, old in pairs)
+        *({n: take_rows(join_rows(c, old[n]), rows) for n, c in new.items()} for new, old in pairs)
     )
 
 
 def _both(side: SideFeatures) -> tuple[Mapping[str, FlatColumn], Mapping[str, FlatColumn]]:
     return side.categorical, side.dense
-
-
-def _joined(first: FlatColumn, second: FlatColumn) -> FlatColumn:
-    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
-        return np.concatenate([first, second])
-    return pa.concat_arrays([first, second.cast(first.type)])

@@ -17,7 +17,7 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def with_context(tmp_path_factory):
-    """The bundle of a model that reads the context of a request."""
+    """The bundle of a model that reads the context of a request and the side features of items."""
     return write_bundle(tmp_path_factory.mktemp("bundles") / "context", context=True)
 
 

@@ -58,6 +58,7 @@ EVENTS = [
     ({"user": 1, "item": 101, "timestamp": True}, "timestamp"),
     ({"user": 1, "item": 101, "type": 3}, "type"),
     ({"user": 1, "item": 101, "type": "exposure"}, "type"),
+    ({"user": 1, "item": 101, "type": "added_item"}, "type"),
     ({"user": 1, "item": 101, "id": ""}, "id"),
     ({"user": 1, "item": 101, "context": {"price": float("nan")}}, "context"),
     ([{"user": 1, "context": {"a": [{"b": [float("-inf")]}]}}], "[0].context"),
@@ -66,6 +67,19 @@ EVENTS = [
     ({"user": 1, "item": 101, "context": {"a": json.loads("[" * 40 + "]" * 40)}}, "context"),
     ({"user": 1, "item": 101, "context": {"a": json.loads("[" * 300 + "]" * 300)}}, "context"),
     ([{"user": 1, "item": "\udc00"}], "[0].item"),
+]
+ITEMS = [
+    ({}, "item"),
+    ([], None),
+    ({"item": 1.5}, "item"),
+    ({"item": "play"}, "item"),
+    ({"item": 900, "title": "The Play"}, "title"),
+    ({"item": 900, "columns": []}, "columns"),
+    ({"item": 900, "columns": {"colour": "red"}}, "columns"),
+    ({"item": 900, "columns": {"price": float("nan")}}, "columns"),
+    ([{"item": 900}, {"item": 901, "columns": {"price": "cheap"}}], "[1].columns"),
+    ([{"item": 900}, {"item": "\ud800"}], "[1].item"),
+    ([{"item": 900}] * 1001, None),
 ]
 BROKEN = [b"", b"{", b"nul", b'"\xff"', b"[" * 100_000, b"1" * 5000, b"[1, 2", b"{'user': 1}", b"3", b'"a"']
 
@@ -96,7 +110,19 @@ def test_a_wrong_event_names_its_field_and_nothing_is_stored(body, field, client
     assert len(store) == 0
 
 
-@pytest.mark.parametrize("path", ["/recommend", "/events"])
+@pytest.mark.parametrize(("body", "field"), ITEMS)
+def test_a_wrong_item_names_its_field_and_nothing_is_stored(body, field, with_context, store):
+    with TestClient(create_app(Service(with_context, store))) as client:
+        expect_error(post(client, "/items", body), 422, field)
+    assert len(store) == 0
+
+
+def test_a_model_that_reads_no_side_features_takes_no_items(client, store):
+    error = expect_error(post(client, "/items", {"item": 900}), 422)
+    assert "the model reads no side features of items" in error and len(store) == 0
+
+
+@pytest.mark.parametrize("path", ["/recommend", "/events", "/items"])
 @pytest.mark.parametrize("body", BROKEN, ids=lambda body: body[:8].decode(errors="replace") or "empty")
 def test_what_is_not_json_is_refused(path, body, client):
     expect_error(post(client, path, body), 422)

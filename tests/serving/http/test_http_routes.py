@@ -59,6 +59,24 @@ def test_the_next_list_knows_an_event(client, store):
     assert found["events"][0]["title"] == "Film 107"
 
 
+def test_a_new_item_is_in_lists_with_its_title(with_context, store):
+    with TestClient(create_app(Service(with_context, store))) as client:
+        play = {"item": 900, "columns": {"genres": ["odd"], "price": 4.5, "title": "The Play"}}
+        assert client.post("/items", json=play).json() == {"positions": [1]}
+        several = [{"item": 901, "columns": {"title": "Another"}}, {"item": "902"}]
+        assert client.post("/items", json=several).json() == {"positions": [2, 3]}
+        found = client.post("/recommend", json={"user": 2, "k": 40, "exclude_seen": False}).json()["items"]
+        titles = {entry["item"]: entry["title"] for entry in found}
+        assert len(titles) == 33 and (titles[900], titles[901], titles[902]) == ("The Play", "Another", None)
+        assert len(items(client.get("/similar/900?k=3"))) == 3
+        client.post("/events", json={"user": 2, "item": 900})
+        assert client.get("/users/2").json()["events"][0]["title"] == "The Play"
+        assert 900 not in items(client.post("/recommend", json={"user": 2, "k": 40}))
+        lines = client.get("/metrics").text.splitlines()
+        assert "torchrec_ext_items_total 3.0" in lines
+        assert 'torchrec_ext_requests_total{route="/items",status="200"} 2.0' in lines
+
+
 def test_similar_items(client):
     found = items(client.get("/similar/101?k=5"))
     assert len(found) == 5 and 101 not in found

@@ -44,6 +44,12 @@ class EventsAnswer(BaseModel):
     positions: list[int] = Field(description="Of each event in the log.")
 
 
+class ItemsAnswer(BaseModel):
+    """The items are durable, and in lists from now on."""
+
+    positions: list[int] = Field(description="Of each item in the log.")
+
+
 class UserEvent(BaseModel):
     """An event that the model reads."""
 

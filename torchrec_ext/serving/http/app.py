@@ -16,8 +16,9 @@ from torchrec_ext.serving.http.live_lists import LiveLists, Titled
 from torchrec_ext.serving.http.metrics import MeasuredRequests, Metrics
 from torchrec_ext.serving.http.micro_batches import MicroBatches
 from torchrec_ext.serving.http.pages import page_routes
-from torchrec_ext.serving.http.routes import event_routes, model_routes, state_routes
+from torchrec_ext.serving.http.routes import event_routes, item_routes, model_routes, state_routes
 from torchrec_ext.serving.list_request import ListRequest
+from torchrec_ext.serving.new_item import NewItem
 from torchrec_ext.serving.served_event import ServedEvent
 from torchrec_ext.serving.service import Service
 
@@ -37,8 +38,8 @@ def create_app(
 ) -> FastAPI:
     """The routes of a service, with its limits, its metrics and a page; ``/docs`` lists them.
 
-    The app starts two threads, one for lists and one for events, and ends them with its lifespan. It does not
-    close the store of the service.
+    The app starts three threads, for lists, for events and for items, and ends them with its lifespan. It
+    does not close the store of the service.
 
     Args:
         service: answers.
@@ -47,8 +48,8 @@ def create_app(
         bundles: folder of the bundles that ``POST /bundle`` may swap in, which needs a token; None for none.
         swap: makes the service answer with the bundle of a folder, for one with an index or a ranker of its
             own; None for :meth:`~torchrec_ext.serving.Service.swap`.
-        max_in_flight: requests that are answered at a time, those with events counted apart; others get 503
-            at once.
+        max_in_flight: requests that are answered at a time, those with events and those with items
+            counted apart; others get 503 at once.
         max_body_bytes: of a request; a larger one gets 413.
 
     Raises:
@@ -78,10 +79,11 @@ def create_app(
         lists.recommend_many, observe=metrics.batch_size.observe
     )
     add: MicroBatches[list[ServedEvent], list[int]] = MicroBatches(lists.add_many)
+    add_items: MicroBatches[list[NewItem], list[int]] = MicroBatches(lists.add_items_many)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with recommend, add:
+        with recommend, add, add_items:
             yield
 
     app = FastAPI(
@@ -98,6 +100,7 @@ def create_app(
     add_error_handlers(app)
     app.include_router(model_routes(lists, recommend))
     app.include_router(event_routes(add, metrics))
+    app.include_router(item_routes(add_items, metrics))
     app.include_router(state_routes(lists, metrics, with_token=token is not None))
     app.include_router(page_routes())
     places = Places(max_in_flight)

@@ -21,7 +21,8 @@ from pydantic import (
 
 from torchrec_ext.errors import InputError
 from torchrec_ext.serving.list_request import ListRequest
-from torchrec_ext.serving.served_event import EXPOSURE, ServedEvent, checked_id
+from torchrec_ext.serving.new_item import NewItem
+from torchrec_ext.serving.served_event import NOT_HISTORY, ServedEvent, checked_id
 from torchrec_ext.serving.stages import MOST_ITEMS
 
 MOST_SECONDS = 1e11
@@ -166,8 +167,8 @@ class EventBody(_Body):
 
     def event(self) -> ServedEvent:
         """The same for the service; InputError for what JSON Schema cannot say."""
-        if self.type == EXPOSURE:
-            raise InputError(f"type: {EXPOSURE!r} is kept for what the service has shown; name another")
+        if self.type in NOT_HISTORY:
+            raise InputError(f"type: {self.type!r} is kept for what the service logs itself; name another")
         at = time.time() if self.timestamp is None else self.timestamp
         return ServedEvent(self.user, self.item, at, self.type, self.context, self.id)
 
@@ -175,6 +176,27 @@ class EventBody(_Body):
 Several: TypeAlias = Annotated[list[EventBody], Field(min_length=1)]
 EventsBody: TypeAlias = Annotated[
     Annotated[EventBody, Tag("one")] | Annotated[Several, Tag("several")], Discriminator(_is_list)
+]
+
+
+class ItemBody(_Body):
+    """An item, new or with other columns than before."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"item": 900, "columns": {"genres": ["Drama"], "title": "The Play"}}]}
+    )
+
+    item: Id
+    columns: Context = Field({}, description="Values of the table of items; others are missing.")
+
+    def new_item(self) -> NewItem:
+        """The same for the service; InputError for what JSON Schema cannot say."""
+        return NewItem(self.item, self.columns)
+
+
+SeveralItems: TypeAlias = Annotated[list[ItemBody], Field(min_length=1, max_length=MOST_ITEMS)]
+ItemsBody: TypeAlias = Annotated[
+    Annotated[ItemBody, Tag("one")] | Annotated[SeveralItems, Tag("several")], Discriminator(_is_list)
 ]
 
 

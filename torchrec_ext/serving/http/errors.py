@@ -16,10 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from torchrec_ext.errors import InputError
 from torchrec_ext.serving.event_store import StoreError
-from torchrec_ext.serving.http.bodies import BundleBody, EventBody, ExplainBody, ListBody
+from torchrec_ext.serving.http.bodies import BundleBody, EventBody, ExplainBody, ItemBody, ListBody
 
 log = logging.getLogger("torchrec_ext.serving")
-_FIELDS = {field for body in (ListBody, ExplainBody, EventBody, BundleBody) for field in body.model_fields}
+_BODIES = (ListBody, ExplainBody, EventBody, ItemBody, BundleBody)
+_FIELDS = {field for body in _BODIES for field in body.model_fields}
 _REPEAT_SECONDS = 60
 _TAGS = {"body", "query", "path", "one", "several"}
 

@@ -18,7 +18,8 @@ _MOST_READ = 32 * 2**20
 class Places:
     """How many requests of each kind are being answered, and may be.
 
-    Requests with events wait for the disk, others for the processor, so that each kind has the whole limit.
+    Requests with events wait for the disk, those with items for each other, and the rest for the processor,
+    so that each kind has the whole limit.
 
     Args:
         most: requests of a kind that are answered at a time.
@@ -26,13 +27,13 @@ class Places:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.taken = {"events": 0, "others": 0}
+        self.taken = {"events": 0, "items": 0, "others": 0}
 
     def kind(self, path: str) -> str | None:
         """The kind of the requests to a path; None of those without a limit."""
         if path in UNLIMITED or path.startswith("/page/"):
             return None
-        return "events" if path == "/events" else "others"
+        return path[1:] if path in ("/events", "/items") else "others"
 
     def is_full(self, scope: Scope) -> bool:
         """Whether a request has to be refused."""

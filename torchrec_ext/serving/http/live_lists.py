@@ -10,6 +10,7 @@ from torchrec_ext.serving.explain import Explanation
 from torchrec_ext.serving.http.errors import NotFoundError
 from torchrec_ext.serving.http.titles import Titles
 from torchrec_ext.serving.list_request import ItemList, ListRequest
+from torchrec_ext.serving.new_item import NewItem
 from torchrec_ext.serving.served_event import Id, ServedEvent
 from torchrec_ext.serving.service import Service
 
@@ -47,6 +48,11 @@ class LiveLists:
         """Stores the events of several requests at once; the positions of each."""
         positions = iter(self.service.add_events([event for events in requests for event in events]))
         return [[next(positions) for _ in events] for events in requests]
+
+    def add_items_many(self, requests: Sequence[Sequence[NewItem]]) -> list[list[int]]:
+        """Adds the items of several requests at once; the positions of each."""
+        positions = iter(self.service.add_items([item for items in requests for item in items]))
+        return [[next(positions) for _ in items] for items in requests]
 
     def similar(self, item: Id, k: int) -> Titled:
         """The nearest other items of an item; NotFoundError if it is not known."""

@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 ROUTES = frozenset(
-    {"/recommend", "/events", "/similar", "/users", "/explain", "/bundle", "/health", "/ready", "/metrics"}
+    {"/recommend", "/events", "/items", "/similar", "/users", "/explain", "/bundle"}
+    | {"/health", "/ready", "/metrics"}
 )
 
 
@@ -29,6 +30,7 @@ class Metrics:
         )  # fmt: skip
         self.in_flight = Gauge("torchrec_ext_in_flight_requests", "Requests being answered.", registry=to)
         self.events = Counter("torchrec_ext_events", "Events stored.", registry=to)
+        self.items = Counter("torchrec_ext_items", "Items added.", registry=to)
         self.batch_size = Histogram(
             "torchrec_ext_batch_size", "Lists computed together.", buckets=_SIZES, registry=to
         )

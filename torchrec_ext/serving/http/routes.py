@@ -16,6 +16,7 @@ from torchrec_ext.serving.http.live_lists import LiveLists, Titled
 from torchrec_ext.serving.http.metrics import Metrics
 from torchrec_ext.serving.http.micro_batches import MicroBatches
 from torchrec_ext.serving.list_request import ListRequest
+from torchrec_ext.serving.new_item import NewItem
 from torchrec_ext.serving.served_event import ServedEvent
 from torchrec_ext.serving.stages import MOST_ITEMS
 
@@ -106,6 +107,28 @@ def event_routes(add: MicroBatches[list[ServedEvent], list[int]], metrics: Metri
         positions = await add(events)
         metrics.events.inc(len(positions))
         return answers.EventsAnswer(positions=positions)
+
+    return router
+
+
+def item_routes(add: MicroBatches[list[NewItem], list[int]], metrics: Metrics) -> APIRouter:
+    """The catalogue."""
+    router = APIRouter(tags=["items"])
+
+    @router.post("/items", responses=_errors(408, 413))
+    async def add_items(body: bodies.ItemsBody) -> answers.ItemsAnswer:
+        """Adds one item or several, and answers once they are durable and in lists.
+
+        The columns of a known item are replaced.
+        """
+        several = isinstance(body, list)
+        items = [item.new_item() for item in (body if isinstance(body, list) else [body])]
+        try:
+            positions = await add(items)
+        except InputError as error:
+            raise InputError(str(error).removeprefix("items" if several else "items[0].")) from None
+        metrics.items.inc(len(positions))
+        return answers.ItemsAnswer(positions=positions)
 
     return router
 
