@@ -71,7 +71,8 @@ def as_items(logged: Sequence[ServedEvent], like: pd.DataFrame, *, strict: bool 
         [[8, 2024]]
     """
     kinds = {str(name): column_of(like[name]).type for name in like}
-    word, found = _word(kinds["item"].value_type), {}
+    word = _word(kinds["item"].value_type)
+    found: dict[Any, tuple[int, ServedEvent]] = {}
     for place, entry in enumerate(logged):
         if entry.type != ADDED_ITEM:
             continue
