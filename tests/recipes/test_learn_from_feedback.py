@@ -16,7 +16,7 @@ from tests.recipes.tiny import EVENTS
 from tests.serving.servers import kafka_mock, redis_server
 from tests.shards import assert_equal, held
 from torchrec_ext.command_line import read_run_data
-from torchrec_ext.serving import KafkaEventStore, ServedEvent, SqliteEventStore, open_bundle
+from torchrec_ext.serving import KafkaEventStore, NewItem, ServedEvent, SqliteEventStore, open_bundle
 
 COUNT, BLOCK = 300, 120
 BLOCKS = ("--block", BLOCK, "--window", 40)
@@ -190,6 +190,30 @@ def test_idle_users_and_items_give_their_rows_back(trained, warm):
         assert {*vocabulary.ids(known).tolist()} <= seen <= {*vocabulary.index}
         whole = tx.training.load(trained / "whole").preparation.vocabularies[entity]
         assert len(vocabulary) < len(whole) or entity == "item"  # each of them is in the log
+
+
+@pytest.mark.slow
+def test_items_that_were_added_to_the_service_bring_their_columns(trained, warm):
+    """The first block has items alone, one of which is clicked in the second."""
+    train = ("--items", "items.csv", "--item-fields", "item_kind", "--dim", 4, "--epochs", 1, "--k", 10)
+    warm.launch("train_retrieval", *EVENTS, *train, "--output", "sides", folder=trained)
+    new = [NewItem("n1", {"kind": "x", "title": "One"}), NewItem("n2", {"kind": "z"})]
+    clicks = [ServedEvent(f"u{user}", "n2", 1.7e9 + user) for user in range(4)]
+    write_log(trained / "items.sqlite", [*(item.entry(item.item) for item in new), *clicks])
+    words = ("--run", "sides", "--events", "items.sqlite", "--output", "sides2", "--block", 2)
+    ended = warm.launch("learn_from_feedback", *words, folder=trained)
+    assert "events up to 2 of 6: 2, of which 0 are used" in ended.out[0]
+    assert "sides2 has learnt the events up to 6 of 6" in ended.out[0]
+    run, known = (
+        tx.training.load(trained / "sides2"),
+        read_run_data(trained / "sides2", data_dir=str(trained)),
+    )
+    rows = known.items.set_index("item")
+    assert rows.loc["n1", "title"] == "One" and rows.loc["n2", "kind"] == "z" and len(rows) == 42
+    found = run.preparation
+    assert found.vocabularies["item"].rows(["n1", "n2"]).tolist() == [0, 41]  # nobody has clicked the first
+    kinds = found.sides["item"].ids("item_kind", np.array([41]))[0]
+    assert found.vocabularies["item_kind"].ids(kinds).tolist() == ["z"]
 
 
 @pytest.mark.slow

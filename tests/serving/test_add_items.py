@@ -1,5 +1,6 @@
 """Service.add_items: an item that no training has seen stands in lists by its side features."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from torchrec_ext.serving import (
     ServedEvent,
     Service,
     SqliteEventStore,
+    StoreError,
     export,
 )
 from torchrec_ext.serving.index_with_added import IndexWithAdded
@@ -180,6 +182,31 @@ def test_what_does_not_fit_is_refused_and_nothing_is_stored(item, message, bundl
     with pytest.raises(InputError, match=message):
         service.add_items([NewItem(901), item()])
     assert len(store) == 0 and likes_odd(service).items == before.items and service.add_items([]) == []
+
+
+def test_what_cannot_be_stored_is_in_no_list(bundle, store):
+    service = Service(bundle, store)
+    store.close()
+    with pytest.raises(StoreError):
+        service.add_items([PLAY])
+    assert 900 not in likes_odd(service).items
+
+
+def test_threads_add_items_and_events_while_others_ask(bundle, store):
+    service, events = Service(bundle, store), 40
+    service.recommend(ListRequest("ann"))
+
+    def click(place):
+        service.add_events([ServedEvent("ann", 900 + place % 8, 1.7e9 + place)])
+        return service.recommend(ListRequest("ann", k=40)).items
+
+    with ThreadPoolExecutor(4) as threads:
+        lists = threads.map(click, range(events))
+        adding = threads.map(lambda n: service.add_items([NewItem(900 + n, {"genres": ["odd"]})]), range(8))
+        assert all(len(found) >= 30 for found in lists) and len({*sum(adding, [])}) == 8
+    new, found = {*range(900, 908)}, service.recommend(ListRequest("ann", k=40)).items
+    assert not new & {*found} and len(found) == 30 and len(service.history("ann")) == 20
+    assert new <= {*likes_odd(service).items} and len(store) == events + 8
 
 
 def test_models_without_side_features_refuse_new_items_and_pass_over_those_of_the_log(

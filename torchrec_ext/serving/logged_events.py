@@ -70,8 +70,8 @@ def as_items(logged: Sequence[ServedEvent], like: pd.DataFrame, *, strict: bool 
         >>> as_items([film], pd.DataFrame({"item": [7], "year": [1999]})).values.tolist()
         [[8, 2024]]
     """
-    kinds = {str(name): column_of(like[name]).type for name in like}
-    word = _word(kinds["item"].value_type)
+    kind_of_ids = column_of(like["item"]).type
+    word = _word(kind_of_ids.value_type)
     found: dict[Any, tuple[int, ServedEvent]] = {}
     for place, entry in enumerate(logged):
         if entry.type != ADDED_ITEM:
@@ -84,8 +84,11 @@ def as_items(logged: Sequence[ServedEvent], like: pd.DataFrame, *, strict: bool 
             raise InputError(
                 f"items[{place}].item should be an integer as in the data, received {entry.item!r}"
             )
-    columns = {"item": _column([*found], kinds.pop("item"))}
-    for name, kind in kinds.items():
+    if not found:
+        return like.iloc[:0]
+    columns = {"item": _column([*found], kind_of_ids)}
+    for name in like.columns.drop("item"):
+        kind = column_of(like[name]).type
         values = [entry.context.get(name) for _, entry in found.values()]
         columns[name] = _column(values, kind)
         for value, made, (place, _) in zip(values, columns[name], found.values(), strict=True):
@@ -93,8 +96,7 @@ def as_items(logged: Sequence[ServedEvent], like: pd.DataFrame, *, strict: bool 
                 raise InputError(
                     f"items[{place}].columns: {name!r} should be {_expected(kind)}, received {value!r:.60}"
                 )
-    rows = pd.DataFrame({name: as_series(column) for name, column in columns.items()})
-    return rows[list(like)] if len(rows) else like.iloc[:0]
+    return pd.DataFrame({name: as_series(columns[name]) for name in like})
 
 
 def _expected(kind: pa.DataType) -> str:
@@ -149,7 +151,13 @@ def _dictionary(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 def _word(kind: pa.DataType) -> Callable[[Any], Any]:
     """What turns a value into an integer of 64 bits, or into a string; None for what cannot be one."""
-    return _integer if pa.types.is_integer(kind) else lambda value: None if _is_nested(value) else str(value)
+    return _integer if pa.types.is_integer(kind) else _string
+
+
+def _string(value: Any) -> str | None:
+    if _is_nested(value):
+        return None
+    return str(value).lower() if isinstance(value, bool) else str(value)  # as the data has it
 
 
 def _integer(value: Any) -> int | None:

@@ -231,6 +231,8 @@ class Service:
     def _with_added(self, live: LiveModel) -> LiveModel:
         """A model with the items of the log that its bundle does not know, or knows by earlier columns."""
         logged, position = added_items(self.store), int(live.bundle.manifest.get("position", 0))
+        if not logged:
+            return live
         there = {*live.preparation.vocabularies["item"].ids(live.catalogue).tolist()}
         entries = [entry for at, entry in logged if at > position or entry.item not in there]
         try:
