@@ -205,7 +205,7 @@ def test_threads_add_items_and_events_while_others_ask(bundle, store):
         adding = threads.map(lambda n: service.add_items([NewItem(900 + n, {"genres": ["odd"]})]), range(8))
         assert all(len(found) >= 30 for found in lists) and len({*sum(adding, [])}) == 8
     new, found = {*range(900, 908)}, service.recommend(ListRequest("ann", k=40)).items
-    assert not new & {*found} and len(found) == 30 and len(service.history("ann")) == 20
+    assert not new & {*found} and len(found) == 30 and len(service.history("ann")) == events
     assert new <= {*likes_odd(service).items} and len(store) == events + 8
 
 
