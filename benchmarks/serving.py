@@ -1,6 +1,7 @@
 """Times of a service under load on loopback: lists at a steady rate, overload, and durable events.
 
 python benchmarks/serving.py --items 100_000 --rate 100
+python benchmarks/serving.py --items 1_000_000 --index hnsw --ef-search 3000 --folder bundles
 """
 
 import asyncio
@@ -11,16 +12,19 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import machine
 import numpy as np
 import pandas as pd
 import torch
 import tyro
+from index_search_data import planted
 from open_loop import Answers, offer, post, saturate
 
 import torchrec_ext as tx
@@ -34,7 +38,7 @@ _HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Settings:
-    """Loads recipes/serve.py over a generated bundle whose model has its first weights.
+    """Loads recipes/serve.py over a generated bundle with planted item vectors and an untrained encoder.
 
     Times are counted from the moment that a request is due; CPU is what the service used of the processor for
     each, refused ones included. The load takes a part of the same cores.
@@ -48,6 +52,12 @@ class Settings:
     """Width of the vectors."""
     encoder: str = "gru"
     """Of the histories."""
+    index: Literal["exact", "hnsw", "ivf"] = "exact"
+    """How the service finds items; an approximate index is built into the bundle."""
+    ef_search: int | None = None
+    """Candidates of a query of hnsw."""
+    probes: int | None = None
+    """Clusters that a query of ivf visits."""
     rate: float = 100.0
     """Lists a second of the steady load."""
     seconds: float = 20.0
@@ -67,12 +77,16 @@ def main() -> None:
     settings = tyro.cli(Settings, description=Settings.__doc__)
     with tempfile.TemporaryDirectory() as temporary:
         folder = settings.folder or Path(temporary)
-        bundle = folder / f"bundle-{settings.items}-{settings.dim}-{settings.encoder}"
+        name = f"{settings.items}-{settings.dim}-{settings.encoder}-{settings.index}"
+        bundle = folder / f"bundle-{name}-{settings.ef_search or settings.probes or 'default'}"
         if not bundle.exists():
             make_bundle(settings, bundle)
         facts = machine.describe(torch.device("cpu"))
         print(f"{facts['cpu']}, {facts['cores']} cores, load {os.getloadavg()[0]:.1f} before")
-        print(f"{settings.items:,} items x {settings.dim}, {settings.encoder}, exact index, k=10")
+        print(f"{settings.items:,} items x {settings.dim}, {settings.encoder}, {settings.index}, k=10")
+        index = tx.serving.open_bundle(bundle).manifest.get("index")
+        if index is not None:
+            print(f"recall on queries of users: {index['recall']}")
         print(
             f"{'load':<22}{'offered/s':>10}{'answered/s':>12}{'503':>8}{'others':>8}{'p50':>9}{'p99':>9} ms"
         )
@@ -97,7 +111,12 @@ def make_bundle(settings: Settings, folder: Path) -> None:
     model = tx.models.TwoTower(train.schema, settings.dim, settings.encoder, max_length=50)
     shard(model)
     initialise_tables(model, 0)
-    tx.serving.export(TrainedModel(model.eval(), train.preparation), folder, events=known)
+    table = model.state_dict()["embeddings.events.embeddings.item.weight"].local_shards()[0].tensor
+    table[1:] = planted(len(table) - 1, settings.dim, 1)[0]
+    index = None
+    if settings.index != "exact":
+        index = tx.serving.FaissIndex(settings.index, ef_search=settings.ef_search, probes=settings.probes)
+    tx.serving.export(TrainedModel(model.eval(), train.preparation), folder, events=known, index=index)
 
 
 def measure(settings: Settings, bundle: Path, limit: int) -> None:
@@ -145,12 +164,14 @@ def serving(bundle: Path, limit: int, threads: int) -> Iterator[tuple[subprocess
         words = ["--bundle", str(bundle), "--events", f"{folder}/events.sqlite", "--port", "0"]
         command = [sys.executable, str(ROOT / "recipes" / "serve.py"), *words, "--max-in-flight", str(limit)]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        begin = time.perf_counter()
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None
             found = re.search(r":(\d+)/$", process.stdout.readline().strip())
             if found is None:
                 raise SystemExit("the service did not start")
+            print(f"ready {time.perf_counter() - begin:.1f} s after its start")
             yield process, int(found[1])
         finally:
             process.terminate()

@@ -3,11 +3,14 @@
 python recipes/export.py --checkpoint runs/ml1m --output bundles/ml1m --precision int8
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import torchrec_ext as tx
 from torchrec_ext.command_line import parse_settings, read_run_data, run_recipe, split_run_data
+from torchrec_ext.serving.faiss_index import Kind
 from torchrec_ext.serving.row_table import Precision
 
 
@@ -34,6 +37,15 @@ class Settings:
     """File of the data of the run. By default where it was at the training."""
     data_dir: str | None = None
     """Folder where the data is now. By default where it was at the training."""
+    index: Literal["exact"] | Kind = "exact"
+    """Put an index into the bundle, which finds nearly the best of many items: a graph (hnsw) or clusters
+    (ivf) of FAISS. Its recall is printed. A graph of a million items takes minutes."""
+    ef_search: int | None = None
+    """Candidates that a query visits in a graph; more are slower and find more."""
+    probes: int | None = None
+    """Clusters that a query visits; more are slower and find more."""
+    build_threads: int = 1
+    """Threads that build the index; with several a graph may differ from build to build."""
     overwrite: bool = False
     """Replace the bundle at --output."""
     torch_export: bool = False
@@ -51,19 +63,26 @@ def main() -> None:
     known = targets = None
     if settings.measure:
         (known, targets, _), _ = split_run_data(*where, with_added=False)
+    index = None
+    if settings.index != "exact":
+        index = tx.serving.FaissIndex(
+            settings.index, ef_search=settings.ef_search, probes=settings.probes,
+            build_threads=settings.build_threads,
+        )  # fmt: skip
     trained = tx.training.load(settings.checkpoint)
     output = Path(settings.output)
-    figures = tx.serving.export(
+    manifest = tx.serving.export(
         trained, output, events=events, precision=settings.precision, known=known, targets=targets,
-        max_loss=settings.max_loss, overwrite=settings.overwrite,
+        max_loss=settings.max_loss, index=index, overwrite=settings.overwrite,
         torch_export=settings.torch_export, onnx=settings.onnx,
-    ).manifest["figures"]  # fmt: skip
-    print(describe(figures, settings.precision))
+    ).manifest  # fmt: skip
+    print(describe(manifest))
     print(f"written to {output}")
 
 
-def describe(figures: dict, precision: str) -> str:
+def describe(manifest: Mapping[str, Any]) -> str:
     """The figures of a bundle in a few lines."""
+    figures, precision = manifest["figures"], manifest["precision"]
     share = figures["table_bytes"] / figures["table_bytes_float32"]
     lines = [f"tables in {precision}: {figures['table_bytes']:,} bytes, {share:.1%} of float32"]
     if "measure" in figures:
@@ -71,6 +90,9 @@ def describe(figures: dict, precision: str) -> str:
         lines.append(f"{name} {figures['bundle']:.4f}, in float32 {figures['float32']:.4f}")
         lines.append(f"{figures['overlap']:.1%} of the items of the lists are those of float32")
         lines.append(f"a query takes {milliseconds['p50']:.1f} ms (p99 {milliseconds['p99']:.1f} ms)")
+    if "index" in manifest:
+        recall = ", ".join(f"{name} {value:.3f}" for name, value in manifest["index"]["recall"].items())
+        lines.append(f"the index ({manifest['index']['settings']['kind']}) has {recall}")
     return "\n".join(lines)
 
 

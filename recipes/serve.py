@@ -41,8 +41,9 @@ class Settings:
     """Requests answered at a time, those with events counted apart; others get 503 at once."""
     max_body_bytes: int = 1_000_000
     """Size of a request; a larger one gets 413."""
-    index: Index = "exact"
-    """How the best items are found: exactly, or nearly by a graph or clusters of FAISS, for many items."""
+    index: Index | None = None
+    """How the best items are found: exactly, or nearly by a graph or clusters of FAISS. By default by the
+    index of the bundle, or exactly; another kind is built at the start, which may take minutes."""
     ranker: str | None = None
     """Folder of a second bundle, which ranks what the first finds."""
     retrieve: int = 500
@@ -94,15 +95,16 @@ def run(settings: Settings) -> None:
         serve(app, listener, ready=lambda url: print(f"serving at {url}", flush=True))
 
 
-def open_with_index(folder: Path, kind: Index) -> tuple[tx.serving.Bundle, tx.serving.FaissIndex | None]:
-    """A bundle, and an empty index for its items; None for an exact one."""
+def open_with_index(folder: Path, kind: Index | None) -> tuple[tx.serving.Bundle, tx.contracts.Index | None]:
+    """A bundle, and an empty index for its items; None for its own, or an exact one if it has none."""
     bundle = tx.serving.open_bundle(folder)
-    if kind == "exact":
+    own = "exact" if bundle.stored_index is None else bundle.stored_index.settings["kind"]
+    if kind in (None, own):
         return bundle, None
     scorer = getattr(bundle.model.module, "scorer", None)
     if scorer is None:
         raise InputError(f"index {kind} needs a bundle with a TwoTower, this one has a Ranker; take exact")
-    return bundle, tx.serving.FaissIndex(kind, scorer)
+    return bundle, tx.retrieval.ExactIndex(scorer) if kind == "exact" else tx.serving.FaissIndex(kind, scorer)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """export, from a run of two processes to a bundle with the run's lists."""
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tests.recipes.launch import launch
 from tests.recipes.tiny import EVENTS, SIDES, SMALL
 from torchrec_ext.command_line import read_run_data
 
+INDEX = ("--index", "ivf", "--probes", "9") if find_spec("faiss") else ()
 pytestmark = pytest.mark.slow  # each recipe imports torch anew
 
 
@@ -23,9 +25,10 @@ def run(folder):
 def test_a_bundle_has_the_lists_of_the_run_and_its_figures(folder, run, monkeypatch):
     printed = launch(
         "export", "--checkpoint", run, "--output", "bundle", "--precision", "int8", "--max-loss", "1",
-        folder=folder,
+        *INDEX, folder=folder,
     ).out[0]  # fmt: skip
     assert "tables in int8" in printed and "ndcg@10" in printed and "written to bundle" in printed
+    assert not INDEX or "the index (ivf) has recall@10 " in printed
     manifest = json.loads((folder / "bundle/bundle.json").read_text())
     assert manifest["origin"]["run"] == "run" and manifest["origin"]["epochs"] == 2
     assert manifest["figures"]["overlap"] > 0.5 and str(folder) not in json.dumps(manifest)

@@ -145,7 +145,8 @@ def test_a_scorer_that_is_not_indexable_is_refused(scorer):
     ("settings", "message"),
     [
         ({"kind": "flat"}, "kind should be 'hnsw' or 'ivf', received 'flat'"),
-        ({"neighbours": 1}, "neighbours is 1"),
+        ({"neighbours": 1}, "neighbours should be at least 2, received 1"),
+        ({"clusters": 2.5}, "clusters should be a whole number, received 2.5"),
         ({"ef_search": 0}, "ef_search should be at least 1, received 0"),
         ({"probes": -1}, "probes should be at least 1"),
         ({"build_threads": 0}, "build_threads should be at least 1"),

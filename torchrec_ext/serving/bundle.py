@@ -7,7 +7,7 @@ package never opens them: ``torch.export.load`` unpickles what an archive asks i
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from torchrec_ext.serving.known_events import open_known, save_known
 from torchrec_ext.serving.local_model import LocalRanker, LocalRetriever, build_local, inputs_from
 from torchrec_ext.serving.local_tables import LocalEmbeddings, LocalFirstOrder
 from torchrec_ext.serving.row_table import RowTable
+from torchrec_ext.serving.stored_index import StoredIndex, read_index
 
 FORMAT = 1
 MANIFEST, WEIGHTS = "bundle.json", "weights.safetensors"
@@ -32,11 +33,15 @@ _KNOWN = "known"
 
 
 class Bundle(NamedTuple):
-    """What a bundle holds: the model, the events known at its export (or None), and its manifest."""
+    """What a bundle holds: the model, the events known at its export, its manifest, and its index.
+
+    Events and index are None where there are none.
+    """
 
     model: TrainedModel
     events: Events | None
     manifest: Mapping[str, Any]
+    stored_index: StoredIndex | None = None
 
 
 def open_bundle(folder: str | Path) -> Bundle:
@@ -49,8 +54,8 @@ def open_bundle(folder: str | Path) -> Bundle:
         folder: of the bundle.
 
     Returns:
-        The model, in evaluation mode on the CPU and without a history of its training, the events, and the
-        manifest, whose ``figures`` say what the precision costs.
+        The model, in evaluation mode on the CPU and without a history of its training, the events, the
+        manifest, whose ``figures`` say what the precision costs, and the index, without item vectors.
 
     Raises:
         InputError: if the folder holds no bundle, one of another format, or a file that is missing, altered,
@@ -62,7 +67,7 @@ def open_bundle(folder: str | Path) -> Bundle:
     weights = load_file(folder / WEIGHTS)
     model = build_model(manifest["model"], preparation, weights)
     trained = TrainedModel(model.eval(), preparation, settings=manifest["settings"])
-    return Bundle(trained, open_known(folder / _KNOWN), manifest)
+    return Bundle(trained, open_known(folder / _KNOWN), manifest, read_index(folder, manifest))
 
 
 def write_bundle(
@@ -70,7 +75,7 @@ def write_bundle(
     model: TrainedModel,
     events: Events | None,
     manifest: Mapping[str, Any],
-    save_more: Callable[[Path], None] | None = None,
+    further: Sequence[Callable[[Path], None]] = (),
 ) -> None:
     """Writes a model of :func:`build_model` into a folder, which appears when it is complete.
 
@@ -79,7 +84,7 @@ def write_bundle(
         model: with whole tables.
         events: known now, for histories and seen items; or None.
         manifest: ``model``, its description, ``settings``, ``figures`` and other plain values.
-        save_more: writes further files into the folder; None for none.
+        further: functions that write more files into the folder.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -91,8 +96,8 @@ def write_bundle(
         model.preparation.save(partial / "preparation")
         if events is not None:
             save_known(events, {f.column for f in model.preparation.schema.of("context")}, partial / _KNOWN)
-        if save_more is not None:
-            save_more(partial)
+        for save in further:
+            save(partial)
         files = {
             str(path.relative_to(partial)): path for path in sorted(partial.rglob("*")) if path.is_file()
         }

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Literal, get_args
@@ -12,17 +12,26 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from torchrec_ext.checks import expect_at_least, expect_one_of
+from torchrec_ext.checks import expect_one_of, expect_whole
 from torchrec_ext.contracts import Exclusions, Scorer
 from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval.exact_index import ExactIndex
 from torchrec_ext.retrieval.index_inputs import expect_k, expect_queries, index_vectors, ordered_items
 from torchrec_ext.retrieval.jagged_ids import as_jagged, find_sorted, rows_and_ids
+from torchrec_ext.serving.faiss_clusters import (
+    build_clusters,
+    cluster_arrays,
+    restore_clusters,
+    search_clusters,
+)
+from torchrec_ext.serving.faiss_graph import build_graph, graph_arrays, restore_graph, search_graph
 from torchrec_ext.serving.recall import share_found
 
 log = logging.getLogger(__name__)
 
 Kind = Literal["hnsw", "ivf"]
+SETTINGS = ("kind", "neighbours", "ef_construction", "ef_search", "clusters", "probes", "seed")
+"""Arguments that decide what is built and found, apart from the scorer."""
 _MOST_EXTRA = 1024
 """Items that the first search asks for beyond k, in place of those that are excluded."""
 _SAMPLE, _ROWS = 200, 64
@@ -45,7 +54,7 @@ class FaissIndex:
     Args:
         kind: ``hnsw``, a graph of neighbours (slow to build, fast), or ``ivf``, clusters (fast to build).
         scorer: of queries and items, which must be indexable; None for the dot product.
-        neighbours: links of an item (M); the bottom layer has twice as many.
+        neighbours: links of an item (M), at least 2; the bottom layer has twice as many.
         ef_construction: candidates that an item's links are chosen from.
         ef_search: candidates of a query, at least k; more is slower and finds more. None takes 64, 128 from
             100 thousand items on, and 768 from a million on; see ``recall``.
@@ -55,6 +64,8 @@ class FaissIndex:
         build_threads: see above.
         queries: ``(Q, D)`` or ``(Q, K, D)`` queries of users, whose recall is measured at each build; None
             takes 200 item vectors.
+        arrays: ``index.arrays`` of an index with the same items and settings, which :meth:`build` takes up
+            in seconds, with the same lists, instead of computing and measuring.
 
     Raises:
         InputError: if faiss is not installed, the scorer is not indexable, or an argument is out of range.
@@ -73,6 +84,7 @@ class FaissIndex:
         seed: int = 0,
         build_threads: int = 1,
         queries: Tensor | None = None,
+        arrays: Mapping[str, Tensor] | None = None,
     ) -> None:
         expect_one_of("kind", kind, get_args(Kind))
         if scorer is not None and not scorer.indexable:
@@ -80,22 +92,30 @@ class FaissIndex:
                 f"{type(scorer).__name__} is not indexable: its scores are not dot products, which FAISS "
                 "searches by; use ExactIndex, or train with a scorer such as dot or cosine"
             )
-        given = {
-            "neighbours": neighbours, "ef_construction": ef_construction, "ef_search": ef_search,
-            "clusters": clusters, "probes": probes, "build_threads": build_threads,
-        }  # fmt: skip
-        expect_at_least(1, **{name: value for name, value in given.items() if value is not None})
-        if neighbours == 1:
-            raise InputError("neighbours is 1, but a graph needs at least 2; 16 to 64 are usual")
-        self._faiss = _faiss()
-        self.kind = kind
-        self.scorer = scorer
+        expect_whole(1, ef_construction=ef_construction, build_threads=build_threads)
+        optional = {"ef_search": ef_search, "clusters": clusters, "probes": probes}
+        expect_whole(1, **{name: value for name, value in optional.items() if value is not None})
+        expect_whole(2, neighbours=neighbours)
+        expect_whole(0, seed=seed)
+        self._faiss, self._stored = _faiss(), arrays
+        self.kind, self.scorer = kind, scorer
         self.neighbours, self.ef_construction, self.ef_search = neighbours, ef_construction, ef_search
         self.clusters, self.probes = clusters, probes
         self.seed, self.build_threads, self.queries = seed, build_threads, queries
         self.items = 0
         self.recall: dict[str, float] = {}
         """Of the last build: ``recall@10`` and ``recall@100``, of fewer items at their number."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments named in ``SETTINGS``."""
+        return {name: getattr(self, name) for name in SETTINGS}
+
+    @property
+    def arrays(self) -> dict[str, Tensor]:
+        """What was built, without the vectors: links of a graph, or clusters; for the argument ``arrays``."""
+        expect_k(1, self.items)
+        return graph_arrays(self._index) if self.kind == "hnsw" else cluster_arrays(self._index)
 
     @torch.no_grad()
     def build(self, vectors_ID: Tensor, ids_I: Tensor) -> None:
@@ -106,28 +126,26 @@ class FaissIndex:
             ids_I: ``(I,)`` int64 ids, none below 0, each once.
 
         Raises:
-            InputError: if ids, vectors or the queries of the recall do not fit, a vector is not finite, or
-                there are several processes.
+            InputError: if ids, vectors, arrays or the queries of the recall do not fit, a vector is not
+                finite, or there are several processes.
         """
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             raise InputError("FaissIndex holds the items of one process, received several; use ExactIndex")
         items_ID, ids_I = ordered_items(vectors_ID.cpu(), ids_I.cpu())
-        expect_k(1, len(ids_I))
+        expect_k(1, len(ids_I))  # at least one item
         vectors_ID = index_vectors(self.scorer, items_ID)
         exact = ExactIndex()
         exact.build(vectors_ID, ids_I)
         norms_I = torch.linalg.vector_norm(vectors_ID.double(), dim=1)
         if norms_I.isinf().any():
             raise InputError("there is an infinite number among the item vectors; did training diverge?")
-        queries = self._queries_of_recall(items_ID)
-        wanted = {k: exact.search(index_vectors(self.scorer, queries), k)[1] for k in _lengths(len(ids_I))}
         missing_I = (norms_I.max() ** 2 - norms_I**2).clamp(min=0).sqrt().float()
+        wanted = self._exact_lists(items_ID, ids_I) if self._stored is None else None  # before the slow step
         with self._threads():
             self._index = self._filled(torch.cat([vectors_ID, missing_I[:, None]], 1).numpy())
-        self._vectors_ID, self._ids_I, self.items = vectors_ID, ids_I, len(ids_I)
-        self._exact = ExactIndex()  # another one, which has not allocated what fast searches need
-        self._exact.build(vectors_ID, ids_I)
-        self._measure(queries, wanted)
+        self._vectors_ID, self._ids_I, self._exact, self.items = vectors_ID, ids_I, exact, len(ids_I)
+        if wanted is not None:
+            self._measure(*wanted)
 
     def search(self, queries_BD: Tensor, k: int, exclude: Exclusions | None = None) -> tuple[Tensor, Tensor]:
         """Nearly the k best items of each query; arguments and results as those of ``ExactIndex.search``."""
@@ -179,38 +197,31 @@ class FaissIndex:
         queries_MX = np.zeros((batch * interests, dim + 1), np.float32)
         queries_MX[:, :dim] = queries_BKD.reshape(-1, dim).numpy()
         if self.kind == "hnsw":
-            default = 64 if self.items < 100_000 else 128 if self.items < 1_000_000 else 768
-            wide = max(self.ef_search or default, count)
-            parameters = self._faiss.SearchParametersHNSW(efSearch=wide)
+            places = search_graph(self._index, queries_MX, count, self.ef_search)
         else:
-            probes = self.probes or max(8, self._index.nlist // 20)
-            parameters = self._faiss.SearchParametersIVF(nprobe=min(probes, self._index.nlist))
-        places = self._index.search(queries_MX, count, params=parameters)[1]
+            places = search_clusters(self._index, queries_MX, count, self.probes)
         return torch.from_numpy(places).view(batch, interests * count)
 
     def _filled(self, vectors_IX: np.ndarray) -> Any:
         """The FAISS index of ``(I, D + 1)`` vectors."""
-        items, width = vectors_IX.shape
-        if self.kind == "hnsw":
-            index = self._faiss.IndexHNSWFlat(width, self.neighbours, self._faiss.METRIC_L2)
-            index.hnsw.efConstruction = self.ef_construction
-            index.hnsw.rng = self._faiss.RandomGenerator(self.seed)
-        else:
-            clusters = self.clusters or max(1, min(int(4 * items**0.5), items // 39))
-            if clusters > items:
-                raise InputError(f"clusters is {clusters}, but there are {items} items; choose fewer")
-            quantizer = self._faiss.IndexFlatL2(width)
-            index = self._faiss.IndexIVFFlat(quantizer, width, clusters, self._faiss.METRIC_L2)
-            index.cp.seed, index.cp.min_points_per_centroid = self.seed, 1
-            index.train(vectors_IX)
-        index.add(vectors_IX)
-        return index
+        if self.kind == "ivf":
+            if self._stored is None:
+                return build_clusters(vectors_IX, self.clusters, self.seed)
+            return restore_clusters(vectors_IX, self._stored)
+        if self._stored is None:
+            return build_graph(vectors_IX, self.neighbours, self.ef_construction, self.seed)
+        return restore_graph(vectors_IX, self.neighbours, self._stored)
 
-    def _queries_of_recall(self, items_ID: Tensor) -> Tensor:
-        if self.queries is not None:
-            return self.queries.detach().cpu()
-        generator = torch.Generator().manual_seed(self.seed)
-        return items_ID[torch.randperm(len(items_ID), generator=generator)[:_SAMPLE]]
+    def _exact_lists(self, items_ID: Tensor, ids_I: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        """The queries that recall is measured on, and their lists by length."""
+        queries = self.queries
+        if queries is None:
+            generator = torch.Generator().manual_seed(self.seed)
+            queries = items_ID[torch.randperm(len(items_ID), generator=generator)[:_SAMPLE]]
+        exact = ExactIndex(self.scorer)  # of its own, since searches of many queries allocate memory
+        exact.build(items_ID, ids_I)
+        lengths = sorted({min(k, len(ids_I)) for k in (10, 100)})
+        return queries, {k: exact.search(queries, k)[1] for k in lengths}
 
     def _measure(self, queries: Tensor, wanted: dict[int, Tensor]) -> None:
         began = time.perf_counter()
@@ -231,16 +242,11 @@ class FaissIndex:
             self._faiss.omp_set_num_threads(before)
 
 
-def _lengths(items: int) -> list[int]:
-    return sorted({min(k, items) for k in (10, 100)})
-
-
 def _faiss() -> ModuleType:
     try:
         import faiss
     except ImportError as error:
         raise InputError(
-            "FaissIndex needs faiss, which is not installed; run pip install 'torchrec-ext[faiss]', or use "
-            "ExactIndex"
+            "faiss is not installed; run pip install 'torchrec-ext[faiss]', or use ExactIndex"
         ) from error
     return faiss

@@ -42,7 +42,7 @@ class LiveModel:
         bundle: the model, and the events it brings.
         store: events after those of the bundle.
         name: of the bundle, in answers.
-        index: an empty one to fill with the item vectors; None for an exact one.
+        index: an empty one to fill with the item vectors; None for that of the bundle, or an exact one.
     """
 
     def __init__(
@@ -63,7 +63,10 @@ class LiveModel:
             with torch.inference_mode():
                 batcher = item_batcher(self.preparation, self.inputs)
                 self.vectors, rows = encode_slice(module, batcher, self.catalogue)
-            self.index: contracts.Index = ExactIndex(module.scorer) if index is None else index
+            if index is None:
+                stored = bundle.stored_index
+                index = ExactIndex(module.scorer) if stored is None else stored.open(module.scorer)
+            self.index: contracts.Index = index
             self.index.build(self.vectors, rows)
             self.built, self.built_items = self.index, len(rows)
             if is_streaming(module):

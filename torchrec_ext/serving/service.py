@@ -29,7 +29,7 @@ class Service:
         bundle: the folder of a bundle, or an open one.
         store: the log that events are stored in.
         name: of an open bundle, in answers; that of a folder is the folder's.
-        index: an empty one to fill with the item vectors; None for an exact one.
+        index: an empty one to fill with the item vectors; None for that of the bundle, or an exact one.
         ranker: a second bundle, which ranks the candidates of the first; None for none.
         retrieve: how many candidates are ranked, explored, and re-ranked where a request asks for it.
         epsilon: how often a list holds candidates of the first stage by chance (epsilon-greedy).
