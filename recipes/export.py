@@ -52,6 +52,8 @@ class Settings:
     """Add query.pt2: the query tower of a retriever as a program of torch.export, for other runtimes."""
     onnx: bool = False
     """Add query.onnx: the same for ONNX runtimes. Needs the extra onnx."""
+    aot_inductor: bool = False
+    """Add query.aoti.pt2: the same as machine code, for the runtime of torch in C++. Needs a C++ compiler."""
 
 
 def main() -> None:
@@ -74,7 +76,7 @@ def main() -> None:
     manifest = tx.serving.export(
         trained, output, events=events, precision=settings.precision, known=known, targets=targets,
         max_loss=settings.max_loss, index=index, overwrite=settings.overwrite,
-        torch_export=settings.torch_export, onnx=settings.onnx,
+        torch_export=settings.torch_export, onnx=settings.onnx, aot_inductor=settings.aot_inductor,
     ).manifest  # fmt: skip
     print(describe(manifest))
     print(f"written to {output}")

@@ -1,6 +1,7 @@
-"""The query tower of a bundle as query.pt2 and query.onnx: the same queries, in any size of batch."""
+"""The query tower as query.pt2, query.aoti.pt2 and query.onnx: the same queries, in any size of batch."""
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -137,6 +138,20 @@ def test_programs_look_up_tables_of_each_precision(precision, tmp_path):
     expect_same_queries(torch.export.load(tmp_path / "b" / "query.pt2").module(), bundle, SMALL)
     if with_onnx:
         expect_same_queries(of_onnx(tmp_path / "b" / "query.onnx")[0], bundle, SMALL)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="there is no C++ compiler")
+def test_the_program_of_aot_inductor_makes_the_queries_of_the_model(tmp_path):
+    bundle = export(model("encoder sasrec"), tmp_path / "b", aot_inductor=True).model
+    assert manifest(tmp_path / "b")["query_program"]["files"] == ["query.aoti.pt2"]
+    run = torch._inductor.aoti_load_package(tmp_path / "b" / "query.aoti.pt2")
+    expect_same_queries(run, bundle, SMALL)
+    with pytest.raises(
+        InputError, match="AOTInductor cannot export the query tower with GRU .*: "
+    ) as refusal:
+        export(model("encoder gru"), tmp_path / "c", aot_inductor=True)
+    assert "\n" not in str(refusal.value) and not (tmp_path / "c").exists()
 
 
 def manifest(folder):

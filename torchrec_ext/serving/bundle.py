@@ -1,7 +1,7 @@
 """A bundle: a trained model in a folder of JSON, Parquet and safetensors, opened without TorchRec.
 
-The optional ``query.pt2`` and ``query.onnx`` are of other formats; they are for other runtimes, and this
-package never opens them: ``torch.export.load`` unpickles what an archive asks it to.
+The optional ``query.pt2``, ``query.aoti.pt2`` and ``query.onnx`` are of other formats; they are for other
+runtimes, and this package never opens them: ``torch.export.load`` unpickles what an archive asks it to.
 """
 
 import hashlib

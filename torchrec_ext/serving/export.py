@@ -32,6 +32,7 @@ def export(
     overwrite: bool = False,
     torch_export: bool = False,
     onnx: bool = False,
+    aot_inductor: bool = False,
 ) -> Bundle:
     """Writes a bundle: a folder that is served without TorchRec, see :func:`open_bundle`.
 
@@ -56,6 +57,8 @@ def export(
         torch_export: adds ``query.pt2``, the query tower of a retriever with its lookups for any runtime of
             ``torch.export``. ``query_program`` of the manifest names its inputs.
         onnx: adds ``query.onnx``, the same for runtimes of ONNX. It needs the extra ``onnx``.
+        aot_inductor: adds ``query.aoti.pt2``, the same as machine code for this kind of processor, for
+            ``torch._inductor.aoti_load_package`` and its runtime in C++. It needs a C++ compiler.
 
     Returns:
         The bundle, as :func:`open_bundle` opens it.
@@ -91,7 +94,9 @@ def export(
     exact = _local(trained, description, weights, "float32")
     bundle = exact if precision == "float32" else _local(trained, description, weights, precision)
     schema, dim = trained.preparation.schema, arguments["dim"]
-    query = make_query_files(bundle.module, schema, dim, torch_export=torch_export, onnx=onnx)
+    query = make_query_files(
+        bundle.module, schema, dim, torch_export=torch_export, onnx=onnx, aot_inductor=aot_inductor
+    )
     empty = None if index is None else empty_index(index, bundle, events)
     figures: dict[str, Any] = {
         "table_bytes": _table_bytes(bundle),

@@ -1,7 +1,8 @@
-"""query.pt2 and query.onnx: the query tower of a bundle for runtimes without this package."""
+"""query.pt2, query.aoti.pt2 and query.onnx: the query tower of a bundle for runtimes without this package."""
 
 import importlib
 import importlib.util
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from torchrec_ext.schema import Schema
 from torchrec_ext.serving.local_model import LocalRetriever
 from torchrec_ext.serving.query_program import BATCH, EVENTS, ProgramInput, QueryProgram, describe_program
 
-PT2, ONNX = "query.pt2", "query.onnx"
+PT2, AOTI, ONNX = "query.pt2", "query.aoti.pt2", "query.onnx"
 _ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 _TOLERANCE = 1e-5
 
@@ -36,6 +37,7 @@ class QueryFiles:
         exported: the program as ``torch.export`` traced it.
         onnx: the same as an ``ONNXProgram``, or None.
         torch_export: whether ``query.pt2`` is written.
+        compiled: the content of ``query.aoti.pt2``, or None.
         dim: D, width of the queries.
     """
 
@@ -43,12 +45,14 @@ class QueryFiles:
     exported: torch.export.ExportedProgram
     onnx: Any
     torch_export: bool
+    compiled: bytes | None
     dim: int
 
     @property
     def description(self) -> dict[str, Any]:
         """What the manifest of the bundle says of them."""
-        files = [name for name, there in ((PT2, self.torch_export), (ONNX, self.onnx is not None)) if there]
+        written = {PT2: self.torch_export, AOTI: self.compiled is not None, ONNX: self.onnx is not None}
+        files = [name for name, there in written.items() if there]
         return {"files": files, "torch": torch.__version__, **describe_program(self.program, self.dim)}
 
     def save(self, folder: Path) -> None:
@@ -59,13 +63,15 @@ class QueryFiles:
         """
         if self.torch_export:
             torch.export.save(self.exported, folder / PT2)
+        if self.compiled is not None:
+            (folder / AOTI).write_bytes(self.compiled)
         if self.onnx is not None:
             self.onnx.save(folder / ONNX)
             _check(self.program, _onnx_session(folder / ONNX), "onnxruntime")
 
 
 def make_query_files(
-    module: nn.Module, schema: Schema, dim: int, *, torch_export: bool, onnx: bool
+    module: nn.Module, schema: Schema, dim: int, *, torch_export: bool, onnx: bool, aot_inductor: bool = False
 ) -> QueryFiles | None:
     """Exports the query tower of a retriever, and compares it with the tower.
 
@@ -75,16 +81,17 @@ def make_query_files(
         dim: D, width of the queries.
         torch_export: for ``query.pt2``.
         onnx: for ``query.onnx``.
+        aot_inductor: for ``query.aoti.pt2``.
 
     Returns:
-        None if neither is asked for.
+        None if none is asked for.
 
     Raises:
         InputError: if the model is a ranker, the encoder cannot be exported, or a package is missing.
     """
-    if not (torch_export or onnx):
+    wanted = "torch_export" if torch_export else "onnx" if onnx else "aot_inductor" if aot_inductor else None
+    if wanted is None:
         return None
-    wanted = "torch_export" if torch_export else "onnx"
     if not isinstance(module, LocalRetriever):
         raise InputError(f"{wanted} exports the query tower of a retriever, but the model is a ranker")
     if onnx:
@@ -93,10 +100,15 @@ def make_query_files(
     with _one_line("torch.export", program):
         exported = _exported(program)
     _check(program, exported.module(), "torch.export")
+    made = compiled = None
     if onnx:
         with _one_line("torch.onnx", program):
-            return QueryFiles(program, exported, _to_onnx(exported, program), torch_export, dim)
-    return QueryFiles(program, exported, None, torch_export, dim)
+            made = _to_onnx(exported, program)
+    if aot_inductor:
+        with _one_line("AOTInductor", program):
+            compiled, run = _compiled(exported, program)
+        _check(program, run, "AOTInductor")
+    return QueryFiles(program, exported, made, torch_export, compiled, dim)
 
 
 def _exported(program: QueryProgram) -> torch.export.ExportedProgram:
@@ -113,6 +125,20 @@ def _exported(program: QueryProgram) -> torch.export.ExportedProgram:
         made = torch.export.export(program, _example(program, 3, 4), dynamic_shapes={"tensors": shapes})
     made.example_inputs = None
     return made
+
+
+def _compiled(
+    exported: torch.export.ExportedProgram, program: QueryProgram
+) -> tuple[bytes, Callable[..., Tensor]]:
+    """The package of a program as machine code, and the same as a function; it needs a C++ compiler."""
+    package = io.BytesIO()
+    exported.example_inputs = (_example(program, 3, 4), {})
+    try:
+        torch._inductor.aoti_compile_and_package(exported, package_path=package)
+    finally:
+        exported.example_inputs = None
+    package.seek(0)
+    return package.getvalue(), torch._inductor.aoti_load_package(package)
 
 
 def _to_onnx(exported: torch.export.ExportedProgram, program: QueryProgram) -> Any:
