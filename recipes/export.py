@@ -59,18 +59,18 @@ class Settings:
 def main() -> None:
     """Opens the run and writes the bundle."""
     settings, _ = parse_settings(Settings)
-    tx.training.find_checkpoint(settings.checkpoint)  # before the data is read
-    where = settings.checkpoint, settings.data, settings.data_dir
-    events = read_run_data(*where) if settings.histories else None
-    known = targets = None
-    if settings.measure:
-        (known, targets, _), _ = split_run_data(*where, with_added=False)
+    tx.training.find_checkpoint(settings.checkpoint)  # what can be refused comes before the data is read
     index = None
     if settings.index != "exact":
         index = tx.serving.FaissIndex(
             settings.index, ef_search=settings.ef_search, probes=settings.probes,
             build_threads=settings.build_threads,
         )  # fmt: skip
+    where = settings.checkpoint, settings.data, settings.data_dir
+    events = read_run_data(*where) if settings.histories else None
+    known = targets = None
+    if settings.measure:
+        (known, targets, _), _ = split_run_data(*where, with_added=False)
     trained = tx.training.load(settings.checkpoint)
     output = Path(settings.output)
     manifest = tx.serving.export(
