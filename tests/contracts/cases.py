@@ -10,6 +10,10 @@ CASES: dict[str, list[Case]] = {
     "interactions": [
         Case(interactions.AutoInt, num_fields=3, dim=8),
         Case(interactions.AutoInt, num_fields=3, dim=8, layers=1, heads=3, hidden=6, dropout=0.2),
+        Case(interactions.BiInteraction, num_fields=3, dim=8, dropout=0.2),
+        Case(interactions.CCPM, num_fields=3, dim=8),
+        Case(interactions.CCPM, num_fields=5, dim=4, filters=[3, 2, 2], kernel_size=2),
+        Case(interactions.CIN, num_fields=3, dim=8, maps=[6, 4]),
         Case(interactions.ConcatInteraction, num_fields=3, dim=8),
         Case(interactions.ConvolutionInteraction, num_fields=3, dim=8, filters=4),
         Case(
@@ -29,6 +33,15 @@ CASES: dict[str, list[Case]] = {
         Case(interactions.FactorizationMachine, num_fields=3, dim=8, pooled=False, first_order=True),
         Case(interactions.FGCNN, num_fields=3, dim=8),
         Case(interactions.FGCNN, num_fields=5, dim=8, filters=[3], kernel_size=2, pool=3, new_maps=1),
+        Case(interactions.FiBiNET, num_fields=3, dim=8),
+        Case(interactions.FiBiNET, num_fields=4, dim=6, bilinear="each", reduction=2, gate="relu"),
+        Case(interactions.FinalMLP, num_fields=3, dim=8),
+        Case(
+            interactions.FinalMLP, num_fields=3, dim=8, first=[6], heads=1, first_gate=[0], second_gate=[2, 1]
+        ),
+        Case(interactions.GatedCrossNetwork, num_fields=3, dim=8),
+        Case(interactions.MaskNet, num_fields=3, dim=8),
+        Case(interactions.MaskNet, num_fields=3, dim=8, blocks=2, hidden=6, ratio=1, parallel=False),
         Case(interactions.MLPInteraction, num_fields=3, dim=8, hidden=[16, 8], dropout=0.2),
         Around(interactions.ModuleInteraction, lambda: nn.Linear(24, 5), num_fields=3, dim=8),
         Around(
@@ -42,6 +55,19 @@ CASES: dict[str, list[Case]] = {
         Case(interactions.OuterProductConvolution, num_fields=4, dim=6, filters=4),
         Case(interactions.Parallel, num_fields=3, dim=8),
         Case(interactions.Parallel, num_fields=3, dim=8, parts=["cross_network", "factorization_machine"]),
+        Case(interactions.Stacked, num_fields=3, dim=8),
+        Case(interactions.Stacked, num_fields=3, dim=8, parts=["fgcnn", "dot"]),
+        Case(interactions.Wukong, num_fields=3, dim=8),
+        Case(
+            interactions.Wukong,
+            num_fields=4,
+            dim=6,
+            layers=1,
+            fm_fields=3,
+            linear_fields=1,
+            rank=2,
+            hidden=[],
+        ),
     ],
     "encoders": [
         Case(encoders.BERT4Rec, dim=8, layers=1, hidden=6),

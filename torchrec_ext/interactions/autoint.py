@@ -49,6 +49,7 @@ class AutoInt(Interaction):
         self.heads = heads
         self.hidden = hidden
         self.dropout = dropout
+        self.out_fields = num_fields
         self.out_dim = num_fields * hidden
         widths = [dim, *[hidden] * (layers - 1)]
         # Rows of a weight: all heads' queries, then keys, then values.

@@ -24,6 +24,7 @@ class ConcatInteraction(Interaction):
         expect_at_least(1, num_fields=num_fields, dim=dim)
         self.num_fields = num_fields
         self.dim = dim
+        self.out_fields = num_fields
         self.out_dim = num_fields * dim
 
     def forward(self, fields_BFD: Tensor) -> Tensor:

@@ -59,7 +59,8 @@ class ConvolutionInteraction(Interaction):
         self.kernel_size = kernel_size
         self.channels = channels
         self.convolution = nn.Conv1d(depth, filters, kernel_size)
-        self.out_dim = filters * (length - kernel_size + 1)
+        self.out_fields = length - kernel_size + 1
+        self.out_dim = self.out_fields * filters
 
     def forward(self, fields_BFD: Tensor) -> Tensor:
         """``(B, F, D)`` float field vectors to ``(B, out_dim)``."""

@@ -45,6 +45,7 @@ class CrossNetwork(Interaction):
         self.layers = layers
         self.low_rank = low_rank
         self.experts = experts
+        self.out_fields = num_fields
         self.out_dim = num_fields * dim
         self.crosses = nn.ModuleList(_cross(self.out_dim, low_rank, experts) for _ in range(layers))
 

@@ -20,8 +20,8 @@ class FGCNN(Interaction):
     the raw fields in a second table; here both read the same vectors. The defaults suit a few fields; the
     paper has dozens, four layers and more filters.
 
-    The output holds the raw vectors, then those of the first layer, and so on. A module that reads field
-    vectors can follow after ``unflatten(1, (-1, dim))``. The fully connected layers hold nearly all
+    The output holds the raw vectors, then those of the first layer, and so on. ``Stacked`` lets
+    another interaction read them as field vectors. The fully connected layers hold nearly all
     parameters: ``(F / pool * D)**2 * filters * new_maps`` in the first one.
 
     Args:
@@ -70,7 +70,8 @@ class FGCNN(Interaction):
             generated += rows * new_maps
         self.convolutions = nn.ModuleList(convolutions)
         self.recombinations = nn.ModuleList(recombinations)
-        self.out_dim = (num_fields + generated) * dim
+        self.out_fields = num_fields + generated
+        self.out_dim = self.out_fields * dim
 
     def forward(self, fields_BFD: Tensor) -> Tensor:
         """``(B, F, D)`` float field vectors to ``(B, out_dim)``."""

@@ -54,6 +54,9 @@ class Parallel(Interaction):
         made = [plugins.make("interactions", part, num_fields=num_fields, dim=dim) for part in parts]
         self.interactions = nn.ModuleList(made)
         self.out_dim = sum(part.out_dim for part in made)
+        # Vectors of one width, next to each other, are field vectors too.
+        widths = {part.out_dim / part.out_fields for part in made}
+        self.out_fields = sum(part.out_fields for part in made) if len(widths) == 1 else 1
 
     @classmethod
     def of(cls, *parts: Interaction) -> "Parallel":
