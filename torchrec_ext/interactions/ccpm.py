@@ -45,9 +45,7 @@ class CCPM(Interaction):
         self.kernel_size = kernel_size
         kept, pools, weights = num_fields, [], []
         for layer, (before, count) in enumerate(zip((1, *filters), filters, strict=False), 1):
-            last = len(filters)
-            wanted = 3 if layer == last else int((1 - (layer / last) ** (last - layer)) * num_fields)
-            kept = min(max(1, wanted), kept + kernel_size - 1)
+            kept = min(_pool(layer, len(filters), num_fields), kept + kernel_size - 1)
             pools.append(kept)
             bound = (before * kernel_size) ** -0.5
             weights.append(torch.empty(dim, before * kernel_size, count).uniform_(-bound, bound))
@@ -66,6 +64,14 @@ class CCPM(Interaction):
             windows = padded.unfold(3, self.kernel_size, 1).transpose(2, 3).flatten(3)
             maps_BDCF = _largest(torch.einsum("bdrk,dko->bdor", windows, weight), pool).tanh()
         return maps_BDCF.permute(0, 2, 3, 1).flatten(1)
+
+
+def _pool(layer: int, layers: int, num_fields: int) -> int:
+    """The paper's p of a layer, counted from 1; in whole numbers, so that it is rounded down exactly."""
+    if layer == layers:
+        return 3
+    scale = layers ** (layers - layer)
+    return max(1, num_fields * (scale - layer ** (layers - layer)) // scale)
 
 
 def _largest(maps_BDCF: Tensor, count: int) -> Tensor:
