@@ -42,6 +42,10 @@ class WrongOutDim(Mean):
         self.out_dim = dim + 1
 
 
+class UnequalVectors(Mean):
+    out_fields = 3
+
+
 class LooksAtOtherRows(Mean):
     def forward(self, fields_BFD):
         output = super().forward(fields_BFD)

@@ -48,6 +48,7 @@ BREAKS = [
     (InteractionContract, "compile_gives_the_same", broken.KnowsACompiler),
     (InteractionContract, "compile_to_machine_code_gives_the_same", broken.KnowsACompiler),
     (InteractionContract, "export_gives_the_same", broken.KnowsACompiler),
+    (InteractionContract, "out_fields_divide_the_output", broken.UnequalVectors),
     (EncoderContract, "padding_does_not_change_a_real_state", broken.WholeSum),
     (EncoderContract, "a_causal_state_does_not_see_the_future", broken.FutureSum),
     (EncoderContract, "histories_without_an_event_are_finite", broken.DividesByTheLength),

@@ -8,6 +8,7 @@ import pytest
 from tests.contracts.test_kit import BREAKS, failure_of
 from torchrec_ext.testing import (
     EncoderContract,
+    InteractionContract,
     ModuleContract,
     MultiInterestContract,
     RankingLossContract,
@@ -22,6 +23,7 @@ from torchrec_ext.testing.promise import is_slow
 PAGE = (Path(__file__).parents[2] / "docs" / "writing-a-module.md").read_text()
 SECTIONS = {
     "Every kind": (ModuleContract, None),
+    "Interactions": (InteractionContract, ModuleContract),
     "Every encoder": (HistoryContract, ModuleContract),
     "One state for each event": (EncoderContract, HistoryContract),
     "Several interests": (MultiInterestContract, HistoryContract),

@@ -87,7 +87,14 @@ def rated() -> tuple[Dataset, Dataset, Dataset]:
     return by_ratio(read_events(frame), valid=0.1, test=0.2)
 
 
-@pytest.mark.parametrize("interaction", plugins.names("interactions"))
+# Those of well-known models, which test_assembled trains in any case, and others that take seconds.
+LONG = {"bi_interaction", "ccpm", "cin", "fibinet", "final_mlp", "gated_cross_network", "masknet", "wukong"}
+
+
+@pytest.mark.parametrize(
+    "interaction",
+    [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in plugins.names("interactions")],
+)
 def test_no_interaction_ranks_worse_than_popularity(rated, interaction):
     """At its defaults. Without the first-order term two fields with a dot product do: they overfit."""
     train, valid, test = rated

@@ -5,7 +5,14 @@ from torchrec_ext.models.rankers import deepfm as deepfm
 from torchrec_ext.models.rankers import dien as dien
 from torchrec_ext.models.rankers import din as din
 from torchrec_ext.models.rankers import dlrm as dlrm
+from torchrec_ext.models.rankers import fibinet as fibinet
+from torchrec_ext.models.rankers import final_mlp as final_mlp
+from torchrec_ext.models.rankers import gdcn as gdcn
+from torchrec_ext.models.rankers import masknet as masknet
 from torchrec_ext.models.rankers import mmoe as mmoe
+from torchrec_ext.models.rankers import nfm as nfm
+from torchrec_ext.models.rankers import wukong as wukong
+from torchrec_ext.models.rankers import xdeepfm as xdeepfm
 from torchrec_ext.models.rankers import youtube_ranker as youtube_ranker
 from torchrec_ext.models.retrievers import bert4rec as bert4rec
 from torchrec_ext.models.retrievers import caser as caser

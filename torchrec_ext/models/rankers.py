@@ -1,14 +1,22 @@
 """Well-known rankers, built from the modules; they have a first-order term if the paper has one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from torchrec_ext.contracts import Interaction
 from torchrec_ext.heads import MMoEHead
 from torchrec_ext.interactions import (
+    CIN,
+    BiInteraction,
     CrossNetwork,
     FactorizationMachine,
+    FiBiNET,
+    FinalMLP,
+    GatedCrossNetwork,
+    MaskNet,
     MLPInteraction,
     OuterProductConvolution,
+    Wukong,
 )
 from torchrec_ext.interactions.parallel import Parallel
 from torchrec_ext.models.ranker import Ranker
@@ -41,7 +49,7 @@ def deepfm(schema: Schema, dim: int = 32, hidden: tuple[int, ...] = (64, 32)) ->
         dim: D, width of the vectors.
         hidden: sizes of the MLP's layers.
     """
-    deep = partial(_deep_fm, hidden=hidden)
+    deep = partial(_beside_mlp, shallow=FactorizationMachine, hidden=hidden)
     return Ranker(schema, dim, interaction=deep, over_arch=())
 
 
@@ -137,6 +145,103 @@ def mmoe(
     )
 
 
-def _deep_fm(num_fields: int, dim: int, hidden: tuple[int, ...]) -> Parallel:
-    machine = FactorizationMachine(num_fields, dim)
-    return Parallel.of(machine, MLPInteraction(num_fields, dim, hidden=hidden))
+def nfm(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (64,), dropout: float = 0.0) -> Ranker:
+    """NFM (He, Chua 2017): layers above the bi-interaction vector of all fields, and a first-order term.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        over_arch: hidden sizes above the bi-interaction vector.
+        dropout: share of that vector zeroed in training.
+    """
+    pooled = partial(BiInteraction, dropout=dropout)
+    return Ranker(schema, dim, interaction=pooled, over_arch=over_arch)
+
+
+def xdeepfm(
+    schema: Schema, dim: int = 32, maps: tuple[int, ...] = (64, 64), hidden: tuple[int, ...] = (64, 32)
+) -> Ranker:
+    """A compressed interaction network, an MLP and a first-order term: xDeepFM (Lian et al. 2018).
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        maps: number of maps of each layer of the network.
+        hidden: sizes of the MLP's layers.
+    """
+    both = partial(_beside_mlp, shallow=partial(CIN, maps=maps), hidden=hidden)
+    return Ranker(schema, dim, interaction=both, over_arch=())
+
+
+def fibinet(schema: Schema, dim: int = 32, over_arch: Sequence[int] = (64, 32)) -> Ranker:
+    """FiBiNET (Huang et al. 2019): an MLP above bilinear products, and a first-order term.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        over_arch: hidden sizes of the MLP.
+    """
+    return Ranker(schema, dim, interaction=FiBiNET, over_arch=over_arch)
+
+
+def masknet(
+    schema: Schema, dim: int = 32, blocks: int = 3, over_arch: Sequence[int] = (64,), parallel: bool = True
+) -> Ranker:
+    """MaskNet (Wang et al. 2021): an MLP above parallel blocks, or a linear layer above blocks in series.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        blocks: number of blocks.
+        over_arch: hidden sizes above the blocks; the paper has none above blocks in series.
+        parallel: whether the blocks are parallel or in series.
+    """
+    masked = partial(MaskNet, blocks=blocks, parallel=parallel)
+    return Ranker(schema, dim, interaction=masked, over_arch=over_arch, first_order=False)
+
+
+def gdcn(schema: Schema, dim: int = 32, layers: int = 3, over_arch: Sequence[int] = (64, 32)) -> Ranker:
+    """GDCN (Wang et al. 2023), stacked: a gated cross network, then an MLP.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        layers: number of layers of the gated cross network.
+        over_arch: hidden sizes of the MLP.
+    """
+    crosses = partial(GatedCrossNetwork, layers=layers)
+    return Ranker(schema, dim, interaction=crosses, over_arch=over_arch, first_order=False)
+
+
+def final_mlp(schema: Schema, dim: int = 32, hidden: tuple[int, ...] = (64, 32), heads: int = 2) -> Ranker:
+    """FinalMLP (Mao et al. 2023): two MLPs over gated fields, whose bilinear product is the logit.
+
+    Both gates read a learnt vector; ``FinalMLP`` also has gates that read fields.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        hidden: sizes of the layers of both MLPs.
+        heads: number of heads of the bilinear product.
+    """
+    streams = partial(FinalMLP, first=hidden, second=hidden, heads=heads)
+    return Ranker(schema, dim, interaction=streams, over_arch=None, first_order=False)
+
+
+def wukong(schema: Schema, dim: int = 32, layers: int = 2, over_arch: Sequence[int] = (64,)) -> Ranker:
+    """Wukong (Zhang et al. 2024): stacked factorization machines, then an MLP.
+
+    Args:
+        schema: features and tables of the data.
+        dim: D, width of the vectors.
+        layers: number of layers of the stack.
+        over_arch: hidden sizes of the MLP.
+    """
+    machines = partial(Wukong, layers=layers)
+    return Ranker(schema, dim, interaction=machines, over_arch=over_arch, first_order=False)
+
+
+def _beside_mlp(
+    num_fields: int, dim: int, shallow: Callable[..., Interaction], hidden: tuple[int, ...]
+) -> Parallel:
+    return Parallel.of(shallow(num_fields, dim), MLPInteraction(num_fields, dim, hidden=hidden))
