@@ -43,13 +43,16 @@ class CCPM(Interaction):
         self.dim = dim
         self.filters = tuple(filters)
         self.kernel_size = kernel_size
-        kept, pools, weights = num_fields, [], []
+        kept, pools, cuts, weights = num_fields, [], [], []
         for layer, (before, count) in enumerate(zip((1, *filters), filters, strict=False), 1):
-            kept = min(_pool(layer, len(filters), num_fields), kept + kernel_size - 1)
+            values = kept + kernel_size - 1
+            kept = min(_pool(layer, len(filters), num_fields), values)
             pools.append(kept)
+            cuts.append(kept < values)
             bound = (before * kernel_size) ** -0.5
             weights.append(torch.empty(dim, before * kernel_size, count).uniform_(-bound, bound))
         self.pools = tuple(pools)
+        self._cuts = tuple(cuts)
         self.weights = nn.ParameterList(nn.Parameter(weight) for weight in weights)
         self.out_fields = kept * filters[-1]
         self.out_dim = self.out_fields * dim
@@ -59,10 +62,11 @@ class CCPM(Interaction):
         expect_shape("fields_BFD", fields_BFD, ("batch", self.num_fields, self.dim))
         maps_BDCF = fields_BFD.transpose(1, 2).unsqueeze(2)
         beyond = self.kernel_size - 1
-        for weight, pool in zip(self.weights, self.pools, strict=True):
+        for weight, pool, cuts in zip(self.weights, self.pools, self._cuts, strict=True):
             padded = functional.pad(maps_BDCF, (beyond, beyond))
             windows = padded.unfold(3, self.kernel_size, 1).transpose(2, 3).flatten(3)
-            maps_BDCF = _largest(torch.einsum("bdrk,dko->bdor", windows, weight), pool).tanh()
+            maps_BDCF = torch.einsum("bdrk,dko->bdor", windows, weight)
+            maps_BDCF = (_largest(maps_BDCF, pool) if cuts else maps_BDCF).tanh()
         return maps_BDCF.permute(0, 2, 3, 1).flatten(1)
 
 

@@ -47,8 +47,9 @@ class CIN(Interaction):
         # Components before maps, so that a layer's weighted sum is a matrix product.
         fields_BDF = maps_BDH = fields_BFD.transpose(1, 2)
         sums = []
-        for layer in self.layers:
-            products_BDP = (maps_BDH.unsqueeze(3) * fields_BDF.unsqueeze(2)).flatten(2)
-            maps_BDH = layer(products_BDP)
+        for layer in self.layers[:-1]:
+            maps_BDH = layer((maps_BDH.unsqueeze(3) * fields_BDF.unsqueeze(2)).flatten(2))
             sums.append(maps_BDH.sum(1))
-        return torch.cat(sums, dim=1)
+        # The last maps are only summed: to sum the products first makes the layer D times cheaper.
+        products_BHF = torch.bmm(maps_BDH.transpose(1, 2), fields_BDF)
+        return torch.cat([*sums, self.layers[-1](products_BHF.flatten(1))], dim=1)
