@@ -16,8 +16,7 @@ class FiBiNET(Interaction):
     Prediction" (Huang et al. 2019). The SENET layer takes the mean of each field vector, and two layers of a
     bottleneck turn the F means into a weight for each field. The bilinear layer gives
     ``(v_i W) * v_j`` for each pair i < j. The output holds the D components of each pair of raw vectors, in
-    the order (0,1), (0,2), ... (1,2), ..., then those of the weighted vectors. Both use the same matrices W;
-    the paper does not say whether they do.
+    the order (0,1), (0,2), ... (1,2), ..., then those of the weighted vectors. Both use the same matrices W.
 
     Args:
         num_fields: F, at least 2.
