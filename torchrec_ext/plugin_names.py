@@ -20,7 +20,7 @@ def built_in(group: str) -> list[str]:
 
     Example:
         >>> built_in("heads")
-        ['mmoe', 'shared_bottom', 'single']
+        ['esmm', 'mmoe', 'ple', 'shared_bottom', 'single']
     """
     folder = Path(__file__).parent / group
     return sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_"))

@@ -70,6 +70,8 @@ CASES: dict[str, list[Case]] = {
         ),
     ],
     "encoders": [
+        Case(encoders.AttentionPool, dim=8),
+        Case(encoders.AttentionPool, dim=8, hidden=3),
         Case(encoders.BERT4Rec, dim=8, layers=1, hidden=6),
         Case(encoders.BERT4Rec, dim=8, heads=2, max_length=4),
         Case(encoders.Caser, dim=8),
@@ -85,6 +87,8 @@ CASES: dict[str, list[Case]] = {
         Case(encoders.LSTM, dim=8),
         Case(encoders.LSTM, dim=8, hidden=6, layers=2),
         Case(encoders.MeanPool, dim=8),
+        Case(encoders.MIND, dim=8),
+        Case(encoders.MIND, dim=8, num_interests=2, iterations=2, adaptive=False, max_length=4),
         Around(encoders.ModuleEncoder, RunningSum, dim=8, causal=True),
         Around(encoders.ModuleEncoder, lambda: nn.Linear(8, 6), dim=8),
         Case(encoders.NARM, dim=8),
@@ -93,6 +97,8 @@ CASES: dict[str, list[Case]] = {
         Case(encoders.NextItNet, dim=8, layers=1, kernel_size=2),
         Case(encoders.SASRec, dim=8, layers=1, hidden=6),
         Case(encoders.SASRec, dim=8, heads=2, max_length=4),
+        Case(encoders.TextCNN, dim=8),
+        Case(encoders.TextCNN, dim=8, filters=3, heights=[1, 2], dropout=0.0),
     ],
     "target_attention": [
         Case(target_attention.BST, dim=8),
@@ -101,6 +107,8 @@ CASES: dict[str, list[Case]] = {
         Case(target_attention.DIEN, dim=8, hidden=6, auxiliary_weight=0.5),
         Case(target_attention.DIN, dim=8),
         Case(target_attention.DIN, dim=8, hidden=[6, 4], activation="sigmoid", softmax=True),
+        Case(target_attention.SIM, dim=8),
+        Case(target_attention.SIM, dim=8, top_k=2, heads=1, age_dim=3),
     ],
     "scorers": [
         Case(scorers.CosineScorer, dim=8, temperature=0.2),
@@ -119,8 +127,14 @@ CASES: dict[str, list[Case]] = {
         Case(scorers.NeuMF, dim=8, hidden=[6]),
     ],
     "heads": [
+        Case(heads.ESMMHead, in_dim=8, tasks=3),
+        Case(heads.ESMMHead, in_dim=8, tasks=1, tower=[]),
         Case(heads.MMoEHead, in_dim=8, tasks=3, tower=[4]),
         Case(heads.MMoEHead, in_dim=8, tasks=1, experts=2, hidden=[6, 5], tower=[]),
+        Case(heads.PLEHead, in_dim=8, tasks=3, tower=[4]),
+        Case(
+            heads.PLEHead, in_dim=8, tasks=1, experts=1, shared_experts=3, layers=1, hidden=[6, 5], tower=[]
+        ),
         Case(heads.SharedBottomHead, in_dim=8, tasks=3),
         Case(heads.SharedBottomHead, in_dim=8, tasks=1, hidden=[6, 5], tower=[]),
         Case(heads.SingleHead, in_dim=8, tasks=3),

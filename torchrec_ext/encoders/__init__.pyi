@@ -1,4 +1,5 @@
 from torchrec_ext.encoders._module import ModuleEncoder as ModuleEncoder
+from torchrec_ext.encoders.attention_pool import AttentionPool as AttentionPool
 from torchrec_ext.encoders.bert4rec import BERT4Rec as BERT4Rec
 from torchrec_ext.encoders.caser import Caser as Caser
 from torchrec_ext.encoders.comirec import ComiRec as ComiRec
@@ -7,6 +8,8 @@ from torchrec_ext.encoders.hstu import HSTU as HSTU
 from torchrec_ext.encoders.lrurec import LRURec as LRURec
 from torchrec_ext.encoders.lstm import LSTM as LSTM
 from torchrec_ext.encoders.mean_pool import MeanPool as MeanPool
+from torchrec_ext.encoders.mind import MIND as MIND
 from torchrec_ext.encoders.narm import NARM as NARM
 from torchrec_ext.encoders.nextitnet import NextItNet as NextItNet
 from torchrec_ext.encoders.sasrec import SASRec as SASRec
+from torchrec_ext.encoders.text_cnn import TextCNN as TextCNN
