@@ -64,7 +64,7 @@ class Settings:
     """Of each load."""
     overload: float = 5.0
     """How many times what the service can do the overload is."""
-    max_in_flight: tuple[int, ...] = (8,)
+    max_in_flight: tuple[int, ...] = (4,)
     """Limits of requests in flight to compare."""
     threads: int = 1
     """Threads of torch in the service."""

@@ -37,8 +37,9 @@ class Settings:
     """Port to listen at; 0 takes a free one."""
     token_file: str | None = None
     """File with the token that requests have to carry: Authorization: Bearer TOKEN."""
-    max_in_flight: int = 8
-    """Requests answered at a time, those with events counted apart; others get 503 at once."""
+    max_in_flight: int = 4
+    """Requests answered at a time, and four times as many with events; others get 503 at once. More of them
+    share the scan of the items, and wait longer."""
     max_body_bytes: int = 1_000_000
     """Size of a request; a larger one gets 413."""
     index: Index | None = None

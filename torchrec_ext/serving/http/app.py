@@ -22,7 +22,7 @@ from torchrec_ext.serving.new_item import NewItem
 from torchrec_ext.serving.served_event import ServedEvent
 from torchrec_ext.serving.service import Service
 
-MAX_IN_FLIGHT = 8
+MAX_IN_FLIGHT = 4
 """Of lists, and of requests with events; with more, overload lengthens the times of those accepted."""
 MAX_BODY_BYTES = 1_000_000
 
@@ -48,8 +48,8 @@ def create_app(
         bundles: folder of the bundles that ``POST /bundle`` may swap in, which needs a token; None for none.
         swap: makes the service answer with the bundle of a folder, for one with an index or a ranker of its
             own; None for :meth:`~torchrec_ext.serving.Service.swap`.
-        max_in_flight: requests that are answered at a time, those with events and those with items
-            counted apart; others get 503 at once.
+        max_in_flight: requests that are answered at a time, four times as many with events and with items
+            each; others get 503 at once.
         max_body_bytes: of a request; a larger one gets 413.
 
     Raises:

@@ -18,15 +18,15 @@ _MOST_READ = 32 * 2**20
 class Places:
     """How many requests of each kind are being answered, and may be.
 
-    Requests with events wait for the disk, those with items for each other, and the rest for the processor,
-    so that each kind has the whole limit.
+    Requests with events wait for the disk and are stored together, and those with items wait for each other:
+    of these kinds more may be answered at a time than of those that wait for the processor.
 
     Args:
-        most: requests of a kind that are answered at a time.
+        most: requests that are answered at a time; four times as many of events, and of items.
     """
 
     def __init__(self, most: int) -> None:
-        self.most = most
+        self.most = {"events": 4 * most, "items": 4 * most, "others": most}
         self.taken = {"events": 0, "items": 0, "others": 0}
 
     def kind(self, path: str) -> str | None:
@@ -38,7 +38,7 @@ class Places:
     def is_full(self, scope: Scope) -> bool:
         """Whether a request has to be refused."""
         kind = self.kind(scope["path"])
-        return kind is not None and self.taken[kind] >= self.most
+        return kind is not None and self.taken[kind] >= self.most[kind]
 
 
 class InFlight:
