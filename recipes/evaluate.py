@@ -77,15 +77,14 @@ def main() -> None:
     if not isinstance(trained.module, tx.contracts.Ranker):
         expect_k(settings.k, catalogue_size(saved_schema(folder)))
     protocol: dict[str, Any] = {"k": settings.k, "exclude_seen": not settings.repeats}
-    report = tx.evaluation.evaluate(trained, known, targets, **protocol, progress=True)
+    report = tx.evaluation.evaluate(trained, known, targets, **protocol, progress=True, per_user=True)
     popular = tx.evaluation.baseline(trained, known, targets, **protocol)
     if output is None:
         suffix = "" if part == "test" else f"_{part}"
         output = folder.parent.parent / f"evaluation{suffix}.json"
     name = targets.table.source.name
     more = {"checkpoint": folder.name, "world_size": group.world_size, "data": name}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    tx.training.write_json(output, report.as_json(popularity=popular.figures, **more))
+    tx.training.write_evaluation(output, report, popular, **more)
     if group.first:
         print(report)
         print(describe_popularity(popular))

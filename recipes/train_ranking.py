@@ -151,7 +151,7 @@ def main() -> None:
             seed=settings.seed,
             device=settings.device,
         )
-        report = tx.evaluation.evaluate(trained, train + valid, test, progress=True)
+        report = tx.evaluation.evaluate(trained, train + valid, test, progress=True, per_user=True)
         popular = tx.evaluation.baseline(trained, train + valid, test)
         run.write_metrics(trained, report, popular, seed=settings.seed)
 

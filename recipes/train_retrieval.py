@@ -126,7 +126,8 @@ def main() -> None:
             device=settings.device,
         )
         protocol: dict[str, Any] = {"k": settings.k, "exclude_seen": not settings.repeats}
-        report = tx.evaluation.evaluate(trained, train + valid, test, **protocol, progress=True)
+        how = {**protocol, "progress": True, "per_user": True}
+        report = tx.evaluation.evaluate(trained, train + valid, test, **how)
         popular = tx.evaluation.baseline(trained, train + valid, test, **protocol)
         run.write_metrics(trained, report, popular, seed=settings.seed)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torchrec_ext import metrics as metrics
     from torchrec_ext import models as models
     from torchrec_ext import plugins as plugins
+    from torchrec_ext import reporting as reporting
     from torchrec_ext import retrieval as retrieval
     from torchrec_ext import schema as schema
     from torchrec_ext import scorers as scorers

@@ -53,6 +53,7 @@ def test_wheel_holds_the_package_alone(wheel):
         f"torchrec_ext-{__version__}.dist-info",
     }
     assert {"torchrec_ext/py.typed", "torchrec_ext/serving/http/page/index.html"} <= {*names}
+    assert "torchrec_ext/reporting/report.html" in names
     shipped = {n for n in names if n.startswith("torchrec_ext/") and n.endswith((".py", ".pyi"))}
     written = [path for kind in ("*.py", "*.pyi") for path in (ROOT / "torchrec_ext").rglob(kind)]
     assert shipped == {path.relative_to(ROOT).as_posix() for path in written}
@@ -61,7 +62,7 @@ def test_wheel_holds_the_package_alone(wheel):
 def test_metadata(metadata):
     assert metadata["Name"] == "torchrec-ext"
     assert metadata["Version"] == __version__
-    extras = {"cpu", "cuda", "dev", "docs", "explain", "faiss", "kafka", "onnx", "serve", "umap"}
+    extras = {"cpu", "cuda", "dev", "docs", "explain", "faiss", "kafka", "onnx", "report", "serve", "umap"}
     assert set(metadata.get_all("Provides-Extra")) == extras
 
 

@@ -135,7 +135,7 @@ class TrainingRun:
         barrier()
 
     def write_metrics(self, trained: TrainedModel, report: Report, popular: Report, **more: Any) -> None:
-        """Writes metrics.json and prints the figures; every rank calls it.
+        """Writes metrics.json and the values of each user, and prints the figures; every rank calls it.
 
         Args:
             trained: what ``fit`` returned.
@@ -144,17 +144,18 @@ class TrainingRun:
             more: further values to write.
         """
         from torchrec_ext.distributed import world
-        from torchrec_ext.training import write_json
+        from torchrec_ext.training import write_evaluation
 
-        figures = report.as_json(
+        write_evaluation(
+            self.path / "metrics.json",
+            report,
+            popular,
             world_size=world()[1],
             seconds=trained.seconds,
             examples_per_second=trained.examples_per_second,
             epochs=trained.epochs,
-            popularity=popular.figures,
             **more,
         )
-        write_json(self.path / "metrics.json", figures)
         if world()[0] == 0:
             print(report)
             print(describe_popularity(popular))

@@ -5,9 +5,11 @@ from torchrec_ext.evaluation.evaluate import evaluate
 from torchrec_ext.evaluation.off_policy import OffPolicy, epsilon_greedy, off_policy
 from torchrec_ext.evaluation.popularity import item_counts, item_mean_label
 from torchrec_ext.evaluation.prequential import prequential, summarise
+from torchrec_ext.evaluation.protocol_card import protocol_card
 from torchrec_ext.evaluation.report import Report
+from torchrec_ext.evaluation.user_values import UserValues
 
 __all__ = [
-    "OffPolicy", "Report", "baseline", "epsilon_greedy", "evaluate", "item_counts", "item_mean_label",
-    "off_policy", "prequential", "summarise",
+    "OffPolicy", "Report", "UserValues", "baseline", "epsilon_greedy", "evaluate", "item_counts",
+    "item_mean_label", "off_policy", "prequential", "protocol_card", "summarise",
 ]  # fmt: skip

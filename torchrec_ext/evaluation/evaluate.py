@@ -1,5 +1,6 @@
 """evaluate(): the figures of a model on a part of a split."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,9 +11,12 @@ from torchrec_ext.data.batching.labelled_events import LabelledEvents, label_col
 from torchrec_ext.data.dataset import Dataset, expect_part
 from torchrec_ext.data.positive import Positive
 from torchrec_ext.data.preparation import Preparation
+from torchrec_ext.evaluation.costs import largest_rank_bytes
 from torchrec_ext.evaluation.full_ranking import full_ranking, list_lengths
 from torchrec_ext.evaluation.labels import in_words
+from torchrec_ext.evaluation.protocol_card import protocol_card
 from torchrec_ext.evaluation.report import Report
+from torchrec_ext.evaluation.scored_users import scored_users
 from torchrec_ext.evaluation.within_groups import within_groups
 from torchrec_ext.metrics import BinaryReport
 from torchrec_ext.models.inference import inference
@@ -31,6 +35,7 @@ def evaluate(
     group: str | None = None,
     chunk: int = 1024,
     progress: bool = False,
+    per_user: bool = False,
 ) -> Report:
     """Evaluates a retriever in full ranking, a ranker on labelled pairs; every rank must call it.
 
@@ -57,6 +62,8 @@ def evaluate(
             figures of :func:`~torchrec_ext.evaluation.within_groups.within_groups`.
         chunk: users at a time.
         progress: shows a bar on rank 0.
+        per_user: keeps the values of each user as ``report.per_user``, about 500 bytes a user, for
+            intervals and comparisons; see :class:`~torchrec_ext.evaluation.UserValues`.
 
     Returns:
         The figures by name; the same on every rank.
@@ -73,15 +80,22 @@ def evaluate(
         expect_part(name, part)
     module, preparation = model.module, model.preparation
     preparation.expect_same_rows(targets.preparation, f"the split of {targets.name}")
+    began = time.monotonic()
     with inference(module):
         if isinstance(module, contracts.Ranker):
             threshold = model.first_task(positive)
-            return _evaluate_ranker(module, preparation, known, targets, threshold, group, progress)
-        assert isinstance(module, contracts.Retriever)
-        return full_ranking(
-            module, known, targets, list_lengths(k), preparation=preparation, exclude_seen=exclude_seen,
-            chunk=chunk, progress=progress,
-        )  # fmt: skip
+            report = _evaluate_ranker(
+                module, preparation, known, targets, threshold, group, progress, per_user
+            )
+        else:
+            assert isinstance(module, contracts.Retriever)
+            report = full_ranking(
+                module, known, targets, list_lengths(k), preparation=preparation, exclude_seen=exclude_seen,
+                chunk=chunk, progress=progress, per_user=per_user,
+            )  # fmt: skip
+    seconds = time.monotonic() - began
+    report.card |= {"evaluation_seconds": seconds, "bytes_a_rank": largest_rank_bytes(module)}
+    return report
 
 
 def _evaluate_ranker(
@@ -92,6 +106,7 @@ def _evaluate_ranker(
     positive: Positive,
     group: str | None,
     progress: bool,
+    per_user: bool,
 ) -> Report:
     examples = LabelledEvents(
         replace(targets, preparation=preparation), known, model.inputs, positive, one_class=True
@@ -107,4 +122,7 @@ def _evaluate_ranker(
         groups = label_column(examples.log, group)[examples.events]
         figures |= within_groups(scores.numpy(), examples.labels[:, 0], groups)
         protocol += f"; ranked within each {group}"
-    return Report(figures, protocol=protocol, part=targets.name)
+    values = scored_users(examples, scores, known, targets, preparation) if per_user else None
+    return Report(
+        figures, protocol=protocol, part=targets.name, card=protocol_card(known, targets), per_user=values
+    )

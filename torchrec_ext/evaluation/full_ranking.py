@@ -15,6 +15,8 @@ from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import offsets_of
 from torchrec_ext.distributed.process_group import world
 from torchrec_ext.errors import InputError
+from torchrec_ext.evaluation.protocol_card import protocol_card
+from torchrec_ext.evaluation.ranked_users import RankedUsers
 from torchrec_ext.evaluation.report import Report
 from torchrec_ext.evaluation.target_counts import TargetCounts
 from torchrec_ext.evaluation.tied_scores import TiedScores
@@ -34,6 +36,7 @@ def full_ranking(
     exclude_seen: bool = True,
     chunk: int = 1024,
     progress: bool = False,
+    per_user: bool = False,
 ) -> Report:
     """Ranks every item of the catalogue for each user with targets; every rank must call it.
 
@@ -46,6 +49,7 @@ def full_ranking(
         exclude_seen: leaves out the items a user has an event with in ``known``.
         chunk: users at a time.
         progress: shows a bar on rank 0.
+        per_user: keeps the values of each user in the report.
 
     Raises:
         InputError: for a list longer than the catalogue, or targets that are known.
@@ -57,12 +61,14 @@ def full_ranking(
     rows = preparation.trained.catalogue
     users = np.unique(wanted.users[wanted.is_target()])
     cold = np.ones(len(users), bool)
+    index: ExactIndex | None = None
     if model is not None:
         batcher = Batcher(preparation, log, model.inputs)
         index = build_index(model, batcher)
         cold = is_cold_user(model.inputs, preparation, log, users)
     report = RetrievalReport(ks=ks, catalogue=len(rows), sync_on_compute=False)
     counts, ties, catalogue = TargetCounts(), TiedScores(max(ks, default=1)), torch.from_numpy(rows)
+    kept = RankedUsers(report.ks) if per_user else None
     bar = tqdm(
         total=len(users), desc="evaluating", unit="user", leave=False,
         disable=None if progress and world()[0] == 0 else True,
@@ -77,11 +83,13 @@ def full_ranking(
         report.update(ranks, offsets, torch.where(top < 0, -1, places))
         counts.add(ranks, torch.isin(items, catalogue))
         ties.add(spans.cpu(), offsets)
+        if kept is not None:
+            kept.add(chosen, items, offsets, ranks, top, by_model=searched is index)
         bar.update(len(chosen))
 
     with bar:
         for chosen in _chunks(users[~cold], chunk):
-            assert model is not None
+            assert model is not None and index is not None
             first = wanted.offsets[chosen]
             context = take_context(wanted.context, first)
             add(chosen, index, encode_users(model, batcher, chosen, context))
@@ -105,6 +113,8 @@ def full_ranking(
         protocol=protocol,
         part=targets.name,
         counts={**counts.as_dict(), "tied": ties.tied, "undecided": ties.undecided},
+        card=protocol_card(known, targets),
+        per_user=kept.values(log, targets, preparation) if kept is not None else None,
     )
 
 

@@ -2,6 +2,10 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torchrec_ext.evaluation.user_values import UserValues
 
 
 class Report(Mapping[str, float]):
@@ -12,6 +16,8 @@ class Report(Mapping[str, float]):
         protocol: how they were measured.
         part: which part of the split.
         counts: of what was measured on, such as targets that no list can hold.
+        card: data, split and what leaks as plain values, see :func:`~torchrec_ext.evaluation.protocol_card`.
+        per_user: the values of each user, if they were asked for.
 
     Example:
         >>> report = Report({"auc": 0.75}, protocol="by ratio", part="test")
@@ -29,11 +35,15 @@ class Report(Mapping[str, float]):
         protocol: str,
         part: str,
         counts: Mapping[str, int] | None = None,
+        card: Mapping[str, Any] | None = None,
+        per_user: "UserValues | None" = None,
     ) -> None:
         self.figures = dict(figures)
         self.protocol = protocol
         self.part = part
         self.counts = dict(counts or {})
+        self.card = dict(card or {})
+        self.per_user = per_user
 
     def __getitem__(self, name: str) -> float:
         return self.figures[name]

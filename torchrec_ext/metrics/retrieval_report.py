@@ -9,8 +9,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from torchrec_ext.errors import InputError
+from torchrec_ext.metrics.ranked_targets import BY_K, user_metrics
 
-_BY_K = ("hr", "recall", "precision", "ndcg", "map", "mrr")
 _NEVER = torch.iinfo(torch.int32).max
 
 
@@ -70,7 +70,7 @@ class RetrievalReport(Metric):
                 )
         self.ks = tuple(sorted(set(ks)))
         self.catalogue = catalogue
-        zeros = torch.zeros(len(_BY_K), len(self.ks), dtype=torch.float64)
+        zeros = torch.zeros(len(BY_K), len(self.ks), dtype=torch.float64)
         self.add_state("sums", zeros, dist_reduce_fx="sum")
         self.add_state("reciprocal_ranks", zeros.new_zeros(()), dist_reduce_fx="sum")
         self.add_state("users", torch.tensor(0), dist_reduce_fx="sum")
@@ -91,48 +91,17 @@ class RetrievalReport(Metric):
             InputError: if the shapes do not match, or for two targets of a user with the same rank.
         """
         ids = self._checked_lists(top_ids_Bk, len(offsets) - 1)
-        self._add_ranks(ranks.detach().double(), offsets)
+        self._add_ranks(ranks, offsets)
         places = torch.arange(1, ids.shape[1] + 1, dtype=torch.int32, device=ids.device).expand_as(ids)
         there = ids >= 0
         self.best_places.scatter_reduce_(0, ids[there], places[there], "amin")
 
     def _add_ranks(self, ranks: Tensor, offsets: Tensor) -> None:
-        lengths = offsets.diff()
-        if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ranks) or (lengths < 0).any():
-            raise InputError(f"offsets should rise from 0 to the number of ranks, {len(ranks)}")
-        if not (ranks >= 0).all():
-            raise InputError("ranks should be 1 or more, or 0 or inf for no rank; one is negative or NaN")
-        user = torch.arange(len(lengths), device=ranks.device).repeat_interleave(lengths)
-        # Each user's targets, best first; the order of users does not change.
-        ranks = torch.where(ranks == 0, math.inf, ranks)
-        order = ranks.argsort()
-        ranks = ranks[order[user[order].argsort(stable=True)]]
-        twice = (ranks[1:] == ranks[:-1]) & (user[1:] == user[:-1]) & ranks[1:].isfinite()
-        if twice.any():
-            place = int(twice.nonzero()[0])
-            raise InputError(
-                f"user {int(user[place])} of the batch has two targets of rank {ranks[place]:.0f}; "
-                "add each target once"
-            )
-
-        of_user = lengths[user].double()
-        nth = torch.arange(1, len(ranks) + 1, device=ranks.device) - offsets[user]
-        first = (nth == 1).double()
-        self.users += (lengths > 0).sum()
-        self.reciprocal_ranks += (first / ranks).sum()
-        gains = torch.arange(2, self.ks[-1] + 2, device=ranks.device).double().log2().reciprocal()
-        ideal = gains.cumsum(0)
+        found = user_metrics(ranks, offsets, self.ks)
+        self.users += (offsets.diff() > 0).sum()
+        self.reciprocal_ranks += found["mrr"].sum()
         for column, k in enumerate(self.ks):
-            hit = (ranks <= k).double()
-            most = of_user.clamp(max=k)
-            self.sums[:, column] += torch.stack([
-                (first * hit).sum(),
-                (hit / of_user).sum(),
-                hit.sum() / k,
-                (hit / (ranks + 1).log2() / ideal[most.long() - 1]).sum(),
-                (hit * nth / ranks / most).sum(),
-                (first * hit / ranks).sum(),
-            ])  # fmt: skip
+            self.sums[:, column] += torch.stack([found[f"{name}@{k}"].sum() for name in BY_K])
 
     def _checked_lists(self, top_ids_Bk: Tensor, lists: int) -> Tensor:
         longest = self.ks[-1]
@@ -153,7 +122,7 @@ class RetrievalReport(Metric):
         users = int(self.users)
         report: dict[str, float] = {}
         for column, k in enumerate(self.ks):
-            for name, total in zip(_BY_K, self.sums[:, column].tolist(), strict=True):
+            for name, total in zip(BY_K, self.sums[:, column].tolist(), strict=True):
                 report[f"{name}@{k}"] = total / users if users else math.nan
             report[f"coverage@{k}"] = int((self.best_places <= k).sum()) / self.catalogue
         report["mrr"] = float(self.reciprocal_ranks) / users if users else math.nan

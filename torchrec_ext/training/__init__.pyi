@@ -12,3 +12,4 @@ from torchrec_ext.training.run_folder import write_json as write_json
 from torchrec_ext.training.settings import Checkpoints as Checkpoints
 from torchrec_ext.training.settings import EarlyStopping as EarlyStopping
 from torchrec_ext.training.settings import Optimization as Optimization
+from torchrec_ext.training.write_evaluation import write_evaluation as write_evaluation

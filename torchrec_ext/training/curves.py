@@ -15,10 +15,11 @@ from torchrec_ext.errors import InputError
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_MARKERS = ("o", "s", "^", "D", "v", "P")  # of the models too, for a print in black and white
 _PARTS = {"train": "training", "valid": "validation"}
 _STYLES: dict[str, dict[str, Any]] = {
-    "train": {"linestyle": (0, (4, 2)), "linewidth": 1.3, "marker": "o", "markerfacecolor": "white"},
-    "valid": {"linestyle": "-", "linewidth": 2.0, "marker": "o"},
+    "train": {"linestyle": (0, (4, 2)), "linewidth": 1.3, "markerfacecolor": "white"},
+    "valid": {"linestyle": "-", "linewidth": 2.0},
 }
 _METRIC_NAMES = {"loss": "loss", "log_loss": "log-loss", "accuracy": "accuracy"}  # others by initials
 _PANELS_A_ROW = 3
@@ -83,7 +84,7 @@ def curves_figure(history: pd.DataFrame, title: str = "") -> Figure:
     for number, metric in enumerate(metrics, start=1):
         panel = figure.add_subplot(rows, columns, number)
         for i, (_, table) in enumerate(models):
-            _lines(panel, table, metric, _COLOURS[i % len(_COLOURS)])
+            _lines(panel, table, metric, i)
         _format_panel(panel, _label(metric), int(history["epoch"].min()), int(history["epoch"].max()))
     figure.legend(
         handles=_legend_entries([str(name) for name, _ in models if name], {part for part, _ in drawn}),
@@ -104,13 +105,17 @@ def _drawn(history: pd.DataFrame) -> list[tuple[str, str]]:
     return [(part, metric) for part, _, metric in halves if part in _PARTS and metric]
 
 
-def _lines(panel: Axes, table: pd.DataFrame, metric: str, colour: str) -> None:
+def _lines(panel: Axes, table: pd.DataFrame, metric: str, model: int) -> None:
+    look: dict[str, Any] = {
+        "color": _COLOURS[model % len(_COLOURS)],
+        "marker": _MARKERS[model % len(_MARKERS)],
+    }
     for part, style in _STYLES.items():
         column = f"{part}_{metric}"
         if column in table:
             line = table[["epoch", column]].dropna().sort_values("epoch")
             size = 4.5 if len(line) <= 20 else 0  # points that are close together hide their line
-            panel.plot(line["epoch"], line[column], color=colour, markersize=size, **style)
+            panel.plot(line["epoch"], line[column], markersize=size, **look, **style)
 
 
 def _format_panel(panel: Axes, label: str, first: int, last: int) -> None:
@@ -130,14 +135,22 @@ def _format_panel(panel: Axes, label: str, first: int, last: int) -> None:
 
 
 def _legend_entries(models: list[str], parts: set[str]) -> list[Line2D]:
-    """Entries of the legend: a colour for each model, then a line for each part that is drawn."""
+    """Entries of the legend: colour and marker of each model, then a line for each part that is drawn."""
     colours = [
-        Line2D([], [], color=_COLOURS[i % len(_COLOURS)], linewidth=5, label=name)
+        Line2D(
+            [],
+            [],
+            color=_COLOURS[i % len(_COLOURS)],
+            marker=_MARKERS[i % len(_MARKERS)],
+            markersize=6,
+            linewidth=3,
+            label=name,
+        )
         for i, name in enumerate(models)
     ]
     ink = _INK if models else _COLOURS[0]
     return colours + [
-        Line2D([], [], color=ink, markersize=4.5, label=name, **_STYLES[part])
+        Line2D([], [], color=ink, marker=_MARKERS[0], markersize=4.5, label=name, **_STYLES[part])
         for part, name in _PARTS.items()
         if part in parts
     ]
