@@ -139,6 +139,8 @@ def test_a_folder_is_replaced_only_if_it_is_a_bundle_and_may_be(tmp_path):
     with pytest.raises(InputError, match="is there already"):
         export(trained, tmp_path / "b")
     export(trained, tmp_path / "b", overwrite=True)
+    modes = {path.stat().st_mode for path in (tmp_path / "b").rglob("*") if path.is_file()}
+    assert len(modes) == 1 and [path.name for path in tmp_path.iterdir()] == ["b"]
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match="is there already"):
         export(trained, tmp_path / "other", overwrite=True)

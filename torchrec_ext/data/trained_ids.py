@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.vocabulary import Vocabulary
@@ -78,7 +78,7 @@ class TrainedIds:
     def save(self, folder: Path) -> None:
         """Writes ``trained.safetensors``."""
         arrays = {"user": self.users, "item": self.items, "offers_all": np.array([self.offers_all])}
-        save_file(arrays, folder / _FILE)
+        (folder / _FILE).write_bytes(save(arrays))  # save_file lets only the owner read the file
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedIds":

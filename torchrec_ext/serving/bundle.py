@@ -86,7 +86,7 @@ def write_bundle(
         manifest: ``model``, its description, ``settings``, ``figures`` and other plain values.
         further: functions that write more files into the folder.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
+    partial, before = (folder.with_name(f".{folder.name}.{kind}") for kind in ("partial", "before"))
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
@@ -105,12 +105,17 @@ def write_bundle(
         whole = {"format": FORMAT, "torchrec_ext": torchrec_ext.__version__, **manifest, "files": sums}
         text = json.dumps({**whole, "sha256": _sha256_of(whole)}, indent=2)
         (partial / MANIFEST).write_text(text + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in files.values():  # safetensors (0.8) lets only their owner read files
+            path.chmod((partial / MANIFEST).stat().st_mode)
+        if folder.exists():
+            shutil.rmtree(before, ignore_errors=True)  # of an export that was killed here
+            folder.rename(before)
         partial.rename(folder)
     except OSError as error:
         raise InputError(f"cannot write the bundle {folder}: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for other in (partial, before):
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
