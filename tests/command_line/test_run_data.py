@@ -287,9 +287,16 @@ def test_prepared_data_is_opened(data, run):
 
 def test_a_checkpoint_without_a_record(data, run):
     folder = run(leave_last_out(read()))
-    (folder / "checkpoints" / "step-00000001" / "training.json").write_text("{}")
-    with pytest.raises(InputError, match="was trained with an older release, which recorded no data"):
-        read_run_data(folder)
+    for settings, message in (
+        ("{}", "was trained with an older release, which recorded no data"),
+        (
+            '{"data": {"feedback": {"position": 7}}}',
+            "events of a script, which recorded only feedback of them",
+        ),
+    ):
+        (folder / "checkpoints" / "step-00000001" / "training.json").write_text(settings)
+        with pytest.raises(InputError, match=message):
+            read_run_data(folder)
 
 
 def test_sessions_are_cut_again(data, run):

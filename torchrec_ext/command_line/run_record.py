@@ -44,6 +44,11 @@ class RunRecord:
         settings = json.loads((folder / "training.json").read_text())
         if "data" not in settings:
             raise InputError(f"{path} was trained with an older release, which recorded no data; train again")
+        if "calls" not in settings["data"]:
+            raise InputError(
+                f"{path} went on from another run with events of a script, which recorded only "
+                f"{', '.join(settings['data']) or 'nothing'} of them; use it in your own script"
+            )
         return cls(Path(path), settings["data"], Preparation.load(folder / "preparation"), folder.parents[1])
 
     @property
