@@ -78,7 +78,7 @@ def main() -> None:
         expect_k(settings.k, catalogue_size(saved_schema(folder)))
     protocol: dict[str, Any] = {"k": settings.k, "exclude_seen": not settings.repeats}
     report = tx.evaluation.evaluate(trained, known, targets, **protocol, progress=True, per_user=True)
-    popular = tx.evaluation.baseline(trained, known, targets, **protocol)
+    popular = tx.evaluation.baselines.popularity(trained, known, targets, **protocol)
     if output is None:
         suffix = "" if part == "test" else f"_{part}"
         output = folder.parent.parent / f"evaluation{suffix}.json"

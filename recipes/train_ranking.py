@@ -152,7 +152,7 @@ def main() -> None:
             device=settings.device,
         )
         report = tx.evaluation.evaluate(trained, train + valid, test, progress=True, per_user=True)
-        popular = tx.evaluation.baseline(trained, train + valid, test)
+        popular = tx.evaluation.baselines.popularity(trained, train + valid, test)
         run.write_metrics(trained, report, popular, seed=settings.seed)
 
 

@@ -128,7 +128,7 @@ def main() -> None:
         protocol: dict[str, Any] = {"k": settings.k, "exclude_seen": not settings.repeats}
         how = {**protocol, "progress": True, "per_user": True}
         report = tx.evaluation.evaluate(trained, train + valid, test, **how)
-        popular = tx.evaluation.baseline(trained, train + valid, test, **protocol)
+        popular = tx.evaluation.baselines.popularity(trained, train + valid, test, **protocol)
         run.write_metrics(trained, report, popular, seed=settings.seed)
 
 

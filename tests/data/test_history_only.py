@@ -11,7 +11,8 @@ from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.hidden_events import HiddenEvents
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.batching.last_events import LastEvents
-from torchrec_ext.evaluation import baseline, evaluate
+from torchrec_ext.evaluation import evaluate
+from torchrec_ext.evaluation.baselines import popularity
 from torchrec_ext.models import TwoTower
 from torchrec_ext.retrieval import predict, recommend
 from torchrec_ext.training import fit
@@ -116,8 +117,8 @@ def test_searches_are_neither_popular_nor_seen_nor_in_the_catalogue():
     lists = recommend(model, known, [1, 2], k=3).groupby("user")["item"].agg(set)
     assert lists.to_dict() == {1: {8, 9}, 2: {7}}  # what was only searched for was not seen
     # the test view of 7 was seen; that of 9 in the validation part stands at rank 1 of the popular items
-    assert baseline(model, train, valid, k=(1,))["hr@1"] == 1
-    assert baseline(model, train + valid, test, k=(3,))["hr@3"] == 0
+    assert popularity(model, train, valid, k=(1,))["hr@1"] == 1
+    assert popularity(model, train + valid, test, k=(3,))["hr@3"] == 0
     # item 6 was only searched for
     assert sorted(model.item_vectors()["item"]) == [7, 8, 9]
     assert set(recommend(model, known, [1, 2], k=3, exclude_seen=False)["item"]) == {7, 8, 9}

@@ -21,7 +21,8 @@ from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.encoders import GRU
-from torchrec_ext.evaluation import baseline, evaluate
+from torchrec_ext.evaluation import evaluate
+from torchrec_ext.evaluation.baselines import popularity
 from torchrec_ext.models import Ranker, TwoTower
 from torchrec_ext.retrieval import predict, recommend
 from torchrec_ext.training import Optimization, fit
@@ -65,7 +66,7 @@ def ids(preparation: Preparation, entity: str) -> set:
 
 def test_new_users_get_the_popular_items_and_new_items_are_not_found():
     model = trained(TwoTower(TRAIN.schema, 8))
-    report, popular = (evaluate(model, TRAIN, TEST, k=(2,)), baseline(model, TRAIN, TEST, k=(2,)))
+    report, popular = (evaluate(model, TRAIN, TEST, k=(2,)), popularity(model, TRAIN, TEST, k=(2,)))
     # of 26 users 20 are new and want 0 or 1, the two most popular items; 6 targets are new items
     counts = KNOWN.frame["item"].value_counts()
     assert set(counts.index[:2]) == {0, 1}
@@ -198,7 +199,7 @@ def figures() -> list[dict[str, float]]:
         )
         report = evaluate(model, TRAIN + VALID, TEST, k=(3, 10), chunk=7)
         found.append({**report.counts, "items": report["items"], "hr@10": report["hr@10"]})
-        found.append(dict(baseline(model, TRAIN + VALID, TEST, k=(3,))))
+        found.append(dict(popularity(model, TRAIN + VALID, TEST, k=(3,))))
         lists = recommend(model, KNOWN, [100, 0, 1], k=5)
         found.append(dict(zip(map(str, lists.index), lists["score"], strict=True)))
     return found

@@ -8,7 +8,8 @@ import torch
 
 from tests import processes
 from torchrec_ext.data import as_marked, read_events
-from torchrec_ext.evaluation import baseline, evaluate
+from torchrec_ext.evaluation import evaluate
+from torchrec_ext.evaluation.baselines import popularity
 from torchrec_ext.evaluation.tied_scores import TiedScores
 from torchrec_ext.models import TwoTower
 from torchrec_ext.training import fit
@@ -37,7 +38,7 @@ def reports(level: bool) -> list[dict]:
                 shard.tensor.zero_()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = evaluate(trained, train, test, k=(2, 3)), baseline(trained, train, test, k=(2, 3))
+        found = evaluate(trained, train, test, k=(2, 3)), popularity(trained, train, test, k=(2, 3))
     return [{**report, **report.counts, "protocol": report.protocol} for report in found]
 
 
@@ -60,7 +61,7 @@ def test_a_warning_comes_for_a_model_whose_ties_matter():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         evaluate(model, train, test, k=(3,))
-        baseline(model, train, test, k=(3,))  # that of popularity ties by its nature
+        popularity(model, train, test, k=(3,))  # that of popularity ties by its nature
     for value in model.module.state_dict().values():
         for shard in value.local_shards() if hasattr(value, "local_shards") else []:
             shard.tensor.zero_()

@@ -12,7 +12,8 @@ import torch
 from tests import processes
 from torchrec_ext.data import as_marked, read_events
 from torchrec_ext.errors import InputError
-from torchrec_ext.evaluation import baseline, evaluate
+from torchrec_ext.evaluation import evaluate
+from torchrec_ext.evaluation.baselines import popularity
 from torchrec_ext.models import Ranker, TwoTower
 from torchrec_ext.retrieval import predict
 from torchrec_ext.training import EarlyStopping, fit
@@ -77,7 +78,7 @@ def test_evaluation_has_the_other_figures():
     assert math.isnan(report["auc"])
     assert report["log_loss"] == pytest.approx(-np.log(scores).mean(), abs=1e-6)
     assert report["accuracy"] == (scores > 0.5).mean()
-    assert math.isnan(baseline(model, train + valid, test)["auc"])
+    assert math.isnan(popularity(model, train + valid, test)["auc"])
     assert "nan" in str(report) and json.dumps(report.as_json())
 
 

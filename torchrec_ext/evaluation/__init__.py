@@ -1,6 +1,6 @@
 """Protocols and figures: what a model is worth."""
 
-from torchrec_ext.evaluation.baseline import baseline
+from torchrec_ext.evaluation import baselines
 from torchrec_ext.evaluation.evaluate import evaluate
 from torchrec_ext.evaluation.off_policy import OffPolicy, epsilon_greedy, off_policy
 from torchrec_ext.evaluation.popularity import item_counts, item_mean_label
@@ -10,6 +10,6 @@ from torchrec_ext.evaluation.report import Report
 from torchrec_ext.evaluation.user_values import UserValues
 
 __all__ = [
-    "OffPolicy", "Report", "UserValues", "baseline", "epsilon_greedy", "evaluate", "item_counts",
+    "OffPolicy", "Report", "UserValues", "baselines", "epsilon_greedy", "evaluate", "item_counts",
     "item_mean_label", "off_policy", "prequential", "protocol_card", "summarise",
 ]  # fmt: skip

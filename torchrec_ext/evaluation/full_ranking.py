@@ -1,6 +1,8 @@
 """Full ranking: where a user's targets stand among all items of the catalogue."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -26,8 +28,31 @@ from torchrec_ext.retrieval.exact_index import ExactIndex
 from torchrec_ext.retrieval.popular import is_cold_user, popular_index
 
 
+@dataclass(frozen=True)
+class UserSearch:
+    """How the lists of (n,) users are found.
+
+    Args:
+        cold: (n,) bool, users of whom too little is known, who get the popular items.
+        queries: (m,) other users to an index of the catalogue and their queries in it; every rank calls it.
+        chunk: users at a time.
+        about: how lists are made, for the protocol; empty for a model.
+        cold_users: who the cold ones are, for the protocol.
+    """
+
+    cold: np.ndarray
+    queries: Callable[[np.ndarray], tuple[ExactIndex, torch.Tensor]]
+    chunk: int = 1024
+    about: str = ""
+    cold_users: str = "users of whom the model knows nothing"
+
+
+SearchOf: TypeAlias = Callable[[EventLog, np.ndarray, np.ndarray], UserSearch]
+"""The known events, (n,) users of their log and the (I,) item rows of the catalogue to a search."""
+
+
 def full_ranking(
-    model: contracts.Retriever | None,
+    model: contracts.Retriever | SearchOf,
     known: Dataset,
     targets: Dataset,
     ks: tuple[int, ...],
@@ -41,7 +66,7 @@ def full_ranking(
     """Ranks every item of the catalogue for each user with targets; every rank must call it.
 
     Args:
-        model: sharded and in evaluation mode; None gives everybody the popular items.
+        model: sharded and in evaluation mode, or another way to search.
         known: the events that histories and seen items are taken from.
         targets: the events to predict.
         ks: list lengths.
@@ -60,12 +85,10 @@ def full_ranking(
     preparation = preparation or targets.preparation
     rows = preparation.trained.catalogue
     users = np.unique(wanted.users[wanted.is_target()])
-    cold = np.ones(len(users), bool)
-    index: ExactIndex | None = None
-    if model is not None:
-        batcher = Batcher(preparation, log, model.inputs)
-        index = build_index(model, batcher)
-        cold = is_cold_user(model.inputs, preparation, log, users)
+    if isinstance(model, contracts.Retriever):
+        search = _model_search(model, Batcher(preparation, log, model.inputs), wanted, users, chunk)
+    else:
+        search = model(log, users, rows)
     report = RetrievalReport(ks=ks, catalogue=len(rows), sync_on_compute=False)
     counts, ties, catalogue = TargetCounts(), TiedScores(max(ks, default=1)), torch.from_numpy(rows)
     kept = RankedUsers(report.ks) if per_user else None
@@ -74,7 +97,7 @@ def full_ranking(
         disable=None if progress and world()[0] == 0 else True,
     )  # fmt: skip
 
-    def add(chosen: np.ndarray, searched: ExactIndex, queries: torch.Tensor) -> None:
+    def add(chosen: np.ndarray, searched: ExactIndex, queries: torch.Tensor, popular: bool) -> None:
         seen = _tensors(*log.items_of(chosen)) if exclude_seen else None
         items, offsets = _distinct(wanted, chosen)
         _, top, ranks, spans = searched.search_and_rank(queries, max(ks), (items, offsets), seen)
@@ -84,27 +107,21 @@ def full_ranking(
         counts.add(ranks, torch.isin(items, catalogue))
         ties.add(spans.cpu(), offsets)
         if kept is not None:
-            kept.add(chosen, items, offsets, ranks, top, by_model=searched is index)
+            kept.add(chosen, items, offsets, ranks, top, by_model=not popular)
         bar.update(len(chosen))
 
     with bar:
-        for chosen in _chunks(users[~cold], chunk):
-            assert model is not None and index is not None
-            first = wanted.offsets[chosen]
-            context = take_context(wanted.context, first)
-            add(chosen, index, encode_users(model, batcher, chosen, context))
-        if cold.any():
+        for chosen in _chunks(users[~search.cold], search.chunk):
+            add(chosen, *search.queries(chosen), popular=False)
+        if search.cold.any():
             popular = popular_index(log, rows)
-        for chosen in _chunks(users[cold], chunk):
-            add(chosen, popular, torch.ones(len(chosen), 1))
+        for chosen in _chunks(users[search.cold], chunk):
+            add(chosen, popular, torch.ones(len(chosen), 1), popular=True)
     protocol = f"{targets.protocol}; known: {known.name}; full ranking over {len(rows):,} items"
     protocol += ", the user's known items left out" if exclude_seen else ""
-    if model is None:
-        protocol += "; every user gets the popular items"
-    elif cold.any():
-        protocol += f"; {cold.sum():,} users of whom the model knows nothing get the popular items"
-    protocol = "; ".join(filter(None, [protocol, counts.in_words(), ties.in_words()]))
-    if model is not None and world()[0] == 0:
+    cold = f"{search.cold.sum():,} {search.cold_users} get the popular items" if search.cold.any() else ""
+    protocol = "; ".join(filter(None, [protocol, search.about, cold, counts.in_words(), ties.in_words()]))
+    if isinstance(model, contracts.Retriever) and world()[0] == 0:
         counts.warn()
         ties.warn()
     figures = {**report.compute(), "items": len(rows)}
@@ -116,6 +133,19 @@ def full_ranking(
         card=protocol_card(known, targets),
         per_user=kept.values(log, targets, preparation) if kept is not None else None,
     )
+
+
+def _model_search(
+    model: contracts.Retriever, batcher: Batcher, wanted: EventLog, users: np.ndarray, chunk: int
+) -> UserSearch:
+    index = build_index(model, batcher)
+
+    def queries(chosen: np.ndarray) -> tuple[ExactIndex, torch.Tensor]:
+        context = take_context(wanted.context, wanted.offsets[chosen])
+        return index, encode_users(model, batcher, chosen, context)
+
+    cold = is_cold_user(model.inputs, batcher.preparation, batcher.known, users)
+    return UserSearch(cold, queries, chunk)
 
 
 def expect_unknown(known: Dataset, targets: Dataset) -> None:

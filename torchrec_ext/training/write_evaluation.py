@@ -18,7 +18,7 @@ def write_evaluation(path: str | Path, report: Report, popular: Report | None = 
             ``per_item.parquet``; ``per_user_PART.parquet`` of another part, ``per_user_STEM.parquet`` of a
             file ``STEM.json``.
         report: of ``evaluate(..., per_user=True)``; without the values of users the JSON alone is written.
-        popular: of ``baseline``.
+        popular: of ``baselines.popularity``.
         more: further values to write, such as the seconds of the training.
     """
     path = Path(path)

@@ -9,7 +9,8 @@ from torchrec_ext.batch import Inputs
 from torchrec_ext.data import TableFile, as_marked, leave_last_out, read_events
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.errors import InputError
-from torchrec_ext.evaluation import baseline, evaluate
+from torchrec_ext.evaluation import evaluate
+from torchrec_ext.evaluation.baselines import popularity
 from torchrec_ext.models import Ranker
 from torchrec_ext.retrieval import predict
 from torchrec_ext.training import fit
@@ -102,7 +103,7 @@ def test_the_rated_events_are_the_examples_and_the_others_history():
     assert report["log_loss"] == pytest.approx(by_hand, abs=1e-6)
     assert report.protocol.endswith("labels: rating >= 4, 1 events without a rating left out")
     # of the items 1, 2, 3 each has one like of two known ratings; the mean of all is a half too
-    popular = baseline(model, train + valid, test)
+    popular = popularity(model, train + valid, test)
     assert popular["log_loss"] == pytest.approx(-np.log(0.5), abs=1e-6)
     assert "1 events without a rating left out" in popular.protocol
 

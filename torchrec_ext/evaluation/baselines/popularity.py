@@ -1,4 +1,4 @@
-"""Baseline: what popularity alone reaches where a model is evaluated."""
+"""popularity(): what the number of events, or the mean label, of an item reaches."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,17 @@ from torchrec_ext import contracts
 from torchrec_ext.batch import Inputs
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.dataset import Dataset
+from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.positive import Positive
-from torchrec_ext.evaluation.full_ranking import full_ranking, list_lengths
-from torchrec_ext.evaluation.labels import in_words
+from torchrec_ext.evaluation.baselines.pair_report import pair_report
+from torchrec_ext.evaluation.full_ranking import UserSearch, full_ranking, list_lengths
 from torchrec_ext.evaluation.popularity import item_mean_label
 from torchrec_ext.evaluation.report import Report
-from torchrec_ext.metrics import BinaryReport
+from torchrec_ext.retrieval.popular import popular_index
 from torchrec_ext.retrieval.trained_model import TrainedModel, expect_trained
 
 
-def baseline(
+def popularity(
     model: TrainedModel,
     known: Dataset,
     targets: Dataset,
@@ -26,6 +27,7 @@ def baseline(
     *,
     exclude_seen: bool = True,
     positive: Positive | None = None,
+    group: str | None = None,
 ) -> Report:
     """The figures of popularity under the protocol of :func:`evaluate`; every rank must call it.
 
@@ -34,12 +36,13 @@ def baseline(
     itself where the data has no items, whose AUC is a half.
 
     Args:
-        model: the model it is compared with; only its kind and ``positive`` count.
+        model: the model it is compared with; only its kind, its catalogue and ``positive`` count.
         known: see :func:`evaluate`, as all that follows.
         targets: the events to predict.
         k: list lengths.
         exclude_seen: of a retriever.
         positive: of a ranker.
+        group: of a ranker.
 
     Raises:
         InputError: see :func:`evaluate`.
@@ -47,13 +50,20 @@ def baseline(
     expect_trained(model)
     if not isinstance(model.module, contracts.Ranker):
         return full_ranking(
-            None, known, targets, list_lengths(k), preparation=model.preparation, exclude_seen=exclude_seen
-        )
+            _popular_items, known, targets, list_lengths(k),
+            preparation=model.preparation, exclude_seen=exclude_seen,
+        )  # fmt: skip
     first = model.first_task(positive)
     seen, wanted = (LabelledEvents(part, part, Inputs(), first, one_class=True) for part in (known, targets))
     items = targets.schema.table("item").rows
     scores = item_mean_label(seen.items, seen.labels[:, 0], wanted.items, items)
-    report = BinaryReport(sync_on_compute=False)
-    report.update(torch.from_numpy(scores.astype(np.float32)), torch.from_numpy(wanted.labels[:, 0]))
-    protocol = f"{targets.protocol}; {in_words(wanted, first)}; each item's mean label"
-    return Report(report.compute(), protocol=protocol, part=targets.name)
+    return pair_report(scores, wanted, first, group, "each item's mean label")
+
+
+def _popular_items(log: EventLog, users: np.ndarray, rows: np.ndarray) -> UserSearch:
+    index = popular_index(log, rows)
+    return UserSearch(
+        cold=np.zeros(len(users), bool),
+        queries=lambda chosen: (index, torch.ones(len(chosen), 1)),
+        about="every user gets the popular items",
+    )
