@@ -24,6 +24,7 @@ class Inputs:
         candidate_dense: numeric side features of the candidates.
         every_position: whether training predicts every next event of a history in one pass.
         masked: share of the events of a history that training hides and predicts; 0 hides none.
+        shallow: those of ``fields`` that have a weight, but no vector.
     """
 
     fields: tuple[str, ...] = ()
@@ -35,6 +36,12 @@ class Inputs:
     candidate_dense: tuple[str, ...] = ()
     every_position: bool = False
     masked: float = 0.0
+    shallow: tuple[str, ...] = ()
+
+    @property
+    def pooled(self) -> tuple[str, ...]:
+        """The fields that have a vector."""
+        return tuple(name for name in self.fields if name not in self.shallow)
 
     @property
     def per_event_labels(self) -> bool:

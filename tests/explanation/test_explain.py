@@ -95,6 +95,23 @@ def test_features_of_a_linear_ranker():
     assert found.attrs["baseline"] == pytest.approx(sigmoid(0.3))
 
 
+def test_a_shallow_field_contributes_its_weight():
+    events, train = songs()
+    fields = ("user_city", "item_kind")
+    module = Ranker(train.schema, 2, fields, interaction="concat", over_arch=(), shallow=fields[:1])
+    ranker = built(module, train, {
+        "embeddings.tables.item_kind.weight": rows(train, "item_kind", {"x": [0.1, 0.2]}),
+        "id_weights.tables.user_city.weight": rows(train, "user_city", {"Rome": [-1.0]}),
+        "id_weights.tables.item_kind.weight": rows(train, "item_kind", {"x": [0.5]}),
+        "arch.bias": torch.tensor([0.1]),
+        "arch.head.linear.weight": torch.tensor([[2.0, 1.0]]),
+        "arch.head.linear.bias": torch.tensor([0.2]),
+    })  # fmt: skip
+    found = explain(ranker, events, 1, "c", method="integrated_gradients")
+    share = (sigmoid(0.2) - sigmoid(0.3)) / -0.1
+    assert contributions(found) == pytest.approx({"item_kind": 0.9 * share, "user_city": -share}, abs=1e-6)
+
+
 @pytest.mark.parametrize("kind", [np.int64, str])
 def test_ids_of_another_kind_are_found(kind):
     wanted, found = (explain(model("fields"), EVENTS, user, 115) for user in (3, kind(3)))

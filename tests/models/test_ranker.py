@@ -77,6 +77,37 @@ def test_the_first_order_term_by_hand(parts):
     torch.testing.assert_close(model(batch), without(batch) + first_order, rtol=1e-5, atol=1e-3)
 
 
+def test_a_shallow_field_adds_the_weight_of_its_id_alone(parts):
+    train, fields = parts[0], ("user", "item", "context_device")
+    deep = ready(Ranker(train.schema, 8, fields[:2], "dot", over_arch=()))
+    model = ready(Ranker(train.schema, 8, fields, "dot", over_arch=(), shallow=("context_device",)))
+    assert "context_device" not in model.embeddings.field_names
+    model.arch.load_state_dict(deep.arch.state_dict())
+    log = train.events
+    batcher = Batcher(train.preparation, log, model.inputs)
+    users, items = np.array([4, 5, 6]), np.array([7, 9, 8])
+
+    def batch(rows: list[int]) -> Batch:
+        return batcher.pairs(users, log.offsets[users + 1], items, {"context_device": np.array(rows)})
+
+    key = "fields.embedding_bags.context_device_first_order.weight"
+    with torch.no_grad():
+        weights = model.id_weights.state_dict()[key].local_shards()[0].tensor
+        weights[:, 0] = torch.arange(len(weights))
+    crossed = deep(pairs_of(deep, train, users, items))
+    torch.testing.assert_close(model(batch([1, 2, 2])), crossed + torch.tensor([[1.0], [2.0], [2.0]]))
+    torch.testing.assert_close(model(batch([0, 0, 0])), crossed)  # unknown: the order is that of the others
+
+
+def test_what_cannot_be_shallow_is_refused(parts):
+    schema, fields = parts[0].schema, ("user", "item", "user_age")
+    for wrong, first_order in (("item", True), ("user_age", True), ("context_device", True), ("user", False)):
+        with pytest.raises(InputError, match=f"shallow names '{wrong}', .* choose from"):
+            Ranker(schema, 8, fields, shallow=(wrong,), first_order=first_order)
+    with pytest.raises(InputError, match="fields is empty"):
+        Ranker(schema, 8, ("user",), shallow=("user",))
+
+
 @pytest.fixture(scope="module")
 def rated() -> tuple[Dataset, Dataset, Dataset]:
     """Ratings by users who like more or fewer items, of items that are liked by more or fewer users."""

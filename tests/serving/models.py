@@ -43,6 +43,7 @@ MODELS = {
     ),
     "context": lambda: TwoTower(TRAIN.schema, 8, "sasrec", ("context_device", "context_hour")),
     "factorization": lambda: TwoTower(TRAIN.schema, 8),
+    "shallow": lambda: Ranker(TRAIN.schema, 6, shallow=("user", "context_device")),
     "tasks": lambda: Ranker(TRAIN.schema, 6, tasks=3, over_arch=(8, 4), first_order=False),
 }
 

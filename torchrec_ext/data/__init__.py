@@ -7,6 +7,7 @@ from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.filters.clean import clean
 from torchrec_ext.data.filters.sessions import sessions
+from torchrec_ext.data.freshness import freshness
 from torchrec_ext.data.join_events import join_events
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.prepared import SPLITS, open_prepared, prepare
@@ -23,6 +24,6 @@ from torchrec_ext.data.vocabulary import Vocabulary
 __all__ = [
     "SPLITS", "Dataset", "Declaration", "Description", "EventLog", "Events", "Preparation", "Source",
     "SplitReport", "TableFile", "Vocabulary", "append", "as_marked", "by_ratio", "by_time", "by_user",
-    "clean", "describe", "join_events", "leave_last_n", "leave_last_out", "open_prepared", "prepare",
-    "read_events", "rolling_windows", "sessions",
+    "clean", "describe", "freshness", "join_events", "leave_last_n", "leave_last_out", "open_prepared",
+    "prepare", "read_events", "rolling_windows", "sessions",
 ]  # fmt: skip

@@ -218,6 +218,19 @@ class Events:
             raise InputError(f"mask should be bool ({len(self)},), received {mask.dtype} {mask.shape}")
         return dataclasses.replace(self, table=self.table.filter(pa.array(mask)))
 
+    def with_numbers(self, columns: Mapping[str, np.ndarray]) -> "Events":
+        """The same events with other or more columns of (N,) numbers by name, NaN for a missing one."""
+        table = self.table
+        for name, values in columns.items():
+            if np.shape(values) != (len(self),):
+                raise InputError(f"{name} should be ({len(self)},) numbers, received {np.shape(values)}")
+            column = pa.array(np.asarray(values, np.float64), from_pandas=True)
+            if name in table.column_names:
+                table = table.set_column(table.column_names.index(name), name, column)
+            else:
+                table = table.append_column(name, column)
+        return dataclasses.replace(self, table=table)
+
     def select_features(
         self,
         *,

@@ -45,9 +45,9 @@ class Embeddings(nn.Module):
         super().__init__()
         expect_at_least(1, dim=dim)
         self.dim = dim
-        self.field_names = list(inputs.fields)
+        self.field_names = list(inputs.pooled)
         self.width = -(-dim // KERNEL_MULTIPLE) * KERNEL_MULTIPLE
-        pooled = {name: schema.feature(name).table for name in inputs.fields}
+        pooled = {name: schema.feature(name).table for name in inputs.pooled}
         unpooled = sequence_tables(schema, inputs)
         for table in set(pooled.values()) & set(unpooled.values()):
             raise InputError(

@@ -50,8 +50,10 @@ def integrated_gradients(pair: Pair, steps: int = 64) -> Attribution:
         found = method.attribute(tuple(here.values()), tuple(away.values()), n_steps=steps)
     totals = {name: part[0].detach().double().flatten(1).sum(1).cpu().numpy()
               for name, part in zip(here, found, strict=True)}  # fmt: skip
-    of_fields = totals.get("fields", np.zeros(0)) + totals.get("weights", 0.0)
-    features = dict(zip(pair.inputs.fields, of_fields.tolist(), strict=True))
+    features = dict.fromkeys(pair.inputs.fields, 0.0)
+    for part, names in (("fields", pair.inputs.pooled), ("weights", pair.inputs.fields)):
+        for name, total in zip(names, totals.get(part, ()), strict=part in totals):
+            features[name] += float(total)
     start = 0
     for name in pair.inputs.dense:
         stop = start + pair.preparation.schema.dense_width([name])

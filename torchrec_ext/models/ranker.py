@@ -35,6 +35,10 @@ class Ranker(contracts.Ranker):
         head: from the over arch to the logits: an instance, a class or a name such as ``"mmoe"``.
         history_fields: categorical context features of the history's events that are added to their
             items' vectors, such as ``context_type``; they are then not pooled fields.
+        shallow: those of the categorical fields that are not crossed, but have a weight for each id in the
+            first-order term. What biases a click, such as the position in view, is learnt so and then taken
+            out: if it is unknown or the same of all items, it does not change their order. The shallow tower
+            of "Recommending What Video to Watch Next" (Zhao et al. 2019, section 4.3) with one layer.
         first_order: whether the logits also have the linear term of a factorization machine: for each task
             a weight for each id of the fields and for each number, and a bias. With few fields an
             interaction such as ``"dot"`` needs it to rank items by their popularity.
@@ -65,6 +69,7 @@ class Ranker(contracts.Ranker):
         head: Head | Callable[..., Head] | str = "single",
         history_fields: Sequence[str] = (),
         first_order: bool = True,
+        shallow: Sequence[str] = (),
     ) -> None:
         super().__init__()
         expect_at_least(1, dim=dim, tasks=tasks, max_length=max_length)
@@ -79,6 +84,15 @@ class Ranker(contracts.Ranker):
             if name not in categorical + numeric:
                 there = ", ".join(categorical + numeric)
                 raise InputError(f"fields names {name!r}, which the data does not have; there are {there}")
+        expect_names("shallow", shallow)
+        self.shallow = tuple(shallow)
+        may_be_shallow = [n for n in categorical if n in self.fields and n != "item" and first_order]
+        for name in self.shallow:
+            if name not in may_be_shallow:
+                raise InputError(
+                    f"shallow names {name!r}, which is not one of the categorical fields of a ranker with "
+                    f"first_order=True; choose from {', '.join(may_be_shallow) or 'none'}"
+                )
         self.tasks = tasks
         self.max_length = max_length
         attention: TargetAttention | None = None
@@ -92,8 +106,9 @@ class Ranker(contracts.Ranker):
             max_length=max_length if attention is not None else 0,
             history_fields=self.history_fields,
             candidates=attention is not None,
+            shallow=self.shallow,
         )
-        count = len(self.inputs.fields) + bool(self.inputs.dense) + (2 if attention is not None else 0)
+        count = len(self.inputs.pooled) + bool(self.inputs.dense) + (2 if attention is not None else 0)
         if not count:
             raise InputError("fields is empty; name at least one feature, or pass a target_attention")
         crossed = plugins.make("interactions", interaction, num_fields=count, dim=dim)

@@ -25,7 +25,7 @@ class LocalEmbeddings(nn.Module):
     def __init__(self, schema: Schema, inputs: Inputs, tables: Mapping[str, RowTable]) -> None:
         super().__init__()
         self.tables = nn.ModuleDict(tables)
-        self.fields = {name: schema.feature(name).table for name in inputs.fields}
+        self.fields = {name: schema.feature(name).table for name in inputs.pooled}
         self.sequences = sequence_tables(schema, inputs)
 
     def forward(self, batch: Batch) -> tuple[Tensor | None, dict[str, PlainJaggedTensor]]:

@@ -78,7 +78,7 @@ class Progress:
 
 _SHOWN = (
     "train", "samples", "seconds", "data", "valid_loss", "valid_auc", "valid_accuracy", "valid_hr",
-    "valid_ndcg",
+    "valid_ndcg", "valid_group_auc",
 )  # fmt: skip
 """Metrics on the line of an epoch; history.csv has all of them."""
 

@@ -65,7 +65,7 @@ class EarlyStopping:
     """Epochs without a better validation metric before training stops."""
     monitor: str | None = None
     """Validation metric that decides, such as ndcg@20, mrr, auc or loss. By default ndcg@10 of a retriever,
-    auc of a ranker."""
+    auc of a ranker, group_auc of one that learns within groups."""
 
     def __post_init__(self) -> None:
         expect_at_least(1, patience=self.patience)

@@ -89,7 +89,7 @@ def train_epochs(
     }  # fmt: skip
     monitor = ValidationMonitor(
         TrainedModel(model, preparation, settings=settings), train, valid, early_stopping.monitor,
-        exclude_seen=exclude_seen,
+        exclude_seen=exclude_seen, group=getattr(loss, "within", None),
     )  # fmt: skip
     log = print if progress and group.first else None
     if log:

@@ -6,9 +6,14 @@ from typing import Any
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.filters.clean import clean
 from torchrec_ext.data.filters.sessions import sessions
+from torchrec_ext.data.freshness import freshness
 from torchrec_ext.data.recorded_calls import arguments_of
 
-_STEPS: dict[str, Callable[..., Events]] = {"clean": clean, "sessions": sessions}
+_STEPS: dict[str, Callable[..., Events]] = {
+    "clean": clean,
+    "sessions": sessions,
+    "freshness": freshness,
+}
 _COUNTS = ("min_user_events", "min_item_events", "k_core")
 
 
