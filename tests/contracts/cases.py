@@ -141,7 +141,7 @@ CASES: dict[str, list[Case]] = {
     ],
     "losses": [
         Case(losses.BinaryCrossEntropy),
-        Case(losses.BinaryCrossEntropy, weigh_by_rating=True),
+        Case(losses.BinaryCrossEntropy, weigh_by_rating=True, also_negative=True),
         Case(losses.GroupSoftmax, within="hour"),
         Case(losses.SoftmaxCrossEntropy),
         Case(losses.SoftmaxCrossEntropy, candidates="in_batch", num_sampled=8),

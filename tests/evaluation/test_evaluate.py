@@ -18,6 +18,7 @@ from torchrec_ext.data import (
     leave_last_out,
     read_events,
 )
+from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import evaluate
@@ -167,6 +168,24 @@ def test_a_rankers_figures_are_those_of_predicts_scores():
     }
     assert dict(report) == pytest.approx(wanted, abs=1e-5)
     assert report.protocol.endswith("labels: rating >= 3")
+
+
+def test_each_further_task_has_an_auc():
+    frame = EVENTS.frame.assign(like=lambda rows: (rows["rating"] == 5).astype(float))
+    frame.loc[::7, "like"] = np.nan
+    events = read_events(frame, columns={"like": {"kind": "number"}}, labels=["like"])
+    train, valid, test = by_ratio(events, valid=0.1, test=0.4)
+    positive = {"rating": 4, "like": 1}
+    model = Ranker(train.schema, 8, tasks=2)
+    trained = fit(model, train, epochs=1, progress=False, positive=positive)
+    report = evaluate(trained, train + valid, test)
+    examples = LabelledEvents(test, train, model.inputs, positive)
+    logits = trained.module(examples.batch(np.arange(len(examples.events)), 1.0)).detach().numpy()[:, 1]
+    liked = examples.labels[:, 1] > 0
+    assert 0 < examples.unrated < len(test) and set(report) > {"auc", "like_auc"}
+    assert report["like_auc"] == pytest.approx((logits[liked][:, None] > logits[~liked]).mean(), abs=1e-6)
+    twice = evaluate(trained, train + valid, test, positive=(4, 5))
+    assert twice["auc"] == report["auc"] and "rating>=5_auc" in twice
 
 
 def test_what_cannot_be_evaluated_is_explained():

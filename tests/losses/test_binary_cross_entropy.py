@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from torchrec_ext.errors import InputError
-from torchrec_ext.losses import binary_cross_entropy
+from torchrec_ext.losses import BinaryCrossEntropy, binary_cross_entropy
 
 LOGITS = torch.tensor([math.log(3.0), math.log(1 / 4), 0.0])  # probabilities 3/4, 1/5, 1/2
 LABELS = torch.tensor([1.0, 0.0, 1.0])
@@ -15,6 +15,11 @@ BY_HAND = [-math.log(3 / 4), -math.log(4 / 5), -math.log(1 / 2)]
 def test_by_hand():
     assert binary_cross_entropy(LOGITS, LABELS).item() == pytest.approx(sum(BY_HAND) / 3)
     assert binary_cross_entropy(LOGITS, LABELS, reduction="sum").item() == pytest.approx(sum(BY_HAND))
+
+
+def test_a_positive_is_a_negative_too_only_if_it_is_weighed():
+    with pytest.raises(InputError, match="also_negative is for positives that are weighed"):
+        BinaryCrossEntropy(also_negative=True)
 
 
 def test_weights_by_hand():

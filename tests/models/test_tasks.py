@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from torchrec_ext.distributed import join_group, shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
+from torchrec_ext.losses import BinaryCrossEntropy
 from torchrec_ext.models import Ranker, RankingTask, RetrievalTask, TwoTower, task_for
 from torchrec_ext.training.even_batch import even_batch
 
@@ -128,6 +130,18 @@ def test_a_batch_without_a_known_target_teaches_nothing():
     assert loss.item() == 0.0
     loss.backward()
     assert all(p.grad is None or (p.grad == 0).all() for p in model.query_tower.parameters())
+
+
+@pytest.mark.parametrize(("also_negative", "odds"), [(False, (5 + 4) / 1), (True, (5 + 4) / 3)])
+def test_the_odds_of_least_loss_are_the_expected_rating_if_positives_are_negatives_too(also_negative, odds):
+    train, _, _ = leave_last_out(small_world())
+    task = RankingTask(Ranker(train.schema, 8), BinaryCrossEntropy(True, also_negative))
+    weights, labels = torch.tensor([[5.0], [4.0], [1.0]]), torch.tensor([[1.0], [1.0], [0.0]])
+    logit = torch.tensor(math.log(odds), requires_grad=True)
+    batch = SimpleNamespace(labels=labels, weights=weights, total=torch.tensor(10.0))
+    loss, _ = task.loss(logit.expand(3, 1), batch)
+    loss.backward()
+    assert loss.item() > 0 and logit.grad.item() == pytest.approx(0, abs=1e-6)
 
 
 def test_ranking_hands_on_its_logits():

@@ -11,7 +11,7 @@ from torchrec_ext import plugins
 
 RECIPES = (
     "describe", "train_retrieval", "train_ranking", "evaluate", "recommend", "predict", "own_pipeline",
-    "learn_from_feedback", "explain",
+    "learn_from_feedback", "explain", "video",
 )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_help_from_a_shell(tmp_path):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_an_unknown_setting_is_refused_with_the_nearest(call, recipe):
     others = {"describe": "output", "own_pipeline": "steps", "predict": "pairs", "recommend": "users"}
-    others["explain"] = "user"
+    others |= {"explain": "user", "video": "candidates"}
     name = others.get(recipe, "device")
     needed = ("--checkpoint", "x")
     if recipe == "learn_from_feedback":

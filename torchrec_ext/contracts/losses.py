@@ -34,12 +34,14 @@ class RetrievalLoss(nn.Module, ABC):
 class RankingLoss(nn.Module, ABC):
     """The loss of a ranker: the logits of each pair against its labels; training averages the batch.
 
-    If ``weigh_by_rating``, the weight of a positive is its rating. If ``within`` names a label column, the
+    If ``weigh_by_rating``, the weight of a positive is its rating; if ``also_negative``, each positive is a
+    negative of weight 1 too. If ``within`` names a label column, the
     rows are a positive and ``negatives`` others of its group, another positive, and so on. Training builds it
     as ``cls(**arguments)``.
     """
 
     weigh_by_rating: bool = False
+    also_negative: bool = False
     within: str | None = None
     negatives: int = 0
 

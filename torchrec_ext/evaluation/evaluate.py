@@ -4,12 +4,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from torchrec_ext import contracts
 from torchrec_ext.data.batching.labelled_events import LabelledEvents, label_column
 from torchrec_ext.data.dataset import Dataset, expect_part
-from torchrec_ext.data.positive import Positive
+from torchrec_ext.data.positive import Positive, tasks_of
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.evaluation.costs import largest_rank_bytes
 from torchrec_ext.evaluation.full_ranking import full_ranking, list_lengths
@@ -56,8 +57,8 @@ def evaluate(
         targets: the events to predict; of a model that reads the context, a user's first one gives it.
         k: one or several list lengths, for a retriever.
         exclude_seen: see above; False where items are taken again and again.
-        positive: least rating of an interested user, for a ranker; of several, one for each task, the
-            first counts. None takes that of the training.
+        positive: least rating of an interested user, for a ranker; one for each task. None takes that of the
+            training.
         group: of a ranker, a label column such as the number of an impression: the report then also has the
             figures of :func:`~torchrec_ext.evaluation.within_groups.within_groups`.
         chunk: users at a time.
@@ -66,7 +67,8 @@ def evaluate(
             intervals and comparisons; see :class:`~torchrec_ext.evaluation.UserValues`.
 
     Returns:
-        The figures by name; the same on every rank.
+        The figures by name; the same on every rank. Of a ranker of several tasks they are those of the first,
+        and the AUC of each other one, such as ``like_auc``.
 
     Raises:
         InputError: for a list longer than the catalogue, targets that are known to a retriever, or a split
@@ -83,10 +85,8 @@ def evaluate(
     began = time.monotonic()
     with inference(module):
         if isinstance(module, contracts.Ranker):
-            threshold = model.first_task(positive)
-            report = _evaluate_ranker(
-                module, preparation, known, targets, threshold, group, progress, per_user
-            )
+            tasks = tasks_of(model.positive if positive is None else positive)
+            report = _evaluate_ranker(module, preparation, known, targets, tasks, group, progress, per_user)
         else:
             assert isinstance(module, contracts.Retriever)
             report = full_ranking(
@@ -103,21 +103,26 @@ def _evaluate_ranker(
     preparation: Preparation,
     known: Dataset,
     targets: Dataset,
-    positive: Positive,
+    tasks: list[tuple[str, float]],
     group: str | None,
     progress: bool,
     per_user: bool,
 ) -> Report:
+    first = dict(tasks[:1])
     examples = LabelledEvents(
-        replace(targets, preparation=preparation), known, model.inputs, positive, one_class=True
+        replace(targets, preparation=preparation), known, model.inputs, first, one_class=True
     )
-    scores = score_pairs(
+    scores_NT = score_pairs(
         model, examples.batcher, examples.users, examples.ends, examples.items, examples.context(),
-        progress=progress,
+        every_task=True, progress=progress,
     )  # fmt: skip
+    scores = scores_NT[:, 0]
     report = BinaryReport(sync_on_compute=False)
     report.update(scores, torch.from_numpy(examples.labels[:, 0]))
-    protocol, figures = f"{targets.protocol}; {in_words(examples, positive)}", report.compute()
+    protocol, figures = f"{targets.protocol}; {in_words(examples, first)}", report.compute()
+    for (column, least), others in zip(tasks[1:], scores_NT.T[1:], strict=False):
+        name = f"{column}_auc" if [c for c, _ in tasks].count(column) == 1 else f"{column}>={least:g}_auc"
+        figures[name] = _auc(others, label_column(examples.log, column)[examples.events], least)
     if group is not None:
         groups = label_column(examples.log, group)[examples.events]
         figures |= within_groups(scores.numpy(), examples.labels[:, 0], groups)
@@ -126,3 +131,11 @@ def _evaluate_ranker(
     return Report(
         figures, protocol=protocol, part=targets.name, card=protocol_card(known, targets), per_user=values
     )
+
+
+def _auc(scores: torch.Tensor, values: np.ndarray, least: float) -> float:
+    """AUC of a further task, over the events that have a value."""
+    rated = ~np.isnan(values)
+    report = BinaryReport(sync_on_compute=False)
+    report.update(scores[torch.from_numpy(rated)], torch.from_numpy(values[rated] >= least))
+    return report.compute()["auc"]

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from torchrec_ext.checks import expect_one_of, expect_shape
 from torchrec_ext.contracts import RankingLoss
+from torchrec_ext.errors import InputError
 
 
 class BinaryCrossEntropy(RankingLoss):
@@ -18,6 +19,12 @@ class BinaryCrossEntropy(RankingLoss):
 
     Args:
         weigh_by_rating: whether the weight of a positive is its rating, such as the seconds watched.
+        also_negative: whether a positive so weighed is a negative of weight 1 too. The odds of each task are
+            then its expected rating; without it they are that over the share of negatives, which is close
+            only where positives are rare, as in the paper.
+
+    Raises:
+        InputError: for ``also_negative`` without ``weigh_by_rating``.
 
     Example:
         >>> import torch
@@ -25,9 +32,12 @@ class BinaryCrossEntropy(RankingLoss):
         tensor([[0.6931]])
     """
 
-    def __init__(self, weigh_by_rating: bool = False) -> None:
+    def __init__(self, weigh_by_rating: bool = False, also_negative: bool = False) -> None:
         super().__init__()
+        if also_negative and not weigh_by_rating:
+            raise InputError("also_negative is for positives that are weighed; set weigh_by_rating=True too")
         self.weigh_by_rating = weigh_by_rating
+        self.also_negative = also_negative
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         return binary_cross_entropy(logits, labels, reduction="none")

@@ -1,7 +1,7 @@
 """Tasks: a model and its loss, in the form that TorchRec's pipelines expect."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, zeros_like
 
 from torchrec_ext import contracts
 from torchrec_ext.batch import Batch
@@ -143,7 +143,10 @@ class _PairLoss(nn.Module):
         assert batch.labels is not None and batch.total is not None
         losses = self.loss(logits.float(), batch.labels)
         expect_shape("the losses", losses, tuple(logits.shape))
-        loss = _weighted_sum(losses, batch.weights) * _share(batch.total, self.world_size)
+        summed = _weighted_sum(losses, batch.weights)
+        if self.loss.also_negative:
+            summed = summed + _weighted_sum(self.loss(logits.float(), zeros_like(batch.labels)), batch.labels)
+        loss = summed * _share(batch.total, self.world_size)
         if auxiliary_loss is not None:
             loss = loss + auxiliary_loss
         return loss, (loss.detach(), logits.detach())

@@ -20,6 +20,7 @@ def score_pairs(
     items: np.ndarray,
     context: Context | None = None,
     *,
+    every_task: bool = False,
     chunk: int = 16384,
     progress: bool = False,
 ) -> Tensor:
@@ -32,6 +33,7 @@ def score_pairs(
         ends: (n,) int64 end of each user's known events.
         items: (n,) int64 item rows.
         context: (n,) context features of the pairs.
+        every_task: returns (n, tasks) of a ranker, not its first task alone.
         chunk: pairs a step, over all ranks.
         progress: shows a bar on rank 0.
 
@@ -53,8 +55,10 @@ def score_pairs(
         share = -(-(stop - start) // world_size)
         mine = np.minimum(start + np.arange(rank * share, (rank + 1) * share), stop - 1)
         part = _scores(model, batcher, users[mine], ends[mine], items[mine], take_context(context, mine))
+        if part.dim() == 2 and not every_task:
+            part = part[:, 0]
         if world_size > 1:
-            gathered = part.new_empty(share * world_size)
+            gathered = part.new_empty(share * world_size, *part.shape[1:])
             dist.all_gather_into_tensor(gathered, part.contiguous())
             part = gathered[: stop - start]
         scores.append(part.cpu())
@@ -71,7 +75,7 @@ def _scores(
 ) -> Tensor:
     if isinstance(model, contracts.Ranker):
         logits = model(on_device(batcher.pairs(users, ends, items, context), model))
-        return logits[:, 0].float().sigmoid()
+        return logits.float().sigmoid()
     assert isinstance(model, contracts.Retriever)
     queries = model.encode_queries(on_device(batcher.queries(users, ends, context), model))
     items_B1D = model.encode_items(on_device(batcher.items(items), model))[:, None]

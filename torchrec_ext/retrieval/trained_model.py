@@ -93,13 +93,18 @@ class TrainedModel(Generic[Model]):
         """Mean speed of training over the epochs; 0 where no epoch was trained."""
         return float(self.history["samples_per_second"].mean()) if len(self.history) else 0.0
 
+    @property
+    def positive(self) -> Positive:
+        """From which value a ranker's examples are positive, for each task: that of the training, else 4."""
+        return self.settings.get("positive", 4.0)
+
     def first_task(self, positive: Positive | None = None) -> dict[str, float]:
         """Column and least value of a positive example of a ranker's first task.
 
         Args:
             positive: as ``fit`` takes it; None takes that of the training, or 4 without one.
         """
-        return first_task(self.settings.get("positive", 4.0) if positive is None else positive)
+        return first_task(self.positive if positive is None else positive)
 
     @overload
     def item_vectors(
