@@ -5,6 +5,8 @@ import pytest
 
 from tests import processes
 from torchrec_ext.data import as_marked, read_events
+from torchrec_ext.errors import InputError
+from torchrec_ext.evaluation import evaluate
 from torchrec_ext.evaluation.baselines import item_knn, popularity
 from torchrec_ext.models import Ranker, TwoTower
 from torchrec_ext.training import fit
@@ -52,6 +54,22 @@ def test_lists_by_hand():
     # an item is its own nearest neighbour, where it may come back
     # of new_2, b and e have 1 + 1 / sqrt(3 * 4), more than d
     assert again["hr@1"] == 0 and again["hr@2"] == pytest.approx(2 / 3)
+
+
+def test_candidates_alone_are_ranked():
+    """c stands below no item but a and b; d, a target of new_2, is not among them."""
+    trained, train, test = retriever()
+    for found in (
+        item_knn(trained, train, test, k=1, candidates=["a", "b", "c"]),
+        popularity(trained, train, test, k=1, candidates=["a", "b", "c"]),
+        evaluate(trained, train, test, k=1, candidates=["a", "b", "c"], per_user=True),
+    ):
+        assert found["items"] == 3 and found.counts["outside"] == 1
+        assert "full ranking over 3 items" in found.protocol
+    assert found.per_user.items["item"].to_pylist() == ["a", "c", "b"]
+    assert {item for items in found.per_user.users["list"].to_pylist() for item in items} <= {"a", "b", "c"}
+    with pytest.raises(InputError, match="none of the item ids in candidates is known"):
+        evaluate(trained, train, test, k=1, candidates=["z"])
 
 
 def test_users_without_a_neighbour_get_the_popular_items():

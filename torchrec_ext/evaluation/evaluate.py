@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import torch
 
 from torchrec_ext import contracts
@@ -31,6 +32,7 @@ def evaluate(
     targets: Dataset,
     k: int | Sequence[int] = (10, 50),
     *,
+    candidates: Sequence | np.ndarray | pd.Series | None = None,
     exclude_seen: bool = True,
     positive: Positive | None = None,
     group: str | None = None,
@@ -56,6 +58,8 @@ def evaluate(
             ``train + valid`` before the test.
         targets: the events to predict; of a model that reads the context, a user's first one gives it.
         k: one or several list lengths, for a retriever.
+        candidates: of a retriever, ids of the only items that are ranked, such as those of one domain; None
+            ranks the catalogue. Any other target counts as not in the catalogue.
         exclude_seen: see above; False where items are taken again and again.
         positive: least rating of an interested user, for a ranker; one for each task. None takes that of the
             training.
@@ -90,8 +94,8 @@ def evaluate(
         else:
             assert isinstance(module, contracts.Retriever)
             report = full_ranking(
-                module, known, targets, list_lengths(k), preparation=preparation, exclude_seen=exclude_seen,
-                chunk=chunk, progress=progress, per_user=per_user,
+                module, known, targets, list_lengths(k), preparation=preparation, candidates=candidates,
+                exclude_seen=exclude_seen, chunk=chunk, progress=progress, per_user=per_user,
             )  # fmt: skip
     seconds = time.monotonic() - began
     report.card |= {"evaluation_seconds": seconds, "bytes_a_rank": largest_rank_bytes(module)}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm import tqdm
 
@@ -25,6 +26,7 @@ from torchrec_ext.evaluation.tied_scores import TiedScores
 from torchrec_ext.metrics import RetrievalReport
 from torchrec_ext.retrieval.encode import build_index, encode_users
 from torchrec_ext.retrieval.exact_index import ExactIndex
+from torchrec_ext.retrieval.known_items import find_items
 from torchrec_ext.retrieval.popular import is_cold_user, popular_index
 
 
@@ -58,6 +60,7 @@ def full_ranking(
     ks: tuple[int, ...],
     *,
     preparation: Preparation | None = None,
+    candidates: Sequence | np.ndarray | pd.Series | None = None,
     exclude_seen: bool = True,
     chunk: int = 1024,
     progress: bool = False,
@@ -71,6 +74,7 @@ def full_ranking(
         targets: the events to predict.
         ks: list lengths.
         preparation: of the model, which says what training has learnt from; None takes that of ``targets``.
+        candidates: ids of the only items that are ranked; None ranks the catalogue.
         exclude_seen: leaves out the items a user has an event with in ``known``.
         chunk: users at a time.
         progress: shows a bar on rank 0.
@@ -84,9 +88,12 @@ def full_ranking(
     wanted = targets.events
     preparation = preparation or targets.preparation
     rows = preparation.trained.catalogue
+    if candidates is not None:
+        found = find_items(preparation, candidates, "candidates")
+        rows = np.unique(found[found > 0])
     users = np.unique(wanted.users[wanted.is_target()])
     if isinstance(model, contracts.Retriever):
-        search = _model_search(model, Batcher(preparation, log, model.inputs), wanted, users, chunk)
+        search = _model_search(model, Batcher(preparation, log, model.inputs), wanted, users, rows, chunk)
     else:
         search = model(log, users, rows)
     report = RetrievalReport(ks=ks, catalogue=len(rows), sync_on_compute=False)
@@ -131,14 +138,19 @@ def full_ranking(
         part=targets.name,
         counts={**counts.as_dict(), "tied": ties.tied, "undecided": ties.undecided},
         card=protocol_card(known, targets),
-        per_user=kept.values(log, targets, preparation) if kept is not None else None,
+        per_user=kept.values(log, targets, preparation, rows) if kept is not None else None,
     )
 
 
 def _model_search(
-    model: contracts.Retriever, batcher: Batcher, wanted: EventLog, users: np.ndarray, chunk: int
+    model: contracts.Retriever,
+    batcher: Batcher,
+    wanted: EventLog,
+    users: np.ndarray,
+    rows: np.ndarray,
+    chunk: int,
 ) -> UserSearch:
-    index = build_index(model, batcher)
+    index = build_index(model, batcher, rows)
 
     def queries(chosen: np.ndarray) -> tuple[ExactIndex, torch.Tensor]:
         context = take_context(wanted.context, wanted.offsets[chosen])

@@ -61,8 +61,10 @@ class RankedUsers:
         for name, values in chunk.items():
             self.chunks.setdefault(name, []).append(values)
 
-    def values(self, known: EventLog, targets: Dataset, preparation: Preparation) -> UserValues:
-        """The values of all users, in the order in which they were added."""
+    def values(
+        self, known: EventLog, targets: Dataset, preparation: Preparation, ranked: np.ndarray
+    ) -> UserValues:
+        """The values of all users, in the order in which they were added; ``ranked`` are the item rows."""
         found = {name: np.concatenate(chunks) for name, chunks in self.chunks.items()}
         offsets = offsets_of(found["targets"])
         metrics = user_metrics(torch.from_numpy(found["ranks"]), torch.from_numpy(offsets), self.ks)
@@ -75,4 +77,4 @@ class RankedUsers:
             ),
             "answered_by": pa.array(np.where(found["by_model"], "model", "popular").tolist()),
         }
-        return user_values(columns, found["users"], known, targets, preparation)
+        return user_values(columns, found["users"], known, targets, preparation, ranked)

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from torchrec_ext.data.columns import one_array
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
@@ -74,6 +75,7 @@ def user_values(
     known: EventLog,
     targets: Dataset,
     preparation: Preparation,
+    ranked: np.ndarray | None = None,
 ) -> UserValues:
     """Adds what is known of the users and of the items to the values of an evaluation.
 
@@ -83,6 +85,7 @@ def user_values(
         known: the known events.
         targets: the part that was predicted.
         preparation: of the model.
+        ranked: (I,) int64 rows of the items that were ranked; None takes the catalogue.
     """
     ends = known.offsets[users + 1]
     starts = known.recent(users, ends, LISTED)
@@ -92,7 +95,7 @@ def user_values(
         "history": pa.LargeListArray.from_arrays(offsets_of(ends - starts), history),
         **_side_columns(targets.table.users, "user", known.user_ids[users]),
     }
-    catalogue = preparation.trained.catalogue
+    catalogue = preparation.trained.catalogue if ranked is None else ranked
     items, rows = known.target_items(), len(preparation.vocabularies["item"])
     pairs = np.unique(known.users[items > 0] * rows + items[items > 0])
     names = preparation.vocabularies["item"].ids(catalogue)
@@ -108,7 +111,7 @@ def user_values(
 
 def as_ids(rows: np.ndarray, preparation: Preparation) -> pa.Array:
     """The ids of (n,) item rows; null for row 0, an unknown item, and for -1, the end of a list."""
-    ids = pa.array(preparation.vocabularies["item"].index)
+    ids = one_array(pa.array(preparation.vocabularies["item"].index))  # one that grew is in pieces
     return ids.take(pa.array(rows.astype(np.int64) - 1, mask=rows < 1))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 
 from torchrec_ext import contracts
@@ -29,6 +30,7 @@ def item_knn(
     *,
     neighbours: int = 100,
     shrink: float = 10.0,
+    candidates: Sequence | np.ndarray | pd.Series | None = None,
     exclude_seen: bool = True,
     positive: Positive | None = None,
     group: str | None = None,
@@ -51,7 +53,8 @@ def item_knn(
         neighbours: items that are kept of each item, the most similar ones.
         shrink: draws the similarities of items with few users towards 0, which sparse data needs; 0 leaves
             the cosine.
-        exclude_seen: see :func:`evaluate`, as all that follows; of a retriever.
+        candidates: see :func:`evaluate`, as all that follows; of a retriever.
+        exclude_seen: of a retriever.
         positive: of a ranker.
         group: of a ranker.
 
@@ -101,8 +104,9 @@ def item_knn(
         )
 
     return full_ranking(
-        search, known, targets, list_lengths(k), preparation=model.preparation, exclude_seen=exclude_seen
-    )
+        search, known, targets, list_lengths(k),
+        preparation=model.preparation, candidates=candidates, exclude_seen=exclude_seen,
+    )  # fmt: skip
 
 
 def _liked(log: EventLog, positive: Positive) -> np.ndarray:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 
 from torchrec_ext import contracts
@@ -25,6 +26,7 @@ def popularity(
     targets: Dataset,
     k: int | Sequence[int] = (10, 50),
     *,
+    candidates: Sequence | np.ndarray | pd.Series | None = None,
     exclude_seen: bool = True,
     positive: Positive | None = None,
     group: str | None = None,
@@ -40,7 +42,8 @@ def popularity(
         known: see :func:`evaluate`, as all that follows.
         targets: the events to predict.
         k: list lengths.
-        exclude_seen: of a retriever.
+        candidates: of a retriever, as the next one.
+        exclude_seen: see above.
         positive: of a ranker.
         group: of a ranker.
 
@@ -51,7 +54,7 @@ def popularity(
     if not isinstance(model.module, contracts.Ranker):
         return full_ranking(
             _popular_items, known, targets, list_lengths(k),
-            preparation=model.preparation, exclude_seen=exclude_seen,
+            preparation=model.preparation, candidates=candidates, exclude_seen=exclude_seen,
         )  # fmt: skip
     first = model.first_task(positive)
     seen, wanted = (LabelledEvents(part, part, Inputs(), first, one_class=True) for part in (known, targets))
