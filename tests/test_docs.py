@@ -126,7 +126,8 @@ def parse(script: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> Non
         parser(*arguments, **settings)
         raise Accepted
 
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")  # a benchmark imports its neighbours
+    for folder in ("benchmarks", "recipes"):  # a script imports its neighbours
+        monkeypatch.syspath_prepend(ROOT / folder)
     main = importlib.import_module(script.removesuffix(".py").replace("/", ".")).main
     monkeypatch.setattr(tyro, "cli", parse_and_stop)
     monkeypatch.setattr(sys, "argv", [script, *words])

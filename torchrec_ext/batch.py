@@ -1,13 +1,16 @@
 """Batch: the argument of ``forward()``, and Inputs: the parts of it that a model reads."""
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
+
+HistoryMix: TypeAlias = Literal["sum", "scale"]
+"""Whether the vectors of an event's features are added to the vector of its item, or scale it."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Inputs:
         dense: numeric features, the columns of ``Batch.dense``.
         max_length: number of newest events of a history; 0 if the model reads no history.
         history_fields: categorical context features of the events of a history, such as their type.
+        history_mix: how their vectors join those of the events' items.
         candidates: whether items are looked up as one vector each, separately from the pooled fields.
         candidate_fields: categorical side features of the candidates.
         candidate_dense: numeric side features of the candidates.
@@ -31,6 +35,7 @@ class Inputs:
     dense: tuple[str, ...] = ()
     max_length: int = 0
     history_fields: tuple[str, ...] = ()
+    history_mix: HistoryMix = "sum"
     candidates: bool = False
     candidate_fields: tuple[str, ...] = ()
     candidate_dense: tuple[str, ...] = ()

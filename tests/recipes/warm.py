@@ -83,6 +83,7 @@ def _run(recipe: str, words: list[str], folder: str, outputs: tuple[int, ...]) -
     for number, output in enumerate(outputs, start=1):
         os.dup2(output, number)
     sys.argv = [str(script), *words]
+    sys.path.insert(0, str(script.parent))  # as Python does for a script
     status = 0
     try:
         runpy.run_path(str(script), run_name="__main__")

@@ -39,7 +39,14 @@ MODELS = {
         for name in plugin_names.built_in("heads")
     },
     "fields": lambda: TwoTower(
-        TRAIN.schema, 6, "gru", FIELDS[:3], ITEM_FIELDS, query_hidden=(8,), history_fields=("context_device",)
+        TRAIN.schema,
+        6,
+        "gru",
+        FIELDS[:3],
+        ITEM_FIELDS,
+        query_hidden=(8,),
+        history_fields=("context_device",),
+        history_mix="scale",
     ),
     "context": lambda: TwoTower(TRAIN.schema, 8, "sasrec", ("context_device", "context_hour")),
     "factorization": lambda: TwoTower(TRAIN.schema, 8),

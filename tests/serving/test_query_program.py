@@ -38,7 +38,9 @@ MODELS = {
         SCHEMA, 6, "gru", (*FEATURES, "context_hour"), ("item_genres",), query_hidden=(8,),
         history_fields=("context_device",),
     ),
-    "interests": lambda: TwoTower(SCHEMA, 8, "comirec", FEATURES, history_fields=("context_device",)),
+    "interests": lambda: TwoTower(
+        SCHEMA, 8, "comirec", FEATURES, history_fields=("context_device",), history_mix="scale"
+    ),
     "masked": lambda: TwoTower(SCHEMA, 8, "bert4rec", FEATURES, max_length=2),
     "lists": lambda: TwoTower(RICH_SCHEMA, 8, "hstu", **MANY, max_length=20),
     "lists of events": lambda: TwoTower(

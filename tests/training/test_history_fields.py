@@ -95,9 +95,10 @@ def test_a_ranker_learns_from_what_its_history_did(attention):
     assert announced < 0.35  # of a tenth of the pairs, a user's first, nothing is known
 
 
-def test_the_mean_of_several_ids_is_added_to_the_item():
+@pytest.mark.parametrize("mix", ["sum", "scale"])
+def test_the_mean_of_several_ids_joins_the_item(mix):
     train = planted("words")
-    model = TwoTower(train.schema, 4, "mean_pool", history_fields=("context_words",))
+    model = TwoTower(train.schema, 4, "mean_pool", history_fields=("context_words",), history_mix=mix)
     shard(model)
     tables = {k: v.local_shards()[0].tensor for k, v in model.embeddings.state_dict().items()}
     for name, table in tables.items():
@@ -105,10 +106,9 @@ def test_the_mean_of_several_ids_is_added_to_the_item():
     batch = Batcher(train.preparation, train.events, model.inputs).queries(np.array([0]), np.array([1]))
     item, words = train.events.items[0], np.array(train.events.context["context_words"][0].as_py())
     assert len(words) == 2
-    expected = (
-        tables["events.embeddings.item.weight"][item]
-        + tables["events.embeddings.context_words.weight"][words].mean(0)
-    )  # fmt: skip
+    item_D = tables["events.embeddings.item.weight"][item]
+    words_D = tables["events.embeddings.context_words.weight"][words].mean(0)
+    expected = item_D + words_D if mix == "sum" else item_D * (1 + words_D)
     torch.testing.assert_close(model.encode_queries(batch)[0], expected)
 
 
@@ -121,6 +121,7 @@ def test_the_mean_of_several_ids_is_added_to_the_item():
         ),
         ({"encoder": "gru", "history_fields": ("user",)}, "is not a categorical feature of the events"),
         ({"history_fields": ("context_type",)}, "but the model reads no history; leave it out"),
+        ({"encoder": "gru", "history_mix": "product"}, "history_mix should be .*received 'product'"),
         (
             {"encoder": "gru", "history_fields": ("context_type",), "query_fields": ("context_type",)},
             "table 'context_type' is wanted both pooled",

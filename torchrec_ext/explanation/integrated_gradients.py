@@ -71,7 +71,7 @@ def _parts(pair: Pair) -> tuple[dict[str, Tensor], dict[str, Tensor], Callable[.
     here: dict[str, Tensor] = {}
     away: dict[str, Tensor] = {}
     if len(pair.events):
-        here["history"] = event_vectors(sequences, pair.inputs.history_fields, batch).values()[None]
+        here["history"] = event_vectors(sequences, pair.inputs, batch).values()[None]
         away["history"] = torch.zeros_like(here["history"])
     if fields is not None:
         here["fields"], away["fields"] = fields, module.embeddings(unknown)[0]

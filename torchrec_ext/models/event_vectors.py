@@ -1,9 +1,11 @@
-"""Vectors of the events of a history: the sum of the item's vector and those of the event's features."""
+"""Vectors of the events of a history: the item's vector, and with it those of the event's features."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from torchrec_ext.batch import Batch
+from torch import Tensor
+
+from torchrec_ext.batch import Batch, HistoryMix, Inputs
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.segment_means import segment_means
 from torchrec_ext.schema import Schema, expect_names
@@ -12,31 +14,46 @@ if TYPE_CHECKING:
     from torchrec.sparse.jagged_tensor import JaggedTensor
 
 
-def event_vectors(
-    sequences: "dict[str, JaggedTensor]", fields: Sequence[str], batch: Batch
-) -> "JaggedTensor":
-    """Adds up the vectors of each event, before an encoder reads them.
+def event_vectors(sequences: "dict[str, JaggedTensor]", inputs: Inputs, batch: Batch) -> "JaggedTensor":
+    """The vectors of each event, before an encoder reads them.
 
-    An event without an item, such as a search, has the vector of the unknown item and those of its features.
+    An event without an item, such as a search, has that of the unknown item and those of its features.
 
     Args:
         sequences: looked-up vectors by key.
-        fields: features of the events, such as their type; the mean of several ids is added.
+        inputs: names the features of the events, such as their type; of several ids their mean counts.
         batch: the batch that was looked up.
 
     Returns:
         The (sum, D) vectors of the events of each example.
     """
     history = sequences["history"]
-    if not fields:
+    if not inputs.history_fields:
         return history
     values_ED = history.values()
-    for name in fields:
+    for name in inputs.history_fields:
         vectors = sequences[f"history_{name}"].values()
         lengths_E = batch.history_lengths.get(name)
-        values_ED = values_ED + (vectors if lengths_E is None else segment_means(vectors, lengths_E))
+        vectors = vectors if lengths_E is None else segment_means(vectors, lengths_E)
+        values_ED = mix_event(values_ED, vectors, inputs.history_mix)
     same = type(history)  # without TorchRec it is a plain one
     return same(values=values_ED, lengths=history.lengths(), offsets=history.offsets_or_none())
+
+
+def mix_event(event: Tensor, feature: Tensor, mix: HistoryMix) -> Tensor:
+    """``(..., D)`` vectors of events and of a feature of theirs to those of both.
+
+    Added, a feature says the same of every item. As a scale, each component times ``1 + feature``, it says
+    how much an event of its kind counts; compare the products of items and relations in "Graph Heterogeneous
+    Multi-Relational Recommendation" (Chen et al. 2021).
+
+    Example:
+        >>> import torch
+        >>> shoe, purchase = torch.tensor([2.0, 3.0]), torch.tensor([1.0, -1.0])
+        >>> mix_event(shoe, purchase, "sum"), mix_event(shoe, purchase, "scale")
+        (tensor([3., 2.]), tensor([4., 0.]))
+    """
+    return event + feature if mix == "sum" else event * (1 + feature)
 
 
 def history_fields_of(schema: Schema, names: Sequence[str], reads_history: bool) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ class RankerArch(nn.Module):
         first_order: bool = False,
     ) -> None:
         super().__init__()
-        self.history_fields = inputs.history_fields
+        self.inputs = inputs
         self.max_length = inputs.max_length
         self.dense_arch = nn.Linear(dense_width, dim) if inputs.dense else None
         self.attention = attention
@@ -95,7 +95,7 @@ class RankerArch(nn.Module):
         return sum(term for term in terms if term is not None)
 
     def _history(self, sequences: "dict[str, JaggedTensor]", batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        events = event_vectors(sequences, self.history_fields, batch)
+        events = event_vectors(sequences, self.inputs, batch)
         return sequences["candidates"].values(), *pad_history(events, self.max_length)
 
     def _logits(

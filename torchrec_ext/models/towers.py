@@ -74,10 +74,10 @@ class QueryTower(nn.Module):
         if self.encoder is None:
             return self.project(torch.cat(features, 1))
         if not per_event_labels:
-            states = self._newest(event_vectors(sequences, self.inputs.history_fields, batch), batch)
+            states = self._newest(event_vectors(sequences, self.inputs, batch), batch)
             return self.from_states(states, fields_BFD, batch)
         assert batch.labels is not None
-        history = event_vectors(sequences, self.inputs.history_fields, batch)
+        history = event_vectors(sequences, self.inputs, batch)
         events_BTD, lengths_B = pad_history(history, self.inputs.max_length)
         real_BT = real_events(events_BTD, lengths_B)
         labelled_BT = real_BT.masked_scatter(real_BT, batch.labels >= 0)

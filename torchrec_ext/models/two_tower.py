@@ -1,12 +1,13 @@
 """TwoTower: a query vector and item vectors whose score is a dot product."""
 
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 from torch import Tensor
 
 from torchrec_ext import contracts, plugins
-from torchrec_ext.batch import Batch, Inputs
-from torchrec_ext.checks import expect_at_least
+from torchrec_ext.batch import Batch, HistoryMix, Inputs
+from torchrec_ext.checks import expect_at_least, expect_one_of
 from torchrec_ext.contracts import MaskedEncoder, MultiInterestEncoder, Scorer, SequenceEncoder
 from torchrec_ext.embeddings import Embeddings
 from torchrec_ext.errors import InputError
@@ -39,6 +40,8 @@ class TwoTower(contracts.Retriever):
         history_fields: categorical context features of the history's events that are added to their
             items' vectors, such as ``context_type``. They cannot be query fields too, because both would
             use one table.
+        history_mix: how: ``"sum"`` adds them, ``"scale"`` multiplies each component by one plus theirs, so
+            that a purchase may count more than a view.
 
     Raises:
         InputError: for an unknown feature or name, or an encoder of another width.
@@ -64,6 +67,7 @@ class TwoTower(contracts.Retriever):
         scorer: Scorer | Callable[..., Scorer] | str | None = None,
         query_hidden: Sequence[int] = (),
         history_fields: Sequence[str] = (),
+        history_mix: HistoryMix = "sum",
     ) -> None:
         super().__init__()
         expect_at_least(1, dim=dim, max_length=max_length)
@@ -80,6 +84,8 @@ class TwoTower(contracts.Retriever):
         self.max_length = max_length
         self.query_hidden = tuple(query_hidden)
         self.history_fields = history_fields_of(schema, history_fields, reads_history=made is not None)
+        expect_one_of("history_mix", history_mix, get_args(HistoryMix))
+        self.history_mix = history_mix
         self.scorer: Scorer = plugins.make("scorers", "dot" if scorer is None else scorer, dim=dim)
         fields, dense = _chosen(schema, self.query_fields, ("user", "context"), "query_fields")
         candidate_fields, candidate_dense = _chosen(schema, self.item_fields, ("item",), "item_fields")
@@ -90,6 +96,7 @@ class TwoTower(contracts.Retriever):
             dense=dense,
             max_length=max_length if made is not None else 0,
             history_fields=self.history_fields,
+            history_mix=history_mix,
             candidates=True,
             candidate_fields=candidate_fields,
             candidate_dense=candidate_dense,

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torchrec_ext.batch import Batch
 from torchrec_ext.contracts import MaskedEncoder, MultiInterestEncoder
 from torchrec_ext.embeddings.last_state import last_state
+from torchrec_ext.models.event_vectors import mix_event
 from torchrec_ext.padding import real_events
 from torchrec_ext.schema import Schema
 from torchrec_ext.serving.local_model import LocalRetriever
@@ -77,6 +78,7 @@ class QueryProgram(nn.Module):
             of_events = {"history": schema.feature("item"), **of_events}
         of_query = {name: schema.feature(name) for name in reads.fields}
         features = {**of_events, **of_query}
+        self.mix = reads.history_mix
         self.of_events, self.of_query = tuple(of_events), tuple(of_query)
         self.lists = {key for key, feature in features.items() if feature.many}
         self.table_of = {key: feature.table for key, feature in features.items()}
@@ -146,7 +148,9 @@ class QueryProgram(nn.Module):
         """``(B, H)`` state after all events, or ``(B, K, H)`` interests; see ``QueryTower``."""
         assert self.encoder is not None
         lengths_B, times_BT = given["history.lengths"], given.get("history.times")
-        events_BTD = torch.stack([self._vectors(key, given) for key in self.of_events]).sum(0)
+        events_BTD, *features = [self._vectors(key, given) for key in self.of_events]
+        for feature_BTD in features:
+            events_BTD = mix_event(events_BTD, feature_BTD, self.mix)
         real_BT = real_events(events_BTD, lengths_B)
         events_BTD = events_BTD.masked_fill(~real_BT.unsqueeze(2), 0)
         if times_BT is not None:

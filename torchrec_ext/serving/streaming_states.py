@@ -7,6 +7,7 @@ from torch import Tensor
 from torchrec_ext.contracts import MaskedEncoder, StreamingEncoder
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
+from torchrec_ext.models.event_vectors import mix_event
 from torchrec_ext.serving.local_model import LocalRetriever
 from torchrec_ext.serving.user_history import UserHistory
 
@@ -56,7 +57,8 @@ class StreamingStates:
             for place, value in enumerate(history.context[name][first:]):
                 ids = torch.tensor(value if isinstance(value, list) else [int(value)], dtype=torch.int64)
                 if len(ids):
-                    vectors_TD[place] += table(ids).mean(0)
+                    mix = self.model.inputs.history_mix
+                    vectors_TD[place] = mix_event(vectors_TD[place], table(ids).mean(0), mix)
         return vectors_TD
 
 
