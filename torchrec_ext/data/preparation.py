@@ -14,7 +14,7 @@ from torchrec_ext.data.column_features import apply_column, drops, fit_chosen, k
 from torchrec_ext.data.columns import codes_of, column_of, used, words_of
 from torchrec_ext.data.event_log import LABEL, EventLog
 from torchrec_ext.data.events import Events
-from torchrec_ext.data.features import Fitted, FittedCategory, from_json, to_json
+from torchrec_ext.data.features import Fitted, FittedCategory, from_json, refers_to, to_json
 from torchrec_ext.data.side_features import SideFeatures
 from torchrec_ext.data.slices import FlatColumn
 from torchrec_ext.data.trained_ids import TrainedIds
@@ -78,17 +78,22 @@ class Preparation:
             for feature, found in made.items():
                 if events.earlier is not None:
                     found = _kept_fit(events.earlier.fitted[feature], found)
+                refers = refers_to(found)
+                if refers is not None and isinstance(found, FittedCategory):
+                    found = replace(found, vocabulary=known[refers])
                 fitted[feature] = found
                 if found.width:
                     dense.append(DenseFeature(feature, entity, name, found.width))
                 else:
-                    features.append(Feature(feature, feature, entity, name, many))
+                    features.append(Feature(feature, refers or feature, entity, name, many))
         vocabularies: dict[str, Vocabulary] = dict(known.items())
         for feature, found in fitted.items():
-            if isinstance(found, FittedCategory) and found.vocabulary is not None:
+            if isinstance(found, FittedCategory) and found.vocabulary is not None and not refers_to(found):
                 vocabularies[feature] = found.vocabulary
         rows: dict[str, int] = {name: len(vocabulary) for name, vocabulary in known.items()}
-        rows |= {feature: found.rows for feature, found in fitted.items() if found.rows}
+        rows |= {
+            feature: found.rows for feature, found in fitted.items() if found.rows and not refers_to(found)
+        }
         schema = Schema(tuple(Table(*pair) for pair in rows.items()), tuple(features), tuple(dense))
         sides = {
             entity: SideFeatures.fit(entity, getattr(events, f"{entity}s"), vocabulary, schema, fitted)
@@ -214,8 +219,11 @@ class Preparation:
         vocabularies = {name: Vocabulary.load(path) for name, path in paths.items() if path.is_file()}
         entities: tuple[Entity, ...] = ("user", "item")
         sides = {entity: SideFeatures.load(folder / f"side_{entity}.parquet") for entity in entities}
+        tables = {feature.name: feature.table for feature in schema.features}
         made = json.loads((folder / "features.json").read_text())
-        fitted = {name: from_json(found, vocabularies.get(name)) for name, found in made.items()}
+        fitted = {
+            name: from_json(found, vocabularies.get(tables.get(name, name))) for name, found in made.items()
+        }
         return cls(schema, vocabularies, sides, fitted, TrainedIds.load(folder))
 
 

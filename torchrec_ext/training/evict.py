@@ -28,6 +28,12 @@ def idle_rows(preparation: Preparation, events: Events, evict_after: Span | None
     """
     if evict_after is None:
         return {}
+    for feature in preparation.schema.features:
+        if feature.table in _ENTITIES and feature.name != feature.table:
+            raise InputError(
+                f"evict_after gives rows to new {feature.table}s, but {feature.name} refers to the old ones; "
+                "leave it out"
+            )
     seconds = span("evict_after", evict_after)
     if not seconds > 0:
         raise InputError(f"evict_after should be more than 0 seconds, received {evict_after}")

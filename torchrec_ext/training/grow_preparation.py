@@ -59,6 +59,9 @@ def grow_preparation(
         known = fitted.get(feature.name)  # None of the ids themselves
         if not isinstance(known, FittedCategory) or known.vocabulary is None:
             continue
+        if feature.table != feature.name:  # its values are ids of users or items
+            fitted[feature.name] = replace(known, vocabulary=vocabularies[feature.table])
+            continue
         found = _values(feature, events, new)
         if found is not None:
             values = fit_column(feature.name, *found, known.options)[feature.name]

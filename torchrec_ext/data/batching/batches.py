@@ -11,6 +11,7 @@ from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import FlatColumn, Slices, flat_and_lengths, offsets_of, take_rows
 from torchrec_ext.plain_jagged import PlainKeyedJaggedTensor
+from torchrec_ext.schema import Entity
 
 _keyed_ids: Any
 try:
@@ -24,6 +25,8 @@ except ModuleNotFoundError:  # a bundle is served without TorchRec
 
 Jagged = tuple[np.ndarray, np.ndarray]
 """Flat integer values and lengths."""
+
+_WITH_IDS: tuple[Entity, ...] = ("user", "item")
 
 Context = Mapping[str, FlatColumn]
 """Of each context feature B integer rows, lists of them or float32 numbers; one that is absent is unknown."""
@@ -61,6 +64,7 @@ class Batcher:
         self._times = None if known.times is None else np.asarray(known.times)
         self._history = {name: _views(known.context[name]) for name in inputs.history_fields}
         self._entities = {f.name: f.entity for f in preparation.schema.of("user", "item", "context")}
+        self._tables = {f.name: f.table for f in preparation.schema.features}
         self._context = [n for n in (*inputs.fields, *inputs.dense) if self._entities[n] == "context"]
 
     def starts(self, users: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -110,7 +114,7 @@ class Batcher:
                 if offsets is not None:
                     flat = Slices(offsets[starts], offsets[ends])
                     history_lengths[name] = torch.from_numpy(slices.of(counts))
-                sequences[f"history_{name}"] = flat.of(values), flat.lengths
+                sequences[f"history_{name}"] = self._known(name, flat.of(values)), flat.lengths
         size = slots = len(users)
         if self.inputs.candidates:
             slots = size or min(len(chosen), 1)  # without an example, a slot has to hold the candidates
@@ -118,7 +122,10 @@ class Batcher:
             sequences["candidates"] = self._or_unknown("item", chosen), np.diff(bounds)
             for name in self.inputs.candidate_fields:
                 values, counts = self.preparation.sides["item"].ids(name, chosen)
-                sequences[f"candidates_{name}"] = values, np.diff(offsets_of(counts)[bounds])
+                sequences[f"candidates_{name}"] = (
+                    self._known(name, values),
+                    np.diff(offsets_of(counts)[bounds]),
+                )
                 candidate_lengths[name] = torch.from_numpy(counts)
         dense = self.preparation.sides["item"].dense
         of_candidates = [dense[name][chosen] for name in self.inputs.candidate_dense]
@@ -158,12 +165,19 @@ class Batcher:
     def _field(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> Jagged:
         entity = self._entities[name]
         if name == entity:
-            found: FlatColumn = self._or_unknown(entity, rows[entity])
+            values, lengths = flat_and_lengths(rows[entity])
         elif entity == "context":
-            found = context.get(name, np.zeros_like(rows["user"]))
+            values, lengths = flat_and_lengths(context.get(name, np.zeros_like(rows["user"])))
         else:
-            return self.preparation.sides[entity].ids(name, rows[entity])
-        return flat_and_lengths(found)
+            values, lengths = self.preparation.sides[entity].ids(name, rows[entity])
+        return self._known(name, values), lengths
+
+    def _known(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Rows of a feature's table; ids of users and items that training has not learnt from are unknown."""
+        for entity in _WITH_IDS:
+            if self._tables[name] == entity:
+                return self._or_unknown(entity, values)
+        return values
 
     def _number(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> np.ndarray:
         entity = self._entities[name]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from torchrec_ext.data.checked import from_plain
 from torchrec_ext.data.features.category import Category, FittedCategory
@@ -14,7 +14,8 @@ from torchrec_ext.errors import InputError, nearest
 
 __all__ = [
     "KINDS", "Category", "Fitted", "FittedAge", "FittedCategory", "FittedNumber", "FittedPart",
-    "FittedVector", "Number", "Options", "Time", "Vector", "from_json", "options_from", "to_json",
+    "FittedVector", "Number", "Options", "Time", "Vector", "from_json", "options_from", "refers_to",
+    "to_json",
 ]  # fmt: skip
 
 Options: TypeAlias = Number | Category | Time | Vector
@@ -35,6 +36,11 @@ def options_from(found: Mapping[str, Any]) -> Options:
     """Options from plain values, the ``kind`` among them; InputError for what the kind does not allow."""
     options, rest = _by_kind(found, KINDS, "a feature")
     return options(**rest)
+
+
+def refers_to(fitted: Fitted) -> Literal["user", "item"] | None:
+    """Of which table, that of users or of items, the values of a feature are ids; None for others."""
+    return fitted.options.refers if isinstance(fitted, FittedCategory) else None
 
 
 def to_json(fitted: Fitted) -> dict[str, Any]:

@@ -28,12 +28,15 @@ class Category:
         fill: what ``constant`` takes.
         min_count: a value that stands fewer times in training shares row 0.
         hash: over how many rows values are spread by a hash; no vocabulary is kept then.
+        refers: the values are ids of users or of items, such as those of a user's friends, and share the rows
+            of their table; an id that training has not learnt from shares row 0.
     """
 
     missing: Literal["unknown", "drop", "constant", "most_frequent"] = "unknown"
     fill: str | int | None = None
     min_count: Positive = 1
     hash: Positive | None = None
+    refers: Literal["user", "item"] | None = None
 
     def __post_init__(self) -> None:
         if (self.fill is None) == (self.missing == "constant"):
@@ -46,6 +49,12 @@ class Category:
                 f"Category.min_count={self.min_count} has no effect with hash, which counts no values; "
                 "leave one of them out"
             )
+        own = self.hash is not None or self.min_count > 1
+        if self.refers is not None and (own or self.missing not in ("unknown", "drop")):
+            raise InputError(
+                f"Category.refers={self.refers!r} takes the rows of {self.refers}s; leave out hash and "
+                "min_count, and choose missing='unknown' or 'drop'"
+            )
 
     def fit(self, values: pa.Array) -> "FittedCategory":
         """Learns the vocabulary from the training part; InputError if values are not integers or strings."""
@@ -53,7 +62,7 @@ class Category:
         codes, words = codes_of(column), pd.Index(_as_ids(column.dictionary))
         counts, missing = np.bincount(codes[codes >= 0], minlength=len(words)), int((codes < 0).sum())
         most = words[[np.argmax(counts)]].tolist()[0] if len(words) else None
-        if self.hash is not None:
+        if self.hash is not None or self.refers is not None:
             return FittedCategory(self, most)
         stand_in = _stand_in(self, most)
         if missing and stand_in is not None:
@@ -71,7 +80,8 @@ class Category:
 class FittedCategory:
     """A column of ids as it was fitted on the training part.
 
-    The vocabulary, None of a hash, is kept apart from the JSON in a file of its own.
+    The vocabulary, None of a hash, is kept apart from the JSON in a file of its own; that of ids which
+    refer to users or items is theirs.
     """
 
     options: Category

@@ -34,6 +34,7 @@ def item_knn(
     exclude_seen: bool = True,
     positive: Positive | None = None,
     group: str | None = None,
+    per_user: bool = False,
 ) -> Report:
     """The figures of item-kNN under the protocol of :func:`evaluate`; every rank must call it.
 
@@ -57,6 +58,7 @@ def item_knn(
         exclude_seen: of a retriever.
         positive: of a ranker.
         group: of a ranker.
+        per_user: of a retriever.
 
     Raises:
         InputError: see :func:`evaluate`; and for a number of neighbours below 1 or a shrink below 0.
@@ -105,7 +107,7 @@ def item_knn(
 
     return full_ranking(
         search, known, targets, list_lengths(k),
-        preparation=model.preparation, candidates=candidates, exclude_seen=exclude_seen,
+        preparation=model.preparation, candidates=candidates, exclude_seen=exclude_seen, per_user=per_user,
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ def popularity(
     exclude_seen: bool = True,
     positive: Positive | None = None,
     group: str | None = None,
+    per_user: bool = False,
 ) -> Report:
     """The figures of popularity under the protocol of :func:`evaluate`; every rank must call it.
 
@@ -46,6 +47,7 @@ def popularity(
         exclude_seen: see above.
         positive: of a ranker.
         group: of a ranker.
+        per_user: of a retriever.
 
     Raises:
         InputError: see :func:`evaluate`.
@@ -55,6 +57,7 @@ def popularity(
         return full_ranking(
             _popular_items, known, targets, list_lengths(k),
             preparation=model.preparation, candidates=candidates, exclude_seen=exclude_seen,
+            per_user=per_user,
         )  # fmt: skip
     first = model.first_task(positive)
     seen, wanted = (LabelledEvents(part, part, Inputs(), first, one_class=True) for part in (known, targets))
