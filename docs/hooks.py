@@ -8,7 +8,7 @@ from typing import Any
 
 PACKAGE = "torchrec_ext"
 ROOT = Path(__file__).parent.parent
-EVERYTHING = re.compile(rf"^::: {PACKAGE}\.(\w+)\.\*$", re.M)
+EVERYTHING = re.compile(rf"^::: {PACKAGE}\.([\w.]+)\.\*$", re.M)
 ROLE = re.compile(r":(?:func|class|meth|attr|data|mod):<code>([^<]+)</code>")
 TITLED = re.compile(r"(.+?)\s*&lt;(.+)&gt;")
 
@@ -34,7 +34,7 @@ def public_names(package: str) -> dict[str, str]:
     The package's ``__init__``, or the stub beside it, imports its public names. A package of plug-ins has
     besides each public class and function of each public file, which it imports on first use.
     """
-    folder = ROOT / PACKAGE / package
+    folder = ROOT.joinpath(PACKAGE, *package.split("."))
     source = "".join(path.read_text() for path in sorted(folder.glob("__init__.py*")))
     names = {
         alias.asname or alias.name: f"{node.module}.{alias.name}"

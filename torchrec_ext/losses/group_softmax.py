@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from torchrec_ext.checks import expect_at_least, expect_shape
 from torchrec_ext.contracts import RankingLoss
@@ -35,14 +34,16 @@ class GroupSoftmax(RankingLoss):
         self.negatives = negatives
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        expect_shape("labels", labels, tuple(logits.shape))
         return _group_softmax(logits.float(), labels.float(), self.negatives + 1)
 
 
-# torch.fx would trace the number of rows.
+# torch.fx would trace the check of the shape.
 @torch.fx.wrap
 def _group_softmax(logits: Tensor, labels: Tensor, size: int) -> Tensor:
-    rows, tasks = logits.shape
-    whole = functional.pad(logits, (0, 0, 0, -rows % size), value=torch.finfo(torch.float32).min)
-    log_shares = whole.view(-1, size, tasks).log_softmax(1).view(-1, tasks)[:rows]
-    return -labels * log_shares
+    expect_shape("labels", labels, tuple(logits.shape))
+    groups = torch.arange(logits.shape[0], device=logits.device) // size
+    places = groups[:, None].expand_as(logits)
+    lowest = torch.full_like(logits, torch.finfo(torch.float32).min)
+    highest = lowest.scatter_reduce(0, places, logits.detach(), "amax").gather(0, places)
+    sums = torch.zeros_like(logits).scatter_add(0, places, (logits - highest).exp()).gather(0, places)
+    return -labels * (logits - highest - sums.log())
