@@ -27,7 +27,7 @@ def small(folder=None):
 
 def content(log):
     columns = {**vars(log), **log.context}
-    return {n: c.tolist() for n, c in columns.items() if n != "context" and c is not None}
+    return {n: c.tolist() for n, c in columns.items() if n not in ("context", "labels") and c is not None}
 
 
 def test_every_column_is_laid_in_the_order_and_selecting_keeps_all_users():

@@ -53,7 +53,9 @@ def content(log):
     """The type and the values of every column."""
     columns = {**vars(log), **log.context, **log.labels}
     del columns["context"], columns["labels"]
-    return {n: (str(getattr(c, "dtype", "lists")), c.tolist()) for n, c in columns.items()}
+    return {
+        n: (str(getattr(c, "dtype", "lists")), repr(c.tolist())) for n, c in columns.items()
+    }  # repr, as NaN is not itself
 
 
 @settings(max_examples=15, deadline=None)

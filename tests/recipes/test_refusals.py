@@ -15,7 +15,7 @@ from tests.recipes.tiny import EVENTS, SMALL
         (["--data", "empty.csv"], "empty.csv is empty", "expected a header and rows"),
         (["--data", "users.csv", "--columns"], "users.csv has no column for item", "--columns item=NAME"),
         (["--min-user-events", "1000"], "min_user_events=1000 removes all events", "lower it"),
-        (["--encoder", "grru"], "'grru'", "did you mean 'gru'?; there are bert4rec,"),
+        (["--encoder", "grru"], "'grru'", "did you mean 'gru'?; there are attention_pool, bert4rec,"),
         (["--encoder", "nowhere:Encoder"], "cannot import 'nowhere:Encoder'", "correct the name"),
         (["--k", "10", "41"], "received 41", "--k must be from 1 to the number of items, 40"),
         (["--sharding", "itm=row_wise"], "'itm'", "it has item"),
