@@ -103,6 +103,7 @@ def test_pairs_by_hand():
     assert popular.protocol.endswith("each item's mean label; ranked within each list")
 
 
+@pytest.mark.slow
 def test_two_processes_report_what_one_does():
     first, second = processes.run(of_lists)
     assert first == second == of_lists()

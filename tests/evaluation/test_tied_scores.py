@@ -84,6 +84,7 @@ def of_both_levels() -> list[dict]:
     return [*reports(level=True), *reports(level=False)]
 
 
+@pytest.mark.slow
 def test_two_processes_count_what_one_does():
     first, second = processes.run(of_both_levels)
     assert first == second

@@ -113,6 +113,7 @@ def test_each_line_of_garbled_json_becomes_an_event_or_is_rejected(folder, lines
         assert found[0].source.rows == sum(bool(line.strip(" \t\r")) for line in text.split("\n"))
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(values=st.lists(VALUES, min_size=1, max_size=5))
 def test_any_objects_in_a_dataframe(folder, values):
