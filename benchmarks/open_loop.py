@@ -101,7 +101,7 @@ class _Connections:
             reader, writer = self._idle.pop()
             if not reader.at_eof():
                 return reader, writer
-            writer.close()  # the service has closed it, since nobody used it for a while
+            writer.close()  # the service has closed it, as it was idle
         return await asyncio.open_connection(self.host, self.port)
 
     def give(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

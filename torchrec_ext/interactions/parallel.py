@@ -10,6 +10,7 @@ from torchrec_ext import plugins
 from torchrec_ext.checks import expect_at_least, expect_shape
 from torchrec_ext.contracts import Interaction
 from torchrec_ext.errors import InputError
+from torchrec_ext.interactions._parts import names_of
 
 
 class Parallel(Interaction):
@@ -44,13 +45,9 @@ class Parallel(Interaction):
     ) -> None:
         super().__init__()
         expect_at_least(1, num_fields=num_fields, dim=dim)
-        if isinstance(parts, (str, Interaction)):
-            raise InputError(f"parts should be several interactions, received {parts!r} alone")
-        if not len(parts):
-            raise InputError("parts is empty; name at least one interaction")
         self.num_fields = num_fields
         self.dim = dim
-        self._names = tuple(part if isinstance(part, str) else None for part in parts)
+        self._names = names_of(parts)
         made = [plugins.make("interactions", part, num_fields=num_fields, dim=dim) for part in parts]
         self.interactions = nn.ModuleList(made)
         self.out_dim = sum(part.out_dim for part in made)

@@ -8,6 +8,7 @@ from torchrec_ext import plugins
 from torchrec_ext.checks import expect_at_least, expect_shape
 from torchrec_ext.contracts import Interaction
 from torchrec_ext.errors import InputError
+from torchrec_ext.interactions._parts import names_of
 
 
 class Stacked(Interaction):
@@ -51,13 +52,9 @@ class Stacked(Interaction):
     ) -> None:
         super().__init__()
         expect_at_least(1, num_fields=num_fields, dim=dim)
-        if isinstance(parts, (str, Interaction)):
-            raise InputError(f"parts should be several interactions, received {parts!r} alone")
-        if not len(parts):
-            raise InputError("parts is empty; name at least one interaction")
         self.num_fields = num_fields
         self.dim = dim
-        self._names = tuple(part if isinstance(part, str) else None for part in parts)
+        self._names = names_of(parts)
         made: list[Interaction] = []
         for part in parts:
             fields, width = _read_by_the_next(made[-1]) if made else (num_fields, dim)

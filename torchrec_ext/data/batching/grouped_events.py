@@ -46,14 +46,13 @@ class GroupedEvents:
         others = np.flatnonzero(~is_positive & grouped)
         self._others = others[np.argsort(groups[others], kind="stable")]
         wanted = np.flatnonzero(is_positive & grouped)
-        self._begins, ends = (
+        begins, ends = (
             np.searchsorted(groups[self._others], groups[wanted], side) for side in ("left", "right")
         )
-        useful = ends > self._begins
+        useful = ends > begins
         if not useful.any():
             raise NothingToLearn(f"no group of {group!r} has both a positive and another event to learn from")
-        self._positives, self._begins = wanted[useful], self._begins[useful]
-        self._counts = (ends - np.searchsorted(groups[self._others], groups[wanted]))[useful]
+        self._positives, self._begins, self._counts = wanted[useful], begins[useful], (ends - begins)[useful]
 
     def learnt_preparation(self) -> Preparation:
         return self.pairs.learnt_preparation()
