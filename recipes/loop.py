@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 import torchrec_ext as tx
 from torchrec_ext.command_line import parse_settings, run_recipe
@@ -44,7 +45,7 @@ class Settings:
     drift: float = 0.15
     """How far a taste turns in a round, as a share of a right angle."""
     seed: int = 0
-    """Seed of the population and of its clicks."""
+    """Seed of the population, of its clicks and of first weights."""
 
 
 @dataclass
@@ -83,6 +84,7 @@ def main() -> None:
     settings, _ = parse_settings(Settings)
     began, folder = time.perf_counter(), tx.training.open_run(settings.output)
     tx.distributed.join_group()
+    torch.manual_seed(settings.seed)
     population = Population(np.random.default_rng(settings.seed), settings.drift)
     population.grow(settings.users, settings.items)
     events = first_events(population)
