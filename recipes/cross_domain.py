@@ -1,12 +1,11 @@
-r"""One user, two shops: what purchases in one domain say about the next purchase in the other.
+"""One user, two shops: what purchases in one domain say about the next purchase in the other.
 
 python recipes/cross_domain.py --target phones
-torchrun --nproc-per-node 2 recipes/cross_domain.py --target electronics
+torchrun --nproc-per-node 2 recipes/cross_domain.py --target electronics --output runs/electronics
 """
 
-import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +31,8 @@ class Settings:
 
     data: str = "cross-amazon"
     """Data of two domains: events with the columns domain, and split, which is train or test."""
+    data_dir: str | None = None
+    """Folder that holds the known data sets. By default the one that TORCHREC_EXT_DATA names."""
     target: str = "phones"
     """Domain whose test events are predicted, among its items alone."""
     output: str = "runs/cross_domain"
@@ -50,8 +51,8 @@ class Settings:
     """Items drawn a step and rank, which compete with the targets of the batch."""
     seed: int = 0
     """Seed of the order, the validation part, first weights and samples."""
-    overwrite: bool = True
-    """Delete an earlier run in --output first; --no-overwrite refuses instead."""
+    overwrite: bool = False
+    """Delete what is in --output first."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Device to compute on."""
 
@@ -74,9 +75,9 @@ def main() -> None:
     settings, _ = parse_settings(Settings)
     group = tx.distributed.join_group(settings.device)
     log = print if group.first else lambda *words: None
-    run = tx.training.open_run(settings.output, resume=False, overwrite=settings.overwrite)
-    record = {**dataclasses.asdict(settings), "recipe": "cross_domain", "world_size": group.world_size}
-    tx.training.write_json(run / "settings.json", record)
+    run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
+    record = {"recipe": "cross_domain", "world_size": group.world_size}
+    tx.training.write_json(run / "settings.json", {**asdict(settings), **record})
     target, rows = settings.target, read_rows(settings, log)
     mine, learnt = rows["domain"] == target, rows["split"] == "train"
     bought = rows[mine & (rows["split"] != "test")].groupby("user").size().rename("bought").reset_index()
@@ -109,7 +110,6 @@ def main() -> None:
         models.pop("source"), as_events(rows[mine & learnt], bought), parts["source"][0].table_part(),
         epochs=best, build=build, output=run / "tuned", device=settings.device,
     )  # fmt: skip
-
     tests = {name: (train + valid, test) for name, (train, valid, test) in parts.items()}
     is_test = (events["both"].frame["split"] == "test").to_numpy()
     grown = newer_events(
@@ -120,9 +120,9 @@ def main() -> None:
     popular = tx.evaluation.baselines.popularity(models["alone"], *tests["alone"])
     figures = {"popularity": popular.figures}
     for name in ("alone", "both"):
-        how: dict[str, Any] = {"candidates": candidates, "neighbours": 1000, "shrink": 0.0}
-        knn = tx.evaluation.baselines.item_knn(models[name], *tests[name], **how)
-        figures[f"item-kNN {name}"] = knn.figures
+        figures[f"item-kNN {name}"] = tx.evaluation.baselines.item_knn(
+            models[name], *tests[name], candidates=candidates, neighbours=1000, shrink=0.0
+        ).figures
     for name, model in models.items():
         report = tx.evaluation.evaluate(model, *tests[name], candidates=candidates, per_user=True)
         tx.training.write_evaluation(run / name / "metrics.json", report, popular, seconds=model.seconds)
@@ -141,16 +141,16 @@ def main() -> None:
 
 def read_rows(settings: Settings, log: Callable[..., None]) -> pd.DataFrame:
     """The events in random order, as they have none, without twins and with a validation part."""
-    frame = tx.data.read_events(settings.data).frame[["user", "item", "domain", "split"]].astype(str)
+    frame = tx.data.read_events(settings.data, data_dir=settings.data_dir).frame
+    frame = frame[["user", "item", "domain", "split"]].astype(str)
     domains = sorted(frame["domain"].unique())
     if settings.target not in domains or len(domains) != 2:
         raise InputError(f"target {settings.target!r} should be one of two domains; there are {domains}")
     doubled = twins(frame, settings.target)
     hit = frame["item"].isin(doubled["item"]) & (frame["split"] == "test")
-    kept = "kept" if settings.keep_twins else "left out"
     log(
         f"{doubled['item'].nunique():,} items of {settings.target}, and {hit.sum():,} test events, have a "
-        f"twin, an item of the other domain with the same buyers; twins are {kept}"
+        "twin, an item of the other domain with the same buyers, which is left out unless --keep-twins"
     )
     if not settings.keep_twins:
         frame = frame[~frame["item"].isin(doubled["item_twin"])]

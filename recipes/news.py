@@ -62,8 +62,8 @@ class Settings:
     )
     seed: int = 0
     """Seed of first weights and order."""
-    overwrite: bool = True
-    """Delete earlier runs in --output first; --no-overwrite refuses instead."""
+    overwrite: bool = False
+    """Delete what is in --output first."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Device to compute on."""
 
@@ -97,7 +97,7 @@ def main() -> None:
     for name in settings.only:
         if name not in fields:
             raise InputError(f"only names {name!r}, which is not a model; choose from {', '.join(fields)}")
-    run = tx.training.open_run(settings.output, resume=False, overwrite=settings.overwrite)
+    run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
     record = {**dataclasses.asdict(settings), "data": tx.training.data_record(events), "recipe": "news"}
     tx.training.write_json(run / "settings.json", {**record, "world_size": group.world_size})
 

@@ -1,8 +1,8 @@
 r"""A shop: views, carts and purchases in one history, tasks from view to purchase, lists for sessions.
 
 python recipes/shop.py --data shop-tmall
-torchrun --nproc-per-node 2 recipes/shop.py --data shop-tmall --show tasks
-python recipes/shop.py --data shop-rees46 --show sessions
+torchrun --nproc-per-node 2 recipes/shop.py --data shop-tmall --show tasks --output runs/tasks
+python recipes/shop.py --data shop-rees46 --show sessions --output runs/sessions
 """
 
 from dataclasses import asdict, dataclass
@@ -41,7 +41,7 @@ class Settings:
     """behaviours: what is bought next, of all items. tasks: what of the viewed items is put into the cart and
     bought, by several heads. sessions: the next item of unknown visitors, with category, brand and price."""
     output: str = "runs/shop"
-    """Folder of the runs, which recipes/report.py compares; it is overwritten."""
+    """Folder of the runs, which recipes/report.py compares."""
     users: int = 0
     """Users that are read, the first of the data; 0 reads all."""
     encoder: str | None = None
@@ -52,6 +52,8 @@ class Settings:
     """Largest number of epochs of each model."""
     seed: int = 0
     """Seed of splits, first weights, order and samples."""
+    overwrite: bool = False
+    """Delete what is in --output first."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Device to compute on."""
 
@@ -65,7 +67,7 @@ def main() -> None:
         frame = frame[frame["user"].isin(frame["user"].unique()[: settings.users])]
     if settings.show != "sessions" and not ("type" in frame and frame["type"].eq("purchase").any()):
         raise InputError(f"data {settings.data} has no events of type purchase; add --show sessions")
-    run = tx.training.open_run(settings.output, resume=False, overwrite=True)
+    run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
     tx.training.write_json(run / "settings.json", {**asdict(settings), "recipe": "shop"})
     figures = {f.__name__: f for f in (behaviours, tasks, sessions)}[settings.show](settings, frame, run)
     tx.training.write_json(run / "metrics.json", figures)
@@ -145,9 +147,7 @@ def sessions(settings: Settings, frame: pd.DataFrame, run: Path) -> Figures:
     items = frame.groupby("item", as_index=False)[described].first()
     kept = frame[["user", "item", "timestamp", *described]]
     events = tx.data.read_events(kept, items=items, item_features=features, context=features)
-    if not has_sessions:
-        events = tx.data.sessions(events)
-    parts = tx.data.by_user(events, seed=settings.seed)
+    parts = tx.data.by_user(events if has_sessions else tx.data.sessions(events), seed=settings.seed)
     figures: Figures = {}
     for count in range(len(described) + 1):
         names = described[:count]

@@ -1,7 +1,7 @@
 r"""A social network: the friends of users as a source of data, and friends as what is recommended.
 
 python recipes/social.py --data ciao
-torchrun --nproc-per-node 2 recipes/social.py --data ciao
+torchrun --nproc-per-node 2 recipes/social.py --data ciao --overwrite
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ class Settings:
     users: int = 0
     """Users that are read, the first of the data; 0 reads all."""
     output: str = "runs/social"
-    """Folder of the figures; it is overwritten."""
+    """Folder of the figures."""
     few: int = 5
     """Known events up to which a user has few."""
     dim: int = 32
@@ -50,6 +50,8 @@ class Settings:
     """Largest number of epochs of each model of items; the one of friends gets three times as many."""
     seed: int = 0
     """Seed of first weights, order, samples and of the split of friendships."""
+    overwrite: bool = False
+    """Delete what is in --output first."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Device to compute on."""
 
@@ -58,7 +60,7 @@ def main() -> None:
     """Reads events and friendships, trains every variant and prints the tables."""
     settings, _ = parse_settings(Settings)
     group = tx.distributed.join_group(settings.device)
-    run = tx.training.open_run(settings.output, resume=False, overwrite=True)
+    run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
     frame, friendships = read(settings)
     parts = with_friends(frame, friendships)
     fields = {

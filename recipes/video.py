@@ -1,7 +1,7 @@
 """Videos in the two stages of YouTube: candidates for a user, then the expected watch time of each.
 
 python recipes/video.py --data video-kuairand
-torchrun --nproc-per-node 2 recipes/video.py --data tiktok
+torchrun --nproc-per-node 2 recipes/video.py --data tiktok --output runs/tiktok
 """
 
 from dataclasses import dataclass
@@ -26,13 +26,12 @@ Figures = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Settings:
-    """Trains YouTube's two stages, each with and without its parts, and evaluates them one after the other.
-
-    The first stage learns from ratings of 1, which are long views; data without ratings has no other stage.
-    """
+    """Trains YouTube's two stages, each with and without its parts; data without ratings has no second."""
 
     data: str = "video-kuairand"
     """video-kuairand, tiktok, or a .toml file with ratings of 0 and 1 and the labels in --positive."""
+    data_dir: str | None = None
+    """Folder that holds the known data sets. By default the one that TORCHREC_EXT_DATA names."""
     valid_from: str = "2022-05-05"
     """First instant of the validation part; data without times is split by its column split."""
     test_from: str = "2022-05-07"
@@ -53,14 +52,16 @@ class Settings:
     """Seed of first weights, order and samples."""
     overwrite: bool = False
     """Delete what is in --output first."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Device to compute on."""
 
 
 def main() -> None:
     """Trains and evaluates the stages."""
     settings, _ = parse_settings(Settings)
-    group = tx.distributed.join_group()
+    group = tx.distributed.join_group(settings.device)
     run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
-    events = tx.data.read_events(settings.data)
+    events = tx.data.read_events(settings.data, data_dir=settings.data_dir)
     figures: dict[str, Figures] = {}
 
     def report(stage: str, found: Figures) -> None:
@@ -108,15 +109,14 @@ def retrieve(parts: Parts, settings: Settings) -> tuple[TrainedModel, Figures]:
             train.schema, settings.dim, "mean_pool", *features, 50, query_hidden=(256, 128)
         )
         trained = tx.training.fit(
-            model, train, valid, epochs=settings.epochs, loss=SoftmaxCrossEntropy("sampled", 1024),
-            early_stopping=EarlyStopping(patience=2), seed=settings.seed, progress=False,
+            model, train, valid, epochs=settings.epochs, progress=False,
+            loss=SoftmaxCrossEntropy("sampled", 1024), early_stopping=EarlyStopping(patience=2),
+            seed=settings.seed, device=settings.device,
         )  # fmt: skip
         reports[name], before = tx.evaluation.evaluate(trained, known, test, ks), features
     assert trained is not None
-    above = {
-        "popularity": baselines.popularity(trained, known, test, ks),
-        "item-kNN": baselines.item_knn(trained, known, test, ks),
-    }
+    simple = {"popularity": baselines.popularity, "item-kNN": baselines.item_knn}
+    above = {name: figures(trained, known, test, ks) for name, figures in simple.items()}
     names = ("recall@10", "ndcg@10", f"recall@{settings.candidates}")
     return trained, {name: {n: found[n] for n in names} for name, found in (above | reports).items()}
 
@@ -146,7 +146,8 @@ def rank(parts: Parts, settings: Settings) -> tuple[TrainedModel, Figures]:
         )  # fmt: skip
         trained = tx.training.fit(
             model, train, epochs=settings.ranking_epochs, positive=positive, progress=False,
-            seed=settings.seed, loss=BinaryCrossEntropy(weigh_by_rating=True, also_negative=exact),
+            seed=settings.seed, device=settings.device,
+            loss=BinaryCrossEntropy(weigh_by_rating=True, also_negative=exact),
             optimization=Optimization(learning_rate=1e-3, table_learning_rate=0.05),
         )  # fmt: skip
         report = tx.evaluation.evaluate(trained, train + valid, test)
@@ -156,8 +157,8 @@ def rank(parts: Parts, settings: Settings) -> tuple[TrainedModel, Figures]:
     assert trained is not None
     of_task = partial(baselines.popularity, trained, train, test)
     aucs = {f"auc {task}": of_task(positive={task: least})["auc"] for task, least in positive.items()}
-    above = {"mean of all": errors(np.full(len(truth), seen[watched].mean()), truth)}
-    return trained, above | {"mean of the video": errors(means, truth) | aucs} | figures
+    constant = errors(np.full(len(truth), seen[watched].mean()), truth)
+    return trained, {"mean of all": constant, "mean of the video": errors(means, truth) | aucs, **figures}
 
 
 def both(first: TrainedModel, second: TrainedModel, liked: Parts, settings: Settings) -> Figures:
@@ -172,14 +173,14 @@ def both(first: TrainedModel, second: TrainedModel, liked: Parts, settings: Sett
     hits = wanted[["user", "item"]].drop_duplicates().assign(hit=1.0)
     labels = pairs.merge(hits, "left", on=["user", "item"])["hit"].fillna(0).to_numpy()
     users = pairs["user"].factorize()[0].astype(float)
-    recall = labels.sum() / len(hits)
     chances, times = (pairs[name].to_numpy(np.float64) for name in ("score", "score_time"))
     scores = {
         "order of stage 1": chances,
         "by expected time": times,
         "by chance times expected time": chances + np.log(times / (1 - times)),
     }
-    return {name: {"recall": recall} | within_groups(score, labels, users) for name, score in scores.items()}
+    recall = {"recall": labels.sum() / len(hits)}
+    return {name: recall | within_groups(score, labels, users) for name, score in scores.items()}
 
 
 def errors(seconds: np.ndarray, truth: np.ndarray) -> dict[str, float]:

@@ -19,7 +19,7 @@ from tests.recipes.tiny import EVENTS, SMALL
         (["--encoder", "nowhere:Encoder"], "cannot import 'nowhere:Encoder'", "correct the name"),
         (["--k", "10", "41"], "received 41", "--k must be from 1 to the number of items, 40"),
         (["--sharding", "itm=row_wise"], "'itm'", "it has item"),
-        (["--output", "notes"], "notes exists", "add --resume to continue it, --overwrite to delete it"),
+        (["--output", "notes"], "notes exists", "add --overwrite to delete it (or --resume"),
         (["--output", "notes", "--overwrite"], "notes is not a run of this package", "name another"),
     ],
 )  # fmt: skip

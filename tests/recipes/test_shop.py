@@ -8,7 +8,7 @@ import pytest
 
 from recipes.viewed_items import from_views, pairs_of
 
-SMALL = ("--data", "shop.toml", "--dim", "8", "--epochs", "1")
+SMALL = ("--data", "shop.toml", "--dim", "8", "--epochs", "1", "--overwrite")
 DECLARED = """
 [[events]]
 file = "shop.csv"

@@ -24,7 +24,7 @@ def test_a_new_folder_is_made(tmp_path):
 
 def test_a_run_is_refused_resumed_or_overwritten(tmp_path):
     run = a_run(tmp_path / "run")
-    with pytest.raises(InputError, match="exists; add --resume to continue it, --overwrite to delete it"):
+    with pytest.raises(InputError, match="exists; add --overwrite to delete it"):
         open_run(run)
     assert (open_run(run, resume=True) / "settings.json").is_file()
     assert list(open_run(run, overwrite=True).iterdir()) == []

@@ -45,7 +45,8 @@ def _make(run: Path, resume: bool, overwrite: bool) -> str | None:
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         if not (resume or overwrite):
             return (
-                f"output {run} exists; add --resume to continue it, --overwrite to delete it, or name another"
+                f"output {run} exists; add --overwrite to delete it (or --resume to continue it, where the "
+                "recipe has that), or name another"
             )
         if not run.is_dir() or not any((run / name).exists() for name in _RUN_FILES):
             return (
