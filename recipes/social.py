@@ -69,7 +69,9 @@ def main() -> None:
         "friends and their items": ["user", "user_friends", "user_friends_items"],
     }
     reports = compare(settings, parts, fields, settings.epochs, batch=1024)
-    figures = {"items": by_known_events(reports, set(friendships["user"]), settings.few)}
+    found = {name: per_user(report, "ndcg@10") for name, report in reports.items()}
+    found["friends' items alone"] = of_friends(reports["popularity"], parts)
+    figures = {"items": by_known_events(found, set(friendships["user"]), settings.few)}
     protocol = {"items": reports["friends"].protocol}
 
     edges = tx.data.read_events(friendships.rename(columns={"friend": "item"}))
@@ -136,11 +138,7 @@ def lists(frame: pd.DataFrame, column: str, name: str, most: int | None = None) 
 
 
 def compare(
-    settings: Settings,
-    parts: Parts,
-    fields: Mapping[str, Sequence[str]],
-    epochs: int,
-    batch: int,
+    settings: Settings, parts: Parts, fields: Mapping[str, Sequence[str]], epochs: int, batch: int
 ) -> dict[str, Report]:
     """Trains a retriever for each choice of query fields, and evaluates it beside the baselines."""
     train, valid, test = parts
@@ -154,18 +152,36 @@ def compare(
         )  # fmt: skip
         if not reports:
             for baseline in (baselines.popularity, baselines.item_knn):
-                report = baseline(trained, train + valid, test, k=10, per_user=True)
-                reports[baseline.__name__] = report
+                reports[baseline.__name__] = baseline(trained, train + valid, test, k=10, per_user=True)
         reports[name] = tx.evaluation.evaluate(trained, train + valid, test, k=10, per_user=True)
     return reports
 
 
-def by_known_events(reports: Mapping[str, Report], social: set, few: int) -> pd.DataFrame:
+def of_friends(popular: Report, parts: Parts) -> pd.DataFrame:
+    """NDCG@10 of lists that no model has learnt: what most friends have events with, then popular items."""
+    known = (parts[0] + parts[1]).table_part()
+    assert known.users is not None
+    pairs = set(known.frame[["user", "item"]].itertuples(index=False, name=None))
+    own = known.users.set_index("user")["friends_items"].dropna()
+    users = per_user(popular, "targets", "list")
+    gains = 1 / np.log2(np.arange(2, 12))
+    for row, (user, _, targets, best) in users.iterrows():
+        listed = [item for item in dict.fromkeys([*own.get(user, ()), *best]) if (user, item) not in pairs]
+        hits = np.isin(listed[:10], targets)
+        users.loc[row, "ndcg@10"] = gains[: len(hits)][hits].sum() / gains[: len(targets)].sum()
+    return users
+
+
+def per_user(report: Report, *columns: str) -> pd.DataFrame:
+    """A row for each user of a report."""
+    assert report.per_user is not None
+    return report.per_user.users.select(["user", "known", *columns]).to_pandas()
+
+
+def by_known_events(found: Mapping[str, pd.DataFrame], social: set, few: int) -> pd.DataFrame:
     """NDCG@10 of all users and of segments of them, and how many users there are."""
-    found = {}
-    for name, report in reports.items():
-        assert report.per_user is not None
-        users = report.per_user.users.select(["user", "known", "ndcg@10"]).to_pandas()
+    means = {}
+    for name, users in found.items():
         has = users["user"].isin(social)
         segments = {
             "all": has | True,
@@ -174,9 +190,9 @@ def by_known_events(reports: Mapping[str, Report], social: set, few: int) -> pd.
             f"friends, over {few} events": has & (users["known"] > few),
             "no friends": ~has,
         }
-        found[name] = {segment: users.loc[mask, "ndcg@10"].mean() for segment, mask in segments.items()}
+        means[name] = {segment: users.loc[mask, "ndcg@10"].mean() for segment, mask in segments.items()}
         sizes = {segment: float(mask.sum()) for segment, mask in segments.items()}
-    return pd.DataFrame({"users": sizes, **found}).T
+    return pd.DataFrame({"users": sizes, **means}).T
 
 
 if __name__ == "__main__":

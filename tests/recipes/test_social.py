@@ -50,7 +50,7 @@ def test_every_variant_and_both_baselines_are_in_the_tables(warm, network):
     found = figures(network)
     baselines = ["popularity", "item_knn"]
     assert list(found["items"]) == [
-        "users", *baselines, "without friends", "friends", "friends and their items"
+        "users", *baselines, "without friends", "friends", "friends and their items", "friends' items alone"
     ]  # fmt: skip
     assert list(found["friends"]) == [*baselines, "friends so far"]
     users = found["items"]["users"]
