@@ -87,6 +87,8 @@ def main() -> None:
     fresh = tuple(name for name in names if name in past)
     context = tuple(name for name in names if name not in (*past, POSITION))
     position, ids = tuple(name for name in names if name == POSITION), ("user", "item")
+    content = (*train.schema.features_of("item"), *train.schema.dense_of("item"))
+    fresh = (*fresh, *(name for name in content if name != "item"))
     fields = {  # and which of them are shallow
         "whole": ((*fresh, *context, *position), position),
         "no_context": ((*fresh, *position), position),

@@ -108,6 +108,14 @@ def test_what_cannot_be_shallow_is_refused(parts):
         Ranker(schema, 8, ("user",), shallow=("user",))
 
 
+def test_a_term_that_would_break_the_products_of_a_head_is_refused(parts):
+    with pytest.raises(InputError, match="logits of ESMMHead .* pass first_order=False"):
+        Ranker(parts[0].schema, 8, head="esmm", tasks=2)
+    model = ready(Ranker(parts[0].schema, 8, head="esmm", tasks=2, first_order=False))
+    logits = model(next(batches(parts[0], model.inputs)))
+    assert (logits[:, 1] < logits[:, 0]).all()
+
+
 @pytest.fixture(scope="module")
 def rated() -> tuple[Dataset, Dataset, Dataset]:
     """Ratings by users who like more or fewer items, of items that are liked by more or fewer users."""

@@ -34,9 +34,10 @@ CLICKS = ["clicks of the last 2 h", "clicks of the last 24 h"]
 def folder(tmp_path_factory):
     """A day has 12 articles of its own and 100 impressions of 5 of them, one of which is clicked."""
     rng = np.random.default_rng(0)
-    rows = []
+    rows, appeals = [], {}
     for day in range(8):
         appeal = rng.normal(0, 2, 12)
+        appeals |= {f"d{day}a{article}": value for article, value in enumerate(appeal)}
         for time in np.sort(rng.integers(0, DAY, 100)):
             user, shown = int(rng.integers(30)), rng.choice(12, 5, replace=False)
             chosen = (appeal[shown] - np.arange(5) + rng.gumbel(size=5)).argmax()
@@ -47,6 +48,9 @@ def folder(tmp_path_factory):
     columns = ["user", "article", "time", "clicked", "place", "device"]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "views.csv", index=False)
     (folder / "news.toml").write_text(DECLARED)
+    pd.DataFrame(appeals.items(), columns=["item", "appeal"]).to_csv(folder / "articles.csv", index=False)
+    with_articles = '[[items]]\nfile = "articles.csv"\n[features.item]\nappeal = { kind = "number" }\n'
+    (folder / "articles.toml").write_text(DECLARED + with_articles)
     return folder
 
 
@@ -63,6 +67,16 @@ def test_the_past_of_new_articles_tells_more_than_their_ids(warm, folder):
     assert auc["mean label"] == auc["item-kNN"] == auc["ids"] == 0.5  # none of the articles was there before
     assert min(auc["clicks of the last 24 h"], auc["whole"]) > 0.65
     assert (folder / "runs" / "news" / "whole" / "history.csv").is_file()
+
+
+@pytest.mark.slow
+def test_what_the_data_says_of_an_article_is_read(warm, folder):
+    found = []
+    for data in ("news.toml", "articles.toml"):
+        words = (*SETTINGS, "--data", data, "--only", "whole", "--overwrite")
+        warm.launch("news", *words, folder=folder)
+        found.append(figures_of(folder)["whole"]["group_auc"])
+    assert found[1] > found[0] + 0.05
 
 
 def test_a_model_there_is_not(warm, folder):

@@ -12,6 +12,8 @@ class Head(nn.Module, ABC):
     """
 
     tasks: int
+    additive: bool = True
+    """Whether a model may add a term to the logits, such as the first-order term of a ranker."""
 
     @abstractmethod
     def forward(self, vectors_BD: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ class ESMMHead(Head):
     probability of one step alone is the ratio of two products.
 
     The labels of a pair should fall along the chain, such as those of ``positive=(3, 4, 5)``. A term that
-    a model adds to the logits breaks the product: use it with ``Ranker(first_order=False)``.
+    a model adds to the logits would break the product, so ``Ranker`` takes it with ``first_order=False`` only.
 
     Args:
         in_dim: width of the vector.
@@ -31,6 +31,8 @@ class ESMMHead(Head):
         >>> logits.shape, bool((logits.diff(dim=1) < 0).all())
         (torch.Size([8, 3]), True)
     """
+
+    additive = False
 
     def __init__(self, in_dim: int, tasks: int = 2, tower: tuple[int, ...] = (32,)) -> None:
         super().__init__()

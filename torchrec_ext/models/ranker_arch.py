@@ -56,6 +56,11 @@ class RankerArch(nn.Module):
         self.has_custom_over_arch = isinstance(over_arch, nn.Module)
         self.hidden = None if over_arch is None or isinstance(over_arch, nn.Module) else tuple(over_arch)
         self.over, self.head = _build_over_arch(interaction.out_dim, over_arch, head, tasks)
+        if first_order and not getattr(self.head, "additive", True):
+            raise InputError(
+                f"first_order is True, but a term added to the logits of {type(self.head).__name__} would break "
+                "them; pass first_order=False"
+            )
         self.bias = nn.Parameter(torch.zeros(tasks)) if first_order else None
         self.linear = nn.Linear(dense_width, tasks, bias=False) if first_order and inputs.dense else None
         if self.linear is not None:
