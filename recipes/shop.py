@@ -45,7 +45,7 @@ class Settings:
     users: int = 0
     """Users that are read, the first of the data; 0 reads all."""
     encoder: str | None = None
-    """Encoder of the history. By default mean_pool, which needs no order; for sessions gru."""
+    """Encoder of the history. By default mean_pool, which needs no order; for sessions sasrec."""
     dim: int = 128
     """Width of the vectors; those of a ranker are a quarter as wide."""
     epochs: int = 4
@@ -93,7 +93,7 @@ def behaviours(settings: Settings, frame: pd.DataFrame, run: Path) -> Figures:
         parts = tx.data.as_marked(events) if has_marks else tx.data.leave_last_out(events)
         torch.manual_seed(settings.seed)
         encoder = settings.encoder or "mean_pool"
-        model = tx.models.TwoTower(parts[0].schema, settings.dim, encoder, **arguments)
+        model = tx.models.TwoTower(parts[0].schema, settings.dim, encoder, scorer="cosine", **arguments)
         trained = fitted(settings, model, parts, folder := run / name.replace(", ", "_").replace(" ", "_"))
         if not arguments:
             figures |= {f"{kind} of {name}": f for kind, f in compared(trained, parts, k=(10, 50)).items()}
@@ -153,8 +153,8 @@ def sessions(settings: Settings, frame: pd.DataFrame, run: Path) -> Figures:
         names = described[:count]
         torch.manual_seed(settings.seed)
         model = tx.models.TwoTower(
-            parts[0].schema, settings.dim, settings.encoder or "gru", (), [f"item_{n}" for n in names],
-            history_fields=[f"context_{n}" for n in names],
+            parts[0].schema, settings.dim, settings.encoder or "sasrec", (), [f"item_{n}" for n in names],
+            scorer="cosine", history_fields=[f"context_{n}" for n in names],
         )  # fmt: skip
         trained = fitted(settings, model, parts, run / f"model{count}")
         if not figures:
@@ -169,7 +169,7 @@ def fitted(settings: Settings, model: nn.Module, parts: Parts, folder: Path, **m
     return tx.training.fit(
         model, parts[0], parts[1], epochs=settings.epochs,
         loss=None if ranker else SoftmaxCrossEntropy("sampled", num_sampled=512),
-        optimization=Optimization(2048, 1e-3, 0.05) if ranker else Optimization(128, 4e-3, 0.2),
+        optimization=Optimization(2048, 1e-3, 0.05) if ranker else Optimization(128, 1e-3, 0.05),
         early_stopping=EarlyStopping(patience=1 if ranker else 2), output=folder, seed=settings.seed,
         device=settings.device, **more,
     )  # fmt: skip
