@@ -25,15 +25,17 @@ class Settings:
     """Id of the user."""
     item: str | None = None
     """Id of the item. By default the first of the user's list."""
-    method: Literal["leave_one_out", "integrated_gradients", "factors"] = "leave_one_out"
+    method: Literal["leave_one_out", "integrated_gradients", "attention", "factors"] = "leave_one_out"
     """leave_one_out leaves out one event or feature at a time. integrated_gradients (with captum) adds up to
-    the score less that of a baseline. factors are the products of the components of the two vectors."""
+    the score less that of a baseline. attention shows the weights of din, sim, narm or attention_pool, and
+    only if they pass the test. factors are the products of the components of the two vectors."""
     verb: str | None = None
     """What users do with items, for the sentence, such as watched."""
     rows: int = 10
     """Events and features that are printed, those with the largest contributions."""
     test: int = 0
-    """Users, drawn by chance, whose explanations are tested by deleting events; 0 tests none."""
+    """Users, drawn by chance, whose explanations are tested by deleting events; 0 tests none, or 50 of
+    attention."""
     output: str | None = None
     """PNG file for a map of the items, of a retriever."""
     colour: str | None = None
@@ -63,24 +65,23 @@ def main() -> None:
     item, method = settings.item, settings.method
     if item is None:
         item = tx.retrieval.recommend(trained, events, [settings.user], k=1)["item"].iloc[0]
-    table = tx.explanation.explain(trained, events, settings.user, item, method=method)
+    tested, many = None, settings.test or 50 * (method == "attention")
+    if many:
+        users = events.ids("user").to_series()
+        users = users.sample(min(many, len(users)), random_state=settings.seed)
+        pairs = tx.retrieval.recommend(trained, events, users, k=1)
+        tested = tx.explanation.faithfulness(trained, events, pairs, method=method, seed=settings.seed)
+        log(tested.table.to_string(index=False, float_format="{:.3f}".format))
+        log(tested.verdict)
+    tested = tested if method == "attention" else None
+    table = tx.explanation.explain(trained, events, settings.user, item, method=method, tested=tested)
     log(f"score of item {item} for user {settings.user}: {table.attrs['score']:.4f}")
     log(table.head(settings.rows).to_string(index=False, float_format="{:+.4f}".format, na_rep=""))
-    if method != "factors":
+    if method in ("leave_one_out", "integrated_gradients"):
         sentence = tx.explanation.because(
             trained, events, settings.user, item, verb=settings.verb, method=method
         )
         log(sentence)
-    if settings.test:
-        users = (
-            events.ids("user")
-            .to_series()
-            .sample(min(settings.test, events.count("user")), random_state=settings.seed)
-        )
-        pairs = tx.retrieval.recommend(trained, events, users, k=1)
-        found = tx.explanation.faithfulness(trained, events, pairs, method=method, seed=settings.seed)
-        log(found.table.to_string(index=False, float_format="{:.3f}".format))
-        log(found.verdict)
     if output is not None:
         figure = tx.explanation.item_map(trained, events, settings.colour)
         if group.first:

@@ -375,6 +375,11 @@ class TargetRefusesMore(MeanTimesTarget):
         return super().forward(target_BD, events_BTD + places, lengths_B)
 
 
+class WeighsPadding(MeanTimesTarget):
+    def event_weights(self, target_BD, events_BTD, lengths_B):
+        return events_BTD.sum(2)
+
+
 class Supervised(MeanTimesTarget, SupervisedTargetAttention):
     """With the squared length of the events for a loss; keeps every promise."""
 

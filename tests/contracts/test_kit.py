@@ -75,6 +75,7 @@ BREAKS = [
     (TargetAttentionContract, "padding_does_not_change_a_result", broken.SeesPadding),
     (TargetAttentionContract, "int32_lengths_give_the_same", broken.TargetOneKindOfLengths),
     (TargetAttentionContract, "a_history_may_exceed_max_length", broken.TargetRefusesMore),
+    (TargetAttentionContract, "event_weights_are_0_at_padding", broken.WeighsPadding),
     (TargetAttentionContract, "forward_and_loss_gives_what_forward_gives", broken.OtherWithItsLoss),
     (TargetAttentionContract, "empty_histories_have_no_loss", broken.LossOfNothing),
     (TargetAttentionContract, "padding_does_not_change_the_loss", broken.LossSeesPadding),

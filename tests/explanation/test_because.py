@@ -1,12 +1,14 @@
 """because(): which titles the sentence names, and what it says without any."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.explanation.by_hand import built, mean_of_songs, rows, songs
+from torchrec_ext.data import leave_last_out, read_events
 from torchrec_ext.explanation import because
 from torchrec_ext.explanation.attribution import Attribution
-from torchrec_ext.explanation.because import Popularity, sentence
+from torchrec_ext.explanation.because import popularity, sentence
 from torchrec_ext.models import TwoTower
 
 
@@ -53,12 +55,18 @@ def test_the_rule(data):
     assert words(data, [0.5, 0.4], [None, "b"]) == "Because of b in your history."  # an unknown item
     known = words(data, [0.0009, -1], "ab", {"user_city": 0.2, "item_kind": 0.9})
     assert known == "Because of what the model knows of you: city."  # an event of a thousandth is noise
-    nothing = words(data, [0.0009, -1], "ab", {"item_kind": 0.9}, lambda: Popularity(1234, 0.95))
-    assert nothing == (
-        "Nothing that is known of you raised the score of X; it is popular with others (1,234 events, more "
-        "than 95% of the items)."
-    )
+    nothing = "Nothing that is known of you raised the score of X"
     assert (
-        words(data, [], "", {}, lambda: Popularity(3, 0.5))
-        == "Nothing that is known of you raised the score of X."
+        words(data, [0.0009, -1], "ab", {"item_kind": 0.9}, lambda: "; many took it")
+        == f"{nothing}; many took it."
     )
+    assert words(data, [], "") == f"{nothing}."
+
+
+def test_popular_has_more_events_than_nine_tenths_of_the_items():
+    pairs = [(user, item) for user in range(12) for item in (99, *range(3 * user, 3 * user + 3))]
+    heard = pd.DataFrame(pairs, columns=["user", "item"])
+    train = leave_last_out(events := read_events(heard, catalogue="all"))[0]
+    log, item = train.preparation.log(events), train.preparation.vocabularies["item"]
+    popular, other = (popularity(log, int(row), train.preparation) for row in item.rows(np.array([99, 3])))
+    assert (popular, other) == ("; it is popular with others (12 events, more than 97% of the items)", "")

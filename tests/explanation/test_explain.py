@@ -169,7 +169,7 @@ def test_a_bundle_is_explained_as_its_model(name, method, tmp_path):
             "factors needs a retriever .* has a Ranker; use leave_one_out",
         ),
         ("scorer neumf", {"method": "factors"}, "has a NeuMF; use leave_one_out"),
-        ("encoder gru", {"method": "attention"}, "method should be .*leave_one_out.*'attention'"),
+        ("encoder gru", {"method": "gradient"}, "method should be .*leave_one_out.*'gradient'"),
         ("encoder gru", {"item": 999}, "none of the item ids in item is known"),
         ("encoder gru", {"user": [3]}, r"user should be one id, received \[3\]"),
         ("context", {"context": {"hour": 1.0}}, "context lacks 'device'"),

@@ -24,6 +24,7 @@ from torchrec_ext.contracts.losses import RankingLoss, RetrievalLoss
 from torchrec_ext.contracts.models import Ranker, Retriever
 from torchrec_ext.contracts.scorer import Scorer
 from torchrec_ext.contracts.target_attention import SupervisedTargetAttention, TargetAttention
+from torchrec_ext.contracts.weighs_events import WeighsEvents
 
 __all__ = [
     "GROUPS",
@@ -42,4 +43,5 @@ __all__ = [
     "StreamingEncoder",
     "SupervisedTargetAttention",
     "TargetAttention",
+    "WeighsEvents",
 ]

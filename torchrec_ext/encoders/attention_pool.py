@@ -1,10 +1,13 @@
 """The weighted mean of the events up to each one, with learnt weights."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from torchrec_ext.checks import expect_at_least, expect_shape
 from torchrec_ext.contracts import StreamingEncoder
+from torchrec_ext.padding import real_events
 
 _MOST = 40.0
 """Largest score, whose exponential and sums of it are floats; a tanh keeps scores far below it."""
@@ -54,6 +57,12 @@ class AttentionPool(StreamingEncoder):
         weights_BT1 = self._weights(events_BTD)
         means_BTD = (weights_BT1 * events_BTD).cumsum(1) / weights_BT1.cumsum(1)
         return means_BTD.to(events_BTD.dtype)
+
+    def event_weights(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
+        """The arguments of ``forward`` to the ``(B, T)`` weights of the newest state; 0 at padding."""
+        real_BT = real_events(events_BTD, lengths_B)
+        weights_BT = self._weights(events_BTD).squeeze(2).masked_fill(~real_BT, 0.0)
+        return weights_BT / weights_BT.sum(1, keepdim=True).clamp(min=math.exp(-_MOST))
 
     def initial_state(self, batch_size: int) -> tuple[Tensor, Tensor]:
         """``(B, D)`` weighted sums and ``(B, 1)`` sums of the weights of no event."""

@@ -78,6 +78,14 @@ class NARM(StreamingEncoder):
         weights_BTW = self._weights(states_BTH, keys_BTWA)
         return self._mixed(states_BTH, _shifted(weights_BTW) @ padded_BRH)
 
+    def event_weights(self, events_BTD: Tensor, lengths_B: Tensor, times_BT: Tensor | None = None) -> Tensor:
+        """The arguments of ``forward`` to the ``(B, T)`` weights of the newest state; 0 beyond the window."""
+        states_BTH = self.gru(events_BTD, lengths_B)
+        back_BT = lengths_B.unsqueeze(1) - torch.arange(events_BTD.shape[1], device=lengths_B.device)
+        newest_BH = (states_BTH * (back_BT == 1).unsqueeze(2)).sum(1)
+        seen_BT = (back_BT > 0) & (back_BT <= self.attention_window)
+        return self._weights(newest_BH, self.key(states_BTH)).masked_fill(~seen_BT, 0.0)
+
     def initial_state(self, batch_size: int) -> tuple[Tensor, Tensor]:
         """The recurrent state, and ``(B, attention_window - 1, H)`` zeros, which hold the newest states."""
         recent = self.norm.weight.new_zeros(batch_size, self.attention_window - 1, self.hidden)

@@ -1,7 +1,6 @@
 """because(): the reason for a score in one sentence."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.explanation.attribution import Attribution
-from torchrec_ext.explanation.explain import METHODS
 from torchrec_ext.explanation.find_pair import PairFinder
+from torchrec_ext.explanation.methods import METHODS
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.trained_model import TrainedModel
 
@@ -70,27 +69,23 @@ def because(
     with inference(model.module):
         found = METHODS[method](pair)
     items = finder.items_of(pair).tolist()
-    titles = [title or _written(own) for own, title in zip(items, finder.titles(items), strict=True)]
-    own = finder.titles([item])[0] or str(item)
+    titles = [
+        title or (None if own is None else str(own))
+        for own, title in zip(items, finder.titles(items), strict=True)
+    ]
     return sentence(
-        found, titles, own, model.preparation,
+        found, titles, finder.titles([item])[0] or str(item), model.preparation,
         lambda: popularity(finder.log, pair.row, model.preparation), verb=verb, most=most,
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Popularity:
-    """Events of an item, and the share of the items of the catalogue that have fewer."""
-
-    events: int
-    above: float
-
-
-def popularity(log: EventLog, row: int, preparation: Preparation) -> Popularity:
-    """How popular the item of a row is among the known events."""
+def popularity(log: EventLog, row: int, preparation: Preparation) -> str:
+    """That the item of a row is popular among the known events, in words; empty if it is not."""
     catalogue = preparation.trained.catalogue
     counts = np.bincount(log.target_items(), minlength=int(max(catalogue.max(initial=0), row)) + 1)
-    return Popularity(int(counts[row]), float((counts[catalogue] < counts[row]).mean()))
+    above = (counts[catalogue] < counts[row]).mean()
+    how = f"{counts[row]:,} events, more than {above:.0%} of the items"
+    return "" if above < _POPULAR else f"; it is popular with others ({how})"
 
 
 def sentence(
@@ -98,7 +93,7 @@ def sentence(
     titles: Sequence[str | None],
     title: str,
     preparation: Preparation,
-    popular: Callable[[], Popularity] | None = None,
+    popular: Callable[[], str] | None = None,
     *,
     verb: str | None = None,
     most: int = 2,
@@ -110,40 +105,38 @@ def sentence(
         titles: of the item of each event; None leaves the event out.
         title: of the item.
         preparation: of the model.
-        popular: how popular the item is, asked for where it is needed; None if it is not known.
+        popular: the end of the sentence where nothing raised the score; None if there is none.
         verb: what users do with items, or None.
         most: titles that are named.
     """
-    least = _NOISE * abs(found.score)
+    if named := raised_most(found, titles, most):
+        return (
+            f"Because you {verb} {_listed(named)}."
+            if verb
+            else f"Because of {_listed(named)} in your history."
+        )
+    of_user = {f.name: f.column for f in preparation.schema.of("user", "context")}
+    raised = {name: value for name, value in found.features.items() if name in of_user}
+    if named := _largest(raised, found.score, most):
+        words = ["your taste" if name == "user" else of_user[name].replace("_", " ") for name in named]
+        return f"Because of what the model knows of you: {_listed(words)}."
+    return f"Nothing that is known of you raised the score of {title}{popular() if popular else ''}."
+
+
+def raised_most(found: Attribution, titles: Sequence[str | None], most: int) -> list[str]:
+    """The titles of the events that raised the score most, by the rule of :func:`because`."""
     sums: dict[str, float] = {}
     for name, value in zip(titles, found.events.tolist(), strict=True):
         if name is not None:
             sums[name] = sums.get(name, 0.0) + value
-    if named := _largest(sums, least, most):
-        listed = _listed(named)
-        return f"Because you {verb} {listed}." if verb else f"Because of {listed} in your history."
-    of_user = {f.name: f.column for f in preparation.schema.of("user", "context")}
-    raised = {name: value for name, value in found.features.items() if name in of_user}
-    if named := _largest(raised, least, most):
-        words = ["your taste" if name == "user" else of_user[name].replace("_", " ") for name in named]
-        return f"Because of what the model knows of you: {_listed(words)}."
-    nothing = f"Nothing that is known of you raised the score of {title}"
-    known = None if popular is None else popular()
-    if known is None or known.above < _POPULAR:
-        return f"{nothing}."
-    others = f"{known.events:,} events, more than {known.above:.0%} of the items"
-    return f"{nothing}; it is popular with others ({others})."
+    return _largest(sums, found.score, most)
 
 
-def _largest(contributions: Mapping[str, float], least: float, most: int) -> list[str]:
+def _largest(contributions: Mapping[str, float], score: float, most: int) -> list[str]:
     ordered = sorted(contributions, key=lambda name: -contributions[name])[:most]
-    raised = [name for name in ordered if contributions[name] > least]
+    raised = [name for name in ordered if contributions[name] > _NOISE * abs(score)]
     return [name for name in raised if contributions[name] >= 0.1 * contributions[raised[0]]]
 
 
 def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _written(item: Any) -> str | None:
-    return None if item is None else str(item)

@@ -1,30 +1,20 @@
 """explain(): what the score of an item for a user owes to each event and each feature."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from torchrec_ext.checks import expect_one_of
 from torchrec_ext.data.events import Events
-from torchrec_ext.explanation.attribution import Attribution, leave_one_out
-from torchrec_ext.explanation.factors import factors
+from torchrec_ext.explanation.attribution import Attribution
+from torchrec_ext.explanation.faithfulness import Faithfulness, expect_faithful
 from torchrec_ext.explanation.find_pair import PairFinder
-from torchrec_ext.explanation.integrated_gradients import integrated_gradients
+from torchrec_ext.explanation.methods import METHODS, Method
 from torchrec_ext.explanation.pair import Pair
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.trained_model import TrainedModel
-
-_COLUMNS = ("kind", "name", "value", "title", "contribution")
-
-Method = Literal["leave_one_out", "integrated_gradients", "factors"]
-
-METHODS: dict[str, Callable[[Pair], Attribution]] = {
-    "leave_one_out": leave_one_out,
-    "integrated_gradients": integrated_gradients,
-    "factors": factors,
-}
 
 
 def explain(
@@ -34,6 +24,7 @@ def explain(
     item: Any,
     *,
     method: Method = "leave_one_out",
+    tested: Faithfulness | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """What the score of an item owes to each event of the history and to each feature.
@@ -44,9 +35,9 @@ def explain(
       Exact, for every model; the contributions need not add up to the score.
     - ``integrated_gradients``: adds up to the score less that of a baseline. It needs captum (the extra
       ``explain``) and a ``TwoTower`` or ``Ranker``.
+    - ``attention``: the weights of the events in a target attention or encoder that shows them
+      (``event_weights``), where a test has found them right.
     - ``factors``: the products of the components of two vectors, which add up to the score, a dot product.
-
-    :func:`faithfulness` tests whether a method is right about a model.
 
     Args:
         model: trained by fit, opened by load, or of a bundle.
@@ -54,6 +45,8 @@ def explain(
         user: id as in the data.
         item: id of an item of the catalogue.
         method: see above.
+        tested: what :func:`faithfulness` found for this model and method, which must pass; ``attention``
+            needs it.
         context: columns of the context features that the model reads; None makes them unknown.
 
     Returns:
@@ -64,7 +57,8 @@ def explain(
         where the contributions add up to the difference.
 
     Raises:
-        InputError: if the item is not in the catalogue, or the method does not fit the model.
+        InputError: if the item is not in the catalogue, or the method does not fit the model or fails its
+            test.
 
     Sources:
         Zeiler and Fergus 2014 (occlusion); Sundararajan et al. 2017 (integrated gradients).
@@ -84,37 +78,31 @@ def explain(
     pair = finder.find(user, item, context)
     with inference(model.module):
         found = METHODS[method](pair)
-        frame = _frame(finder, pair, found, {"user": user, "item": item}, context or {})
+        if tested is not None or method == "attention":
+            expect_faithful(tested, model, method)
+        rows = _rows(finder, pair, found, {"user": user, "item": item}, context or {})
+    columns = ["kind", "name", "value", "title", "contribution"]
+    frame = pd.DataFrame(rows, columns=columns, dtype=object).astype({"contribution": float})
     frame = frame.sort_values("contribution", key=np.abs, ascending=False, kind="stable", ignore_index=True)
     frame.attrs = {"score": found.score, "baseline": found.baseline, "method": method}
     return frame
 
 
-def _frame(
+def _rows(
     finder: PairFinder, pair: Pair, found: Attribution, ids: Mapping[str, Any], context: Mapping[str, Any]
-) -> pd.DataFrame:
+) -> list[tuple]:
     if found.factors is not None:
-        vector = pair.item_vector()[0].tolist()
-        rows: list[tuple] = [
-            ("factor", place, value, None, contribution)
-            for place, (value, contribution) in enumerate(zip(vector, found.factors.tolist(), strict=True))
-        ]
-        return _as_frame(rows)
+        parts = zip(pair.item_vector()[0].tolist(), found.factors.tolist(), strict=True)
+        return [("factor", place, value, None, part) for place, (value, part) in enumerate(parts)]
     items = finder.items_of(pair).tolist()
     newest_first = zip(items[::-1], finder.titles(items)[::-1], found.events.tolist()[::-1], strict=True)
-    rows = [("event", place, *event) for place, event in enumerate(newest_first, 1)]
-    rows += [
-        ("feature", name, _value(finder, name, ids, context), None, contribution)
-        for name, contribution in found.features.items()
+    return [
+        *(("event", place, *event) for place, event in enumerate(newest_first, 1)),
+        *(
+            ("feature", name, _value(finder, name, ids, context), None, contribution)
+            for name, contribution in found.features.items()
+        ),
     ]
-    return _as_frame(rows)
-
-
-def _as_frame(rows: Sequence[tuple]) -> pd.DataFrame:
-    """The rows, ids and titles as they are, None where there is none."""
-    columns = zip(_COLUMNS, zip(*rows, strict=True) if rows else [()] * len(_COLUMNS), strict=True)
-    frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns})
-    return frame.astype({"contribution": float})
 
 
 def _value(finder: PairFinder, name: str, ids: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
@@ -128,6 +116,5 @@ def _value(finder: PairFinder, name: str, ids: Mapping[str, Any], context: Mappi
     table = finder.data.users if feature.entity == "user" else finder.data.items
     if table is None or feature.column not in table:
         return None
-    own = finder.in_kind(feature.entity, ids[feature.entity])
-    rows = np.flatnonzero((table[feature.entity] == own).to_numpy())
-    return table[feature.column].iloc[int(rows[0])] if len(rows) else None
+    own = table[table[feature.entity] == finder.in_kind(feature.entity, ids[feature.entity])]
+    return own[feature.column].iloc[0] if len(own) else None

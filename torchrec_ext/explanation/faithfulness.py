@@ -10,8 +10,8 @@ import pandas as pd
 from torchrec_ext.checks import expect_at_least, expect_one_of
 from torchrec_ext.data.events import Events
 from torchrec_ext.errors import InputError
-from torchrec_ext.explanation.explain import METHODS
 from torchrec_ext.explanation.find_pair import PairFinder
+from torchrec_ext.explanation.methods import METHODS
 from torchrec_ext.explanation.pair import Pair
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.trained_model import TrainedModel
@@ -25,22 +25,26 @@ class Faithfulness:
     """Deletion curves of a method, and whether it is faithful to the model.
 
     Args:
+        model: that was explained.
         method: that was tested.
         table: of each share of the events that is ``deleted``, the mean ``score`` where those go first that
             the method says raise it most, its standard deviation over the pairs ``score_std``, and the same
             of a ``random`` order. Scores are scaled for each pair, so that 0 is its lowest and 1 its highest.
         areas: (n,) float64, of each pair the area between its two curves, from -1 to 1.
-        area: their mean.
-        low: lower end of the 95% bootstrap interval of the mean.
-        high: upper end.
+        low, high: ends of the 95% interval of the mean area, by percentiles of a bootstrap over the pairs.
     """
 
+    model: TrainedModel
     method: str
     table: pd.DataFrame
     areas: np.ndarray
-    area: float
     low: float
     high: float
+
+    @property
+    def area(self) -> float:
+        """The mean area."""
+        return float(self.areas.mean())
 
     @property
     def passes(self) -> bool:
@@ -72,21 +76,19 @@ def faithfulness(
     """Tests a method of explanation with deletion curves; every rank must call it with the same arguments.
 
     The events of each history are deleted in ten steps: first those with the largest contribution, and in
-    several random orders. A method is faithful to a model if the score falls faster in its own order.
+    several random orders. A pair's area is that between the mean random curve and the method's. A method
+    passes if the 95% interval of the mean area, from 2,000 resamples of the pairs, is wholly above 0.
 
     Args:
         model: trained by fit, opened by load, or of a bundle; it reads histories.
         data: every event known now.
         pairs: columns ``user`` and ``item``, such as ``recommend`` returns; 30 pairs or more.
-        method: ``leave_one_out``, ``integrated_gradients``, or a function of a
+        method: of :func:`explain`, besides ``factors``; or a function of a
             :class:`~torchrec_ext.explanation.pair.Pair` to the (n,) contributions of its events.
         context: as for :func:`explain`, for all pairs.
         least_events: pairs of users with fewer events are left out.
         orders: random orders a pair.
         seed: of the random orders and of the bootstrap.
-
-    Returns:
-        The curves, the area between them with its spread, and the verdict.
 
     Raises:
         InputError: if the model reads no history, or fewer than two pairs have enough events.
@@ -109,7 +111,7 @@ def faithfulness(
     expect_at_least(1, orders=orders, least_events=least_events)
     name = method if isinstance(method, str) else getattr(method, "__name__", "the method")
     if isinstance(method, str):
-        expect_one_of("method", method, ("leave_one_out", "integrated_gradients"))
+        expect_one_of("method", method, ("leave_one_out", "integrated_gradients", "attention"))
     finder = PairFinder(model, data)
     if not model.inputs.max_length:
         raise InputError("faithfulness deletes events of histories, but this model reads no history")
@@ -129,22 +131,33 @@ def faithfulness(
     gaps = by_chance - own
     areas = (gaps[:, 1:] + gaps[:, :-1]).mean(1) / 2  # trapezoids of equal width
     means = areas[rng.integers(len(areas), size=(_RESAMPLES, len(areas)))].mean(1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    low, high = np.quantile(means, [0.025, 0.975]).tolist()
     table = pd.DataFrame({
         "deleted": _SHARES,
         "score": own.mean(0), "score_std": own.std(0),
         "random": by_chance.mean(0), "random_std": by_chance.std(0),
     })  # fmt: skip
-    return Faithfulness(name, table, areas, float(areas.mean()), float(low), float(high))
+    return Faithfulness(model, name, table, areas, low, high)
+
+
+def expect_faithful(tested: Faithfulness | None, model: TrainedModel, method: str) -> None:
+    """Refuses a method that has not passed the test on a model with an InputError."""
+    if tested is None or tested.model is not model or tested.method != method:
+        received = "None" if tested is None else f"a test of {tested.method} on {tested.model!r}"
+        raise InputError(
+            f"tested should be what faithfulness(..., method={method!r}) found for this model, received "
+            f"{received}; test it first, or use leave_one_out"
+        )
+    if not tested.passes:
+        raise InputError(f"tested does not pass: {tested.verdict}; use leave_one_out")
 
 
 def _curves(pair: Pair, events: np.ndarray, orders: int, rng: np.random.Generator) -> np.ndarray:
     """(2, 11) scores from 0 to 1 of the method's order and of the mean random one, step by step."""
     count = len(events)
     chosen = [np.argsort(-events, kind="stable"), *(rng.permutation(count) for _ in range(orders))]
-    deleted = np.round(_SHARES * count).astype(int)
     places = np.argsort(np.stack(chosen), axis=1)  # when each event is deleted
-    kept = places[:, None] >= deleted[:, None]
+    kept = places[:, None] >= np.round(_SHARES * count)[:, None]
     scores = pair.scores_with(kept.reshape(-1, count)).reshape(len(chosen), -1)
     span = np.ptp(scores)
     scaled = (scores - scores.min()) / span if span > 0 else np.zeros_like(scores)

@@ -61,6 +61,11 @@ class DIN(TargetAttention):
 
     def forward(self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
         """``(B, D)`` candidates, ``(B, T, D)`` events and ``(B,)`` lengths to ``(B, D)`` interests."""
+        weights_BT = self.event_weights(target_BD, events_BTD, lengths_B)
+        return (weights_BT.unsqueeze(1) @ events_BTD).squeeze(1)
+
+    def event_weights(self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+        """The arguments of ``forward`` to the ``(B, T)`` weights of the events; 0 at padding."""
         expect_shape("target_BD", target_BD, ("batch", self.dim))
         expect_shape("events_BTD", events_BTD, (target_BD.shape[0], "events", self.dim))
         expect_shape("lengths_B", lengths_B, (target_BD.shape[0],))
@@ -78,8 +83,7 @@ class DIN(TargetAttention):
         if self.softmax:
             # Not -inf: the softmax of an empty history would be NaN.
             weights_BT = weights_BT.masked_fill(~real_BT, -1e4).softmax(1)
-        weights_BT = weights_BT.masked_fill(~real_BT, 0.0)
-        return (weights_BT.unsqueeze(1) @ events_BTD).squeeze(1)
+        return weights_BT.masked_fill(~real_BT, 0.0)
 
     def _activate(self, number: int, hidden_BTH: Tensor, real_BT: Tensor) -> Tensor:
         activation = self.activations[number]

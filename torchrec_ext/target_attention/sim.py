@@ -63,6 +63,19 @@ class SIM(TargetAttention):
 
     def forward(self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
         """``(B, D)`` candidates, ``(B, T, D)`` events and ``(B,)`` lengths to ``(B, out_dim)`` interests."""
+        searched_BD, _, shares_BHK, kept_BKZ = self._attend(target_BD, events_BTD, lengths_B)
+        return torch.cat([searched_BD, (shares_BHK @ kept_BKZ).flatten(1)], 1)
+
+    def event_weights(self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+        """The arguments of ``forward`` to ``(B, T)`` weights: the mean over heads, 0 if not found."""
+        _, places_BK, shares_BHK, _ = self._attend(target_BD, events_BTD, lengths_B)
+        weights_BT = shares_BHK.new_zeros(at_least_one_event(events_BTD).shape[:2])
+        return weights_BT.scatter_add(1, places_BK, shares_BHK.mean(1))[:, : events_BTD.shape[1]]
+
+    def _attend(
+        self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The searched sum, the ``(B, K)`` places found, their ``(B, H, K)`` weights and vectors."""
         expect_shape("target_BD", target_BD, ("batch", self.dim))
         expect_shape("events_BTD", events_BTD, (target_BD.shape[0], "events", self.dim))
         expect_shape("lengths_B", lengths_B, (target_BD.shape[0],))
@@ -83,8 +96,7 @@ class SIM(TargetAttention):
         missing_B1K = ~found_BK.unsqueeze(1)
         # Not -inf: the softmax of an empty history would be NaN.
         shares_BHK = (query_BHZ @ kept_BKZ.transpose(1, 2)).masked_fill(missing_B1K, -1e4).softmax(2)
-        attended_BHZ = shares_BHK.masked_fill(missing_B1K, 0.0) @ kept_BKZ
-        return torch.cat([searched_BD, attended_BHZ.flatten(1)], 1)
+        return searched_BD, places_BK, shares_BHK.masked_fill(missing_B1K, 0.0), kept_BKZ
 
 
 def _best(scores_BT: Tensor, real_BT: Tensor, top_k: int) -> tuple[Tensor, Tensor]:

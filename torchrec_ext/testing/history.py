@@ -8,16 +8,38 @@ import pytest
 import torch
 from torch import Tensor
 
+from torchrec_ext.contracts import WeighsEvents
 from torchrec_ext.testing.case import Case
 from torchrec_ext.testing.contract import ROWS
-from torchrec_ext.testing.expect import expect_close, expect_finite, expect_refusal, expect_shape
+from torchrec_ext.testing.expect import expect_close, expect_finite, expect_refusal, expect_shape, expect_zero
 from torchrec_ext.testing.module import ModuleContract
 from torchrec_ext.testing.promise import promise, slow
 
 EVENTS = 6
 
 
-class HistoryContract(ModuleContract):
+class EventWeightsContract(ModuleContract):
+    """The promise of a module that shows its attention, see :class:`torchrec_ext.contracts.WeighsEvents`."""
+
+    @promise
+    def test_event_weights_are_0_at_padding(self, case: Case) -> None:
+        """``event_weights`` are ``(B, T)`` and finite, 0 at padding, and do not depend on its values."""
+        module = case.build().eval()
+        if not isinstance(module, WeighsEvents):
+            pytest.skip("it has no event_weights")
+        *target, events, lengths = self.draw(case)
+        expected = module.event_weights(*target, events, lengths)
+        for steps in (EVENTS, 1, 0):
+            weights = module.event_weights(*target, events[:, :steps], lengths.clamp(max=steps))
+            expect_shape(weights, (ROWS, steps), "the weights")
+            expect_finite(weights, "the weights")
+            expect_zero(weights * ~real_positions(lengths, steps), "the weights at padding")
+        for more, _ in padded(events, lengths):
+            weights = module.event_weights(*target, more, lengths)
+            expect_close(weights[:, :EVENTS], expected, "the weights with other padding")
+
+
+class HistoryContract(EventWeightsContract):
     """The promises of both kinds of encoders; each case needs ``dim``."""
 
     axes = ({0: "batch", 1: "events"}, {0: "batch"})

@@ -11,12 +11,11 @@ from torchrec_ext.contracts import SupervisedTargetAttention
 from torchrec_ext.testing.case import Case
 from torchrec_ext.testing.contract import ROWS
 from torchrec_ext.testing.expect import expect_close, expect_finite, expect_shape, expect_zero
-from torchrec_ext.testing.history import EVENTS, draw_lengths, padded
-from torchrec_ext.testing.module import ModuleContract
+from torchrec_ext.testing.history import EVENTS, EventWeightsContract, draw_lengths, padded
 from torchrec_ext.testing.promise import promise, slow
 
 
-class TargetAttentionContract(ModuleContract):
+class TargetAttentionContract(EventWeightsContract):
     """Subclass it as ``Test...`` and set ``cases``; each case needs ``dim``."""
 
     axes = ({0: "batch"}, {0: "batch", 1: "events"}, {0: "batch"})
