@@ -11,7 +11,7 @@ from typing import Literal
 import tyro
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, run_recipe, writable_file
+from torchrec_ext.command_line import parse_settings, run_recipe, split_run_data, writable_file
 from torchrec_ext.errors import InputError
 
 FORMS = (".html", ".md", ".tex", ".json")
@@ -21,7 +21,8 @@ FORMS = (".html", ".md", ".tex", ".json")
 class Settings:
     """Reports on a run, or compares several: intervals, tests, segments, pictures and lists side by side.
 
-    Nothing is evaluated again: the recipes that train and evaluate.py keep the values of each user.
+    Nothing is evaluated again: the recipes that train and evaluate.py keep the values of each user. Only the
+    reasons need the checkpoints and the data.
     """
 
     runs: tyro.conf.Positional[tuple[str, ...]]
@@ -42,6 +43,8 @@ class Settings:
     """Column of the items for diversity and calibration. By default the first that holds lists of words."""
     users: tuple[str, ...] | None = None
     """Users whose lists stand side by side. By default three on whom the runs differ most."""
+    reasons: Literal["leave_one_out", "integrated_gradients", "none"] = "leave_one_out"
+    """How to explain the lists of .html and .json, by the event that raised the score of an item most."""
     resamples: int = 1000
     """Resamples of the bootstrap."""
     seed: int = 0
@@ -57,6 +60,17 @@ def main() -> None:
     assert output is not None
     if output.suffix not in FORMS:
         raise InputError(f"--output {output} should end in one of {', '.join(FORMS)}")
+
+    def evaluated(run: tx.reporting.EvaluatedRun) -> tuple:
+        """What the evaluation took: the model, the known events and the targets."""
+        assert run.folder is not None
+        (train, valid, test), added = split_run_data(run.folder, with_added=settings.part == "added")
+        if settings.part == "added" and added is None:
+            raise InputError("the data has no events after those of the training")
+        parts = {"test": (train + valid, test), "valid": (train, valid), "added": added}
+        return tx.training.load(tx.training.find_checkpoint(run.folder)), *(parts[settings.part] or ())
+
+    explained = settings.reasons != "none" and output.suffix in (".html", ".json")
     found = tx.reporting.compare(
         [Path(run) for run in settings.runs],
         None if settings.baseline is None else Path(settings.baseline),
@@ -66,6 +80,7 @@ def main() -> None:
         segments=settings.segments,
         categories=settings.categories,
         users=3 if settings.users is None else settings.users,
+        reasons=tx.reporting.Reasons(evaluated, settings.reasons) if explained else None,
         resamples=settings.resamples,
         seed=settings.seed,
         draw=output.suffix == ".html",

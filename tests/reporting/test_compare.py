@@ -108,7 +108,8 @@ def test_the_page_is_whole_loads_nothing_and_escapes_the_data(both):
     assert not re.search(r"url\((?!#)|@import", html)
     assert len(page.ids) == len(set(page.ids))
     assert {place[1:] for place in page.loaded} <= {*page.ids}
-    assert html.count("<svg") == 5 and "<b>" not in html and "A &lt;b&gt;" in html
+    assert html.count("<svg") == html.count('<svg role="img" aria-label="') == 5
+    assert "<b>" not in html and "A &lt;b&gt;" in html
     text = " ".join(page.text)
     for words in ("leave-last-out", "0" * 64, "2020-01-01 to 2020-01-02", "no training event", "✓ Sea"):
         assert words in text
@@ -207,6 +208,8 @@ def test_the_recipe_writes_every_form(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["report.py", *words])
         recipe.main()
         assert f"written to {output}" in capsys.readouterr().out and "second" in output.read_text()
+        if suffix in ("html", "json"):
+            assert output.read_text().count("has no finished checkpoint") == 2  # so there are no reasons
     monkeypatch.setattr(sys, "argv", ["report.py", *places, "--output", "report.pdf"])
     with pytest.raises(InputError, match="should end in one of .html, .md, .tex, .json"):
         recipe.main()
@@ -234,6 +237,8 @@ def test_two_trained_runs_are_compared_from_a_shell(tmp_path):
     assert "ndcg@10" in ended.out[0] and "popularity" in ended.out[0]
     page = parsed((tmp_path / "report.html").read_text())
     assert "Comparison of mf, gru" in page.text
+    assert "No reasons for mf: the model reads no history." in page.text
+    assert any(text.startswith("because of ") for text in page.text)
     launch("report", "runs/gru", "--part", "valid", "--output", "valid.json", folder=tmp_path)
     kept = json.loads((tmp_path / "runs/gru/evaluation_valid.json").read_text())
     shown = pd.DataFrame(json.loads((tmp_path / "valid.json").read_text())["figures"])

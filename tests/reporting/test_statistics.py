@@ -20,7 +20,7 @@ def figures(values: np.ndarray) -> UserFigures:
 
 def test_an_interval_has_the_width_that_a_known_distribution_gives_it():
     hits = (np.arange(400) % 4 == 0).astype(float)  # a share of 0.25, of standard error sqrt(.25 * .75 / 400)
-    samples = bootstrap([figures(hits)], resamples=4000, seed=1)[0, 0, :, 0]
+    samples = bootstrap([figures(hits)], resamples=4000, seed=1)[:, 0, 0, 0]
     error = np.sqrt(0.25 * 0.75 / 400)
     assert samples.mean() == pytest.approx(0.25, abs=0.002) and samples.std() == pytest.approx(
         error, rel=0.05
@@ -31,10 +31,12 @@ def test_an_interval_has_the_width_that_a_known_distribution_gives_it():
 def test_runs_are_resampled_together_and_a_seed_repeats():
     values = np.arange(30.0)
     samples = bootstrap([figures(values), figures(values + 1)], resamples=50, seed=3)
-    assert samples.shape == (2, 1, 50, 1)
-    assert samples[1] - samples[0] == pytest.approx(1)  # the same users in both, so nothing else differs
+    assert samples.shape == (50, 2, 1, 1)
+    assert samples[:, 1] - samples[:, 0] == pytest.approx(
+        1
+    )  # the same users in both, so nothing else differs
     assert np.array_equal(samples, bootstrap([figures(values), figures(values + 1)], resamples=50, seed=3))
-    assert not np.array_equal(samples[0], bootstrap([figures(values)], resamples=50, seed=4)[0])
+    assert not np.array_equal(samples[:, :1], bootstrap([figures(values)], resamples=50, seed=4))
 
 
 def test_blocks_do_not_change_how_many_users_are_drawn(monkeypatch):
@@ -46,8 +48,8 @@ def test_blocks_do_not_change_how_many_users_are_drawn(monkeypatch):
 
 def test_groups_are_resampled_as_parts_of_the_whole():
     values = np.array([0.0, 0.0, 1.0, 1.0])
-    groups = [np.array([True, True, False, False]), np.array([False, False, True, True])]
-    samples = bootstrap([figures(values)], resamples=40, groups=groups)[0, :, :, 0]
+    groups = np.array([[True, True, False, False], [False, False, True, True]])
+    samples = bootstrap([figures(values)], resamples=40, groups=groups)[:, 0, :, 0].T
     drawn = ~np.isnan(samples)  # a resample may have nobody of a group
     assert set(samples[0][drawn[0]]) == {0.0} and set(samples[1][drawn[1]]) == {1.0}
 

@@ -68,7 +68,7 @@ def because(
     pair = finder.find(user, item, context)
     with inference(model.module):
         found = METHODS[method](pair)
-    items = finder.items_of(pair).tolist()
+    items = pair.items
     titles = [
         title or (None if own is None else str(own))
         for own, title in zip(items, finder.titles(items), strict=True)

@@ -94,7 +94,7 @@ def _rows(
     if found.factors is not None:
         parts = zip(pair.item_vector()[0].tolist(), found.factors.tolist(), strict=True)
         return [("factor", place, value, None, part) for place, (value, part) in enumerate(parts)]
-    items = finder.items_of(pair).tolist()
+    items = pair.items
     newest_first = zip(items[::-1], finder.titles(items)[::-1], found.events.tolist()[::-1], strict=True)
     return [
         *(("event", place, *event) for place, event in enumerate(newest_first, 1)),

@@ -65,21 +65,11 @@ class PairFinder:
             values = {f.name: preparation.context(f, pd.Series([context[f.column]])) for f in features}
         return Pair(self.model.module, preparation, self.log, at, row, values)
 
-    def items_of(self, pair: Pair) -> np.ndarray:
-        """(n,) own ids of the items of the events that the model reads; None where it does not know them."""
-        rows = np.asarray(self.log.items)[pair.events].astype(np.int64)
-        ids = np.full(len(rows), None, object)
-        ids[rows > 0] = self.model.preparation.vocabularies["item"].ids(rows[rows > 0])
-        return ids
-
     def in_kind(self, entity: Entity, own: Any) -> Any:
         """An id as the data has it: 7 for "7" where ids are integers."""
-        plain = own.item() if isinstance(own, np.generic) else own
-        return (
-            self.model.preparation.vocabularies[entity].in_kind(plain)
-            if isinstance(plain, str | int)
-            else plain
-        )
+        own = own.item() if isinstance(own, np.generic) else own
+        vocabulary = self.model.preparation.vocabularies[entity]
+        return vocabulary.in_kind(own) if isinstance(own, str | int) else own
 
     def titles(self, items: Any) -> list[str | None]:
         """The title of each item where the data has one."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,14 @@ class Pair:
         length = max(self.inputs.max_length - (self.inputs.masked > 0), 1)
         end = int(self.log.offsets[self.user + 1])
         return np.arange(max(int(self.log.offsets[self.user]), end - length), end)
+
+    @property
+    def items(self) -> list[Any]:
+        """The own ids of the items of these n events; None where the model does not know them."""
+        rows = np.asarray(self.log.items)[self.events].astype(np.int64)
+        ids = np.full(len(rows), None, object)
+        ids[rows > 0] = self.preparation.vocabularies["item"].ids(rows[rows > 0])
+        return ids.tolist()
 
     def batch(self, kept_VE: np.ndarray | None = None) -> Batch:
         """A batch of V examples: the pair with the events that each keeps.

@@ -34,26 +34,23 @@ def resampled_weights(users: int, resamples: int, seed: int = 0) -> Iterator[np.
 
 
 def bootstrap(
-    figures: Sequence[UserFigures],
-    resamples: int,
-    seed: int = 0,
-    groups: Sequence[np.ndarray] | None = None,
+    figures: Sequence[UserFigures], resamples: int, seed: int = 0, groups: np.ndarray | None = None
 ) -> np.ndarray:
-    """(runs, groups, resamples, F) figures of the same resamples of users for every run.
+    """(resamples, runs, groups, F) figures of the same resamples of users for every run.
 
     Args:
         figures: of each run, of the same U users.
         resamples: how many.
         seed: of the draws.
-        groups: (U,) bool masks of users; None for one group of all.
+        groups: (G, U) bool masks of users; None for one group of all.
     """
     users = figures[0].sums_FU.shape[1]
-    masks = np.ones((1, users)) if groups is None else np.stack(groups).astype(np.float64)
+    masks = np.ones((1, users)) if groups is None else groups.astype(np.float64)
     blocks = [
-        [[run.weighted(weights * mask) for mask in masks] for run in figures]
+        np.array([[run.weighted(weights * mask) for mask in masks] for run in figures])
         for weights in resampled_weights(users, resamples, seed)
     ]
-    return np.concatenate(blocks, axis=2)
+    return np.moveaxis(np.concatenate(blocks, axis=2), 2, 0)
 
 
 def interval(samples: np.ndarray, confidence: float = 0.95) -> np.ndarray:

@@ -1,8 +1,8 @@
 """report() and compare(): what runs are worth, how sure that is, and where they differ."""
 
 import importlib.util
-from collections.abc import Mapping, Sequence
-from itertools import product
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ from torchrec_ext.reporting.comparison import Comparison
 from torchrec_ext.reporting.evaluated_run import EvaluatedRun, Part
 from torchrec_ext.reporting.paired_tests import bootstrap_p, holm, wilcoxon_p
 from torchrec_ext.reporting.pictures import pictures
+from torchrec_ext.reporting.reasons import Reasons
 from torchrec_ext.reporting.segments import default_segments, segment_of_users
 from torchrec_ext.reporting.side_by_side import about_user, choose_users, side_by_side
 from torchrec_ext.reporting.user_figures import UserFigures
@@ -26,11 +27,7 @@ Run: TypeAlias = str | Path | EvaluatedRun
 
 
 def report(run: Run, **how: Any) -> Comparison:
-    """Describes one run; the arguments are those of :func:`compare`.
-
-    Raises:
-        InputError: see :func:`compare`.
-    """
+    """Describes one run; the arguments and errors are those of :func:`compare`."""
     return compare([run], **how)
 
 
@@ -44,6 +41,7 @@ def compare(
     segments: Sequence[str] = (),
     categories: str | None = None,
     users: Sequence[Any] | int = 3,
+    reasons: Reasons | None = None,
     resamples: int = 1000,
     seed: int = 0,
     draw: bool = True,
@@ -67,6 +65,8 @@ def compare(
             the first that holds lists of words.
         users: ids of users whose lists are shown side by side, or how many of those on whom the runs differ
             most.
+        reasons: explains the listed items, which needs the models; None does not. A note says of which run
+            it cannot, and why.
         resamples: of the bootstrap.
         seed: of the resamples.
         draw: makes the pictures, which only the HTML page shows.
@@ -77,33 +77,35 @@ def compare(
     """
     if not 1 <= k <= LISTED:
         raise InputError(f"k should be from 1 to {LISTED}, as many items of a list as are kept; received {k}")
-    opened = _open(runs, baseline, part)
-    first = opened[0]
-    if first.is_ranker:
-        chosen = tuple(metrics or ("auc", "log_loss", "accuracy", "rmse"))
-    else:
-        chosen = tuple(metrics or (f"ndcg@{k}", f"hr@{k}", "mrr"))
-    opened, notes = _same_users(opened)
-    names = [run.name for run in opened]
-    figures = [UserFigures.of(run, chosen) for run in opened]
-    points = np.stack([own.weighted(np.ones((1, own.sums_FU.shape[1])))[0] for own in figures])
-    samples = bootstrap(figures, resamples, seed)[:, 0]
-    lists = not first.is_ranker
-    shown = [] if not lists else choose_users(opened, users) if isinstance(users, int) else list(users)
-    popular = first.figures.get("popularity") or {}
+    opened, notes = _same_users(_open(runs, baseline, part))
+    first, names = opened[0], [run.name for run in opened]
+    of_lists = (f"ndcg@{k}", f"hr@{k}", "mrr")
+    metrics = metrics or (("auc", "log_loss", "accuracy", "rmse") if first.is_ranker else of_lists)
+    notes += _notes(first, len(opened), resamples, seed)
+    shown: list[Any] = []
+    if not first.is_ranker:
+        shown = choose_users(opened, users) if isinstance(users, int) else list(users)
+    lists = side_by_side(opened, shown, k)
+    if reasons is not None and len(lists):
+        lists["reason"] = None
+        notes.append(reasons.note)
+        for run in opened:
+            own = lists[lists["run"] == run.name]
+            try:
+                lists.loc[own.index, "reason"] = np.array(reasons.of(run, own), object)
+            except InputError as error:
+                notes.append(f"No reasons for {run.name}: {error}.")
+    made = [{"run": run.name, **beyond_accuracy(run, k, categories)} for run in opened if not first.is_ranker]
     return Comparison(
         runs=tuple(names),
-        figures=_figures(names, chosen, points, samples, popular),
-        tests=_tests(names, chosen, points, samples, [run.by_user() for run in figures]),
-        segments=_segments(opened, chosen, (*default_segments(first), *segments), resamples, seed),
-        beyond=pd.DataFrame(
-            [{"run": run.name, **beyond_accuracy(run, k, categories)} for run in opened if lists]
-        ),
+        **_figures_and_tests(opened, metrics, resamples, seed),
+        segments=_segments(opened, metrics, (*default_segments(first), *segments), resamples, seed),
+        beyond=pd.DataFrame(made),
         costs=pd.DataFrame([{"run": run.name, **costs(run)} for run in opened]),
         protocol={run.name: protocol_in_words(run) for run in opened},
-        notes=(*notes, *_notes(first, len(opened), resamples, seed)),
-        lists=side_by_side(opened if lists else [], shown, k),
-        about_users=tuple(about_user(opened[0], user) for user in shown),
+        notes=tuple(notes),
+        lists=lists,
+        about_users=tuple(about_user(first, user) for user in shown),
         pictures=pictures(opened, k) if draw else {},
     )
 
@@ -114,28 +116,28 @@ def _open(runs: Sequence[Run], baseline: Run | None, part: Part) -> list[Evaluat
         raise InputError("runs is empty; name at least one folder of a run")
     if baseline is not None:
         runs = [baseline, *(run for run in runs if _place(run) != _place(baseline))]
-    opened = [run if isinstance(run, EvaluatedRun) else EvaluatedRun.open(run, part) for run in runs]
-    names: list[str] = []
-    for place, run in enumerate(opened):
+    opened: dict[str, EvaluatedRun] = {}
+    for given in runs:
+        run = given if isinstance(given, EvaluatedRun) else EvaluatedRun.open(given, part)
         number, name = 1, run.name
-        while name in names:
+        while name in opened:
             number, name = number + 1, f"{run.name} ({number + 1})"
-        names.append(name)
-        opened[place] = EvaluatedRun(name, run.figures, run.training, run.values, run.history)
-    for run in opened[1:]:
-        if run.is_ranker != opened[0].is_ranker:
+        opened[name] = replace(run, name=name)
+    first, *others = opened.values()
+    for run in others:
+        if run.is_ranker != first.is_ranker:
             raise InputError(
-                f"{run.name} and {opened[0].name} are a retriever and a ranker, whose figures have nothing "
+                f"{run.name} and {first.name} are a retriever and a ranker, whose figures have nothing "
                 "in common; compare runs of one kind"
             )
-    return opened
+    return [first, *others]
 
 
 def _place(run: Run) -> Any:
     return run if isinstance(run, EvaluatedRun) else Path(run).resolve()
 
 
-def _same_users(runs: Sequence[EvaluatedRun]) -> tuple[list[EvaluatedRun], tuple[str, ...]]:
+def _same_users(runs: Sequence[EvaluatedRun]) -> tuple[list[EvaluatedRun], list[str]]:
     """The runs with the users of all of them, in one order, and a note if some are left out."""
     ids = [pd.Index(run.values.users["user"].to_pandas()) for run in runs]
     common = ids[0]
@@ -144,27 +146,23 @@ def _same_users(runs: Sequence[EvaluatedRun]) -> tuple[list[EvaluatedRun], tuple
     if not len(common):
         raise InputError(f"{runs[0].name} and the others have no user in common; compare runs of one split")
     aligned = [run.of_users(common) for run in runs]
-    wanted = [run.values.users["targets"].to_pylist() for run in aligned]
-    for run, targets in zip(aligned[1:], wanted[1:], strict=True):
-        different = sum(not _agree(*pair) for pair in zip(wanted[0], targets, strict=True))
-        if different:
+    wanted, *others = (run.values.users["targets"].to_pylist() for run in aligned)
+    for run, targets in zip(aligned[1:], others, strict=True):
+        if different := sum(not _agree(*pair) for pair in zip(wanted, targets, strict=True)):
             raise InputError(
                 f"{run.name} predicts other targets than {runs[0].name} for {different:,} of "
                 f"{len(common):,} users; compare runs of one split and part"
             )
-    notes = []
-    if any(len(own) > len(common) for own in ids):
-        counts = ", ".join(f"{run.name} {len(own):,}" for run, own in zip(runs, ids, strict=True))
-        notes.append(f"The {len(common):,} users of all runs are compared; evaluated were {counts}.")
-    return aligned, tuple(notes)
+    if all(len(own) == len(common) for own in ids):
+        return aligned, []
+    counts = ", ".join(f"{run.name} {len(own):,}" for run, own in zip(runs, ids, strict=True))
+    return aligned, [f"The {len(common):,} users of all runs are compared; evaluated were {counts}."]
 
 
 def _agree(first: list[Any], second: list[Any]) -> bool:
     """Whether two lists of targets may be the same; an item that one model does not know has no id."""
-    known = [{str(item) for item in items if item is not None} for items in (first, second)]
-    if None in first or None in second:
-        return len(first) == len(second)
-    return len(first) == len(second) and known[0] == known[1]
+    unknown = None in first or None in second
+    return len(first) == len(second) and (unknown or {*map(str, first)} == {*map(str, second)})
 
 
 def _notes(first: EvaluatedRun, runs: int, resamples: int, seed: int) -> list[str]:
@@ -187,42 +185,38 @@ def _notes(first: EvaluatedRun, runs: int, resamples: int, seed: int) -> list[st
     return notes
 
 
-def _figures(
-    names: Sequence[str],
-    metrics: Sequence[str],
-    points: np.ndarray,
-    samples: np.ndarray,
-    popular: Mapping[str, float],
-) -> pd.DataFrame:
-    rows: list[tuple[str, str, float, float, float]] = []
-    for (place, run), (column, metric) in product(enumerate(names), enumerate(metrics)):
-        low, high = interval(samples[place, :, column])
-        rows.append((run, metric, points[place, column], low, high))
-    rows += [("popularity", name, popular[name], np.nan, np.nan) for name in metrics if name in popular]
-    return pd.DataFrame(rows, columns=["run", "metric", "value", "low", "high"])
+def _figures_and_tests(
+    runs: Sequence[EvaluatedRun], metrics: Sequence[str], resamples: int, seed: int
+) -> dict[str, pd.DataFrame]:
+    """The metrics of all runs and of popularity, and the differences of the others from the first."""
+    names, figures = [run.name for run in runs], [UserFigures.of(run, metrics) for run in runs]
+    values = np.stack([run.weighted(np.ones((1, run.sums_FU.shape[1])))[0] for run in figures])
+    samples = bootstrap(figures, resamples, seed)[:, :, 0]
+    shown = _table(names, metrics, value=values, **_bounds(samples))
+    popular = runs[0].figures.get("popularity") or {}
+    rows = [
+        {"run": "popularity", "metric": name, "value": popular[name]} for name in metrics if name in popular
+    ]
+    differences, by_user = samples - samples[:, :1], [run.by_user() for run in figures]
+    wilcoxon = [wilcoxon_p(*pair) for run in by_user for pair in zip(run, by_user[0], strict=True)]
+    tests = _table(
+        names, metrics, difference=values - values[0], **_bounds(differences),
+        **{"bootstrap p": bootstrap_p(differences), "wilcoxon p": np.array(wilcoxon)},
+    )  # fmt: skip
+    tests = tests[tests["run"] != names[0]].reset_index(drop=True)
+    for test in ("bootstrap p", "wilcoxon p"):
+        tests[f"{test} (Holm)"] = holm(tests[test].to_numpy())
+    return {"figures": pd.concat([shown, pd.DataFrame(rows)], ignore_index=True), "tests": tests}
 
 
-def _tests(
-    names: Sequence[str],
-    metrics: Sequence[str],
-    points: np.ndarray,
-    samples: np.ndarray,
-    by_user: Sequence[np.ndarray],
-) -> pd.DataFrame:
-    rows = []
-    for (place, run), (column, metric) in product(enumerate(names), enumerate(metrics)):
-        if not place:
-            continue
-        differences = samples[place, :, column] - samples[0, :, column]
-        low, high = interval(differences)
-        p = float(bootstrap_p(differences))
-        w = wilcoxon_p(by_user[place][column], by_user[0][column])
-        rows.append((run, metric, points[place, column] - points[0, column], low, high, p, w))
-    columns = ["run", "metric", "difference", "low", "high", "bootstrap p", "wilcoxon p"]
-    found = pd.DataFrame(rows, columns=columns)
-    for test in ("bootstrap", "wilcoxon"):
-        found[f"{test} p (Holm)"] = holm(found[f"{test} p"].to_numpy(np.float64))
-    return found
+def _bounds(samples: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip(("low", "high"), interval(samples), strict=True))
+
+
+def _table(runs: Sequence[str], metrics: Sequence[str], **columns: np.ndarray) -> pd.DataFrame:
+    """A row for each run and metric, of (runs, F) values."""
+    index = pd.MultiIndex.from_product([runs, metrics], names=["run", "metric"])
+    return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index).reset_index()
 
 
 def _segments(
@@ -232,17 +226,21 @@ def _segments(
     metric = next((name for name in metrics if name not in ("auc", "rmse")), metrics[0])
     figures = [UserFigures.of(run, [metric]) for run in runs]
     divided = {by: segment_of_users(runs[0], by) for by in names}
-    several = {by: found for by, found in divided.items() if len(found.categories) > 1}
-    pairs = [(by, segment) for by, found in several.items() for segment in found.categories]
-    if not pairs:
+    parts = [
+        (by, segment, np.asarray(found == segment))
+        for by, found in divided.items()
+        if len(found.categories) > 1
+        for segment in found.categories
+    ]
+    if not parts:
         return pd.DataFrame()
-    masks = [np.asarray(divided[by] == segment) for by, segment in pairs]
-    samples = bootstrap(figures, resamples, seed, masks)[..., 0]
-    rows = []
-    for place, ((by, segment), mask) in enumerate(zip(pairs, masks, strict=True)):
-        for number, run in enumerate(runs):
-            value = figures[number].weighted(mask[None].astype(np.float64))[0, 0]
-            low, high = interval(samples[number, place])
-            rows.append((by, segment, int(mask.sum()), run.name, metric, value, low, high))
+    masks = np.stack([mask for *_, mask in parts])
+    values = [run.weighted(masks.astype(np.float64))[:, 0] for run in figures]
+    low, high = interval(bootstrap(figures, resamples, seed, masks)[..., 0])
+    rows = [
+        (by, segment, int(mask.sum()), run.name, metric, values[r][g], low[r, g], high[r, g])
+        for g, (by, segment, mask) in enumerate(parts)
+        for r, run in enumerate(runs)
+    ]
     columns = ["by", "segment", "users", "run", "metric", "value", "low", "high"]
     return pd.DataFrame(rows, columns=columns)

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-
-from torchrec_ext.reporting.html import page
+from jinja2 import Environment, StrictUndefined
 
 TABLES = {
     "figures": "Figures",
@@ -34,7 +34,8 @@ class Comparison:
         costs: a row for each run.
         protocol: run -> what it was measured on, in words.
         notes: what a reader must know of the method.
-        lists: see :func:`~torchrec_ext.reporting.side_by_side.side_by_side`; empty for rankers.
+        lists: see :func:`~torchrec_ext.reporting.side_by_side.side_by_side`, with a column ``reason`` if
+            there are reasons; empty for rankers.
         about_users: what stands above the lists.
         pictures: caption -> SVG.
     """
@@ -57,20 +58,29 @@ class Comparison:
         wide = self.figures.pivot(index="metric", columns="run", values="value")
         return wide.loc[self.figures["metric"].unique(), self.figures["run"].unique()]
 
+    @property
+    def title(self) -> str:
+        """The heading of the report."""
+        return f"Report of {self.runs[0]}" if len(self.runs) == 1 else f"Comparison of {', '.join(self.runs)}"
+
     def __str__(self) -> str:
         return self.to_markdown()
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Heading -> table as it is shown: a column for each run, and intervals in one cell."""
-        shown = {heading: as_shown(getattr(self, name)) for name, heading in TABLES.items()}
-        shown[TABLES["figures"]] = _run_by_run(shown[TABLES["figures"]])
-        segments = shown.pop(TABLES["segments"])
-        if len(segments):
-            heading = f"{TABLES['segments']}: {segments['metric'].iloc[0]}"
-            shown[heading] = _run_by_run(segments.drop(columns="metric"))
+        shown = {name: as_shown(getattr(self, name)) for name in TABLES}
+        shown["figures"] = _run_by_run(shown["figures"])
+        shown["tests"] = shown["tests"].drop(columns=["bootstrap p", "wilcoxon p"], errors="ignore")
         for name in ("beyond", "costs"):
-            shown[TABLES[name]] = _turned(shown.pop(TABLES[name]))
-        return {heading: table for heading, table in shown.items() if len(table)}
+            if len(shown[name]):  # with a column for each run it fits on a phone
+                shown[name] = shown[name].set_index("run").T.rename_axis("figure").reset_index()
+        headings = dict(TABLES)
+        if len(shown["segments"]):
+            headings["segments"] += f": {self.segments['metric'].iloc[0]}"
+            shown["segments"] = _run_by_run(shown["segments"].drop(columns="metric"))
+        return {
+            headings[name]: table.rename_axis(columns=None) for name, table in shown.items() if len(table)
+        }
 
     def to_markdown(self) -> str:
         """The tables, the protocol and the notes as Markdown."""
@@ -84,16 +94,11 @@ class Comparison:
 
     def to_latex(self) -> str:
         """The tables as LaTeX, for the package booktabs."""
-        made = [
-            table.to_latex(
-                index=False,
-                escape=True,
-                caption=heading,
-                label=f"tab:{heading.split()[0].rstrip(':').lower()}",
-            )
+        labels = {heading: heading.split()[0].rstrip(":").lower() for heading in self.tables()}
+        return "\n".join(
+            table.to_latex(index=False, escape=True, caption=heading, label=f"tab:{labels[heading]}")
             for heading, table in self.tables().items()
-        ]
-        return "\n".join(made)
+        )
 
     def to_json(self) -> str:
         """All numbers; NaN is null."""
@@ -103,17 +108,13 @@ class Comparison:
         return json.dumps(found, indent=2, default=str) + "\n"
 
     def to_html(self) -> str:
-        """One page that needs no network, with pictures and lists."""
-        return page(
-            self.title,
-            self.runs,
-            self.tables(),
-            self.lists,
-            self.about_users,
-            protocol=self.protocol,
-            notes=self.notes,
-            pictures=self.pictures,
+        """One page that needs no network, with pictures and lists; whatever stands in the data is escaped."""
+        environment = Environment(
+            autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
+        template = resources.files("torchrec_ext.reporting").joinpath("report.html").read_text("utf-8")
+        cells = {(row["user"], row["place"], row["run"]): row for row in self.lists.to_dict("records")}
+        return environment.from_string(template).render(report=self, cells=cells)
 
     def save(self, path: str | Path) -> None:
         """Writes HTML, Markdown, LaTeX or JSON, by the suffix ``.html``, ``.md``, ``.tex`` or ``.json``."""
@@ -122,11 +123,6 @@ class Comparison:
         new = path.with_name(f".{path.name}.new")
         new.write_text(made[path.suffix](), encoding="utf-8")
         new.rename(path)
-
-    @property
-    def title(self) -> str:
-        """The heading of the report."""
-        return f"Report of {self.runs[0]}" if len(self.runs) == 1 else f"Comparison of {', '.join(self.runs)}"
 
 
 def as_shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -137,15 +133,12 @@ def as_shown(table: pd.DataFrame) -> pd.DataFrame:
                              value       p
         0  0.1235 [0.1000, 0.2000]  0.0001
     """
-    shown = table.dropna(axis=1, how="all")
-    value = next((name for name in ("value", "difference") if name in table), None)
+    shown = table.dropna(axis=1, how="all").map(number)
+    value = next((name for name in ("value", "difference") if name in shown), None)
     if value is not None and "low" in shown:
-        cells = [
-            number(v) if pd.isna(low) else f"{number(v)} [{number(low)}, {number(high)}]"
-            for v, low, high in table[[value, "low", "high"]].itertuples(index=False)
-        ]
-        shown = shown.assign(**{value: cells}).drop(columns=["low", "high"])
-    return pd.DataFrame({name: [number(cell) for cell in shown[name]] for name in shown})
+        bounds = " [" + shown.pop("low") + ", " + shown.pop("high") + "]"
+        shown[value] += bounds.where(bounds != " [, ]", "")
+    return shown
 
 
 def number(cell: Any) -> str:
@@ -168,20 +161,9 @@ def number(cell: Any) -> str:
 
 def _run_by_run(table: pd.DataFrame) -> pd.DataFrame:
     """The values of a table with a column for each run instead of a row."""
-    if not len(table):
-        return table
-    runs = table["run"].unique()
     keys = [name for name in table if name not in ("run", "value")]
-    wide = table.pivot(index=keys, columns="run", values="value")
-    order = pd.MultiIndex.from_frame(table[keys]).unique() if len(keys) > 1 else table[keys[0]].unique()
-    return wide.loc[order, runs].fillna("").reset_index().rename_axis(columns=None)
-
-
-def _turned(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of a row for each run with a column for each instead, which fits on a phone."""
-    if not len(table):
-        return table
-    return table.set_index("run").T.rename_axis("figure").reset_index().rename_axis(columns=None)
+    wide = table.set_index([*keys, "run"])["value"].unstack("run", fill_value="", sort=False)
+    return wide[table["run"].unique()].reset_index()
 
 
 def _markdown(table: pd.DataFrame) -> str:

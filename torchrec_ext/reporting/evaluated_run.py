@@ -27,6 +27,7 @@ class EvaluatedRun:
         training: what stands in ``metrics.json``, such as the seconds; empty without one.
         values: a row for each user and one for each item.
         history: a row for each epoch, or None.
+        folder: of the run, or None.
     """
 
     name: str
@@ -34,6 +35,7 @@ class EvaluatedRun:
     training: dict[str, Any]
     values: UserValues
     history: pd.DataFrame | None = None
+    folder: Path | None = None
 
     @classmethod
     def open(cls, run: str | Path, part: Part = "test", name: str | None = None) -> "EvaluatedRun":
@@ -49,12 +51,12 @@ class EvaluatedRun:
             InputError: if the folder does not hold such an evaluation.
         """
         folder = Path(run)
-        names = ("metrics", "evaluation") if part == "test" else (f"evaluation_{part}",)
-        paths = [path for path in (folder / f"{stem}.json" for stem in names) if path.is_file()]
+        names = ("metrics.json", "evaluation.json") if part == "test" else (f"evaluation_{part}.json",)
+        paths = [folder / name for name in names if (folder / name).is_file()]
         if not paths:
             raise InputError(
-                f"{folder} has no {' or '.join(f'{stem}.json' for stem in names)}; evaluate the run with "
-                f"recipes/evaluate.py --checkpoint {folder} --part {part}"
+                f"{folder} has no {' or '.join(names)}; evaluate the run with recipes/evaluate.py "
+                f"--checkpoint {folder} --part {part}"
             )
         path = max(paths, key=lambda path: path.stat().st_mtime)
         trained, history = folder / "metrics.json", folder / "history.csv"
@@ -64,12 +66,32 @@ class EvaluatedRun:
             json.loads(trained.read_text()) if trained.is_file() else {},
             UserValues.load(folder, table_suffix(path)),
             pd.read_csv(history) if history.is_file() else None,
+            folder,
         )
 
     @property
     def is_ranker(self) -> bool:
         """Whether the run scores pairs rather than making lists."""
         return "scores" in self.values.users.column_names
+
+    def titles(self) -> dict[Any, str]:
+        """Item -> its title, or its id where the data has none."""
+        items = self.values.items
+        ids = items["item"].to_pylist()
+        names = items["item_title"].to_pylist() if "item_title" in items.column_names else ids
+        return {item: str(item if name is None else name) for item, name in zip(ids, names, strict=True)}
+
+    def user(self, user: Any) -> dict[str, Any]:
+        """What is kept of a user.
+
+        Raises:
+            InputError: if the user was not evaluated.
+        """
+        ids = pd.Index(self.values.users["user"].to_pandas().astype(str))
+        place = ids.get_indexer([str(user)])[0]
+        if place < 0:
+            raise InputError(f"user {user!r} was not evaluated; name one of {', '.join(ids[:5])}, ...")
+        return self.values.users.slice(place, 1).to_pylist()[0]
 
     def column(self, name: str) -> np.ndarray:
         """(U,) values of a column of the users."""

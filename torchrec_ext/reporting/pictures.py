@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from html import escape
 from typing import Any
 
 import matplotlib
@@ -28,30 +29,27 @@ _BINS = 10
 
 def pictures(runs: Sequence[EvaluatedRun], k: int = 10) -> dict[str, str]:
     """Caption -> SVG of every picture that the runs have data for."""
-    drawn: dict[str, str] = {}
+    return {caption: _svg(figure, name, caption) for name, caption, figure in _figures(runs, k)}
+
+
+def _figures(runs: Sequence[EvaluatedRun], k: int) -> Iterator[tuple[str, str, Figure]]:
+    """A name, a caption and a figure of each picture."""
     if runs[0].is_ranker:
-        drawn["Calibration: share of positives among pairs of about the same probability"] = _svg(
-            _calibration(runs), "calibration"
-        )
+        caption = "Calibration: share of positives among pairs of about the same probability"
+        yield "calibration", caption, _calibration(runs)
     else:
-        drawn["NDCG by length of the list"] = _svg(_by_length(runs), "by-length")
-        drawn[f"Exposure: share of the first {k} places that the most shown items take"] = _svg(
-            _exposure(runs, k), "exposure"
-        )
-        drawn["Accuracy against coverage, a point for each length of the list"] = _svg(
-            _against_coverage(runs), "coverage"
-        )
+        yield "by-length", "NDCG by length of the list", _by_length(runs)
+        caption = f"Exposure: share of the first {k} places that the most shown items take"
+        yield "exposure", caption, _exposure(runs, k)
+        caption = "Accuracy against coverage, a point for each length of the list"
+        yield "coverage", caption, _against_coverage(runs)
     histories = [run.history.assign(model=run.name) for run in runs if run.history is not None]
-    if histories:
-        history = pd.concat(histories, ignore_index=True)
-        for metric in ("loss", "auc", f"ndcg@{k}"):
-            columns = [name for name in (f"train_{metric}", f"valid_{metric}") if name in history]
-            if columns and history[columns].notna().any(axis=None):
-                figure = curves_figure(history[["epoch", "model", *columns]])
-                drawn[f"Learning curve: {metric} by epoch"] = _svg(
-                    figure, f"curve-{metric.partition('@')[0]}"
-                )
-    return drawn
+    history = pd.concat(histories, ignore_index=True) if histories else pd.DataFrame()
+    for metric in ("loss", "auc", f"ndcg@{k}"):
+        columns = [name for name in (f"train_{metric}", f"valid_{metric}") if name in history]
+        if history[columns].notna().any(axis=None):
+            figure = curves_figure(history[["epoch", "model", *columns]])
+            yield f"curve-{metric.partition('@')[0]}", f"Learning curve: {metric} by epoch", figure
 
 
 def _by_length(runs: Sequence[EvaluatedRun]) -> Figure:
@@ -76,7 +74,7 @@ def _exposure(runs: Sequence[EvaluatedRun], k: int) -> Figure:
         axes.plot(*_cumulated(shown), **{**_look(place), "marker": ""}, label=run.name)
     events = runs[0].values.items["events"].to_numpy()
     axes.plot(*_cumulated(events), color="#777777", linewidth=1, label="known events")
-    axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=1, linestyle=(0, (1, 3)), label="equal")
+    axes.plot([0, 1], [0, 1], color="#777777", linewidth=1, linestyle=(0, (1, 3)), label="equal")
     axes.legend(frameon=False, fontsize=9, loc="lower right")
     return figure
 
@@ -107,7 +105,7 @@ def _against_coverage(runs: Sequence[EvaluatedRun]) -> Figure:
 
 def _calibration(runs: Sequence[EvaluatedRun]) -> Figure:
     figure, axes = _one("predicted probability", "share of positives")
-    axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=1, linestyle=(0, (1, 3)), label="calibrated")
+    axes.plot([0, 1], [0, 1], color="#777777", linewidth=1, linestyle=(0, (1, 3)), label="calibrated")
     for place, run in enumerate(runs):
         axes.plot(
             *calibration(run.lists("scores")[0], run.lists("labels")[0]), **_look(place), label=run.name
@@ -151,8 +149,8 @@ def _look(place: int) -> dict[str, Any]:
     }
 
 
-def _svg(figure: Figure, name: str) -> str:
-    """The figure as an ``svg`` element whose ids are its own on the page, and the same in every run."""
+def _svg(figure: Figure, name: str, caption: str) -> str:
+    """The figure as an ``svg`` image whose ids are its own on the page, and the same in every run."""
     file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         FigureCanvasSVG(figure).print_svg(
@@ -162,4 +160,5 @@ def _svg(figure: Figure, name: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    return re.sub(r'(<svg[^>]*?) width="[^"]*"|(<svg[^>]*?) height="[^"]*"', r"\1\2", text)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"|(<svg[^>]*?) height="[^"]*"', r"\1\2", text)
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(caption)}"', 1)

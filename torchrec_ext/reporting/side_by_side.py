@@ -6,10 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from torchrec_ext.errors import InputError
 from torchrec_ext.reporting.evaluated_run import EvaluatedRun
-
-TITLE = "item_title"
 
 
 def choose_users(runs: Sequence[EvaluatedRun], many: int) -> list[Any]:
@@ -41,35 +38,19 @@ def side_by_side(runs: Sequence[EvaluatedRun], users: Sequence[Any], k: int = 10
     """
     rows = []
     for run in runs:
-        ids = pd.Index(run.values.users["user"].to_pandas().astype(str))
-        names = titles(run)
-        for user in users:
-            place = ids.get_indexer([str(user)])[0]
-            if place < 0:
-                raise InputError(f"user {user!r} was not evaluated; name one of {', '.join(ids[:5])}, ...")
-            own = run.values.users.slice(place, 1).to_pylist()[0]
-            for number, item in enumerate(own["list"][:k], start=1):
+        names = run.titles()
+        for own in map(run.user, users):
+            for place, item in enumerate(own["list"][:k], start=1):
                 title = names.get(item, str(item))
-                rows.append((own["user"], number, run.name, item, title, item in own["targets"]))
+                rows.append((own["user"], place, run.name, item, title, item in own["targets"]))
     return pd.DataFrame(rows, columns=["user", "place", "run", "item", "title", "hit"])
-
-
-def titles(run: EvaluatedRun) -> dict[Any, str]:
-    """Item -> its title, or its id where the data has none."""
-    items = run.values.items
-    ids = items["item"].to_pylist()
-    names = items[TITLE].to_pylist() if TITLE in items.column_names else ids
-    return {item: str(item if name is None else name) for item, name in zip(ids, names, strict=True)}
 
 
 def about_user(run: EvaluatedRun, user: Any, events: int = 5) -> dict[str, Any]:
     """What stands above a user's lists: the newest known items and the targets, by title."""
-    ids = pd.Index(run.values.users["user"].to_pandas().astype(str))
-    own = run.values.users.slice(ids.get_indexer([str(user)])[0], 1).to_pylist()[0]
-    names = titles(run)
-    return {
-        "user": own["user"],
-        "known": own["known"],
-        "history": [names.get(item, str(item)) for item in own["history"][-events:] if item is not None],
-        "targets": [names.get(item, str(item)) for item in own["targets"] if item is not None],
-    }
+    own, names = run.user(user), run.titles()
+    history, targets = (
+        [names.get(item, str(item)) for item in items if item is not None]
+        for items in (own["history"][-events:], own["targets"])
+    )
+    return {"user": own["user"], "known": own["known"], "history": history, "targets": targets}
