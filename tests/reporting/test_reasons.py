@@ -68,6 +68,13 @@ def test_a_model_without_history_says_once_that_it_has_no_reasons(songs):
     assert explained["mean"] > 0 and explained["mf"] == 0
 
 
+def test_data_of_other_users_explains_nothing(songs):
+    others = leave_last_out(read_events(pd.DataFrame({"user": [8] * 3 + [9] * 3, "item": list("abcbca")})))
+    run = run_of("mean", mean_of_songs(songs[0]), songs)
+    found = compare([run], **how({"mean": mean_of_songs(others[0])}, others))
+    assert any("No reasons for mean: evaluated returns data of other users" in note for note in found.notes)
+
+
 def test_without_reasons_the_page_says_nothing_of_them(songs):
     models = {"mean": mean_of_songs(songs[0])}
     found = compare([run_of("mean", models["mean"], songs)], **how(models, songs) | {"reasons": None})

@@ -80,29 +80,23 @@ def field_importance(
         )  # fmt: skip
         return on_device(batch, module)
 
-    def auc(feature: str | None, others: np.ndarray) -> float:
+    def auc(feature: str, others: np.ndarray) -> float:
         report = BinaryReport(sync_on_compute=False)
         for start in range(0, len(chosen), _CHUNK):
             pairs, theirs = chosen[start : start + _CHUNK], others[start : start + _CHUNK]
-            batch = batch_of(
-                pairs,
-                theirs if feature == "history" else pairs,
-                theirs if feature == "item" else pairs,
-            )
-            if feature is not None and feature in read:
+            history, item = (theirs if feature == name else pairs for name in ("history", "item"))
+            batch = batch_of(pairs, history, item)
+            if feature in read:
                 batch = take_feature(batch, batch_of(theirs, theirs, theirs), feature, schema, inputs)
             labels = torch.from_numpy(examples.labels[pairs, 0])
             report.update(module(batch)[:, 0].float().sigmoid().cpu(), labels)
         return report.compute()["auc"]
 
+    names = [*read, *["item"] * bool(inputs.candidates), *["history"] * bool(inputs.max_length)]
     rows = []
     with inference(module):
-        whole = auc(None, chosen)
-        for name in (
-            *read,
-            *(["item"] if inputs.candidates else []),
-            *(["history"] if inputs.max_length else []),
-        ):
+        whole = auc("", chosen)
+        for name in names:
             falls = [whole - auc(name, rng.permutation(chosen)) for _ in range(repeats)]
             rows.append((name, float(np.mean(falls)), float(np.std(falls))))
     frame = pd.DataFrame(rows, columns=["feature", "importance", "std"])

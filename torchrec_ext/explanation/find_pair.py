@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.events import Events, expect_events
 from torchrec_ext.errors import InputError
 from torchrec_ext.explanation.pair import Pair
@@ -33,11 +32,7 @@ class PairFinder:
         expect_events(data)
         self.model, self.data = model, data
         self._known = KnownUsers(model.preparation, data)
-
-    @property
-    def log(self) -> EventLog:
-        """The known events."""
-        return self._known.log
+        self.log = self._known.log
 
     def find(self, user: Any, item: Any, context: Mapping[str, Any] | None = None) -> Pair:
         """A pair; of an unknown user without events.

@@ -14,7 +14,7 @@ from torchrec_ext.batch import Batch
 from torchrec_ext.errors import InputError
 from torchrec_ext.explanation.attribution import Attribution
 from torchrec_ext.explanation.pair import Pair, score_queries
-from torchrec_ext.explanation.take_feature import take_feature
+from torchrec_ext.explanation.take_feature import take_feature, unknown_features
 from torchrec_ext.models.event_vectors import event_vectors
 
 
@@ -66,7 +66,7 @@ def _parts(pair: Pair) -> tuple[dict[str, Tensor], dict[str, Tensor], Callable[.
     """``(1, parts, width)`` of each kind of the example and of the baseline, and S of them to (S,) scores."""
     module: Any = pair.module
     batch = pair.batch()
-    unknown = pair.unknown(batch)
+    unknown = unknown_features(batch, pair.preparation, pair.inputs)
     fields, sequences = module.embeddings(batch)
     here: dict[str, Tensor] = {}
     away: dict[str, Tensor] = {}

@@ -1,6 +1,6 @@
 """item_map(): the items as points of a plane, with their categories in colour."""
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -47,10 +47,7 @@ def item_positions(model: TrainedModel, method: Method = "pca", seed: int = 0) -
     if len(ids) < 3:
         raise InputError(f"a map needs at least 3 items, but the catalogue has {len(ids)}")
     unit = functional.normalize(vectors, dim=1)
-    if method == "umap":
-        points, explained = _umap(unit, seed), None
-    else:
-        points, explained = _pca(unit)
+    points, explained = (_umap(unit, seed), None) if method == "umap" else _pca(unit)
     frame = pd.DataFrame({"item": ids, "x": points[:, 0], "y": points[:, 1]})
     frame.attrs["explained"] = explained
     return frame
@@ -101,26 +98,20 @@ def item_map(
     panel.scatter(others["x"], others["y"], size, color=_FAINT if named else _COLOURS[0], lw=0, label=label)
     for kind, shade, marker in zip(named, _COLOURS, _MARKERS, strict=False):
         some = points[(kinds == kind).to_numpy()]
-        panel.scatter(
-            some["x"], some["y"], size, color=shade, marker=marker, lw=0, alpha=0.8, label=str(kind)
-        )
-    _format(panel, method, points.attrs["explained"])
+        panel.scatter(some["x"], some["y"], size, color=shade, marker=marker, lw=0, alpha=0.8, label=kind)
+    shares = enumerate(points.attrs["explained"] or [], 1)
+    x_label, y_label = [f"component {i}: {v:.0%} of variance" for i, v in shares] or ["x", "y"]
+    panel.set_xlabel(x_label, color=_INK)
+    panel.set_ylabel(y_label, color=_INK)
+    panel.set_title(f"Item vectors ({method.upper()})", color=_INK, loc="left")
+    panel.set_xticks([])
+    panel.set_yticks([])
+    panel.spines[:].set_color(_FAINT)
     if named:
         legend = figure.legend(loc="outside right upper", title=colour, frameon=False, labelcolor=_INK)
         for handle in legend.legend_handles:
             handle.set_sizes([40])  # type: ignore[union-attr]
     return figure
-
-
-def _format(panel: Any, method: str, explained: list[float] | None) -> None:
-    names = ("x", "y") if explained is None else [f"component {i}: {v:.0%} of variance"
-                                                  for i, v in enumerate(explained, 1)]  # fmt: skip
-    panel.set_xlabel(names[0], color=_INK)
-    panel.set_ylabel(names[1], color=_INK)
-    panel.set_title(f"Item vectors ({method.upper()})", color=_INK, loc="left")
-    panel.set_xticks([])
-    panel.set_yticks([])
-    panel.spines[["top", "right", "left", "bottom"]].set_color(_FAINT)
 
 
 def _kinds(data: Events, column: str, ids: pd.Series) -> pd.Series:
@@ -130,12 +121,9 @@ def _kinds(data: Events, column: str, ids: pd.Series) -> pd.Series:
         there = "no table of items" if table is None else ", ".join(map(str, table.columns))
         raise InputError(f"colour should be a column of the items, received {column!r}; there is {there}")
     values = table.drop_duplicates("item").set_index("item")[column].reindex(ids)
-    first = [
-        value[0] if isinstance(value, list | tuple | np.ndarray) and len(value) else value for value in values
-    ]
-    return pd.Series(
-        [None if not pd.api.types.is_scalar(v) or pd.isna(v) else str(v) for v in first], dtype=object
-    )
+    first = [v[0] if isinstance(v, list | tuple | np.ndarray) and len(v) else v for v in values]
+    words = [str(v) if pd.api.types.is_scalar(v) and not pd.isna(v) else None for v in first]
+    return pd.Series(words, dtype=object)
 
 
 def _pca(vectors: Tensor) -> tuple[np.ndarray, list[float]]:

@@ -77,10 +77,9 @@ class Pair:
         Args:
             kept_VE: (V, n) bool of :attr:`events`; None for one example with all of them.
         """
-        events = self.events
-        kept_VE = np.ones((1, len(events)), bool) if kept_VE is None else kept_VE
+        kept_VE = np.ones((1, len(self.events)), bool) if kept_VE is None else kept_VE
         count = len(kept_VE)
-        log = _variants(self.log, self.user, events, kept_VE)
+        log = self._variants(kept_VE)
         batcher, users = Batcher(self.preparation, log, self.inputs), np.arange(count)
         ends, context = log.offsets[1:], take_context(self.context, np.zeros(count, np.int64))
         if isinstance(self.module, contracts.Retriever):
@@ -94,7 +93,9 @@ class Pair:
         if self.item_1D is not None:
             return self.item_1D
         assert isinstance(self.module, contracts.Retriever)
-        batcher = Batcher(self.preparation, _variants(self.log, self.user, self.events[:0]), self.inputs)
+        batcher = Batcher(
+            self.preparation, self._variants(np.zeros((1, len(self.events)), bool)), self.inputs
+        )
         return self.module.encode_items(on_device(batcher.items(np.array([self.row])), self.module)).float()
 
     def scores(self, batch: Batch) -> Tensor:
@@ -112,13 +113,26 @@ class Pair:
     def scores_without(self, features: Sequence[str]) -> np.ndarray:
         """(F,) float64 scores, of each of F features the one when it is unknown."""
         batch, schema = self.batch(), self.preparation.schema
-        unknown = self.unknown(batch)
+        unknown = unknown_features(batch, self.preparation, self.inputs)
         changed = (take_feature(batch, unknown, name, schema, self.inputs) for name in features)
         return np.array([float(self.scores(one)) for one in changed])
 
-    def unknown(self, batch: Batch) -> Batch:
-        """The batch with every feature unknown besides its histories."""
-        return unknown_features(batch, self.preparation, self.inputs)
+    def _variants(self, kept_VE: np.ndarray) -> EventLog:
+        """A log of V users, each the same user with other events."""
+        log, rows = self.log, self.events[np.nonzero(kept_VE)[1]]
+        return replace(
+            log,
+            user_ids=pd.RangeIndex(len(kept_VE)),
+            user_rows=np.full(len(kept_VE), log.user_rows[self.user]),
+            offsets=offsets_of(kept_VE.sum(1)),
+            items=np.asarray(log.items)[rows],
+            source_rows=np.asarray(log.source_rows)[rows],
+            times=None if log.times is None else np.asarray(log.times)[rows],
+            ratings=None,
+            labels={},
+            weights=None,
+            context={name: take_rows(column, rows) for name, column in log.context.items()},
+        )
 
 
 def score_queries(module: contracts.Retriever, queries: Tensor, item_1D: Tensor) -> Tensor:
@@ -126,22 +140,3 @@ def score_queries(module: contracts.Retriever, queries: Tensor, item_1D: Tensor)
     if queries.dim() == 2:
         return module.scorer(queries, item_1D)[:, 0]
     return module.scorer(queries.flatten(0, 1), item_1D).view(queries.shape[:2]).amax(1)
-
-
-def _variants(log: EventLog, user: int, events: np.ndarray, kept_VE: np.ndarray | None = None) -> EventLog:
-    """A log of V users, each the same user with other events."""
-    kept_VE = np.ones((1, len(events)), bool) if kept_VE is None else kept_VE
-    rows = events[np.nonzero(kept_VE)[1]]
-    return replace(
-        log,
-        user_ids=pd.RangeIndex(len(kept_VE)),
-        user_rows=np.full(len(kept_VE), log.user_rows[user]),
-        offsets=offsets_of(kept_VE.sum(1)),
-        items=np.asarray(log.items)[rows],
-        source_rows=np.asarray(log.source_rows)[rows],
-        times=None if log.times is None else np.asarray(log.times)[rows],
-        ratings=None,
-        labels={},
-        weights=None,
-        context={name: take_rows(column, rows) for name, column in log.context.items()},
-    )

@@ -49,9 +49,7 @@ def unknown_features(batch: Batch, preparation: Preparation, inputs: Inputs) -> 
     """
 
     def change(key: str, found: Jagged) -> Jagged:
-        return torch.zeros(len(found[1]), dtype=found[0].dtype, device=found[0].device), torch.ones_like(
-            found[1]
-        )
+        return found[0].new_zeros(len(found[1])), torch.ones_like(found[1])
 
     schema, dense = preparation.schema, batch.dense.clone()
     entities, start = {f.name: f.entity for f in schema.dense}, 0
@@ -60,9 +58,8 @@ def unknown_features(batch: Batch, preparation: Preparation, inputs: Inputs) -> 
         sides = preparation.sides.get(entities[name])  # of the context, 0 is unknown
         dense[:, start:stop] = 0.0 if sides is None else torch.tensor(sides.dense[name][0]).to(dense)
         start = stop
-    return replace(
-        batch, fields=_changed(batch.fields, change) if inputs.fields else batch.fields, dense=dense
-    )
+    fields = _changed(batch.fields, change) if inputs.fields else batch.fields
+    return replace(batch, fields=fields, dense=dense)
 
 
 def _changed(fields: Any, change: Callable[[str, Jagged], Jagged]) -> Any:

@@ -37,21 +37,22 @@ def beyond_accuracy(run: EvaluatedRun, k: int = 10, categories: str | None = Non
         of Popularity Bias in Recommendation", RMSE workshop at RecSys 2019; Steck, "Calibrated
         Recommendations", RecSys 2018.
     """
-    items = run.values.items
-    owners, rows = run.places("list", k)
-    users, catalogue = run.values.users.num_rows, items.num_rows
+    items, users = run.values.items, run.values.users.num_rows
     events, known_by = items["events"].to_numpy(), items["users"].to_numpy()
-    shown = np.bincount(rows, minlength=catalogue)
+    owners, rows = run.places("list", k)
     taken, past = run.places("history")
-    popularity = events / max(events.sum(), 1)
+    whose, wanted = run.places("targets")
+    popular = np.argsort(-events, kind="stable")[:k]
+    hits = np.isin(owners * len(events) + rows, whose * len(events) + wanted) & ~np.isin(rows, popular)
+    shown = np.bincount(rows, minlength=len(events))
+    parts = {part["name"]: part["users"] for part in run.figures.get("card", {}).get("parts", [])}
+    people = max(parts.get("train", 0), int(known_by.max()))  # users with a known event
     found = {
         "coverage": float((shown > 0).mean()),
         "gini": gini(shown),
-        "novelty": novelty(known_by[rows], _people(run)),
-        "popularity lift": float(popularity[rows].mean() / popularity[past].mean() - 1)
-        if len(past)
-        else np.nan,
-        "serendipity": _serendipity(run, k, owners, rows),
+        "novelty": float(-np.log2(np.maximum(known_by[rows], 1) / people).mean()) if len(rows) else np.nan,
+        "popularity lift": float(events[rows].mean() / events[past].mean() - 1) if len(past) else np.nan,
+        "serendipity": float(hits.sum() / (k * users)),
     }
     column = categories or category_column(run)
     if column is not None:
@@ -72,16 +73,6 @@ def gini(counts: np.ndarray) -> float:
     if not total:
         return float("nan")
     return float(((2 * np.arange(1, many + 1) - many - 1) * np.sort(counts)).sum() / (many * total))
-
-
-def novelty(known_by: np.ndarray, people: int) -> float:
-    """Mean self-information in bits of (n,) shown items that so many of ``people`` users know.
-
-    Example:
-        >>> novelty(np.array([4, 1]), people=8)
-        2.0
-    """
-    return float(-np.log2(np.maximum(known_by, 1) / people).mean()) if len(known_by) else float("nan")
 
 
 def diversity(shares: np.ndarray, owners: np.ndarray, rows: np.ndarray, users: int) -> float:
@@ -128,13 +119,8 @@ def miscalibration(
 
 def category_column(run: EvaluatedRun) -> str | None:
     """The first column of the items that holds lists of words; None without one."""
-    schema = run.values.items.schema
-    lists = (
-        n
-        for n in schema.names
-        if pa.types.is_list(schema.field(n).type) or pa.types.is_large_list(schema.field(n).type)
-    )
-    return next(lists, None)
+    columns = ((field.name, field.type) for field in run.values.items.schema)
+    return next((n for n, kind in columns if pa.types.is_list(kind) or pa.types.is_large_list(kind)), None)
 
 
 def category_shares(column: pa.ChunkedArray) -> np.ndarray:
@@ -145,20 +131,6 @@ def category_shares(column: pa.ChunkedArray) -> np.ndarray:
     found = np.zeros((len(words), max(len(names), 1)))
     np.add.at(found, (exploded.index.to_numpy(), codes), 1.0)
     return _normalised(found)
-
-
-def _serendipity(run: EvaluatedRun, k: int, owners: np.ndarray, rows: np.ndarray) -> float:
-    catalogue, users = run.values.items.num_rows, run.values.users.num_rows
-    popular = np.argsort(-run.values.items["events"].to_numpy(), kind="stable")[:k]
-    whose, wanted = run.places("targets")
-    hits = np.isin(owners * catalogue + rows, whose * catalogue + wanted) & ~np.isin(rows, popular)
-    return float(hits.sum() / (k * users))
-
-
-def _people(run: EvaluatedRun) -> int:
-    """Users with a known event, at least as many as know the best-known item."""
-    parts = {part["name"]: part["users"] for part in run.figures.get("card", {}).get("parts", [])}
-    return max(parts.get("train", 0), int(run.values.items["users"].to_numpy().max()))
 
 
 def _sums(values: np.ndarray, owners: np.ndarray, users: int) -> np.ndarray:

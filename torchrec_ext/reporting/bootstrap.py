@@ -53,12 +53,11 @@ def bootstrap(
     return np.moveaxis(np.concatenate(blocks, axis=2), 2, 0)
 
 
-def interval(samples: np.ndarray, confidence: float = 0.95) -> np.ndarray:
-    """(2, ...) lower and upper bound by percentiles of the resamples, which are the first axis.
+def interval(samples: np.ndarray) -> np.ndarray:
+    """(2, ...) bounds of 95% by percentiles of the resamples, which are the first axis.
 
     Example:
-        >>> interval(np.arange(101.0), confidence=0.9)
-        array([ 5., 95.])
+        >>> interval(np.arange(101.0))
+        array([ 2.5, 97.5])
     """
-    tail = 50 * (1 - confidence)
-    return np.nanpercentile(samples, [tail, 100 - tail], axis=0)
+    return np.nanpercentile(samples, [2.5, 97.5], axis=0)

@@ -19,7 +19,7 @@ from torchrec_ext.reporting.evaluated_run import EvaluatedRun, Part
 from torchrec_ext.reporting.paired_tests import bootstrap_p, holm, wilcoxon_p
 from torchrec_ext.reporting.pictures import pictures
 from torchrec_ext.reporting.reasons import Reasons
-from torchrec_ext.reporting.segments import default_segments, segment_of_users
+from torchrec_ext.reporting.segments import ANSWERED, HISTORY, POPULARITY, segment_of_users
 from torchrec_ext.reporting.side_by_side import about_user, choose_users, side_by_side
 from torchrec_ext.reporting.user_figures import UserFigures
 
@@ -78,13 +78,12 @@ def compare(
     if not 1 <= k <= LISTED:
         raise InputError(f"k should be from 1 to {LISTED}, as many items of a list as are kept; received {k}")
     opened, notes = _same_users(_open(runs, baseline, part))
-    first, names = opened[0], [run.name for run in opened]
+    first = opened[0]
     of_lists = (f"ndcg@{k}", f"hr@{k}", "mrr")
     metrics = metrics or (("auc", "log_loss", "accuracy", "rmse") if first.is_ranker else of_lists)
     notes += _notes(first, len(opened), resamples, seed)
-    shown: list[Any] = []
-    if not first.is_ranker:
-        shown = choose_users(opened, users) if isinstance(users, int) else list(users)
+    of_whom = [] if first.is_ranker else users
+    shown = choose_users(opened, of_whom) if isinstance(of_whom, int) else list(of_whom)
     lists = side_by_side(opened, shown, k)
     if reasons is not None and len(lists):
         lists["reason"] = None
@@ -97,9 +96,9 @@ def compare(
                 notes.append(f"No reasons for {run.name}: {error}.")
     made = [{"run": run.name, **beyond_accuracy(run, k, categories)} for run in opened if not first.is_ranker]
     return Comparison(
-        runs=tuple(names),
+        runs=tuple(run.name for run in opened),
         **_figures_and_tests(opened, metrics, resamples, seed),
-        segments=_segments(opened, metrics, (*default_segments(first), *segments), resamples, seed),
+        segments=_segments(opened, metrics, segments, resamples, seed),
         beyond=pd.DataFrame(made),
         costs=pd.DataFrame([{"run": run.name, **costs(run)} for run in opened]),
         protocol={run.name: protocol_in_words(run) for run in opened},
@@ -225,13 +224,11 @@ def _segments(
     """The first metric that users have alone, in every segment."""
     metric = next((name for name in metrics if name not in ("auc", "rmse")), metrics[0])
     figures = [UserFigures.of(run, [metric]) for run in runs]
+    of_lists = () if runs[0].is_ranker else (ANSWERED,)
+    names = (HISTORY, POPULARITY, *of_lists, *names)
     divided = {by: segment_of_users(runs[0], by) for by in names}
-    parts = [
-        (by, segment, np.asarray(found == segment))
-        for by, found in divided.items()
-        if len(found.categories) > 1
-        for segment in found.categories
-    ]
+    several = ((by, found) for by, found in divided.items() if len(found.categories) > 1)
+    parts = [(by, each, np.asarray(found == each)) for by, found in several for each in found.categories]
     if not parts:
         return pd.DataFrame()
     masks = np.stack([mask for *_, mask in parts])

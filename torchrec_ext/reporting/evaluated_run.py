@@ -38,14 +38,13 @@ class EvaluatedRun:
     folder: Path | None = None
 
     @classmethod
-    def open(cls, run: str | Path, part: Part = "test", name: str | None = None) -> "EvaluatedRun":
+    def open(cls, run: str | Path, part: Part = "test") -> "EvaluatedRun":
         """Opens the folder of a run whose evaluation was kept.
 
         Args:
             run: the folder.
             part: which evaluation; of the test part the newer one of ``metrics.json`` and
                 ``evaluation.json``.
-            name: None for that of the folder.
 
         Raises:
             InputError: if the folder does not hold such an evaluation.
@@ -61,7 +60,7 @@ class EvaluatedRun:
         path = max(paths, key=lambda path: path.stat().st_mtime)
         trained, history = folder / "metrics.json", folder / "history.csv"
         return cls(
-            name or folder.resolve().name,
+            folder.resolve().name,
             json.loads(path.read_text()),
             json.loads(trained.read_text()) if trained.is_file() else {},
             UserValues.load(folder, table_suffix(path)),

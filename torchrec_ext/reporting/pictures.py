@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -22,9 +22,8 @@ from torchrec_ext.training.curves import curves_figure
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1)), (0, (8, 3)))
 _MARKERS = "os^DvP"
-_INK, _FAINT = "#333333", "#DDDDDD"
+_INK, _GREY, _FAINT = "#333333", "#777777", "#DDDDDD"
 _LENGTHS = (1, 2, 3, 5, 10, 20, 30, 50, 100)
-_BINS = 10
 
 
 def pictures(runs: Sequence[EvaluatedRun], k: int = 10) -> dict[str, str]:
@@ -36,13 +35,23 @@ def _figures(runs: Sequence[EvaluatedRun], k: int) -> Iterator[tuple[str, str, F
     """A name, a caption and a figure of each picture."""
     if runs[0].is_ranker:
         caption = "Calibration: share of positives among pairs of about the same probability"
-        yield "calibration", caption, _calibration(runs)
+        yield (
+            "calibration",
+            caption,
+            _panel("predicted probability", "share of positives", _calibration, runs),
+        )
     else:
-        yield "by-length", "NDCG by length of the list", _by_length(runs)
+        yield (
+            "by-length",
+            "NDCG by length of the list",
+            _panel("length of the list", "NDCG", _by_length, runs),
+        )
         caption = f"Exposure: share of the first {k} places that the most shown items take"
-        yield "exposure", caption, _exposure(runs, k)
+        labels = "share of the catalogue, most shown first", "share of the places"
+        yield "exposure", caption, _panel(*labels, _exposure, runs, k)
         caption = "Accuracy against coverage, a point for each length of the list"
-        yield "coverage", caption, _against_coverage(runs)
+        labels = "share of the catalogue in any list", "NDCG"
+        yield "coverage", caption, _panel(*labels, _against_coverage, runs)
     histories = [run.history.assign(model=run.name) for run in runs if run.history is not None]
     history = pd.concat(histories, ignore_index=True) if histories else pd.DataFrame()
     for metric in ("loss", "auc", f"ndcg@{k}"):
@@ -52,8 +61,7 @@ def _figures(runs: Sequence[EvaluatedRun], k: int) -> Iterator[tuple[str, str, F
             yield f"curve-{metric.partition('@')[0]}", f"Learning curve: {metric} by epoch", figure
 
 
-def _by_length(runs: Sequence[EvaluatedRun]) -> Figure:
-    figure, axes = _one("length of the list", "NDCG")
+def _by_length(axes: Axes, runs: Sequence[EvaluatedRun]) -> None:
     for place, run in enumerate(runs):
         ks = [k for k in _LENGTHS if k <= run.values.items.num_rows]
         ranks, offsets = (torch.from_numpy(np.array(values)) for values in run.lists("ranks"))
@@ -63,20 +71,15 @@ def _by_length(runs: Sequence[EvaluatedRun]) -> Figure:
     axes.set_xticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=9)
-    return figure
 
 
-def _exposure(runs: Sequence[EvaluatedRun], k: int) -> Figure:
-    figure, axes = _one("share of the catalogue, most shown first", "share of the places")
+def _exposure(axes: Axes, runs: Sequence[EvaluatedRun], k: int) -> None:
     for place, run in enumerate(runs):
         shown = np.bincount(run.places("list", k)[1], minlength=run.values.items.num_rows)
         axes.plot(*_cumulated(shown), **{**_look(place), "marker": ""}, label=run.name)
-    events = runs[0].values.items["events"].to_numpy()
-    axes.plot(*_cumulated(events), color="#777777", linewidth=1, label="known events")
-    axes.plot([0, 1], [0, 1], color="#777777", linewidth=1, linestyle=(0, (1, 3)), label="equal")
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
-    return figure
+    known = runs[0].values.items["events"].to_numpy()
+    axes.plot(*_cumulated(known), color=_GREY, linewidth=1, label="known events")
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=(0, (1, 3)), label="equal")
 
 
 def _cumulated(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -85,8 +88,7 @@ def _cumulated(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return kept / len(counts), shares[kept]
 
 
-def _against_coverage(runs: Sequence[EvaluatedRun]) -> Figure:
-    figure, axes = _one("share of the catalogue in any list", "NDCG")
+def _against_coverage(axes: Axes, runs: Sequence[EvaluatedRun]) -> None:
     sources = [(run.name, run.figures) for run in runs]
     if popular := runs[0].figures.get("popularity"):
         sources.append(("popularity", popular))
@@ -99,23 +101,17 @@ def _against_coverage(runs: Sequence[EvaluatedRun]) -> Figure:
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
     axes.margins(y=0.15)
-    axes.legend(frameon=False, fontsize=9)
-    return figure
 
 
-def _calibration(runs: Sequence[EvaluatedRun]) -> Figure:
-    figure, axes = _one("predicted probability", "share of positives")
-    axes.plot([0, 1], [0, 1], color="#777777", linewidth=1, linestyle=(0, (1, 3)), label="calibrated")
+def _calibration(axes: Axes, runs: Sequence[EvaluatedRun]) -> None:
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=(0, (1, 3)), label="calibrated")
     for place, run in enumerate(runs):
-        axes.plot(
-            *calibration(run.lists("scores")[0], run.lists("labels")[0]), **_look(place), label=run.name
-        )
+        found = calibration(run.lists("scores")[0], run.lists("labels")[0])
+        axes.plot(*found, **_look(place), label=run.name)
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.legend(frameon=False, fontsize=9)
-    return figure
 
 
-def calibration(scores: np.ndarray, labels: np.ndarray, bins: int = _BINS) -> tuple[np.ndarray, np.ndarray]:
+def calibration(scores: np.ndarray, labels: np.ndarray, bins: int = 10) -> tuple[np.ndarray, np.ndarray]:
     """Mean probability and share of positives of pairs in bins of about as many pairs.
 
     Example:
@@ -127,7 +123,7 @@ def calibration(scores: np.ndarray, labels: np.ndarray, bins: int = _BINS) -> tu
     return np.array([scores[g].mean() for g in groups]), np.array([labels[g].mean() for g in groups])
 
 
-def _one(x_label: str, y_label: str) -> tuple[Figure, Axes]:
+def _panel(x_label: str, y_label: str, draw: Callable[..., None], *drawn: Any) -> Figure:
     figure = Figure(figsize=(4.8, 3.3))
     figure.set_layout_engine("constrained")
     axes = figure.add_subplot(axisbelow=True)
@@ -136,7 +132,9 @@ def _one(x_label: str, y_label: str) -> tuple[Figure, Axes]:
     axes.grid(color=_FAINT, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=_INK, labelsize=9)
-    return figure, axes
+    draw(axes, *drawn)
+    axes.legend(frameon=False, fontsize=9)
+    return figure
 
 
 def _look(place: int) -> dict[str, Any]:

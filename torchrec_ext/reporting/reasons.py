@@ -50,9 +50,12 @@ class Reasons:
         trained, known, targets = self.evaluated(run)
         if not trained.inputs.max_length:
             raise InputError("the model reads no history")
+        trained.preparation.expect_same_rows(known.preparation, f"the split of {known.name}")
         log, _ = known.known_before(targets.before_first_target())
         users = pd.Index(log.user_ids).astype(str).get_indexer(lists["user"].astype(str))
         rows = trained.preparation.vocabularies["item"].rows(lists["item"])
+        if (users < 0).any() or not rows.all():
+            raise InputError("evaluated returns data of other users or items than those of the run")
         names, found = run.titles(), pd.Series(None, range(len(lists)), object)
         with inference(trained.module):
             for place in np.argsort(lists["place"], kind="stable")[: self.most]:

@@ -7,15 +7,9 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.reporting.evaluated_run import EvaluatedRun
 
 HISTORY, POPULARITY, ANSWERED = "history length", "popularity of targets", "list made by"
+"""Segments of every report; the last, of retrievers: users without known events get popular items."""
 _MOST = 10
 """Values of a column that have a segment of their own; the others share one."""
-
-
-def default_segments(run: EvaluatedRun) -> tuple[str, ...]:
-    """The segments of every report: by history length, popularity of the targets and, of a retriever, who
-    made the list (users of whom the model knows nothing get popular items).
-    """
-    return (HISTORY, POPULARITY) if run.is_ranker else (HISTORY, POPULARITY, ANSWERED)
 
 
 def segment_of_users(run: EvaluatedRun, by: str) -> pd.Categorical:
@@ -37,10 +31,7 @@ def segment_of_users(run: EvaluatedRun, by: str) -> pd.Categorical:
         users = run.values.users.num_rows
         with np.errstate(invalid="ignore"):
             means = np.bincount(owners, events, users) / np.bincount(owners, minlength=users)
-        found = quarters(means)
-        return found.rename_categories(
-            {"unknown": "not in catalogue"} if "unknown" in found.categories else {}
-        )
+        return quarters(means).rename_categories(lambda name: name.replace("unknown", "not in catalogue"))
     column = "answered_by" if by == ANSWERED else by
     table = run.values.users
     if column not in table.column_names or pd.api.types.is_list_like(table[column][0].as_py()):
@@ -63,19 +54,11 @@ def quarters(values: np.ndarray) -> pd.Categorical:
         >>> quarters(np.array([1, 1, 2, 3, 5, 8, 13, np.nan])).tolist()
         ['1', '1', '2 to 3', '2 to 3', '5 to 8', '5 to 8', '13', 'unknown']
     """
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return pd.Categorical(["unknown"] * len(values))
-    edges = np.unique(np.quantile(known, [0.25, 0.5, 0.75], method="inverted_cdf"))
-    groups = np.searchsorted(edges, values)
-    names = []
-    for group in range(len(edges) + 1):
-        own = values[(groups == group) & ~np.isnan(values)]
-        ends = [f"{end:,.4g}" for end in (own.min(), own.max())] if len(own) else [""]
-        names.append(" to ".join(dict.fromkeys(ends)))
-    found = [
-        names[group] if is_known else "unknown"
-        for group, is_known in zip(groups, ~np.isnan(values), strict=True)
-    ]
-    order = [name for name in names if name] + (["unknown"] if "unknown" in found else [])
-    return pd.Categorical(found, categories=order)
+    numbers = pd.Series(values, dtype=np.float64)
+    known = numbers.dropna()
+    edges = np.unique(np.quantile(known, [0.25, 0.5, 0.75], method="inverted_cdf")) if len(known) else known
+    groups = pd.Series(np.searchsorted(edges, known), known.index)
+    ends = known.groupby(groups).agg(["min", "max"]).map("{:,.4g}".format).astype(object)
+    names = ends["min"].where(ends["min"] == ends["max"], ends["min"] + " to " + ends["max"])
+    found = groups.map(names).reindex(numbers.index).fillna("unknown")
+    return pd.Categorical(found, [*names.unique(), "unknown"]).remove_unused_categories()

@@ -36,27 +36,26 @@ class UserFigures:
         Raises:
             InputError: for a metric that was not evaluated.
         """
+        scores = labels = owners = None
         if not run.is_ranker:
             there = [name for name in run.figures if name in run.values.users.column_names]
-            if unknown := [name for name in metrics if name not in there]:
-                raise InputError(f"{run.name} has no metric {unknown[0]!r}; it has {', '.join(there)}")
-            sums = np.stack([run.column(name) for name in metrics])
-            return cls(tuple(metrics), sums, np.ones(sums.shape[1]))
-        labels, offsets = run.lists("labels")
-        scores = run.lists("scores")[0].astype(np.float64)
-        counts = np.diff(offsets) if len(offsets) > 2 else np.ones(len(scores), np.int64)
-        owners = np.repeat(np.arange(len(counts)), counts)
-        of_pairs = {
-            # float32 rounds a probability within 6e-8 of 1 to 1, as in BinaryReport
-            "log_loss": -np.log(np.clip(np.where(labels == 1, scores, 1 - scores), 1e-7, None)),
-            "auc": np.zeros(len(scores)),
-            "accuracy": ((scores > 0.5) == (labels == 1)).astype(np.float64),
-            "rmse": (scores - labels) ** 2,
-        }
-        if unknown := [name for name in metrics if name not in of_pairs]:
-            raise InputError(f"{run.name} has no metric {unknown[0]!r}; it has {', '.join(of_pairs)}")
-        sums = np.stack([np.bincount(owners, of_pairs[name], len(counts)) for name in metrics])
-        return cls(tuple(metrics), sums, counts, scores, labels, owners)
+            counts, sums = np.ones(run.values.users.num_rows), {name: run.column(name) for name in there}
+        else:
+            labels, offsets = run.lists("labels")
+            scores = run.lists("scores")[0].astype(np.float64)
+            counts = np.diff(offsets) if len(offsets) > 2 else np.ones(len(scores), np.int64)
+            owners = np.repeat(np.arange(len(counts)), counts)
+            of_pairs = {
+                # float32 rounds a probability within 6e-8 of 1 to 1, as in BinaryReport
+                "log_loss": -np.log(np.clip(np.where(labels == 1, scores, 1 - scores), 1e-7, None)),
+                "auc": np.zeros(len(scores)),
+                "accuracy": ((scores > 0.5) == (labels == 1)).astype(np.float64),
+                "rmse": (scores - labels) ** 2,
+            }
+            sums = {name: np.bincount(owners, values, len(counts)) for name, values in of_pairs.items()}
+        if unknown := [name for name in metrics if name not in sums]:
+            raise InputError(f"{run.name} has no metric {unknown[0]!r}; it has {', '.join(sums)}")
+        return cls(tuple(metrics), np.stack([sums[n] for n in metrics]), counts, scores, labels, owners)
 
     def weighted(self, weights_RU: np.ndarray) -> np.ndarray:
         """(R, F) figures where user u counts weights_RU[r, u] times; NaN where nobody counts."""
