@@ -5,6 +5,7 @@ import pytest
 
 from tests.explanation.by_hand import built, mean_of_songs, rows
 from torchrec_ext.data import leave_last_out, read_events
+from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import evaluate
 from torchrec_ext.models import TwoTower
 from torchrec_ext.reporting import EvaluatedRun, Reasons, compare
@@ -73,6 +74,11 @@ def test_data_of_other_users_explains_nothing(songs):
     run = run_of("mean", mean_of_songs(songs[0]), songs)
     found = compare([run], **how({"mean": mean_of_songs(others[0])}, others))
     assert any("No reasons for mean: evaluated returns data of other users" in note for note in found.notes)
+
+
+def test_weights_of_attention_are_not_reasons():
+    with pytest.raises(InputError, match="method should be .*received 'attention'"):
+        Reasons(lambda run: ..., method="attention")
 
 
 def test_without_reasons_the_page_says_nothing_of_them(songs):

@@ -11,7 +11,7 @@ from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.explanation.attribution import Attribution
 from torchrec_ext.explanation.find_pair import PairFinder
-from torchrec_ext.explanation.methods import METHODS
+from torchrec_ext.explanation.methods import METHODS, OF_SCORES
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.trained_model import TrainedModel
 
@@ -63,7 +63,7 @@ def because(
         >>> because(trained, events, user="new", item="a")
         'Nothing that is known of you raised the score of a.'
     """
-    expect_one_of("method", method, ("leave_one_out", "integrated_gradients"))
+    expect_one_of("method", method, OF_SCORES)
     finder = PairFinder(model, data)
     pair = finder.find(user, item, context)
     with inference(model.module):

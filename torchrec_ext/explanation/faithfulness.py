@@ -11,7 +11,7 @@ from torchrec_ext.checks import expect_at_least, expect_one_of
 from torchrec_ext.data.events import Events
 from torchrec_ext.errors import InputError
 from torchrec_ext.explanation.find_pair import PairFinder
-from torchrec_ext.explanation.methods import METHODS
+from torchrec_ext.explanation.methods import METHODS, OF_SCORES
 from torchrec_ext.explanation.pair import Pair
 from torchrec_ext.models.inference import inference
 from torchrec_ext.retrieval.trained_model import TrainedModel
@@ -111,7 +111,7 @@ def faithfulness(
     expect_at_least(1, orders=orders, least_events=least_events)
     name = method if isinstance(method, str) else getattr(method, "__name__", "the method")
     if isinstance(method, str):
-        expect_one_of("method", method, ("leave_one_out", "integrated_gradients", "attention"))
+        expect_one_of("method", method, (*OF_SCORES, "attention"))
     finder = PairFinder(model, data)
     if not model.inputs.max_length:
         raise InputError("faithfulness deletes events of histories, but this model reads no history")

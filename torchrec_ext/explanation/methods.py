@@ -17,3 +17,6 @@ METHODS: dict[str, Callable[[Pair], Attribution]] = {
     "attention": attention,
     "factors": factors,
 }
+
+OF_SCORES = ("leave_one_out", "integrated_gradients")
+"""Methods that share the score out among the events, in its unit: those that give reasons."""

@@ -35,17 +35,11 @@ def _figures(runs: Sequence[EvaluatedRun], k: int) -> Iterator[tuple[str, str, F
     """A name, a caption and a figure of each picture."""
     if runs[0].is_ranker:
         caption = "Calibration: share of positives among pairs of about the same probability"
-        yield (
-            "calibration",
-            caption,
-            _panel("predicted probability", "share of positives", _calibration, runs),
-        )
+        labels = "predicted probability", "share of positives"
+        yield "calibration", caption, _panel(*labels, _calibration, runs)
     else:
-        yield (
-            "by-length",
-            "NDCG by length of the list",
-            _panel("length of the list", "NDCG", _by_length, runs),
-        )
+        labels = "length of the list", "NDCG"
+        yield "by-length", "NDCG by length of the list", _panel(*labels, _by_length, runs)
         caption = f"Exposure: share of the first {k} places that the most shown items take"
         labels = "share of the catalogue, most shown first", "share of the places"
         yield "exposure", caption, _panel(*labels, _exposure, runs, k)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from torchrec_ext.checks import expect_one_of
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.errors import InputError
 from torchrec_ext.explanation.because import raised_most
-from torchrec_ext.explanation.methods import METHODS
+from torchrec_ext.explanation.methods import METHODS, OF_SCORES
 from torchrec_ext.explanation.pair import Pair
 from torchrec_ext.models.inference import inference
 from torchrec_ext.reporting.evaluated_run import EvaluatedRun
@@ -32,6 +33,9 @@ class Reasons:
     evaluated: Callable[[EvaluatedRun], tuple[TrainedModel, Dataset, Dataset]]
     method: str = "leave_one_out"
     most: int = 100
+
+    def __post_init__(self) -> None:
+        expect_one_of("method", self.method, OF_SCORES)
 
     @property
     def note(self) -> str:
