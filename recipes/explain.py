@@ -71,10 +71,8 @@ def main() -> None:
         users = users.sample(min(many, len(users)), random_state=settings.seed)
         pairs = tx.retrieval.recommend(trained, events, users, k=1)
         tested = tx.explanation.faithfulness(trained, events, pairs, method=method, seed=settings.seed)
-        log(tested.table.to_string(index=False, float_format="{:.3f}".format))
-        log(tested.verdict)
-    tested = tested if method == "attention" else None
-    table = tx.explanation.explain(trained, events, settings.user, item, method=method, tested=tested)
+    passed = tested if method == "attention" else None
+    table = tx.explanation.explain(trained, events, settings.user, item, method=method, tested=passed)
     log(f"score of item {item} for user {settings.user}: {table.attrs['score']:.4f}")
     log(table.head(settings.rows).to_string(index=False, float_format="{:+.4f}".format, na_rep=""))
     if method in ("leave_one_out", "integrated_gradients"):
@@ -82,6 +80,9 @@ def main() -> None:
             trained, events, settings.user, item, verb=settings.verb, method=method
         )
         log(sentence)
+    if tested is not None:
+        log(tested.table.to_string(index=False, float_format="{:.3f}".format))
+        log(tested.verdict)
     if output is not None:
         figure = tx.explanation.item_map(trained, events, settings.colour)
         if group.first:
