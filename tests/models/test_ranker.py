@@ -112,7 +112,7 @@ def test_a_term_that_would_break_the_products_of_a_head_is_refused(parts):
     with pytest.raises(InputError, match="logits of ESMMHead .* pass first_order=False"):
         Ranker(parts[0].schema, 8, head="esmm", tasks=2)
     model = ready(Ranker(parts[0].schema, 8, head="esmm", tasks=2, first_order=False))
-    logits = model(next(batches(parts[0], model.inputs)))
+    logits = model(pairs_of(model, parts[0], [4, 5], [7, 9]))
     assert (logits[:, 1] < logits[:, 0]).all()
 
 

@@ -19,7 +19,7 @@ class ESMMHead(Head):
     probability of one step alone is the ratio of two products.
 
     The labels of a pair should fall along the chain, such as those of ``positive=(3, 4, 5)``. A term that
-    a model adds to the logits would break the product, so ``Ranker`` takes it with ``first_order=False`` only.
+    a model adds to the logits would break the product, so a ``Ranker`` needs ``first_order=False``.
 
     Args:
         in_dim: width of the vector.

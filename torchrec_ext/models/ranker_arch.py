@@ -58,8 +58,8 @@ class RankerArch(nn.Module):
         self.over, self.head = _build_over_arch(interaction.out_dim, over_arch, head, tasks)
         if first_order and not getattr(self.head, "additive", True):
             raise InputError(
-                f"first_order is True, but a term added to the logits of {type(self.head).__name__} would break "
-                "them; pass first_order=False"
+                f"first_order is True, but a term added to the logits of {type(self.head).__name__} would "
+                "break its products; pass first_order=False"
             )
         self.bias = nn.Parameter(torch.zeros(tasks)) if first_order else None
         self.linear = nn.Linear(dense_width, tasks, bias=False) if first_order and inputs.dense else None
