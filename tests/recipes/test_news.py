@@ -26,6 +26,7 @@ device = {}
 SETTINGS = (
     "--data", "news.toml", "--valid-from", "2023-11-20", "--test-from", "2023-11-21", "--hours", "2", "24",
     "--epochs", "4", "--interaction", "mlp", "--dim", "4", "--global-batch-size", "128",
+    "--overwrite",
 )  # fmt: skip
 CLICKS = ["clicks of the last 2 h", "clicks of the last 24 h"]
 
@@ -73,7 +74,7 @@ def test_the_past_of_new_articles_tells_more_than_their_ids(warm, folder):
 def test_what_the_data_says_of_an_article_is_read(warm, folder):
     found = []
     for data in ("news.toml", "articles.toml"):
-        words = (*SETTINGS, "--data", data, "--only", "whole", "--overwrite")
+        words = (*SETTINGS, "--data", data, "--only", "whole")
         warm.launch("news", *words, folder=folder)
         found.append(figures_of(folder)["whole"]["group_auc"])
     assert found[1] > found[0] + 0.05

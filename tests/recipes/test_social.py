@@ -18,6 +18,7 @@ WORDS = (
     "1",
     "--dim",
     "4",
+    "--overwrite",
 )
 
 
