@@ -19,6 +19,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import Report, baselines
 from torchrec_ext.training import Optimization
 
+Fields = Mapping[str, Sequence[str]]
 FRIENDS_ITEMS = 50
 """Items that are a feature of a user: those that most friends have events with."""
 
@@ -63,12 +64,12 @@ def main() -> None:
     run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
     frame, friendships = read(settings)
     parts = with_friends(frame, friendships)
-    fields = {
+    fields: Fields = {
         "without friends": ["user"],
         "friends": ["user", "user_friends"],
         "friends and their items": ["user", "user_friends", "user_friends_items"],
     }
-    reports = compare(settings, parts, fields, settings.epochs, batch=1024)
+    reports = compare(settings, parts, fields, settings.epochs, batch=1024, scorer="dot")
     found = {name: per_user(report, "ndcg@10") for name, report in reports.items()}
     found["friends' items alone"] = of_friends(reports["popularity"], parts)
     figures = {"items": by_known_events(found, set(friendships["user"]), settings.few)}
@@ -77,7 +78,8 @@ def main() -> None:
     edges = tx.data.read_events(friendships.rename(columns={"friend": "item"}))
     parts = tx.data.by_ratio(edges, valid=0.1, test=0.1, seed=settings.seed)
     # there are few users, each an example, so batches are smaller and epochs shorter
-    reports = compare(settings, parts, {"friends so far": ()}, 6 * settings.epochs, batch=128)
+    fields, epochs = {"friends so far": ()}, 6 * settings.epochs
+    reports = compare(settings, parts, fields, epochs, batch=128, scorer="cosine")
     rows = {name: {k: report[k] for k in ("hr@10", "ndcg@10")} for name, report in reports.items()}
     figures["friends"] = pd.DataFrame(rows).T
     protocol["friends"] = reports["friends so far"].protocol
@@ -120,14 +122,11 @@ def with_friends(frame: pd.DataFrame, friendships: pd.DataFrame) -> Parts:
     )
     users = lists(friendships, "friend", "friends")
     users = users.merge(lists(often.reset_index(), "item", "friends_items", FRIENDS_ITEMS), "left", "user")
-    events = tx.data.read_events(
-        frame,
-        users=users,
-        user_features={
-            "friends": {"kind": "category", "refers": "user"},
-            "friends_items": {"kind": "category", "min_count": 3},
-        },
-    )
+    features: dict[str, dict] = {
+        "friends": {"kind": "category", "refers": "user"},
+        "friends_items": {"kind": "category", "min_count": 3},
+    }
+    events = tx.data.read_events(frame, users=users, user_features=features)
     return tx.data.by_time(events, valid_from=valid_from, test_from=test_from)
 
 
@@ -138,14 +137,14 @@ def lists(frame: pd.DataFrame, column: str, name: str, most: int | None = None) 
 
 
 def compare(
-    settings: Settings, parts: Parts, fields: Mapping[str, Sequence[str]], epochs: int, batch: int
+    settings: Settings, parts: Parts, fields: Fields, epochs: int, batch: int, scorer: str
 ) -> dict[str, Report]:
     """Trains a retriever for each choice of query fields, and evaluates it beside the baselines."""
     train, valid, test = parts
     reports: dict[str, Report] = {}
     for name, query_fields in fields.items():
         torch.manual_seed(settings.seed)
-        model = tx.models.TwoTower(train.schema, settings.dim, "mean_pool", query_fields, scorer="cosine")
+        model = tx.models.TwoTower(train.schema, settings.dim, "mean_pool", query_fields, scorer=scorer)
         trained = tx.training.fit(
             model, train, valid, epochs=epochs, optimization=Optimization(global_batch_size=batch),
             seed=settings.seed, device=settings.device,
