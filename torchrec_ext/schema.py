@@ -34,7 +34,7 @@ class Feature:
         table: name of the table it looks up.
         entity: the feature describes the user, the item or the event (context).
         column: the column of the user's data it is read from.
-        many: whether a value is a list of ids, whose vectors are averaged.
+        many: whether a value is a list of ids, whose vectors are averaged, or encoded in their order.
     """
 
     name: str

@@ -51,6 +51,10 @@ MODELS = {
     "context": lambda: TwoTower(TRAIN.schema, 8, "sasrec", ("context_device", "context_hour")),
     "factorization": lambda: TwoTower(TRAIN.schema, 8),
     "shallow": lambda: Ranker(TRAIN.schema, 6, shallow=("user", "context_device")),
+    "words": lambda: TwoTower(
+        TRAIN.schema, 6, "gru", item_fields=ITEM_FIELDS, poolers={"item_genres": "text_cnn"}
+    ),
+    "words of a pair": lambda: Ranker(TRAIN.schema, 6, poolers={"item_genres": "gru"}),
     "tasks": lambda: Ranker(TRAIN.schema, 6, tasks=3, over_arch=(8, 4), first_order=False),
 }
 

@@ -46,6 +46,9 @@ MODELS = {
     "lists of events": lambda: TwoTower(
         RICH_SCHEMA, 8, "sasrec", ("context_mood",), history_fields=("context_words", "context_type")
     ),
+    "lists in order": lambda: TwoTower(
+        RICH_SCHEMA, 8, "sasrec", ("user", "context_words"), poolers={"context_words": "attention_pool"}
+    ),
     "two events": lambda: TwoTower(SCHEMA, 8, "lstm", max_length=2),
     "one event": lambda: TwoTower(SCHEMA, 8, "narm", max_length=1),
 }  # fmt: skip

@@ -10,7 +10,7 @@ from tests import processes
 from tests.lists import assert_same_lists
 from tests.worlds import rich_world, small_world
 from torchrec_ext.data import leave_last_out
-from torchrec_ext.encoders import GRU
+from torchrec_ext.encoders import GRU, TextCNN
 from torchrec_ext.evaluation import evaluate
 from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower
@@ -47,6 +47,11 @@ CASES: dict[str, tuple[str, Mapping[str, str]]] = {
         "told ranker",
         {"context_type": "row_wise", "context_words": "table_wise", "item": "row_wise"},
     ),
+    "retriever that reads words in order": ("words", {"item_genres": "row_wise", "item": "row_wise"}),
+    "ranker that reads words in order": (
+        "word ranker",
+        {"item_genres": "row_wise", "context_device": "table_wise", "item": "row_wise"},
+    ),
     "ranker, on every rank": ("ranker", {"user": "data_parallel", "item": "data_parallel"}),
 }
 Outcome = tuple[list[float], pd.DataFrame, dict[str, float]]
@@ -65,6 +70,11 @@ def train_and_recommend() -> dict[str, Outcome]:
         elif kind == "told ranker":
             told = ("context_type", "context_words")
             model = Ranker(train.schema, dim=16, target_attention="din", history_fields=told)
+        elif kind == "word ranker":
+            model = Ranker(train.schema, 16, poolers={"item_genres": TextCNN(16, filters=3, dropout=0.0)})
+        elif kind == "words":
+            genres = {"item_genres": TextCNN(16, filters=3, dropout=0.0)}
+            model = TwoTower(train.schema, 16, gru, item_fields=("item_genres",), poolers=genres)
         elif kind == "told":
             told = ("context_type", "context_words")
             model = TwoTower(train.schema, 16, gru, ("user_friends",), ("item_image",), history_fields=told)

@@ -49,7 +49,7 @@ def initialise_tables(model: nn.Module, seed: int) -> None:
         id(collection): embeddings.dim
         for embeddings in model.modules()
         if isinstance(embeddings, Embeddings)
-        for collection in (embeddings.bags, embeddings.events)
+        for collection in (embeddings.bags, embeddings.events, embeddings.words)
     }
     zero = {
         id(collection)

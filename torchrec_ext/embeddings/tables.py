@@ -1,5 +1,7 @@
 """Embeddings: the tables a model reads, and their lookups as the tensors its parts take."""
 
+from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torchrec.sparse.jagged_tensor import JaggedTensor
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.checks import expect_at_least
 from torchrec_ext.compatibility import KERNEL_MULTIPLE
+from torchrec_ext.embeddings.pooler import PooledFields, Pooler
 from torchrec_ext.embeddings.sequence_tables import sequence_tables
 from torchrec_ext.embeddings.stack_fields import stack_fields
 from torchrec_ext.errors import InputError
@@ -20,6 +23,8 @@ from torchrec_ext.schema import Schema
 class Embeddings(nn.Module):
     """An EmbeddingBagCollection for pooled fields and an EmbeddingCollection for histories and candidates.
 
+    A second EmbeddingCollection is for fields whose ids an encoder pools.
+
     The tables are on the ``meta`` device until :func:`torchrec_ext.distributed.shard` gives each rank
     its part, so that no process ever holds a whole table. A width that the fused kernels refuse is padded
     here, and the lookups are cut back to it.
@@ -28,9 +33,10 @@ class Embeddings(nn.Module):
         schema: features and tables.
         dim: D, width of every vector; any number.
         inputs: the pooled fields and the sequences that the model reads.
+        poolers: by feature; those of the pooled fields are used, which are then not averaged.
 
     Raises:
-        InputError: if a table would have to be in both collections, which TorchRec cannot share, or the
+        InputError: if a table would have to be in two collections, which TorchRec cannot share, or the
             model reads items and the data has none.
 
     Example:
@@ -41,22 +47,29 @@ class Embeddings(nn.Module):
         52
     """
 
-    def __init__(self, schema: Schema, dim: int, inputs: Inputs) -> None:
+    def __init__(
+        self, schema: Schema, dim: int, inputs: Inputs, poolers: Mapping[str, Pooler] | None = None
+    ) -> None:
         super().__init__()
         expect_at_least(1, dim=dim)
         self.dim = dim
-        self.field_names = list(inputs.pooled)
+        self.pool_words = PooledFields(inputs.pooled, poolers)
+        encoded = {name: schema.feature(name).table for name in self.pool_words.poolers}
+        self.field_names = [name for name in inputs.pooled if name not in encoded]
         self.width = -(-dim // KERNEL_MULTIPLE) * KERNEL_MULTIPLE
-        pooled = {name: schema.feature(name).table for name in inputs.pooled}
+        pooled = {name: schema.feature(name).table for name in self.field_names}
         unpooled = sequence_tables(schema, inputs)
-        for table in set(pooled.values()) & set(unpooled.values()):
-            raise InputError(
-                f"table {table!r} is wanted both pooled ({', '.join(_keys(pooled, table))}) and as a "
-                f"sequence ({', '.join(_keys(unpooled, table))}), and TorchRec's collections share no table; "
-                "leave it out of the fields or give it a table of its own"
-            )
+        ways = {"pooled": pooled, "as a sequence": unpooled, "for a pooler": encoded}
+        for (one, its), (other, others) in combinations(ways.items(), 2):
+            for table in set(its.values()) & set(others.values()):
+                raise InputError(
+                    f"table {table!r} is wanted both {one} ({', '.join(_keys(its, table))}) and {other} "
+                    f"({', '.join(_keys(others, table))}), and TorchRec's collections share no table; "
+                    "leave it out of the fields or give it a table of its own"
+                )
         self.bags = self._bags(schema, pooled) if pooled else None
         self.events = self._collection(schema, unpooled) if unpooled else None
+        self.words = self._collection(schema, encoded) if encoded else None
 
     def forward(self, batch: Batch) -> tuple[Tensor | None, dict[str, JaggedTensor]]:
         """Looks a batch up, once in each collection.
@@ -69,6 +82,8 @@ class Embeddings(nn.Module):
         sequences: dict[str, JaggedTensor] = {}
         if self.bags is not None:
             fields_BFD = stack_fields(self.bags(batch.fields), self.field_names)[..., : self.dim]
+        if self.words is not None:
+            fields_BFD = self.pool_words(fields_BFD, _cut(self.words(batch.fields), self.dim))
         if self.events is not None:
             sequences = _cut(self.events(batch.sequences), self.dim)
         return fields_BFD, sequences

@@ -8,8 +8,9 @@ from torchrec.sparse.jagged_tensor import JaggedTensor
 from torchrec_ext import contracts, plugins
 from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.checks import expect_at_least
-from torchrec_ext.contracts import Head, Interaction, TargetAttention
+from torchrec_ext.contracts import Head, Interaction, SequenceEncoder, TargetAttention
 from torchrec_ext.embeddings import Embeddings, FirstOrder
+from torchrec_ext.embeddings.pooler import Poolers, encoders_of, make_poolers
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.event_vectors import history_fields_of
 from torchrec_ext.models.ranker_arch import RankerArch
@@ -42,6 +43,8 @@ class Ranker(contracts.Ranker):
         first_order: whether the logits also have the linear term of a factorization machine: for each task
             a weight for each id of the fields and for each number, and a bias. With few fields an
             interaction such as ``"dot"`` needs it to rank items by their popularity.
+        poolers: for fields of several ids, such as the words of a title, an encoder that reads them in their
+            order: ``{"item_title": "text_cnn"}``. The vectors of other ids are averaged.
 
     Raises:
         InputError: for an unknown feature or name, or an interaction whose output is not a logit.
@@ -70,6 +73,7 @@ class Ranker(contracts.Ranker):
         history_fields: Sequence[str] = (),
         first_order: bool = True,
         shallow: Sequence[str] = (),
+        poolers: Poolers | None = None,
     ) -> None:
         super().__init__()
         expect_at_least(1, dim=dim, tasks=tasks, max_length=max_length)
@@ -112,7 +116,10 @@ class Ranker(contracts.Ranker):
         if not count:
             raise InputError("fields is empty; name at least one feature, or pass a target_attention")
         crossed = plugins.make("interactions", interaction, num_fields=count, dim=dim)
-        self.embeddings = Embeddings(schema, dim, self.inputs)
+        of_several = [name for name in self.inputs.pooled if schema.feature(name).many]
+        self.embeddings = Embeddings(
+            schema, dim, self.inputs, make_poolers(poolers, dim, of_several, "fields")
+        )
         self.first_order = first_order
         weighted = first_order and (self.inputs.fields or self.inputs.candidates)
         self.id_weights = FirstOrder(schema, self.inputs, tasks) if weighted else None
@@ -137,6 +144,11 @@ class Ranker(contracts.Ranker):
     def target_attention(self) -> TargetAttention | None:
         """The attention of the item over the history, if there is one."""
         return self.arch.attention
+
+    @property
+    def poolers(self) -> dict[str, SequenceEncoder]:
+        """The encoders of fields of several ids."""
+        return encoders_of(self.embeddings.pool_words.poolers)
 
     @property
     def over_arch(self) -> tuple[int, ...] | nn.Module | None:

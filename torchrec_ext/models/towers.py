@@ -1,6 +1,7 @@
 """The query and the item tower: looked-up vectors to the vectors that are scored."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,10 +12,12 @@ from torchrec_ext.batch import Batch, Inputs
 from torchrec_ext.contracts import MaskedEncoder, MultiInterestEncoder, SequenceEncoder
 from torchrec_ext.embeddings.last_state import last_state
 from torchrec_ext.embeddings.pad_history import pad_history
+from torchrec_ext.embeddings.pooler import Pooler, choose_poolers
 from torchrec_ext.mlp import MLP
 from torchrec_ext.models.event_vectors import event_vectors
 from torchrec_ext.models.segment_means import segment_means
 from torchrec_ext.padding import real_events
+from torchrec_ext.plain_jagged import PlainJaggedTensor
 
 if TYPE_CHECKING:
     from torchrec.sparse.jagged_tensor import JaggedTensor
@@ -114,11 +117,15 @@ class ItemTower(nn.Module):
         dim: D, width of the vectors.
         inputs: what the model reads.
         dense_width: total width of ``inputs.candidate_dense``.
+        poolers: by feature; those of candidate fields are used, which are then not averaged.
     """
 
-    def __init__(self, dim: int, inputs: Inputs, dense_width: int = 0) -> None:
+    def __init__(
+        self, dim: int, inputs: Inputs, dense_width: int = 0, poolers: Mapping[str, Pooler] | None = None
+    ) -> None:
         super().__init__()
         self.fields = inputs.candidate_fields
+        self.poolers = choose_poolers(poolers, self.fields)
         width = dim * (1 + len(self.fields)) + dense_width
         self.mix = nn.Identity() if width == dim else nn.Linear(width, dim)
 
@@ -126,8 +133,12 @@ class ItemTower(nn.Module):
         """Looked-up candidates to ``(C, D)`` item vectors."""
         parts = [sequences["candidates"].values()]
         for name in self.fields:
-            values = sequences[f"candidates_{name}"].values()
-            parts.append(segment_means(values, batch.candidate_lengths[name]))
+            values, lengths = sequences[f"candidates_{name}"].values(), batch.candidate_lengths[name]
+            if name in self.poolers:
+                words = pad_history(PlainJaggedTensor(values, lengths), sys.maxsize)
+                parts.append(self.poolers[name](*words))
+            else:
+                parts.append(segment_means(values, lengths))
         if batch.candidate_dense is not None:
             parts.append(batch.candidate_dense)
         return self.mix(torch.cat(parts, 1) if len(parts) > 1 else parts[0])

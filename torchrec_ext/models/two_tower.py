@@ -10,6 +10,7 @@ from torchrec_ext.batch import Batch, HistoryMix, Inputs
 from torchrec_ext.checks import expect_at_least, expect_one_of
 from torchrec_ext.contracts import MaskedEncoder, MultiInterestEncoder, Scorer, SequenceEncoder
 from torchrec_ext.embeddings import Embeddings
+from torchrec_ext.embeddings.pooler import Poolers, encoders_of, make_poolers
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.event_vectors import history_fields_of
 from torchrec_ext.models.towers import ItemTower, QueryTower, Towers
@@ -42,6 +43,8 @@ class TwoTower(contracts.Retriever):
             use one table.
         history_mix: how: ``"sum"`` adds them, ``"scale"`` multiplies each component by one plus theirs, so
             that a purchase may count more than a view.
+        poolers: for query and item fields of several ids, such as the words of a title, an encoder that
+            reads them in their order: ``{"item_title": "text_cnn"}``. The vectors of other ids are averaged.
 
     Raises:
         InputError: for an unknown feature or name, or an encoder of another width.
@@ -68,6 +71,7 @@ class TwoTower(contracts.Retriever):
         query_hidden: Sequence[int] = (),
         history_fields: Sequence[str] = (),
         history_mix: HistoryMix = "sum",
+        poolers: Poolers | None = None,
     ) -> None:
         super().__init__()
         expect_at_least(1, dim=dim, max_length=max_length)
@@ -109,10 +113,12 @@ class TwoTower(contracts.Retriever):
                 f"query_fields names {', '.join(sorted(in_context & {*fields, *dense}))}, the context of one "
                 f"target, but {type(made).__name__} learns several hidden events at once; leave it out"
             )
-        self.embeddings = Embeddings(schema, dim, self.inputs)
+        of_several = [name for name in (*fields, *candidate_fields) if schema.feature(name).many]
+        pooling = make_poolers(poolers, dim, of_several, "query_fields or item_fields")
+        self.embeddings = Embeddings(schema, dim, self.inputs, pooling)
         self.towers = Towers(
             QueryTower(dim, self.inputs, made, self.query_hidden, schema.dense_width(dense)),
-            ItemTower(dim, self.inputs, schema.dense_width(candidate_dense)),
+            ItemTower(dim, self.inputs, schema.dense_width(candidate_dense), pooling),
         )
 
     @property
@@ -129,6 +135,11 @@ class TwoTower(contracts.Retriever):
     def encoder(self) -> Encoder | None:
         """The encoder of the history, which the query tower holds."""
         return self.query_tower.encoder
+
+    @property
+    def poolers(self) -> dict[str, SequenceEncoder]:
+        """The encoders of fields of several ids."""
+        return encoders_of(self.embeddings.pool_words.poolers) | encoders_of(self.item_tower.poolers)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The queries of a training batch's labels and its ``(C, D)`` candidates; every rank must call it."""

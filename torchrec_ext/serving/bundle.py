@@ -22,7 +22,13 @@ from torchrec_ext.data.sources.source_file import sha256_of
 from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval.trained_model import TrainedModel
 from torchrec_ext.serving.known_events import open_known, save_known
-from torchrec_ext.serving.local_model import LocalRanker, LocalRetriever, build_local, inputs_from
+from torchrec_ext.serving.local_model import (
+    LocalRanker,
+    LocalRetriever,
+    build_local,
+    inputs_from,
+    poolers_from,
+)
 from torchrec_ext.serving.local_tables import LocalEmbeddings, LocalFirstOrder
 from torchrec_ext.serving.row_table import RowTable
 from torchrec_ext.serving.stored_index import StoredIndex, read_index
@@ -162,10 +168,11 @@ def build_model(
         InputError: if the weights are not those of the described model.
     """
     schema, inputs = preparation.schema, inputs_from(description)
-    embeddings = LocalEmbeddings(schema, inputs, _tables(weights, "embeddings.tables."))
     first_order = _tables(weights, "id_weights.tables.")
     id_weights = LocalFirstOrder(schema, inputs, first_order) if first_order else None
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and then replaced
+        tables, poolers = _tables(weights, "embeddings.tables."), poolers_from(description)
+        embeddings = LocalEmbeddings(schema, inputs, tables, poolers)
         model = build_local(description, schema, embeddings, id_weights)
     try:
         model.load_state_dict(weights)

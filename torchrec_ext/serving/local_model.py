@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from torchrec_ext import contracts
 from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.embeddings.pooler import Pooler, make_poolers
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.inference import inputs_of
 from torchrec_ext.models.ranker_arch import RankerArch
@@ -123,9 +124,16 @@ def build_local(
         return LocalRanker(embeddings, id_weights, arch, inputs)
     towers = Towers(
         QueryTower(dim, inputs, part("encoder"), arguments["query_hidden"], dense_width),
-        ItemTower(dim, inputs, schema.dense_width(inputs.candidate_dense)),
+        ItemTower(dim, inputs, schema.dense_width(inputs.candidate_dense), poolers_from(description)),
     )
     return LocalRetriever(embeddings, towers, part("scorer"), inputs)
+
+
+def poolers_from(description: dict[str, Any]) -> dict[str, Pooler]:
+    """The poolers of the described model, with weights still to be loaded."""
+    arguments = description["arguments"]
+    built: Any = {name: rebuild(spec) for name, spec in arguments.get("poolers", {}).items()}
+    return make_poolers(built, arguments["dim"], built, "fields")
 
 
 def inputs_from(description: dict[str, Any]) -> Inputs:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.embeddings.pooler import PooledFields, Pooler
 from torchrec_ext.embeddings.sequence_tables import sequence_tables
 from torchrec_ext.models.segment_means import segment_means
 from torchrec_ext.plain_jagged import PlainJaggedTensor
@@ -20,10 +21,18 @@ class LocalEmbeddings(nn.Module):
         schema: features and tables.
         inputs: the pooled fields and the sequences that the model reads.
         tables: of the schema, as far as the model reads them.
+        poolers: by feature; those of the pooled fields are used, which are then not averaged.
     """
 
-    def __init__(self, schema: Schema, inputs: Inputs, tables: Mapping[str, RowTable]) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        inputs: Inputs,
+        tables: Mapping[str, RowTable],
+        poolers: Mapping[str, Pooler] | None = None,
+    ) -> None:
         super().__init__()
+        self.pool_words = PooledFields(inputs.pooled, poolers)
         self.tables = nn.ModuleDict(tables)
         self.fields = {name: schema.feature(name).table for name in inputs.pooled}
         self.sequences = sequence_tables(schema, inputs)
@@ -42,8 +51,13 @@ class LocalEmbeddings(nn.Module):
         """``(B, F, D)`` pooled fields, or None where the model reads none."""
         if not self.fields:
             return None
-        ids = batch.fields.to_dict()
-        return torch.stack([_pooled(self.tables[table], ids[name]) for name, table in self.fields.items()], 1)
+        ids, poolers = batch.fields.to_dict(), self.pool_words.poolers
+        pooled = {n: _pooled(self.tables[t], ids[n]) for n, t in self.fields.items() if n not in poolers}
+        words = {
+            n: PlainJaggedTensor(self.tables[self.fields[n]](ids[n].values()), ids[n].lengths())
+            for n in poolers
+        }
+        return self.pool_words(torch.stack([*pooled.values()], 1) if pooled else None, words)
 
 
 class LocalFirstOrder(nn.Module):

@@ -83,6 +83,7 @@ class QueryProgram(nn.Module):
         self.lists = {key for key, feature in features.items() if feature.many}
         self.table_of = {key: feature.table for key, feature in features.items()}
         whole = model.embeddings.tables
+        self.poolers = model.embeddings.pool_words.poolers
         self.tables = nn.ModuleDict({name: whole[name] for name in sorted({*self.table_of.values()})})
         self.inputs = tuple(self._inputs(schema, schema.dense_width(reads.dense)))
 
@@ -136,13 +137,16 @@ class QueryProgram(nn.Module):
             yield ProgramInput("dense", torch.float32, (BATCH, dense_width))
 
     def _vectors(self, key: str, given: dict[str, Tensor]) -> Tensor:
-        """``(..., D)`` vectors of a feature: looked up, and the mean of several ids."""
+        """``(..., D)`` vectors of a feature: looked up, and those of several ids pooled."""
         vectors = self.tables[self.table_of[key]](given[key])
         if key not in self.lists:
             return vectors
         lengths = given[f"{key}.lengths"].unsqueeze(-1)
         real = torch.arange(vectors.shape[-2], device=vectors.device) < lengths
-        return vectors.masked_fill(~real.unsqueeze(-1), 0).sum(-2) / lengths.clamp(min=1)
+        vectors = vectors.masked_fill(~real.unsqueeze(-1), 0)
+        if key in self.poolers:
+            return self.poolers[key](vectors, lengths.squeeze(-1))
+        return vectors.sum(-2) / lengths.clamp(min=1)
 
     def _newest(self, given: dict[str, Tensor]) -> Tensor:
         """``(B, H)`` state after all events, or ``(B, K, H)`` interests; see ``QueryTower``."""

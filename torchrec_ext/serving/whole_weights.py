@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
-_TABLE = re.compile(r"embeddings\.(?:bags\.embedding_bags|events\.embeddings)\.(\w+)\.weight")
+_TABLE = re.compile(r"embeddings\.(?:bags\.embedding_bags|(?:events|words)\.embeddings)\.(\w+)\.weight")
 _FIRST_ORDER = re.compile(r"id_weights\.\w+\.embedding_bags\.(\w+)_first_order\.weight")
 
 

@@ -11,6 +11,7 @@ from torchrec.optim.keyed import CombinedOptimizer
 from torchrec_ext.checks import expect_whole
 from torchrec_ext.data.dataset import Dataset, expect_part
 from torchrec_ext.data.positive import Positive
+from torchrec_ext.distributed.find_collections import find_collections
 from torchrec_ext.embeddings import Embeddings
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.inference import inputs_of
@@ -133,7 +134,8 @@ def _expect_untrained(model: nn.Module) -> None:
     """Refuses a model whose tables have weights: it was trained or sharded before."""
     sharded = any(isinstance(module, ShardedModule) for module in model.modules())
     ours = [module for module in model.modules() if isinstance(module, Embeddings)]
-    if sharded or any(not table.is_meta for tables in ours for table in tables.parameters()):
+    collections = [one for module in ours for one in find_collections(module).values()]
+    if sharded or any(not table.is_meta for tables in collections for table in tables.parameters()):
         raise InputError(
             "the model was trained or sharded already; build a new one, or resume its run with resume=True"
         )
