@@ -45,6 +45,8 @@ class Settings:
     fields: tuple[str, ...] | None = None
     """Features that are crossed. By default all features of the data, except the type of an event where it
     stands for its rating."""
+    poolers: tuple[str, ...] = ()
+    """Encoders of fields of several ids, in place of the mean, such as item_words=text_cnn."""
     over_arch: tuple[int, ...] = (64,)
     """Hidden sizes of the layers above the interaction."""
     head: str = "single"
@@ -132,6 +134,7 @@ def main() -> None:
             head="single" if settings.linear else head,
             history_fields=settings.history_fields,
             first_order=settings.first_order,
+            poolers=parse_pairs(settings.poolers, "poolers"),
         )
         run.write_settings(replace(settings, positive=chosen), modules, events, recipe="train_ranking")
         trained = tx.training.fit(

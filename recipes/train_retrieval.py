@@ -45,6 +45,8 @@ class Settings:
     """Hidden sizes of the query tower."""
     item_fields: tuple[str, ...] = ()
     """Side features of the items, such as item_genres, or item_image and item_audio of tiktok."""
+    poolers: tuple[str, ...] = ()
+    """Encoders of query and item fields of several ids, in place of the mean, such as item_words=text_cnn."""
     max_length: int = 200
     """Newest events of a history that are read."""
     history_fields: tuple[str, ...] = ()
@@ -106,6 +108,7 @@ def main() -> None:
             scorer,
             settings.query_hidden,
             settings.history_fields,
+            poolers=parse_pairs(settings.poolers, "poolers"),
         )
         run.write_settings(settings, modules, events, recipe="train_retrieval")
         trained = tx.training.fit(

@@ -22,7 +22,7 @@ class AttentionPool(StreamingEncoder):
     paper's recurrent layers are not included. Here events are scaled to variance 1 before they are scored.
 
     State t is that of events 0 to t, so a history is learnt in one pass. The vector of a text is the state of
-    its last word, see :func:`torchrec_ext.embeddings.last_state`.
+    its last word; ``poolers`` of a model reads the words of a feature so.
 
     Args:
         dim: D, width of an event vector and of a state, which is ``out_dim``.

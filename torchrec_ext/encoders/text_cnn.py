@@ -20,7 +20,7 @@ class TextCNN(StreamingEncoder):
     the paper's linear layer of classes is left out.
 
     State t is that of events 0 to t, so a history is learnt in one pass. The vector of a text is the state of
-    its last word, see :func:`torchrec_ext.embeddings.last_state`.
+    its last word; ``poolers`` of a model reads the words of a feature so.
 
     Args:
         dim: D, width of an event vector.
