@@ -58,7 +58,8 @@ class Settings:
     max_length: int = 50
     """Newest events of a history that target attention reads."""
     history_fields: tuple[str, ...] = ()
-    """Features of a history's events that are added to their items' vectors, such as context_type."""
+    """Features of a history's events (context_type) or of their items (item_category) that are added to the
+    items' vectors."""
     positive: tuple[str, ...] | None = None
     """Least rating of an interested user; several for as many tasks, or a label column of each task and its
     least value, such as watched=10 like=1; the first is evaluated. By default 4, or 1 where no rating is

@@ -50,7 +50,8 @@ class Settings:
     max_length: int = 200
     """Newest events of a history that are read."""
     history_fields: tuple[str, ...] = ()
-    """Features of a history's events that are added to their items' vectors, such as context_type."""
+    """Features of a history's events (context_type) or of their items (item_category) that are added to the
+    items' vectors."""
     scorer: str = "dot"
     """Scorer of query and item."""
     loss: str = "softmax_cross_entropy"

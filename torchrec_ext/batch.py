@@ -21,7 +21,8 @@ class Inputs:
         fields: categorical features pooled into one vector each, the keys of ``Batch.fields``.
         dense: numeric features, the columns of ``Batch.dense``.
         max_length: number of newest events of a history; 0 if the model reads no history.
-        history_fields: categorical context features of the events of a history, such as their type.
+        history_fields: categorical features of the events of a history, such as their type, and side
+            features of their items, such as the category.
         history_mix: how their vectors join those of the events' items.
         candidates: whether items are looked up as one vector each, separately from the pooled fields.
         candidate_fields: categorical side features of the candidates.
@@ -29,6 +30,7 @@ class Inputs:
         every_position: whether training predicts every next event of a history in one pass.
         masked: share of the events of a history that training hides and predicts; 0 hides none.
         shallow: those of ``fields`` that have a weight, but no vector.
+        match: categorical side feature of the items that ``Batch.history_matches`` compares, or None.
     """
 
     fields: tuple[str, ...] = ()
@@ -42,6 +44,7 @@ class Inputs:
     every_position: bool = False
     masked: float = 0.0
     shallow: tuple[str, ...] = ()
+    match: str | None = None
 
     @property
     def pooled(self) -> tuple[str, ...]:
@@ -69,6 +72,8 @@ class Batch:
         history_times: flat float64 times in seconds of the history's events, or None.
         history_lengths: for each feature of the history's events that has several ids, the flat int64
             number of ids of each event.
+        history_matches: flat bool, whether the item of a history's event shares a value of ``Inputs.match``
+            with the candidate of its example, or None.
         candidate_lengths: for each candidate side feature the (C,) int64 number of ids of a candidate.
         candidate_dense: (C, m) float32 numeric features of the candidates, or None.
         labels: ranking: (B, tasks) float32; retrieval: (N,) int64 position of the target among the
@@ -84,6 +89,7 @@ class Batch:
     dense: Tensor
     history_times: Tensor | None = None
     history_lengths: dict[str, Tensor] = field(default_factory=dict)
+    history_matches: Tensor | None = None
     candidate_lengths: dict[str, Tensor] = field(default_factory=dict)
     candidate_dense: Tensor | None = None
     labels: Tensor | None = None

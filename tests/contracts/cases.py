@@ -109,6 +109,7 @@ CASES: dict[str, list[Case]] = {
         Case(target_attention.DIN, dim=8, hidden=[6, 4], activation="sigmoid", softmax=True),
         Case(target_attention.SIM, dim=8),
         Case(target_attention.SIM, dim=8, top_k=2, heads=1, age_dim=3),
+        Case(target_attention.SIM, dim=8, top_k=3, match="item_category"),
     ],
     "scorers": [
         Case(scorers.CosineScorer, dim=8, temperature=0.2),

@@ -127,6 +127,7 @@ NAMES = [
     "fields",
     "factorization",
     "attention din",
+    "hard search",
     "tasks",
 ]
 

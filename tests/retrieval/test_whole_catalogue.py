@@ -64,6 +64,19 @@ def test_without_it_only_items_with_events_are_in_the_catalogue():
     assert len(trained.item_vectors()) == 12 and max(map(max, found.values())) < 12
 
 
+def test_a_session_of_items_without_an_event_is_known_by_their_features():
+    found = events("all")
+    train = tx.data.leave_last_out(found)[0]
+    torch.manual_seed(0)
+    encoder = tx.encoders.GRU(8, dropout=0.0)
+    model = tx.models.TwoTower(train.schema, 8, encoder, history_fields=["item_genre"])
+    settings = tx.training.Optimization(learning_rate=0.02)
+    trained = tx.training.fit(model, train, epochs=10, optimization=settings, progress=False)
+    ranked = tx.retrieval.recommend(trained, found, sessions=[[100], [101]], k=6)
+    assert set(ranked["source"]) == {"model"}
+    assert set(ranked["item"][:6]) == {*range(6)} and set(ranked["item"][6:]) == {*range(6, 12)}
+
+
 @pytest.mark.slow
 def test_two_processes_find_what_one_does(everything):
     for found, figures in processes.run(_lists):

@@ -25,7 +25,9 @@ MODELS = {
     "user": lambda: TwoTower(TRAIN.schema, 8),
     "interests": lambda: TwoTower(TRAIN.schema, 8, ComiRec(8, num_interests=3, dropout=0.0)),
     "no index": lambda: TwoTower(TRAIN.schema, 8, GRU(8, dropout=0.0), scorer="neumf"),
-    "events": lambda: TwoTower(TRAIN.schema, 8, GRU(8, dropout=0.0), history_fields=("context_device",)),
+    "events": lambda: TwoTower(
+        TRAIN.schema, 8, GRU(8, dropout=0.0), history_fields=("context_device", "item_genres")
+    ),
     "times": lambda: TwoTower(TRAIN.schema, 8, "hstu"),
     "ranker": lambda: Ranker(TRAIN.schema, 8, ("user", "user_gender", "item", "item_genres")),
     "context ranker": lambda: Ranker(TRAIN.schema, 8, ("user", "item", *CONTEXT)),

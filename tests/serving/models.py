@@ -1,6 +1,7 @@
 """Models that bundles are made of, with weights as they are drawn first."""
 
 import functools
+from functools import partial
 
 import pandas as pd
 import torch
@@ -12,6 +13,7 @@ from torchrec_ext.distributed import join_group, shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.models import Ranker, TwoTower
 from torchrec_ext.retrieval import TrainedModel
+from torchrec_ext.target_attention import SIM
 
 FIELDS = ("user", "user_age", "user_gender", "context_device", "context_hour")
 ITEM_FIELDS = ("item_genres", "item_price")
@@ -45,8 +47,14 @@ MODELS = {
         FIELDS[:3],
         ITEM_FIELDS,
         query_hidden=(8,),
-        history_fields=("context_device",),
+        history_fields=("context_device", "item_genres"),
         history_mix="scale",
+    ),
+    "hard search": lambda: Ranker(
+        TRAIN.schema,
+        8,
+        target_attention=partial(SIM, top_k=3, match="item_genres"),
+        history_fields=("item_genres", "context_device"),
     ),
     "context": lambda: TwoTower(TRAIN.schema, 8, "sasrec", ("context_device", "context_hour")),
     "factorization": lambda: TwoTower(TRAIN.schema, 8),

@@ -226,7 +226,7 @@ def test_models_without_side_features_refuse_new_items_and_pass_over_those_of_th
     assert len(store) == 1
 
 
-@pytest.mark.parametrize("name", ["fields", "interaction dot"])
+@pytest.mark.parametrize("name", ["fields", "hard search", "interaction dot"])
 def test_a_ranker_ranks_new_items_alone_or_behind_an_index(name, bundle, store, tmp_path):
     ranker = export(model(name), tmp_path / "ranker", events=EVENTS)
     service = Service(bundle, store, ranker=ranker, retrieve=40)

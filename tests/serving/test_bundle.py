@@ -72,7 +72,15 @@ for name in sys.argv[2:]:
 
 def test_bundles_are_served_with_torch_alone(tmp_path):
     """In one process, since torch itself takes seconds to import."""
-    names = ["encoder gru", "encoder hstu", "encoder bert4rec", "attention din", "fields", "tasks"]
+    names = [
+        "encoder gru",
+        "encoder hstu",
+        "encoder bert4rec",
+        "attention din",
+        "hard search",
+        "fields",
+        "tasks",
+    ]
     EVENTS.frame.to_parquet(tmp_path / "events.parquet")
     wanted = {}
     for name in names:

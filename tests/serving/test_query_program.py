@@ -36,7 +36,7 @@ MODELS = {
     "factorization": lambda: TwoTower(SCHEMA, 8),
     "fields": lambda: TwoTower(
         SCHEMA, 6, "gru", (*FEATURES, "context_hour"), ("item_genres",), query_hidden=(8,),
-        history_fields=("context_device",),
+        history_fields=("item_genres", "context_device"),
     ),
     "interests": lambda: TwoTower(
         SCHEMA, 8, "comirec", FEATURES, history_fields=("context_device",), history_mix="scale"

@@ -22,7 +22,7 @@ from torchrec_ext.serving import (
 
 NAMES = (
     "encoder gru", "encoder sasrec", "encoder hstu", "encoder bert4rec", "encoder comirec", "encoder caser",
-    "fields", "context", "factorization", "scorer neumf", "attention din", "interaction dot",
+    "fields", "context", "factorization", "scorer neumf", "attention din", "hard search", "interaction dot",
 )  # fmt: skip
 LATER = [
     ServedEvent(2, 105, 1.7e9, context={"device": "desk", "hour": 3.0}),

@@ -1,4 +1,5 @@
 import dataclasses
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,16 @@ from torchrec_ext.data.batching.next_events import NextEvents
 from torchrec_ext.distributed import shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.models import Ranker, TwoTower, task_for
+from torchrec_ext.target_attention import SIM
 from torchrec_ext.training.even_batch import even_batch
 
 TRAIN = leave_last_out(small_world())[0]
 EVERY = Candidates("catalogue", np.ones(30))
+
+
+def searching_ranker() -> Ranker:
+    hard = partial(SIM, match="item_genres")
+    return Ranker(TRAIN.schema, 8, target_attention=hard, history_fields=("item_genres", "context_device"))
 
 
 def test_a_batch_that_is_full_stays_as_it_is():
@@ -38,6 +45,7 @@ def test_added_examples_change_neither_loss_nor_what_the_others_get():
         (TwoTower(TRAIN.schema, 8), LastEvents),
         (Ranker(TRAIN.schema, 8), LabelledEvents),
         (Ranker(TRAIN.schema, 8, target_attention=SoftAttention), LabelledEvents),
+        (searching_ranker(), LabelledEvents),
     ):
         task = task_for(model)
         shard(task)
@@ -67,7 +75,7 @@ MODELS = {
             name,
             ("user",),
             ("item_genres", "item_price"),
-            history_fields=("context_device",),
+            history_fields=("context_device", "item_genres"),
         )
         for name in plugins.names("encoders")
     },
@@ -75,6 +83,7 @@ MODELS = {
         f"scorer {name}": lambda name=name: TwoTower(TRAIN.schema, 8, "gru", scorer=name)
         for name in plugins.names("scorers")
     },
+    "searching ranker": searching_ranker,
     "fields alone": lambda: TwoTower(TRAIN.schema, 8, None, ("user", "context_hour")),
     **{
         f"target attention {name}": lambda name=name: Ranker(TRAIN.schema, 8, target_attention=name)

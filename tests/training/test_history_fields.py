@@ -1,12 +1,14 @@
 """Models that read the features of a history's events, where nothing else tells what comes next."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from tests.worlds import small_world
 from torchrec_ext.batch import Inputs
 from torchrec_ext.data import Dataset, by_user, leave_last_out, read_events
 from torchrec_ext.data.batching.batches import Batcher
@@ -14,6 +16,7 @@ from torchrec_ext.distributed import shard
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
 from torchrec_ext.models import Ranker, TwoTower
+from torchrec_ext.models.event_vectors import event_vectors, target_vectors
 from torchrec_ext.training import Optimization, fit
 
 KINDS = 4
@@ -112,6 +115,32 @@ def test_the_mean_of_several_ids_joins_the_item(mix):
     torch.testing.assert_close(model.encode_queries(batch)[0], expected)
 
 
+def test_features_of_items_join_events_and_the_candidate():
+    train = leave_last_out(small_world())[0]
+    model = Ranker(train.schema, 4, (), target_attention="din", history_fields=("item_genres",))
+    shard(model)
+    items = train.preparation.vocabularies["item"].rows([102, 103])  # even and third; odd
+    even, third, odd = train.preparation.vocabularies["item_genres"].rows(["even", "third", "odd"])
+    tables = {
+        name: shards.local_shards()[0].tensor
+        for name, shards in model.state_dict().items()
+        if "embedding" in name
+    }
+    for name, table in tables.items():
+        table.copy_(torch.arange(table.numel()).view_as(table) * (1.0 if "genres" in name else 0.01))
+    log = replace(train.events, items=np.full(len(train.events), items[0], np.int32))
+    batch = Batcher(train.preparation, log, model.inputs).pairs(np.array([0]), np.array([1]), items[1:])
+    _, sequences, weights_BT = model.look_up(batch)
+    item, genre = (tables[f"embeddings.events.embeddings.{n}.weight"] for n in ("item", "item_genres"))
+    event_D = event_vectors(sequences, model.inputs, batch).values()[0]
+    torch.testing.assert_close(event_D, item[items[0]] + (genre[even] + genre[third]) / 2)
+    target_D = target_vectors(sequences, model.inputs, batch)[0]
+    torch.testing.assert_close(target_D, item[items[1]] + genre[odd])
+    weights = "id_weights.candidates.embedding_bags.{}_first_order.weight"
+    of_item, of_genre = (tables[weights.format(name)] for name in ("item", "item_genres"))
+    torch.testing.assert_close(weights_BT[0], of_item[items[1], :1] + of_genre[odd, :1])
+
+
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
@@ -119,7 +148,8 @@ def test_the_mean_of_several_ids_joins_the_item(mix):
             {"encoder": "gru", "history_fields": ("type",)},
             "names 'type'.*there are context_type",
         ),
-        ({"encoder": "gru", "history_fields": ("user",)}, "is not a categorical feature of the events"),
+        ({"encoder": "gru", "history_fields": ("user",)}, "is not a categorical feature of the events or of"),
+        ({"encoder": "gru", "history_fields": ("item",)}, "names 'item'.*there are context_type"),
         ({"history_fields": ("context_type",)}, "but the model reads no history; leave it out"),
         ({"encoder": "gru", "history_mix": "product"}, "history_mix should be .*received 'product'"),
         (

@@ -1,6 +1,7 @@
 """One process and two: the same losses, the same lists."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from torchrec_ext.evaluation import evaluate
 from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, TwoTower
 from torchrec_ext.retrieval import recommend
+from torchrec_ext.target_attention import SIM
 from torchrec_ext.training import Optimization, fit
 
 STEPS = 20
@@ -47,6 +49,7 @@ CASES: dict[str, tuple[str, Mapping[str, str]]] = {
         "told ranker",
         {"context_type": "row_wise", "context_words": "table_wise", "item": "row_wise"},
     ),
+    "ranker that searches its history": ("searching ranker", {"item_genres": "row_wise"}),
     "retriever that reads words in order": ("words", {"item_genres": "row_wise", "item": "row_wise"}),
     "ranker that reads words in order": (
         "word ranker",
@@ -70,6 +73,10 @@ def train_and_recommend() -> dict[str, Outcome]:
         elif kind == "told ranker":
             told = ("context_type", "context_words")
             model = Ranker(train.schema, dim=16, target_attention="din", history_fields=told)
+        elif kind == "searching ranker":
+            hard = partial(SIM, top_k=2, match="item_genres")
+            told = ("context_device", "item_genres")
+            model = Ranker(train.schema, dim=16, target_attention=hard, history_fields=told)
         elif kind == "word ranker":
             model = Ranker(train.schema, 16, poolers={"item_genres": TextCNN(16, filters=3, dropout=0.0)})
         elif kind == "words":
@@ -79,7 +86,10 @@ def train_and_recommend() -> dict[str, Outcome]:
             told = ("context_type", "context_words")
             model = TwoTower(train.schema, 16, gru, ("user_friends",), ("item_image",), history_fields=told)
         elif kind == "fields":
-            model = TwoTower(train.schema, 16, gru, ("user", "user_age"), ("item_genres", "item_price"))
+            of_items = ("item_genres", "item_price")
+            model = TwoTower(
+                train.schema, 16, gru, ("user", "user_age"), of_items, history_fields=("item_genres",)
+            )
         else:
             model = TwoTower(train.schema, dim=16, encoder=gru)
         losses: list[float] = []

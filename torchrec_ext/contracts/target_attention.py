@@ -8,10 +8,13 @@ from torch import Tensor, nn
 class TargetAttention(nn.Module, ABC):
     """A candidate and a history to one vector; an empty history gives zeros.
 
-    A model builds it as ``cls(dim=D, **arguments)``.
+    If ``match`` names a categorical side feature of the items, such as ``item_category``, ``forward`` takes
+    one more argument, ``matches_BT``: ``(B, T)`` bool, True where the item of an event shares a value of it
+    with the candidate. A model builds it as ``cls(dim=D, **arguments)``.
     """
 
     out_dim: int
+    match: str | None = None
 
     @abstractmethod
     def forward(self, target_BD: Tensor, events_BTD: Tensor, lengths_B: Tensor) -> Tensor:

@@ -54,9 +54,11 @@ class TrainedIds:
         """(n,) bool, which of (n,) rows training has learnt from."""
         return (self.users if entity == "user" else self.items)[rows]
 
-    def or_unknown(self, entity: Entity, rows: np.ndarray) -> np.ndarray:
-        """(n,) rows with 0, the unknown row, in place of those that training has not learnt from."""
-        return rows if self._complete[entity] else np.where(self.known(entity, rows), rows, 0)
+    def or_unknown(self, table: str, rows: np.ndarray) -> np.ndarray:
+        """(n,) rows of a table; of users and items 0, the unknown row, for those not learnt from."""
+        if self._complete.get(table, True):
+            return rows
+        return np.where((self.users if table == "user" else self.items)[rows], rows, 0)
 
     def among(self, users: np.ndarray, items: np.ndarray | None = None) -> "TrainedIds":
         """Those that are also among (n,) rows of users and (m,) rows of items; None for every item."""
@@ -91,5 +93,5 @@ class TrainedIds:
         return cls(users, items, offers_all.is_file() and bool(np.load(offers_all, allow_pickle=False)))
 
     @cached_property
-    def _complete(self) -> dict[Entity, bool]:
+    def _complete(self) -> dict[str, bool]:
         return {"user": bool(self.users[1:].all()), "item": bool(self.items[1:].all())}

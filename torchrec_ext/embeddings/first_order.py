@@ -22,7 +22,7 @@ class FirstOrder(nn.Module):
 
     Args:
         schema: features and tables.
-        inputs: its fields, and the item where it is a candidate, have weights.
+        inputs: its fields have weights, and the item and its ``candidate_fields`` where it is a candidate.
         tasks: weights of an id.
 
     Example:
@@ -40,7 +40,9 @@ class FirstOrder(nn.Module):
         self.width = -(-tasks // KERNEL_MULTIPLE) * KERNEL_MULTIPLE
         self.field_names = list(inputs.fields)
         self.fields = self._bags(schema, {name: name for name in inputs.fields}) if inputs.fields else None
-        self.candidates = self._bags(schema, {"candidates": "item"}) if inputs.candidates else None
+        of_candidates = {"candidates": "item"} | {f"candidates_{n}": n for n in inputs.candidate_fields}
+        self.candidate_keys = list(of_candidates)
+        self.candidates = self._bags(schema, of_candidates) if inputs.candidates else None
 
     def forward(self, batch: Batch) -> Tensor:
         """A batch of B examples to ``(B, tasks)``, with one lookup in each collection.
@@ -51,7 +53,7 @@ class FirstOrder(nn.Module):
         if self.fields is not None:
             parts.append(stack_fields(self.fields(batch.fields), self.field_names))
         if self.candidates is not None:
-            parts.append(stack_fields(self.candidates(batch.sequences), ["candidates"]))
+            parts.append(stack_fields(self.candidates(batch.sequences), self.candidate_keys))
         return torch.cat(parts, 1)[..., : self.tasks].sum(1)
 
     def _bags(self, schema: Schema, feature_of_key: dict[str, str]) -> EmbeddingBagCollection:

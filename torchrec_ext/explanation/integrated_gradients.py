@@ -87,7 +87,15 @@ def _parts(pair: Pair) -> tuple[dict[str, Tensor], dict[str, Tensor], Callable[.
         given, count = dict(zip(names, parts, strict=True)), len(parts[0]) if parts else 1
         dense = given["dense"][..., 0] if "dense" in given else batch.dense.new_zeros(count, 0)
         times = None if batch.history_times is None else batch.history_times.repeat(count)
-        example = replace(batch, dense=dense, history_times=times, history_lengths={})
+        matches = None if batch.history_matches is None else batch.history_matches.repeat(count)
+        example = replace(
+            batch,
+            dense=dense,
+            history_times=times,
+            history_lengths={},
+            history_matches=matches,
+            candidate_lengths={n: lengths.repeat(count) for n, lengths in batch.candidate_lengths.items()},
+        )
         vectors = _sequences(pair, sequences, given.get("history"), count)
         if item is not None:
             queries = module.towers.query_tower(given.get("fields"), vectors, example)

@@ -1,6 +1,6 @@
-"""Vectors of the events of a history: the item's vector, and with it those of the event's features."""
+"""Vectors of a history's events and of a ranker's candidates: the item's, with those of its features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -30,14 +30,37 @@ def event_vectors(sequences: "dict[str, JaggedTensor]", inputs: Inputs, batch: B
     history = sequences["history"]
     if not inputs.history_fields:
         return history
-    values_ED = history.values()
-    for name in inputs.history_fields:
-        vectors = sequences[f"history_{name}"].values()
-        lengths_E = batch.history_lengths.get(name)
-        vectors = vectors if lengths_E is None else segment_means(vectors, lengths_E)
-        values_ED = mix_event(values_ED, vectors, inputs.history_mix)
+    values_ED = _mixed("history", inputs.history_fields, sequences, batch.history_lengths, inputs.history_mix)
     same = type(history)  # without TorchRec it is a plain one
     return same(values=values_ED, lengths=history.lengths(), offsets=history.offsets_or_none())
+
+
+def target_vectors(sequences: "dict[str, JaggedTensor]", inputs: Inputs, batch: Batch) -> Tensor:
+    """``(C, D)`` vectors of the candidates, with those features that an event's vector has of its item.
+
+    Args:
+        sequences: looked-up vectors by key.
+        inputs: ``candidate_fields`` names these features.
+        batch: the batch that was looked up.
+    """
+    fields, lengths = inputs.candidate_fields, batch.candidate_lengths
+    return _mixed("candidates", fields, sequences, lengths, inputs.history_mix)
+
+
+def _mixed(
+    key: str,
+    fields: Sequence[str],
+    sequences: "dict[str, JaggedTensor]",
+    lengths: Mapping[str, Tensor],
+    mix: HistoryMix,
+) -> Tensor:
+    """``(n, D)`` vectors of the items of a key, with those of the fields."""
+    values_ND = sequences[key].values()
+    for name in fields:
+        vectors, lengths_N = sequences[f"{key}_{name}"].values(), lengths.get(name)
+        vectors = vectors if lengths_N is None else segment_means(vectors, lengths_N)
+        values_ND = mix_event(values_ND, vectors, mix)
+    return values_ND
 
 
 def mix_event(event: Tensor, feature: Tensor, mix: HistoryMix) -> Tensor:
@@ -61,19 +84,19 @@ def history_fields_of(schema: Schema, names: Sequence[str], reads_history: bool)
 
     Args:
         schema: of the data.
-        names: categorical features of the context.
+        names: categorical features of the context, or side features of the items.
         reads_history: whether the model reads a history.
 
     Raises:
         InputError: if one is not such a feature, or the model reads no history.
     """
     expect_names("history_fields", names)
-    there = schema.features_of("context")
+    there = [name for name in schema.features_of("context", "item") if name != "item"]
     for name in names:
         if name not in there:
             raise InputError(
-                f"history_fields names {name!r}, which is not a categorical feature of the events; there are "
-                f"{', '.join(there) or 'none'}"
+                f"history_fields names {name!r}, which is not a categorical feature of the events or of "
+                f"their items; there are {', '.join(there) or 'none'}"
             )
     if names and not reads_history:
         raise InputError(

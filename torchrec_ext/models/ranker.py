@@ -34,8 +34,9 @@ class Ranker(contracts.Ranker):
         tasks: number of logits.
         max_length: newest events of a history that target attention reads.
         head: from the over arch to the logits: an instance, a class or a name such as ``"mmoe"``.
-        history_fields: categorical context features of the history's events that are added to their
-            items' vectors, such as ``context_type``; they are then not pooled fields.
+        history_fields: categorical features of the history's events that are added to their items' vectors:
+            of the context, such as ``context_type``, or of the items, such as ``item_category``, which are
+            added to the vector of the scored item too. They are then not pooled fields.
         shallow: those of the categorical fields that are not crossed, but have a weight for each id in the
             first-order term. What biases a click, such as the position in view, is learnt so and then taken
             out: if it is unknown or the same of all items, it does not change their order. The shallow tower
@@ -103,6 +104,13 @@ class Ranker(contracts.Ranker):
         if target_attention is not None:
             attention = plugins.make("target_attention", target_attention, dim=dim)
         self.history_fields = history_fields_of(schema, history_fields, reads_history=attention is not None)
+        match = None if attention is None else attention.match
+        of_items = [name for name in schema.features_of("item") if name != "item"]
+        if match is not None and match not in of_items:
+            raise InputError(
+                f"target_attention matches {match!r}, which is not a categorical feature of the items; "
+                f"there are {', '.join(of_items) or 'none'}"
+            )
         attended = {"item", *self.history_fields} if attention is not None else set()
         self.inputs = Inputs(
             fields=tuple(n for n in categorical if n in self.fields and n not in attended),
@@ -110,7 +118,9 @@ class Ranker(contracts.Ranker):
             max_length=max_length if attention is not None else 0,
             history_fields=self.history_fields,
             candidates=attention is not None,
+            candidate_fields=tuple(n for n in self.history_fields if n in of_items),
             shallow=self.shallow,
+            match=match,
         )
         count = len(self.inputs.pooled) + bool(self.inputs.dense) + (2 if attention is not None else 0)
         if not count:

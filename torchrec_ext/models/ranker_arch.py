@@ -12,7 +12,8 @@ from torchrec_ext.contracts import Head, Interaction, SupervisedTargetAttention,
 from torchrec_ext.embeddings.pad_history import pad_history
 from torchrec_ext.errors import InputError
 from torchrec_ext.mlp import MLP
-from torchrec_ext.models.event_vectors import event_vectors
+from torchrec_ext.models.event_vectors import event_vectors, target_vectors
+from torchrec_ext.padding import real_events
 
 if TYPE_CHECKING:
     from torchrec.sparse.jagged_tensor import JaggedTensor
@@ -76,8 +77,8 @@ class RankerArch(nn.Module):
         """The result of :meth:`Ranker.look_up`, and the batch, to ``(B, tasks)`` logits."""
         vectors: tuple[Tensor, ...] = ()
         if self.attention is not None:
-            target_BD, events_BTD, lengths_B = self._history(sequences, batch)
-            vectors = target_BD, self.attention(target_BD, events_BTD, lengths_B)
+            history = self._history(sequences, batch)
+            vectors = history[0], self.attention(*history)
         return self._logits(fields_BFD, batch.dense, *vectors) + self._linear(weights_BT, batch.dense)
 
     def forward_and_loss(
@@ -89,9 +90,9 @@ class RankerArch(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The logits, and the loss of a :class:`SupervisedTargetAttention`."""
         assert isinstance(self.attention, SupervisedTargetAttention)
-        target_BD, events_BTD, lengths_B = self._history(sequences, batch)
-        interest_BH, loss = self.attention.forward_and_loss(target_BD, events_BTD, lengths_B)
-        logits_BT = self._logits(fields_BFD, batch.dense, target_BD, interest_BH)
+        history = self._history(sequences, batch)
+        interest_BH, loss = self.attention.forward_and_loss(*history)
+        logits_BT = self._logits(fields_BFD, batch.dense, history[0], interest_BH)
         return logits_BT + self._linear(weights_BT, batch.dense), loss
 
     def _linear(self, weights_BT: Tensor | None, dense: Tensor) -> Tensor | float:
@@ -99,9 +100,15 @@ class RankerArch(nn.Module):
         terms = [self.bias, weights_BT, None if self.linear is None else self.linear(dense)]
         return sum(term for term in terms if term is not None)
 
-    def _history(self, sequences: "dict[str, JaggedTensor]", batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def _history(self, sequences: "dict[str, JaggedTensor]", batch: Batch) -> tuple[Tensor, ...]:
+        """What the attention takes."""
+        target_BD = target_vectors(sequences, self.inputs, batch)
         events = event_vectors(sequences, self.inputs, batch)
-        return sequences["candidates"].values(), *pad_history(events, self.max_length)
+        events_BTD, lengths_B = pad_history(events, self.max_length)
+        if batch.history_matches is None:
+            return target_BD, events_BTD, lengths_B
+        real_BT = real_events(events_BTD, lengths_B)
+        return target_BD, events_BTD, lengths_B, real_BT.masked_scatter(real_BT, batch.history_matches)
 
     def _logits(
         self,

@@ -38,9 +38,9 @@ class TwoTower(contracts.Retriever):
         max_length: newest events of a history that are read, and the window of training.
         scorer: of queries and items: an instance, a class or a name; None takes the dot product.
         query_hidden: sizes of the query tower's layers, with ReLU; without layers it is linear.
-        history_fields: categorical context features of the history's events that are added to their
-            items' vectors, such as ``context_type``. They cannot be query fields too, because both would
-            use one table.
+        history_fields: categorical features of the history's events that are added to their items' vectors:
+            of the context, such as ``context_type``, which cannot be query fields too, because both would
+            use one table; or of the items, such as ``item_category``, which item fields share a table with.
         history_mix: how: ``"sum"`` adds them, ``"scale"`` multiplies each component by one plus theirs, so
             that a purchase may count more than a view.
         poolers: for query and item fields of several ids, such as the words of a title, an encoder that

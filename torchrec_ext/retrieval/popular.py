@@ -20,8 +20,9 @@ def is_cold_user(
 ) -> np.ndarray:
     """Whether there is nothing of a user that the model could go by.
 
-    It could go by an event of an item that training knows (any event, if the model reads features of the
-    events), by an id that training has learnt from, or by side features.
+    It could go by an event of an item that training knows (of any item with a row, if the model reads side
+    features of the events' items; any event, if it reads features of the events), by an id that training has
+    learnt from, or by side features.
 
     Args:
         inputs: what the model reads.
@@ -41,7 +42,9 @@ def is_cold_user(
     if read - {"user"}:
         known |= rows > 0
     if inputs.max_length:
-        readable = preparation.trained.known("item", log.items) | bool(inputs.history_fields)
+        of_items = set(inputs.history_fields) & {*schema.features_of("item")}
+        readable = log.items > 0 if of_items else preparation.trained.known("item", log.items)
+        readable = readable | (len(inputs.history_fields) > len(of_items))
         until = offsets_of(readable)
         ends = log.offsets[users + 1] if ends is None else ends
         known |= until[ends] > until[log.offsets[users]]

@@ -1,6 +1,7 @@
 """Lookups in whole tables of one process, in place of TorchRec's collections."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -39,13 +40,11 @@ class LocalEmbeddings(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor | None, dict[str, PlainJaggedTensor]]:
         """Looks a batch up: ``(B, F, D)`` pooled fields or None, and the vectors of each sequence."""
-        sequences = {}
-        if self.sequences:
-            ids = batch.sequences.to_dict()
-            for key, table in self.sequences.items():
-                vectors = self.tables[table](ids[key].values())
-                sequences[key] = PlainJaggedTensor(vectors, ids[key].lengths())
-        return self.pool(batch), sequences
+        ids = batch.sequences.to_dict() if self.sequences else {}
+        return self.pool(batch), {
+            key: PlainJaggedTensor(self.tables[table](ids[key].values()), ids[key].lengths())
+            for key, table in self.sequences.items()
+        }
 
     def pool(self, batch: Batch) -> Tensor | None:
         """``(B, F, D)`` pooled fields, or None where the model reads none."""
@@ -65,7 +64,7 @@ class LocalFirstOrder(nn.Module):
 
     Args:
         schema: features and tables.
-        inputs: its fields, and the item where it is a candidate, have weights.
+        inputs: its fields have weights, and the item and its ``candidate_fields`` where it is a candidate.
         tables: ``(R, tasks)`` weights of the ids, by the name of the table in the schema.
     """
 
@@ -73,14 +72,15 @@ class LocalFirstOrder(nn.Module):
         super().__init__()
         self.tables = nn.ModuleDict(tables)
         self.fields = {name: schema.feature(name).table for name in inputs.fields}
-        self.item = schema.feature("item").table if inputs.candidates else None
+        of_candidates = replace(inputs, max_length=0, history_fields=())
+        self.candidates = sequence_tables(schema, of_candidates)
 
     def forward(self, batch: Batch) -> Tensor:
         """A batch of B examples to ``(B, tasks)``."""
         ids = batch.fields.to_dict() if self.fields else {}
         parts = [_pooled(self.tables[table], ids[name]) for name, table in self.fields.items()]
-        if self.item is not None:
-            parts.append(_pooled(self.tables[self.item], batch.sequences.to_dict()["candidates"]))
+        ids = batch.sequences.to_dict() if self.candidates else {}
+        parts += [_pooled(self.tables[table], ids[key]) for key, table in self.candidates.items()]
         return torch.stack(parts).sum(0)
 
 

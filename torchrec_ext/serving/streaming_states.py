@@ -8,6 +8,7 @@ from torchrec_ext.contracts import MaskedEncoder, StreamingEncoder
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.event_vectors import mix_event
+from torchrec_ext.models.segment_means import segment_means
 from torchrec_ext.serving.local_model import LocalRetriever
 from torchrec_ext.serving.user_history import UserHistory
 
@@ -27,7 +28,7 @@ class StreamingStates:
     def __init__(self, model: LocalRetriever, preparation: Preparation, times: bool) -> None:
         if not is_streaming(model):
             raise InputError("the encoder of the model reads whole histories; it has no states to keep")
-        self.model, self.trained, self.times = model, preparation.trained, times
+        self.model, self.preparation, self.times = model, preparation, times
 
     def state_of(self, history: UserHistory) -> Tensor:
         """``(H,)`` state of the newest event of a history; zeros for an empty one."""
@@ -49,17 +50,23 @@ class StreamingStates:
 
     def _vectors(self, history: UserHistory, first: int) -> Tensor:
         """``(T, D)`` vectors of the events from one on."""
-        embeddings = self.model.embeddings
-        rows = self.trained.or_unknown("item", np.array(history.items[first:], np.int64))
-        vectors_TD = embeddings.tables[embeddings.sequences["history"]](torch.from_numpy(rows))
+        items = np.array(history.items[first:], np.int64)
+        vectors_TD = self._look_up("history", items)
         for name in self.model.inputs.history_fields:
-            table = embeddings.tables[embeddings.sequences[f"history_{name}"]]
-            for place, value in enumerate(history.context[name][first:]):
-                ids = torch.tensor(value if isinstance(value, list) else [int(value)], dtype=torch.int64)
-                if len(ids):
-                    mix = self.model.inputs.history_mix
-                    vectors_TD[place] = mix_event(vectors_TD[place], table(ids).mean(0), mix)
+            if name in history.context:
+                lists = [v if isinstance(v, list) else [v] for v in history.context[name][first:]]
+                values = np.array([value for own in lists for value in own], np.int64)
+                counts = np.array([len(own) for own in lists], np.int64)
+            else:
+                values, counts = self.preparation.sides["item"].ids(name, items)
+            feature_TD = segment_means(self._look_up(f"history_{name}", values), torch.from_numpy(counts))
+            vectors_TD = mix_event(vectors_TD, feature_TD, self.model.inputs.history_mix)
         return vectors_TD
+
+    def _look_up(self, key: str, rows: np.ndarray) -> Tensor:
+        table = self.model.embeddings.sequences[key]
+        rows = self.preparation.trained.or_unknown(table, rows)
+        return self.model.embeddings.tables[table](torch.tensor(rows))
 
 
 def is_streaming(model: object) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from torchrec_ext.contracts import WeighsEvents
 from torchrec_ext.testing.case import Case
@@ -27,15 +28,19 @@ class EventWeightsContract(ModuleContract):
         module = case.build().eval()
         if not isinstance(module, WeighsEvents):
             pytest.skip("it has no event_weights")
-        *target, events, lengths = self.draw(case)
-        expected = module.event_weights(*target, events, lengths)
+        inputs = self.draw(case)
+        matches = [each for each in inputs if each.dtype == torch.bool]  # of a target attention with match
+        *target, events, lengths = inputs[: len(inputs) - len(matches)]
+        expected = module.event_weights(*target, events, lengths, *matches)
         for steps in (EVENTS, 1, 0):
-            weights = module.event_weights(*target, events[:, :steps], lengths.clamp(max=steps))
+            fewer = (each[:, :steps] for each in matches)
+            weights = module.event_weights(*target, events[:, :steps], lengths.clamp(max=steps), *fewer)
             expect_shape(weights, (ROWS, steps), "the weights")
             expect_finite(weights, "the weights")
             expect_zero(weights * ~real_positions(lengths, steps), "the weights at padding")
         for more, _ in padded(events, lengths):
-            weights = module.event_weights(*target, more, lengths)
+            others = (pad(each, (0, more.shape[1] - EVENTS), value=True) for each in matches)
+            weights = module.event_weights(*target, more, lengths, *others)
             expect_close(weights[:, :EVENTS], expected, "the weights with other padding")
 
 

@@ -6,33 +6,44 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from torchrec_ext.contracts import SupervisedTargetAttention
 from torchrec_ext.testing.case import Case
 from torchrec_ext.testing.contract import ROWS
 from torchrec_ext.testing.expect import expect_close, expect_finite, expect_shape, expect_zero
-from torchrec_ext.testing.history import EVENTS, EventWeightsContract, draw_lengths, padded
+from torchrec_ext.testing.history import (
+    EVENTS,
+    EventWeightsContract,
+    draw_lengths,
+    padded,
+    real_positions,
+)
 from torchrec_ext.testing.promise import promise, slow
 
 
 class TargetAttentionContract(EventWeightsContract):
     """Subclass it as ``Test...`` and set ``cases``; each case needs ``dim``."""
 
-    axes = ({0: "batch"}, {0: "batch", 1: "events"}, {0: "batch"})
+    axes = ({0: "batch"}, {0: "batch", 1: "events"}, {0: "batch"}, {0: "batch", 1: "events"})
 
     def draw(self, case: Case, rows: int = ROWS, seed: int = 1) -> tuple[Tensor, ...]:
         generator = torch.Generator().manual_seed(seed)
         dim = case.arguments["dim"]
         target = torch.randn(rows, dim, generator=generator)
-        return target, torch.randn(rows, EVENTS, dim, generator=generator), draw_lengths(rows)
+        inputs = target, torch.randn(rows, EVENTS, dim, generator=generator), draw_lengths(rows)
+        if case.build().match is None:
+            return inputs
+        return *inputs, torch.rand(rows, EVENTS, generator=generator) < 0.8
 
     def other_sizes(self, case: Case) -> list[tuple[Tensor, ...]]:
-        target, events, lengths = self.draw(case, ROWS + 2, seed=7)
-        alone, history, _ = self.draw(case, 1, seed=8)
+        target, events, lengths, *matches = self.draw(case, ROWS + 2, seed=7)
+        alone, history, _, *its = self.draw(case, 1, seed=8)
+        longer, *twice = (torch.cat([each, each.flip(1)], dim=1) for each in (events, *matches))
         return [
-            (target, torch.cat([events, events.flip(1)], dim=1), 2 * lengths),
-            (target, events[:, :3], lengths.clamp(max=3)),
-            (alone, history, torch.tensor([3])),
+            (target, longer, 2 * lengths, *twice),
+            (target, events[:, :3], lengths.clamp(max=3), *(each[:, :3] for each in matches)),
+            (alone, history, torch.tensor([3]), *its),
         ]
 
     def outputs_to_learn(self, module: Any, inputs: tuple[Tensor, ...]) -> list[Tensor]:
@@ -44,22 +55,24 @@ class TargetAttentionContract(EventWeightsContract):
         return (len(inputs[0]), module.out_dim)
 
     def wrong_shapes(self, case: Case) -> list[tuple[str, tuple[Tensor, ...]]]:
-        target, events, lengths = self.draw(case)
+        target, events, lengths, *matches = self.draw(case)
         return [
-            ("target_BD", (torch.cat([target, target[:, :1]], dim=1), events, lengths)),
-            ("events_BTD", (target, torch.cat([events, events[:, :, :1]], dim=2), lengths)),
-            ("events_BTD", (target, events[:, 0], lengths)),
-            ("lengths_B", (target, events, lengths[:-1])),
+            ("target_BD", (torch.cat([target, target[:, :1]], dim=1), events, lengths, *matches)),
+            ("events_BTD", (target, torch.cat([events, events[:, :, :1]], dim=2), lengths, *matches)),
+            ("events_BTD", (target, events[:, 0], lengths, *matches)),
+            ("lengths_B", (target, events, lengths[:-1], *matches)),
+            *(("matches_BT", (target, events, lengths, each[:, 1:])) for each in matches),
         ]
 
     @promise
     def test_an_empty_history_gives_zeros(self, case: Case) -> None:
         """Empty histories, with padding or of 0 events, give zeros and finite gradients, in training too."""
         module = case.build()
-        target, events, _ = self.draw(case)
+        target, events, _, *matches = self.draw(case)
         events.requires_grad_()
         for steps in (EVENTS, 1, 0):
-            inputs = target, events[:, :steps], torch.zeros(ROWS, dtype=torch.int64)
+            lengths = torch.zeros(ROWS, dtype=torch.int64)
+            inputs = target, events[:, :steps], lengths, *(each[:, :steps] for each in matches)
             output = module(*inputs)
             what = f"of empty histories padded to {steps} events"
             expect_shape(output, self.output_shape(module, inputs), f"the output {what}")
@@ -73,18 +86,20 @@ class TargetAttentionContract(EventWeightsContract):
     def test_padding_does_not_change_a_result(self, case: Case) -> None:
         """The result depends neither on the values nor on the amount of padding."""
         module = case.build().eval()
-        target, events, lengths = self.draw(case)
-        expected = module(target, events, lengths)
+        target, events, lengths, *matches = self.draw(case)
+        expected = module(target, events, lengths, *matches)
         for more, _ in padded(events, lengths):
             what = f"the result with other padding to {more.shape[1]} events"
-            expect_close(module(target, more, lengths), expected, what)
+            real = real_positions(lengths, EVENTS)
+            others = [pad(each | ~real, (0, more.shape[1] - EVENTS), value=True) for each in matches]
+            expect_close(module(target, more, lengths, *others), expected, what)
 
     @promise
     def test_int32_lengths_give_the_same(self, case: Case) -> None:
         """Lengths may be int32 or int64: TorchRec gives both."""
         module = case.build().eval()
-        target, events, lengths = self.draw(case)
-        output, expected = (module(target, events, some) for some in (lengths.int(), lengths))
+        target, events, lengths, *matches = self.draw(case)
+        output, expected = (module(target, events, some, *matches) for some in (lengths.int(), lengths))
         expect_close(output, expected, "the output with int32 lengths", tolerance=0)
 
     @promise

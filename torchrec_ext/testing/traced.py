@@ -77,7 +77,8 @@ class TracedContract(Contract):
         for names in [tuple(more) for more in self.optional_inputs(module, first)]:
             holder = _Holder(module, len(first), names)
             given = _chosen(self.optional_inputs(module, first), names)
-            shapes = (tuple(map(_dimensions, axes)), {name: _dimensions(optional) for name in names})
+            of_inputs = tuple(_dimensions(its) for its, _ in zip(axes, first, strict=False))
+            shapes = (of_inputs, {name: _dimensions(optional) for name in names})
             program = _saved_and_loaded(torch.export.export(holder, (first, given), dynamic_shapes=shapes))
             for inputs in [first, *others]:
                 given = _chosen(self.optional_inputs(module, inputs), names)

@@ -30,8 +30,9 @@ def even_batch(batch: Batch, slots: int, inputs: Inputs) -> Batch:
         return batch
     assert batch.labels is not None
     ranking = batch.labels.dim() == 2
-    labels, weights = batch.labels, batch.weights
-    if ranking:  # each pair's item is a candidate: here the unknown one
+    labels, weights, candidate_lengths = batch.labels, batch.weights, batch.candidate_lengths
+    if ranking:  # each pair's item is a candidate: here the unknown one, as are its features
+        candidate_lengths = {name: pad(its, (0, missing), value=1) for name, its in candidate_lengths.items()}
         weights = torch.ones_like(labels) if weights is None else weights
         labels, weights = pad(labels, (0, 0, 0, missing)), pad(weights, (0, 0, 0, missing))
     elif not inputs.per_event_labels:  # otherwise labels belong to events, and an empty history has none
@@ -41,20 +42,23 @@ def even_batch(batch: Batch, slots: int, inputs: Inputs) -> Batch:
         batch,
         fields=_extended(batch.fields, missing),
         sequences=_extended(
-            batch.sequences, slots - batch.sequences.stride(), with_unknown_id="candidates" if ranking else ""
+            batch.sequences,
+            slots - batch.sequences.stride(),
+            with_unknown_id="candidates" if ranking else None,
         ),
+        candidate_lengths=candidate_lengths,
         dense=pad(batch.dense, (0, 0, 0, missing)),
         labels=labels,
         weights=weights,
     )
 
 
-def _extended(ids: KeyedJaggedTensor, missing: int, with_unknown_id: str = "") -> KeyedJaggedTensor:
-    """Adds examples without ids; for one key each of them has the unknown id."""
+def _extended(ids: KeyedJaggedTensor, missing: int, with_unknown_id: str | None = None) -> KeyedJaggedTensor:
+    """Adds examples without ids; for keys that begin with a word each of them has the unknown id."""
     values: list[Tensor] = []
     lengths: list[Tensor] = []
     for key in ids.keys():  # noqa: SIM118
-        one, number = ids[key], int(key == with_unknown_id)
+        one, number = ids[key], int(with_unknown_id is not None and key.startswith(with_unknown_id))
         values.append(pad(one.values(), (0, missing * number)))
         lengths.append(pad(one.lengths(), (0, missing), value=number))
     return KeyedJaggedTensor(

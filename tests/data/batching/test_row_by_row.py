@@ -1,6 +1,7 @@
 """Batches are what a builder makes that goes from example to example in plain Python."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,14 @@ from torchrec_ext.data.batching.loader import Loader
 from torchrec_ext.errors import InputError
 
 LENGTH, WORDS = 3, ("red", "blue", "big")
-FIELDS, HISTORY = ("context_day", "user", "context_words"), ("context_day", "context_words")
+FIELDS = ("context_day", "user", "context_words")
+HISTORY = ("context_day", "item_kind", "context_words", "item_tags")
+ITEMS = pd.DataFrame({
+    "item": [1, 2, 3, 4],
+    "kind": ["x", "y", "x", None],
+    "tags": [["new"], ["old", "big"], [], ["big", "new", "red"]],
+}).set_index("item")  # fmt: skip
+"""Nothing is known of item 5."""
 WANTED = Inputs(FIELDS, ("context_price",), LENGTH, history_fields=HISTORY, candidates=True)
 COLUMNS = ["user", "item", "timestamp", "rating", "day", "words", "price"]
 ROWS = st.lists(
@@ -37,7 +45,7 @@ ALWAYS = [("z", 1, START + n, 3 + n % 2, "x", list(WORDS), 1.0) for n in range(3
 def train_part(rows, folder=None):
     columns = {"words": {"column": "words", "kind": "categories"}}
     frame = pd.DataFrame([*rows, *ALWAYS], columns=COLUMNS)
-    events = read_events(frame, columns=columns, context=["day", "words", "price"])
+    events = read_events(frame, columns=columns, context=["day", "words", "price"], items=ITEMS.reset_index())
     return leave_last_out(events, folder=folder)[0], frame
 
 
@@ -65,17 +73,35 @@ def assert_batch(batch, train, frame, events, candidates):
     def words(of):
         return rows_of(train, "context_words", [word for row in of for word in row["words"]])
 
+    def kinds(of):
+        return rows_of(train, "item_kind", [ITEMS["kind"].get(row["item"]) for row in of])
+
+    def tags(row):
+        return rows_of(train, "item_tags", ITEMS["tags"].get(row["item"], []) or [None])
+
     expected = {
         "user": (list(users), ones), "context_day": (days(rows), ones),
         "context_words": (words(rows), [len(row["words"]) for row in rows]),
         "history": (rows_of(train, "item", [row["item"] for row in past]), lengths),
         "history_context_day": (days(past), lengths),
+        "history_item_kind": (kinds(past), lengths),
+        "history_item_tags": (
+            [tag for row in past for tag in tags(row)],
+            [sum(len(tags(r)) for r in own) for own in histories],
+        ),
         "history_context_words": (words(past), [sum(len(r["words"]) for r in own) for own in histories]),
     }  # fmt: skip
     found = {**batch.fields.to_dict(), **batch.sequences.to_dict()}
     assert found.pop("candidates").values().tolist() == candidates
     assert {n: (ids.values().tolist(), ids.lengths().tolist()) for n, ids in found.items()} == expected
-    assert batch.history_lengths.keys() == {"context_words"}
+    assert batch.history_lengths.keys() == {"context_words", "item_tags"}
+    assert batch.history_lengths["item_tags"].tolist() == [len(tags(row)) for row in past]
+    if batch.labels.dim() == 2:
+        assert batch.history_matches.tolist() == [
+            bool({*tags(old)} & {*tags(row)} - {0})
+            for row, own in zip(rows, histories, strict=True)
+            for old in own
+        ]
     assert batch.history_lengths["context_words"].tolist() == [len(row["words"]) for row in past]
     assert batch.history_times.tolist() == [row["timestamp"] for row in past]
     scale = train.preparation.fitted["context_price"].scale
@@ -93,7 +119,10 @@ def test_an_epoch_has_each_example_once_as_a_plain_builder_makes_it(rows, rated,
         train, frame = train_part(rows, Path(folder) if mapped else None)
         try:
             sampled = Candidates("sampled", np.ones(len(train.preparation.vocabularies["item"]) - 1), 2)
-            examples = LabelledEvents(train, train, WANTED) if rated else LastEvents(train, WANTED, sampled)
+            searching = replace(WANTED, match="item_tags")
+            examples = (
+                LabelledEvents(train, train, searching) if rated else LastEvents(train, WANTED, sampled)
+            )
         except InputError:  # all ratings are alike
             return
         loader, seen = Loader(examples, size), []

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.data.batching.matching_events import matching_events
 from torchrec_ext.data.event_log import EventLog
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.data.slices import FlatColumn, Slices, flat_and_lengths, offsets_of, take_rows
 from torchrec_ext.plain_jagged import PlainKeyedJaggedTensor
-from torchrec_ext.schema import Entity
 
 _keyed_ids: Any
 try:
@@ -25,8 +25,6 @@ except ModuleNotFoundError:  # a bundle is served without TorchRec
 
 Jagged = tuple[np.ndarray, np.ndarray]
 """Flat integer values and lengths."""
-
-_WITH_IDS: tuple[Entity, ...] = ("user", "item")
 
 Context = Mapping[str, FlatColumn]
 """Of each context feature B integer rows, lists of them or float32 numbers; one that is absent is unknown."""
@@ -62,8 +60,12 @@ class Batcher:
         self._or_unknown = preparation.trained.or_unknown
         self._items = np.asarray(known.items)  # a plain view of a mapped file is quicker to read
         self._times = None if known.times is None else np.asarray(known.times)
-        self._history = {name: _views(known.context[name]) for name in inputs.history_fields}
         self._entities = {f.name: f.entity for f in preparation.schema.of("user", "item", "context")}
+        self._history = {
+            name: _views(known.context[name])
+            for name in inputs.history_fields
+            if self._entities[name] == "context"
+        }
         self._tables = {f.name: f.table for f in preparation.schema.features}
         self._context = [n for n in (*inputs.fields, *inputs.dense) if self._entities[n] == "context"]
 
@@ -105,16 +107,21 @@ class Batcher:
         history_lengths: dict[str, torch.Tensor] = {}
         candidate_lengths: dict[str, torch.Tensor] = {}
         times, chosen = None, np.zeros(0, np.int64) if candidates is None else candidates
+        matches: np.ndarray | None = None
         if self.inputs.max_length:
             slices = Slices(starts, ends)
-            sequences["history"] = self._or_unknown("item", slices.of(self._items)), slices.lengths
+            history = slices.of(self._items)
+            sequences["history"] = self._or_unknown("item", history), slices.lengths
             times = None if self._times is None else slices.of(self._times)
-            for name, (values, offsets, counts) in self._history.items():
-                flat = slices
-                if offsets is not None:
-                    flat = Slices(offsets[starts], offsets[ends])
-                    history_lengths[name] = torch.from_numpy(slices.of(counts))
-                sequences[f"history_{name}"] = self._known(name, flat.of(values)), flat.lengths
+            for name in self.inputs.history_fields:
+                values, lengths, counts = self._of_events(name, slices, history)
+                sequences[f"history_{name}"] = self._or_unknown(self._tables[name], values), lengths
+                if counts is not None:
+                    history_lengths[name] = torch.from_numpy(counts)
+            if self.inputs.match is not None:
+                ids = self.preparation.sides["item"].ids
+                of_both = (ids(self.inputs.match, rows) for rows in (history, chosen))
+                matches = matching_events(slices.lengths, *of_both)
         size = slots = len(users)
         if self.inputs.candidates:
             slots = size or min(len(chosen), 1)  # without an example, a slot has to hold the candidates
@@ -123,7 +130,7 @@ class Batcher:
             for name in self.inputs.candidate_fields:
                 values, counts = self.preparation.sides["item"].ids(name, chosen)
                 sequences[f"candidates_{name}"] = (
-                    self._known(name, values),
+                    self._or_unknown(self._tables[name], values),
                     np.diff(offsets_of(counts)[bounds]),
                 )
                 candidate_lengths[name] = torch.from_numpy(counts)
@@ -135,6 +142,7 @@ class Batcher:
             dense=_side_by_side([self._number(name, rows, context) for name in self.inputs.dense], size),
             history_times=None if times is None else torch.from_numpy(times),
             history_lengths=history_lengths,
+            history_matches=None if matches is None else torch.from_numpy(matches),
             candidate_lengths=candidate_lengths,
             candidate_dense=_side_by_side(of_candidates, len(chosen)) if of_candidates else None,
             total=None if total is None else torch.tensor(total, dtype=torch.float64),
@@ -162,6 +170,21 @@ class Batcher:
         none = np.zeros(1, np.int64)
         return self.batch(none, none, none, candidates=rows)
 
+    def _of_events(
+        self, name: str, slices: Slices, items: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Flat values of a feature of events or of their items, lengths by example, and by event if many."""
+        if name in self._history:
+            values, offsets, counts = self._history[name]
+            if offsets is None:
+                return slices.of(values), slices.lengths, None
+            flat = Slices(offsets[slices.starts], offsets[slices.ends])
+            return flat.of(values), flat.lengths, slices.of(counts)
+        values, counts = self.preparation.sides["item"].ids(name, items)
+        if not self.preparation.schema.feature(name).many:
+            return values, slices.lengths, None
+        return values, np.diff(offsets_of(counts)[offsets_of(slices.lengths)]), counts
+
     def _field(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> Jagged:
         entity = self._entities[name]
         if name == entity:
@@ -170,14 +193,7 @@ class Batcher:
             values, lengths = flat_and_lengths(context.get(name, np.zeros_like(rows["user"])))
         else:
             values, lengths = self.preparation.sides[entity].ids(name, rows[entity])
-        return self._known(name, values), lengths
-
-    def _known(self, name: str, values: np.ndarray) -> np.ndarray:
-        """Rows of a feature's table; ids of users and items that training has not learnt from are unknown."""
-        for entity in _WITH_IDS:
-            if self._tables[name] == entity:
-                return self._or_unknown(entity, values)
-        return values
+        return self._or_unknown(self._tables[name], values), lengths
 
     def _number(self, name: str, rows: Mapping[str, np.ndarray], context: Context) -> np.ndarray:
         entity = self._entities[name]
