@@ -4,22 +4,22 @@ python recipes/cross_domain.py --target phones
 torchrun --nproc-per-node 2 recipes/cross_domain.py --target electronics --output runs/electronics
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
-import torch
-from torch import Tensor, nn
 from tyro.conf import OmitArgPrefixes
 
 import torchrec_ext as tx
-from torchrec_ext.batch import Batch
-from torchrec_ext.command_line import parse_settings, run_recipe
-from torchrec_ext.command_line.newer_events import newer_events
+from torchrec_ext.command_line import run_recipe
 from torchrec_ext.errors import InputError
 from torchrec_ext.training import EarlyStopping, Optimization
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VALIDATED = 0.25  # of the users, of whom one training event in each domain, at random, is for validation
 MOVES = {"higher": "lt", "same": "eq", "lower": "gt"}
@@ -57,22 +57,14 @@ class Settings:
     """Device to compute on."""
 
 
-class Heads(nn.Module):
-    """A linear head for each domain; it is on the items' side, which knows it: q' (W v) is (W' q)' v."""
-
-    def __init__(self, dim: int, domains: int = 2) -> None:
-        super().__init__()
-        self.heads_HDD = nn.Parameter(torch.eye(dim).repeat(domains + 1, 1, 1))  # 0: an unknown domain
-
-    def forward(self, sequences: dict[str, Any], batch: Batch) -> Tensor:
-        vectors_CD = sequences["candidates"].values() + sequences["candidates_item_domain"].values()
-        domains_C = batch.sequences["candidates_item_domain"].values()
-        return (vectors_CD @ self.heads_HDD)[domains_C, torch.arange(len(domains_C), device=domains_C.device)]
-
-
-def main() -> None:
+def main(settings: Settings) -> None:
     """Trains in each regime, evaluates on the target's test events, and compares."""
-    settings, _ = parse_settings(Settings)
+    import pandas as pd
+    import torch
+    from domain_heads import Heads
+
+    from torchrec_ext.command_line.newer_events import newer_events
+
     group = tx.distributed.join_group(settings.device)
     log = print if group.first else lambda *words: None
     run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
@@ -181,6 +173,8 @@ def as_events(rows: pd.DataFrame, users: pd.DataFrame) -> tx.data.Events:
 
 def moved(runs: list[tx.reporting.EvaluatedRun]) -> pd.DataFrame:
     """Shares of the users whose best target rose, stayed and fell, against the first run."""
+    import pandas as pd
+
     ranks = {}
     for found in runs:
         lists = found.values.users.select(["user", "ranks"]).to_pandas().set_index("user")["ranks"]
@@ -196,4 +190,4 @@ def show(table: pd.DataFrame, title: str) -> None:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

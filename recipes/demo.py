@@ -3,23 +3,24 @@
 Run it with ``python recipes/demo.py``, or under torchrun.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
-import torch
-from planted_ratings import PlantedWorld, planted_ratings
 from tyro.conf import OmitArgPrefixes
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, run_recipe
+from torchrec_ext.command_line import run_recipe
 from torchrec_ext.errors import InputError
-from torchrec_ext.interactions import ConvolutionInteraction, DotInteraction
-from torchrec_ext.metrics import BinaryReport
 from torchrec_ext.training import EarlyStopping, Optimization
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from planted_ratings import PlantedWorld
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,12 @@ class Settings:
 POSITIVE = 4.0  # interested: a rating of 4 or 5
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Trains both models, then measures, draws and recommends."""
-    settings, _ = parse_settings(Settings)
+    import pandas as pd
+    import torch
+    from planted_ratings import planted_ratings
+
     if not 1 <= settings.user <= settings.users:
         raise InputError(f"user should be from 1 to {settings.users}, received {settings.user}")
     began = time.perf_counter()
@@ -71,11 +75,11 @@ def main() -> None:
     torch.manual_seed(settings.seed)
     # p = sigmoid(u . v), and nothing after it
     dot = tx.models.Ranker(
-        train.schema, settings.dim, ("user", "item"), DotInteraction(2, settings.dim), over_arch=None,
-        first_order=False,
+        train.schema, settings.dim, ("user", "item"), tx.interactions.DotInteraction(2, settings.dim),
+        over_arch=None, first_order=False,
     )  # fmt: skip
     # filters over the pair of vectors, whose components are the channels; ReLU; one linear layer
-    filters = ConvolutionInteraction(2, settings.dim, filters=100, kernel_size=2, channels="width")
+    filters = tx.interactions.ConvolutionInteraction(2, settings.dim, filters=100, kernel_size=2)
     convolution = tx.models.Ranker(
         train.schema, settings.dim, ("user", "item"), filters, over_arch=(), first_order=False
     )
@@ -126,8 +130,10 @@ def rated(world: PlantedWorld, part: tx.data.Dataset) -> pd.DataFrame:
 
 def report(probabilities: np.ndarray, ratings: pd.DataFrame) -> dict[str, float]:
     """Log-loss, AUC, accuracy and RMSE of probabilities against the label of each rating, 0 or 1."""
+    import torch
+
     labels = ratings["rating"].to_numpy() >= POSITIVE
-    figures = BinaryReport(sync_on_compute=False)
+    figures = tx.metrics.BinaryReport(sync_on_compute=False)
     figures.update(torch.from_numpy(probabilities), torch.from_numpy(labels))
     return figures.compute()
 
@@ -147,6 +153,8 @@ def titled(events: tx.data.Events) -> pd.DataFrame:
 
 def figures_table(figures: dict[str, dict[str, float]]) -> str:
     """The figures of every model on the test part."""
+    import pandas as pd
+
     table = pd.DataFrame(figures).T[["log_loss", "auc", "accuracy", "rmse"]]
     table["of the oracle's AUC"] = (table["auc"] / table.loc["oracle", "auc"]).map("{:.1%}".format)
     return "On the test part\n" + table.to_string(float_format="{:.4f}".format)
@@ -154,6 +162,8 @@ def figures_table(figures: dict[str, dict[str, float]]) -> str:
 
 def history_table(known: tx.data.Events, user: int) -> str:
     """What a user rated last, newest first."""
+    import pandas as pd
+
     rated = known.frame[known.frame["user"] == user].sort_values("timestamp", ascending=False)
     latest = rated.head(10).merge(titled(known), on="item")
     latest["date"] = pd.to_datetime(latest["timestamp"], unit="s").dt.strftime("%Y-%m-%d")
@@ -179,4 +189,4 @@ def aligned(table: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

@@ -10,7 +10,6 @@ from torchrec_ext.command_line import (
     DataSettings,
     Source,
     describe_parts,
-    parse_settings,
     run_recipe,
     writable_file,
 )
@@ -27,9 +26,8 @@ class Settings:
     """Replace what is at --output."""
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Reads, describes, draws and splits."""
-    settings, _ = parse_settings(Settings)
     output = writable_file(settings.output, settings.overwrite)
     group = tx.distributed.join_group()
     events = settings.source.events()
@@ -45,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

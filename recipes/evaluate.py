@@ -11,7 +11,6 @@ from torchrec_ext.command_line import (
     catalogue_size,
     describe_popularity,
     expect_k,
-    parse_settings,
     run_recipe,
     saved_schema,
     split_run_data,
@@ -52,9 +51,8 @@ class Settings:
     """Device to compute on."""
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Opens the run and evaluates it."""
-    settings, _ = parse_settings(Settings)
     group = tx.distributed.join_group(settings.device)
     output = writable_file(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
@@ -92,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

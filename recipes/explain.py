@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, read_run_data, run_recipe, writable_file
+from torchrec_ext.command_line import read_run_data, run_recipe, writable_file
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,8 @@ class Settings:
     """Device to compute on."""
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Opens the run, prints the explanation and writes the map."""
-    settings, _ = parse_settings(Settings)
     output = writable_file(settings.output, settings.overwrite)
     group = tx.distributed.join_group(settings.device)
     log = print if group.first else lambda *_: None
@@ -92,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, read_run_data, run_recipe, split_run_data
-from torchrec_ext.serving.faiss_index import Kind
-from torchrec_ext.serving.row_table import Precision
+from torchrec_ext.command_line import read_run_data, run_recipe, split_run_data
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Settings:
     """Folder of the run, whose best checkpoint is used, or of one of its checkpoints."""
     output: str
     """Folder of the bundle, which is made."""
-    precision: Precision = "float32"
+    precision: Literal["float32", "float16", "bfloat16", "int8"] = "float32"
     """Of the tables; int8 has a scale a row."""
     max_loss: float = 0.01
     """The largest share of NDCG@10 or AUC that the precision may cost."""
@@ -37,7 +35,7 @@ class Settings:
     """File of the data of the run. By default where it was at the training."""
     data_dir: str | None = None
     """Folder where the data is now. By default where it was at the training."""
-    index: Literal["exact"] | Kind = "exact"
+    index: Literal["exact", "hnsw", "ivf"] = "exact"
     """Put an index into the bundle, which finds nearly the best of many items: a graph (hnsw) or clusters
     (ivf) of FAISS. Its recall is printed. A graph of a million items takes minutes."""
     ef_search: int | None = None
@@ -56,9 +54,8 @@ class Settings:
     """Add query.aoti.pt2: the same as machine code, for the runtime of torch in C++. Needs a C++ compiler."""
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Opens the run and writes the bundle."""
-    settings, _ = parse_settings(Settings)
     tx.training.find_checkpoint(settings.checkpoint)  # what can be refused comes before the data is read
     index = None
     if settings.index != "exact":
@@ -99,4 +96,4 @@ def describe(manifest: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

@@ -3,6 +3,8 @@
 python recipes/learn_from_feedback.py --run runs/ml1m --events events.sqlite --output runs/ml1m-live
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from contextlib import closing
@@ -11,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch.distributed as dist
 
 import torchrec_ext as tx
 from torchrec_ext.command_line import (
@@ -21,16 +22,12 @@ from torchrec_ext.command_line import (
     figures_over_time,
     find_feedback,
     overall,
-    parse_settings,
     read_run_data,
     run_recipe,
     save_part,
     write_figures,
 )
-from torchrec_ext.command_line.newer_events import newer_events
-from torchrec_ext.command_line.run_record import RunRecord
 from torchrec_ext.errors import InputError, NothingToLearn
-from torchrec_ext.serving.logged_events import as_events
 
 
 @dataclass(frozen=True)
@@ -71,9 +68,8 @@ class Settings:
     """Device to compute on."""
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Opens the run and learns from the log."""
-    settings, _ = parse_settings(Settings)
     tx.distributed.join_group(settings.device)
     for name in ("block", "epochs", "k", "window"):
         if getattr(settings, name) < 1:
@@ -93,6 +89,9 @@ def main() -> None:
 
 def learn(settings: Settings, log: tx.serving.EventStore, output: Path) -> None:
     """Tests and trains on the events after the position of the output, or of the run where there is none."""
+    from torchrec_ext.command_line.run_record import RunRecord
+    from torchrec_ext.serving.logged_events import as_events
+
     source, feedback = find_feedback(Path(settings.run), output)
     until = agreed(log.position)
     expect_same_log(log, until, feedback, source)
@@ -156,6 +155,8 @@ def test(
     trained: tx.training.TrainedModel, known: tx.data.Events, new: tx.data.Events, exclude_seen: bool
 ) -> Any:
     """Predicts each new event from all before it; None where none can be predicted."""
+    from torchrec_ext.command_line.newer_events import newer_events
+
     both = tx.data.join_events(known, new, repeats=True)
     added = np.arange(len(both)) >= len(known)
     parts = newer_events(both, added, lambda events: events, trained.preparation, "events of a service")
@@ -174,6 +175,8 @@ def fingerprint(event: tx.serving.ServedEvent) -> str:
 
 def agreed(value: Any) -> Any:
     """What rank 0 has, on every rank: a service may add events between two looks at the log."""
+    import torch.distributed as dist
+
     found = [value]
     dist.broadcast_object_list(found, src=0)
     return found[0]
@@ -186,4 +189,4 @@ def report(line: str) -> None:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

@@ -3,19 +3,21 @@
 python recipes/loop.py
 """
 
+from __future__ import annotations
+
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import torch
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, run_recipe
-from torchrec_ext.serving import ListRequest, ServedEvent
-from torchrec_ext.serving.logged_events import as_events
+from torchrec_ext.command_line import run_recipe
 from torchrec_ext.training import Optimization
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _START = 1.7e9  # of the first round; a round is a day
 _DAY = 86_400.0
@@ -79,9 +81,13 @@ class Population:
         return _normalised(self.rng.normal(size=(count, 6)))
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Trains once, then serves and learns round by round."""
-    settings, _ = parse_settings(Settings)
+    import pandas as pd
+    import torch
+
+    from torchrec_ext.serving.logged_events import as_events
+
     began, folder = time.perf_counter(), tx.training.open_run(settings.output)
     tx.distributed.join_group()
     torch.manual_seed(settings.seed)
@@ -126,6 +132,8 @@ def main() -> None:
 
 def first_events(population: Population) -> tx.data.Events:
     """What the users found by themselves before there was a model: 20 items each."""
+    import pandas as pd
+
     rows = [
         (user, item, _START - _DAY * (20 - place))
         for user in range(len(population.users))
@@ -150,6 +158,8 @@ def serve(
     now: float,
 ) -> float:
     """Shows each user a list, stores the clicks and what users found by themselves; the share of clicks."""
+    from torchrec_ext.serving import ListRequest, ServedEvent
+
     clicks = shown = 0
     for user, draw in enumerate(draws):
         items = np.array(service.recommend(ListRequest(user, k=draws.shape[1])).items, np.int64)
@@ -184,4 +194,4 @@ def _normalised(vectors: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

@@ -3,21 +3,19 @@ r"""Ranks the articles that a reader has in view: what is new every day is known
 torchrun --nproc-per-node 2 recipes/news.py --data news-ebnerd
 """
 
+from __future__ import annotations
+
 import dataclasses
 import time
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import pandas as pd
-import torch
 from tyro.conf import OmitArgPrefixes
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, run_recipe
-from torchrec_ext.data.features import Number
+from torchrec_ext.command_line import run_recipe
 from torchrec_ext.errors import InputError
-from torchrec_ext.evaluation.within_groups import within_groups
 from torchrec_ext.training import EarlyStopping, Optimization
 
 
@@ -72,9 +70,11 @@ POSITION = "context_position"
 OF_GROUPS = ["group_auc", "group_mrr", "group_ndcg@10"]
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Prepares the features, trains each model and prints one table."""
-    settings, _ = parse_settings(Settings)
+    import pandas as pd
+    import torch
+
     began = time.perf_counter()
     group = tx.distributed.join_group(settings.device)
     log = print if group.first else lambda *words: None
@@ -138,6 +138,10 @@ def described_by_their_past(settings: Settings) -> tuple[tx.data.Events, tuple[s
 
     The position is known of the training alone: nobody knows it before the articles are ranked.
     """
+    import pandas as pd
+
+    from torchrec_ext.data.features import Number
+
     events = tx.data.read_events(settings.data, data_dir=settings.data_dir)
     if "impression" not in events.labels:
         events = together(events)
@@ -160,6 +164,8 @@ def described_by_their_past(settings: Settings) -> tuple[tx.data.Events, tuple[s
 
 def together(events: tx.data.Events) -> tx.data.Events:
     """The events with a number of the impression, of data without one: what a user saw at one time."""
+    import pandas as pd
+
     moments = pd.DataFrame({"user": events.codes("user"), "time": events.ticks})
     numbers = moments.groupby(["user", "time"]).ngroup().to_numpy()
     return dataclasses.replace(
@@ -172,8 +178,9 @@ def of_clicks(test: tx.data.Dataset, hours: float) -> dict[str, float]:
     rows = test.table_part().frame
     name = f"clicks_{hours:g}h".replace(".", "_")
     rows = rows[rows["rating"].notna()]
-    return within_groups(*(rows[column].to_numpy(float) for column in (name, "rating", "impression")))
+    columns = (rows[column].to_numpy(float) for column in (name, "rating", "impression"))
+    return tx.evaluation.within_groups(*columns)
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

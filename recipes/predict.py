@@ -3,22 +3,22 @@
 python recipes/predict.py --checkpoint runs/ml100k --pairs pairs.csv --output scores.csv
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from __future__ import annotations
 
-import pandas as pd
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import torchrec_ext as tx
 from torchrec_ext.command_line import (
     parse_pairs,
-    parse_settings,
     read_run_data,
     run_recipe,
     writable_file,
     write_csv,
 )
-from torchrec_ext.data import Events
-from torchrec_ext.data.columns import kind_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,8 @@ class Settings:
     """Device to compute on."""
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Opens the run and scores the pairs."""
-    settings, _ = parse_settings(Settings)
     group = tx.distributed.join_group(settings.device)
     output = writable_file(settings.output, settings.overwrite)
     folder = tx.training.find_checkpoint(settings.checkpoint)
@@ -65,9 +64,11 @@ def main() -> None:
 
 
 def read_pairs(
-    path: str, columns: dict[str, str], trained: tx.training.TrainedModel, events: Events
+    path: str, columns: dict[str, str], trained: tx.training.TrainedModel, events: tx.data.Events
 ) -> pd.DataFrame:
     """Reads the pairs; their columns have the kinds of those of the events."""
+    from torchrec_ext.data.columns import kind_of
+
     read = {feature.column for feature in tx.retrieval.context_features(trained)}
     context = [name for name in events.context_features if name in read]
     left_out = {"user", "item"} - {*events.columns} | {"timestamp", "rating", "type"} - read
@@ -83,4 +84,4 @@ def read_pairs(
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

@@ -5,18 +5,17 @@ torchrun --nproc-per-node 2 recipes/recommend.py --checkpoint runs/ml1m \
     --users all --k 10 --output runs/ml1m/all
 """
 
+from __future__ import annotations
+
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal
 
 import torchrec_ext as tx
 from torchrec_ext.command_line import (
     catalogue_size,
     expect_k,
-    parse_settings,
     read_run_data,
     run_recipe,
     saved_schema,
@@ -24,6 +23,9 @@ from torchrec_ext.command_line import (
     write_csv,
 )
 from torchrec_ext.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,10 @@ class Settings:
     """Device to compute on."""
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Opens the run and writes the lists."""
-    settings, _ = parse_settings(Settings)
+    import pandas as pd
+
     group = tx.distributed.join_group(settings.device)
     everybody = settings.users == ("all",)
     output = (writable_folder if everybody else writable_file)(settings.output, settings.overwrite)
@@ -108,7 +111,7 @@ def write_parts(lists: pd.DataFrame, folder: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     tx.distributed.barrier()
-    mine = pd.factorize(lists["user"])[0] % world_size == rank
+    mine = lists["user"].factorize()[0] % world_size == rank
     lists[mine].to_parquet(partial / f"part-{rank:05d}.parquet", index=False)
     tx.distributed.barrier()
     if rank == 0:
@@ -117,4 +120,4 @@ def write_parts(lists: pd.DataFrame, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

@@ -11,7 +11,7 @@ from typing import Literal
 import tyro
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, run_recipe, split_run_data, writable_file
+from torchrec_ext.command_line import run_recipe, split_run_data, writable_file
 from torchrec_ext.errors import InputError
 
 FORMS = (".html", ".md", ".tex", ".json")
@@ -53,9 +53,8 @@ class Settings:
     """Replace what is at --output."""
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Opens the runs, compares them and writes the report."""
-    settings, _ = parse_settings(Settings)
     output = writable_file(settings.output, settings.overwrite)
     assert output is not None
     if output.suffix not in FORMS:
@@ -92,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

@@ -3,6 +3,8 @@
 python recipes/serve.py --bundle bundles/ml1m --events events.sqlite --port 8000
 """
 
+from __future__ import annotations
+
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, run_recipe
+from torchrec_ext.command_line import run_recipe
 from torchrec_ext.errors import InputError
 
 Index = Literal["exact", "hnsw", "ivf"]
@@ -55,9 +57,8 @@ class Settings:
     """Log every list that a user is shown, as an event of the type exposure."""
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Opens the bundle and the event log, and answers."""
-    settings, _ = parse_settings(Settings)
     run(settings)
 
 
@@ -109,4 +110,4 @@ def open_with_index(folder: Path, kind: Index | None) -> tuple[tx.serving.Bundle
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

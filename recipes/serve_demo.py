@@ -3,15 +3,16 @@
 python recipes/serve_demo.py
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import serve
-from planted_ratings import planted_ratings
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, run_recipe
+from torchrec_ext.command_line import run_recipe
 from torchrec_ext.training import Optimization
 
 
@@ -33,9 +34,8 @@ class Settings:
     """Port to listen at; 0 takes a free one."""
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Makes the bundle if there is none, and serves it."""
-    settings, _ = parse_settings(Settings)
     folder = Path(settings.output)
     if not (folder / "bundle" / "bundle.json").is_file():
         events = liked_movies(settings.users, settings.movies, settings.likes)
@@ -50,6 +50,8 @@ def main() -> None:
 
 def liked_movies(users: int, movies: int, likes: int) -> tx.data.Events:
     """The first movies that each user of a planted world rates 5, in the order of time."""
+    from planted_ratings import planted_ratings
+
     events = tx.data.clean(planted_ratings(users, movies).events, where={"rating": (5, None)})
     order = events.by_user_and_time
     owners = events.codes("user")[order]
@@ -60,4 +62,4 @@ def liked_movies(users: int, movies: int, likes: int) -> tx.data.Events:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

@@ -5,22 +5,24 @@ torchrun --nproc-per-node 2 recipes/shop.py --data shop-tmall --show tasks --out
 python recipes/shop.py --data shop-rees46 --show sessions --output runs/sessions
 """
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal
+from __future__ import annotations
 
-import pandas as pd
-import torch
-from torch import nn
-from viewed_items import by_view, from_views, pairs_of
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, run_recipe
-from torchrec_ext.data.splits.parts import Parts
+from torchrec_ext.command_line import run_recipe
 from torchrec_ext.errors import InputError
-from torchrec_ext.evaluation import Report, baselines
-from torchrec_ext.losses import SoftmaxCrossEntropy
-from torchrec_ext.training import EarlyStopping, Optimization, TrainedModel
+from torchrec_ext.training import EarlyStopping, Optimization
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from torchrec_ext.data.splits.parts import Parts
+    from torchrec_ext.evaluation import Report
+    from torchrec_ext.training import TrainedModel
 
 Figures = dict[str, dict[str, float]]
 AUC = {"cart": "auc", "purchase": "purchase_auc"}
@@ -58,9 +60,10 @@ class Settings:
     """Device to compute on."""
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Reads the shop, trains every variant and prints the table."""
-    settings, _ = parse_settings(Settings)
+    import pandas as pd
+
     group = tx.distributed.join_group(settings.device)
     frame = tx.data.read_events(settings.data, data_dir=settings.data_dir).frame
     if settings.users:
@@ -77,12 +80,14 @@ def main() -> None:
 
 def behaviours(settings: Settings, frame: pd.DataFrame, run: Path) -> Figures:
     """What a user buys, from purchases alone and from everything that the user did."""
+    from viewed_items import by_view, from_views, marked, not_bought
+
     figures: Figures = {}
     has_marks = "split" in frame
     if has_marks:
         frame = marked(frame)
         figures["own views, those often bought first"] = from_views(frame)
-    others = pd.MultiIndex.from_frame(frame.loc[frame["type"] != "purchase", ["user", "item"]])
+    others = not_bought(frame)
     types = {"history_fields": ("context_type",)}
     variants: dict[str, Any] = {"purchases": {}, "views, carts, purchases": {}, "with types, added": types}
     variants["with types, as scales"] = {**types, "history_mix": "scale"}
@@ -91,10 +96,11 @@ def behaviours(settings: Settings, frame: pd.DataFrame, run: Path) -> Figures:
         columns = {"split": "split"} if has_marks else {}
         events = tx.data.read_events(read, weights=WEIGHTS, context=("type",), columns=columns)
         parts = tx.data.as_marked(events) if has_marks else tx.data.leave_last_out(events)
-        torch.manual_seed(settings.seed)
         encoder = settings.encoder or "mean_pool"
-        model = tx.models.TwoTower(parts[0].schema, settings.dim, encoder, scorer="cosine", **arguments)
-        trained = fitted(settings, model, parts, folder := run / name.replace(", ", "_").replace(" ", "_"))
+        build = partial(
+            tx.models.TwoTower, parts[0].schema, settings.dim, encoder, scorer="cosine", **arguments
+        )
+        trained = fitted(settings, build, parts, folder := run / name.replace(", ", "_").replace(" ", "_"))
         if not arguments:
             figures |= {f"{kind} of {name}": f for kind, f in compared(trained, parts, k=(10, 50)).items()}
         figures[name], report = evaluated(trained, parts, folder)
@@ -102,17 +108,10 @@ def behaviours(settings: Settings, frame: pd.DataFrame, run: Path) -> Figures:
     return figures
 
 
-def marked(frame: pd.DataFrame) -> pd.DataFrame:
-    """Marks the last training purchase of each user as valid; held-out views and carts are not read."""
-    frame = frame[(frame["split"] == "train") | (frame["type"] == "purchase")].astype({"split": str})
-    bought = frame[(frame["type"] == "purchase") & (frame["split"] == "train")]
-    last = ~bought.duplicated("user", keep="last") & bought.duplicated("user", keep="first")
-    frame.loc[bought.index[last], "split"] = "valid"
-    return frame
-
-
 def tasks(settings: Settings, frame: pd.DataFrame, run: Path) -> Figures:
     """What of the viewed items is put into the cart and bought: a row a pair, a column a task."""
+    from viewed_items import pairs_of
+
     pairs = pairs_of(frame).query("view > 0")
     # The labels of a chain fall; most purchases skip the cart, so they count as the step before them too.
     pairs["cart"] = pairs[["cart", "purchase"]].max(axis=1)
@@ -120,12 +119,11 @@ def tasks(settings: Settings, frame: pd.DataFrame, run: Path) -> Figures:
     parts = tx.data.by_ratio(events, seed=settings.seed)
     figures: Figures = {}
     for head in ("shared_bottom", "mmoe", "ple", "esmm"):
-        torch.manual_seed(settings.seed)
-        model = tx.models.Ranker(
-            parts[0].schema, settings.dim // 4, ("user", "item"), "cross_network", tasks=2, head=head,
-            first_order=False,  # it would break esmm's product
+        build = partial(
+            tx.models.Ranker, parts[0].schema, settings.dim // 4, ("user", "item"), "cross_network",
+            tasks=2, head=head, first_order=False,  # it would break esmm's product
         )  # fmt: skip
-        trained = fitted(settings, model, parts, run / head, positive={"cart": 1, "purchase": 1})
+        trained = fitted(settings, build, parts, run / head, positive={"cart": 1, "purchase": 1})
         if not figures:
             for name, figure in AUC.items():
                 for kind, found in compared(trained, parts, positive={name: 1}).items():
@@ -151,24 +149,27 @@ def sessions(settings: Settings, frame: pd.DataFrame, run: Path) -> Figures:
     figures: Figures = {}
     for count in range(len(described) + 1):
         names = described[:count]
-        torch.manual_seed(settings.seed)
-        model = tx.models.TwoTower(
-            parts[0].schema, settings.dim, settings.encoder or "sasrec", (), [f"item_{n}" for n in names],
-            scorer="cosine", history_fields=[f"context_{n}" for n in names],
+        build = partial(
+            tx.models.TwoTower, parts[0].schema, settings.dim, settings.encoder or "sasrec", (),
+            [f"item_{n}" for n in names], scorer="cosine", history_fields=[f"context_{n}" for n in names],
         )  # fmt: skip
-        trained = fitted(settings, model, parts, run / f"model{count}")
+        trained = fitted(settings, build, parts, run / f"model{count}")
         if not figures:
             figures |= compared(trained, parts, k=(10, 50))
         figures[" + ".join(["items", *names])] = evaluated(trained, parts, run / f"model{count}")[0]
     return figures
 
 
-def fitted(settings: Settings, model: nn.Module, parts: Parts, folder: Path, **more: Any) -> TrainedModel:
+def fitted(settings: Settings, build: partial[Any], parts: Parts, folder: Path, **more: Any) -> TrainedModel:
     """Trains one variant; candidates are sampled, which is faster than a softmax over the catalogue."""
+    import torch
+
+    torch.manual_seed(settings.seed)
+    model = build()
     ranker = isinstance(model, tx.models.Ranker)
     return tx.training.fit(
         model, parts[0], parts[1], epochs=settings.epochs,
-        loss=None if ranker else SoftmaxCrossEntropy("sampled", num_sampled=512),
+        loss=None if ranker else tx.losses.SoftmaxCrossEntropy("sampled", num_sampled=512),
         optimization=Optimization(2048, 1e-3, 0.05) if ranker else Optimization(128, 1e-3, 0.05),
         early_stopping=EarlyStopping(patience=1 if ranker else 2), output=folder, seed=settings.seed,
         device=settings.device, **more,
@@ -186,7 +187,7 @@ def evaluated(trained: TrainedModel, parts: Parts, folder: Path) -> tuple[dict[s
 def compared(trained: TrainedModel, parts: Parts, **more: Any) -> Figures:
     """The figures of popularity and of item-kNN under the same protocol."""
     train, valid, test = parts
-    both = {"popularity": baselines.popularity, "item-kNN": baselines.item_knn}
+    both = {"popularity": tx.evaluation.baselines.popularity, "item-kNN": tx.evaluation.baselines.item_knn}
     return {name: shown(figures(trained, train + valid, test, **more)) for name, figures in both.items()}
 
 
@@ -196,4 +197,4 @@ def shown(report: Report) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

@@ -4,20 +4,24 @@ python recipes/social.py --data ciao
 torchrun --nproc-per-node 2 recipes/social.py --data ciao --overwrite
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
-import torch
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import parse_settings, run_recipe
-from torchrec_ext.data.splits.parts import Parts
+from torchrec_ext.command_line import run_recipe
 from torchrec_ext.errors import InputError
-from torchrec_ext.evaluation import Report, baselines
 from torchrec_ext.training import Optimization
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from torchrec_ext.data.splits.parts import Parts
+    from torchrec_ext.evaluation import Report
 
 Fields = Mapping[str, Sequence[str]]
 FRIENDS_ITEMS = 50
@@ -57,9 +61,10 @@ class Settings:
     """Device to compute on."""
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Reads events and friendships, trains every variant and prints the tables."""
-    settings, _ = parse_settings(Settings)
+    import pandas as pd
+
     group = tx.distributed.join_group(settings.device)
     run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
     frame, friendships = read(settings)
@@ -140,6 +145,9 @@ def compare(
     settings: Settings, parts: Parts, fields: Fields, epochs: int, batch: int, scorer: str
 ) -> dict[str, Report]:
     """Trains a retriever for each choice of query fields, and evaluates it beside the baselines."""
+    import torch
+
+    baselines = tx.evaluation.baselines
     train, valid, test = parts
     reports: dict[str, Report] = {}
     for name, query_fields in fields.items():
@@ -179,6 +187,8 @@ def per_user(report: Report, *columns: str) -> pd.DataFrame:
 
 def by_known_events(found: Mapping[str, pd.DataFrame], social: set, few: int) -> pd.DataFrame:
     """NDCG@10 of all users and of segments of them, and how many users there are."""
+    import pandas as pd
+
     means = {}
     for name, users in found.items():
         has = users["user"].isin(social)
@@ -195,4 +205,4 @@ def by_known_events(found: Mapping[str, pd.DataFrame], social: set, few: int) ->
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

@@ -7,7 +7,6 @@ torchrun --nproc-per-node 2 recipes/train_ranking.py --data ml-100k \
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import torch
 from tyro.conf import OmitArgPrefixes
 
 import torchrec_ext as tx
@@ -18,12 +17,18 @@ from torchrec_ext.command_line import (
     fields_or_default,
     new_run,
     parse_pairs,
-    parse_settings,
     positive_or_default,
     run_recipe,
 )
-from torchrec_ext.data.positive import recorded, tasks_of
 from torchrec_ext.training import Checkpoints, EarlyStopping, Optimization
+
+PARTS = {
+    "interaction": "interactions",
+    "target_attention": "target_attention",
+    "head": "heads",
+    "loss": "losses",
+}
+"""Settings that name a plug-in, and its group."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +95,12 @@ class Settings:
     """Seconds without an answer of one rank after which the other ranks fail."""
 
 
-def main() -> None:
+def main(settings: Settings, modules: dict[str, dict[str, Any]]) -> None:
     """Trains, evaluates and writes everything into the folder of the run."""
-    settings, modules = parse_settings(
-        Settings,
-        {
-            "interaction": "interactions",
-            "target_attention": "target_attention",
-            "head": "heads",
-            "loss": "losses",
-        },
-    )
+    import torch
+
+    from torchrec_ext.data.positive import recorded, tasks_of
+
     group = tx.distributed.join_group(settings.device, timeout=settings.timeout)
     interaction: Any = tx.plugins.bind("interactions", settings.interaction, **modules["interaction"])
     attention: Any = tx.plugins.bind(
@@ -161,4 +161,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings, PARTS)

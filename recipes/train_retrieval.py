@@ -8,7 +8,6 @@ torchrun --nproc-per-node 2 recipes/train_retrieval.py --data ml-1m \
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
 from tyro.conf import OmitArgPrefixes
 
 import torchrec_ext as tx
@@ -19,10 +18,12 @@ from torchrec_ext.command_line import (
     expect_k,
     new_run,
     parse_pairs,
-    parse_settings,
     run_recipe,
 )
 from torchrec_ext.training import Checkpoints, EarlyStopping, Optimization
+
+PARTS = {"encoder": "encoders", "scorer": "scorers", "loss": "losses"}
+"""Settings that name a plug-in, and its group."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,10 @@ class Settings:
     """Seconds without an answer of one rank after which the other ranks fail."""
 
 
-def main() -> None:
+def main(settings: Settings, modules: dict[str, dict[str, Any]]) -> None:
     """Trains, evaluates and writes everything into the folder of the run."""
-    settings, modules = parse_settings(
-        Settings, {"encoder": "encoders", "scorer": "scorers", "loss": "losses"}
-    )
+    import torch
+
     group = tx.distributed.join_group(settings.device, timeout=settings.timeout)
     encoder: Any = tx.plugins.bind("encoders", settings.encoder, **modules["encoder"])
     scorer: Any = tx.plugins.bind("scorers", settings.scorer, **modules["scorer"])
@@ -137,4 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings, PARTS)

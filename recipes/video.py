@@ -4,23 +4,22 @@ python recipes/video.py --data video-kuairand
 torchrun --nproc-per-node 2 recipes/video.py --data tiktok --output runs/tiktok
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
-import torch
 
 import torchrec_ext as tx
-from torchrec_ext.command_line import describe_parts, parse_settings, positive_or_default, run_recipe
-from torchrec_ext.data import Dataset, Events
-from torchrec_ext.evaluation import baselines, item_mean_label
-from torchrec_ext.evaluation.within_groups import within_groups
-from torchrec_ext.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
-from torchrec_ext.training import EarlyStopping, Optimization, TrainedModel
+from torchrec_ext.command_line import describe_parts, positive_or_default, run_recipe
+from torchrec_ext.training import EarlyStopping, Optimization
 
-Parts = tuple[Dataset, Dataset, Dataset]
+if TYPE_CHECKING:
+    from torchrec_ext.data.splits.parts import Parts
+    from torchrec_ext.training import TrainedModel
+
 Figures = dict[str, dict[str, float]]
 
 
@@ -56,9 +55,10 @@ class Settings:
     """Device to compute on."""
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Trains and evaluates the stages."""
-    settings, _ = parse_settings(Settings)
+    import pandas as pd
+
     group = tx.distributed.join_group(settings.device)
     run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
     events = tx.data.read_events(settings.data, data_dir=settings.data_dir)
@@ -70,7 +70,7 @@ def main() -> None:
         if group.first:
             print(f"\n{stage}\n{pd.DataFrame(found).T.to_string(float_format='{:.4f}'.format, na_rep='')}\n")
 
-    def split(events: Events) -> Parts:
+    def split(events: tx.data.Events) -> Parts:
         by_time = partial(tx.data.by_time, valid_from=settings.valid_from, test_from=settings.test_from)
         parts = by_time(events) if "timestamp" in events.columns else tx.data.as_marked(events)
         if group.first:
@@ -89,8 +89,10 @@ def main() -> None:
 
 def retrieve(parts: Parts, settings: Settings) -> tuple[TrainedModel, Figures]:
     """The first stage: a tower over the mean of the watched videos, the user and the moment."""
+    import torch
+
     train, valid, test = parts
-    known, ks = train + valid, (10, settings.candidates)
+    known, ks, dim = train + valid, (10, settings.candidates), settings.dim
     users, context = fields(train, "user")[1:], fields(train, "context")
     moment = tuple(name for name in context if not name.endswith("_age"))
     variants = {
@@ -105,16 +107,15 @@ def retrieve(parts: Parts, settings: Settings) -> tuple[TrainedModel, Figures]:
         if features == before:  # the data has no such features
             continue
         torch.manual_seed(settings.seed)
-        model = tx.models.TwoTower(
-            train.schema, settings.dim, "mean_pool", *features, 50, query_hidden=(256, 128)
-        )
+        model = tx.models.TwoTower(train.schema, dim, "mean_pool", *features, 50, query_hidden=(256, 128))
         trained = tx.training.fit(
             model, train, valid, epochs=settings.epochs, progress=False,
-            loss=SoftmaxCrossEntropy("sampled", 1024), early_stopping=EarlyStopping(patience=2),
+            loss=tx.losses.SoftmaxCrossEntropy("sampled", 1024), early_stopping=EarlyStopping(patience=2),
             seed=settings.seed, device=settings.device,
         )  # fmt: skip
         reports[name], before = tx.evaluation.evaluate(trained, known, test, ks), features
     assert trained is not None
+    baselines = tx.evaluation.baselines
     simple = {"popularity": baselines.popularity, "item-kNN": baselines.item_knn}
     above = {name: figures(trained, known, test, ks) for name, figures in simple.items()}
     names = ("recall@10", "ndcg@10", f"recall@{settings.candidates}")
@@ -123,6 +124,8 @@ def retrieve(parts: Parts, settings: Settings) -> tuple[TrainedModel, Figures]:
 
 def rank(parts: Parts, settings: Settings) -> tuple[TrainedModel, Figures]:
     """The second stage: weighted logistic regression of the time watched, beside other tasks."""
+    import torch
+
     train, valid, test = parts
     positive = positive_or_default(settings.positive, train)
     assert isinstance(positive, dict)
@@ -131,7 +134,7 @@ def rank(parts: Parts, settings: Settings) -> tuple[TrainedModel, Figures]:
     seen, shown = (part.table_part().frame.dropna(subset=[watched]) for part in (train, test))
     truth, vocabulary = shown[watched].to_numpy(), train.preparation.vocabularies["item"]
     items, shown_items = (vocabulary.rows(frame["item"]) for frame in (seen, shown))
-    means = item_mean_label(items, seen[watched].to_numpy(), shown_items, len(vocabulary))
+    means = tx.evaluation.item_mean_label(items, seen[watched].to_numpy(), shown_items, len(vocabulary))
     figures, trained = {}, None
     for name, read, shallow, exact in (
         ("odds of the paper", every, (), False),
@@ -147,7 +150,7 @@ def rank(parts: Parts, settings: Settings) -> tuple[TrainedModel, Figures]:
         trained = tx.training.fit(
             model, train, epochs=settings.ranking_epochs, positive=positive, progress=False,
             seed=settings.seed, device=settings.device,
-            loss=BinaryCrossEntropy(weigh_by_rating=True, also_negative=exact),
+            loss=tx.losses.BinaryCrossEntropy(weigh_by_rating=True, also_negative=exact),
             optimization=Optimization(learning_rate=1e-3, table_learning_rate=0.05),
         )  # fmt: skip
         report = tx.evaluation.evaluate(trained, train + valid, test)
@@ -155,7 +158,7 @@ def rank(parts: Parts, settings: Settings) -> tuple[TrainedModel, Figures]:
         aucs = {f"auc {task}": report["auc" if task == watched else f"{task}_auc"] for task in positive}
         figures[name] = errors(scores / (1 - scores), truth) | aucs  # the odds are seconds
     assert trained is not None
-    of_task = partial(baselines.popularity, trained, train, test)
+    of_task = partial(tx.evaluation.baselines.popularity, trained, train, test)
     aucs = {f"auc {task}": of_task(positive={task: least})["auc"] for task, least in positive.items()}
     constant = errors(np.full(len(truth), seen[watched].mean()), truth)
     return trained, {"mean of all": constant, "mean of the video": errors(means, truth) | aucs, **figures}
@@ -179,8 +182,8 @@ def both(first: TrainedModel, second: TrainedModel, liked: Parts, settings: Sett
         "by expected time": times,
         "by chance times expected time": chances + np.log(times / (1 - times)),
     }
-    recall = {"recall": labels.sum() / len(hits)}
-    return {name: recall | within_groups(score, labels, users) for name, score in scores.items()}
+    recall, within = {"recall": labels.sum() / len(hits)}, tx.evaluation.within_groups
+    return {name: recall | within(score, labels, users) for name, score in scores.items()}
 
 
 def errors(seconds: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -189,10 +192,10 @@ def errors(seconds: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return {"MAE s": float(mae), "RMSE s": float(rmse), "mean s": float(seconds.mean())}
 
 
-def fields(part: Dataset, *entities: Literal["user", "item", "context"]) -> tuple[str, ...]:
+def fields(part: tx.data.Dataset, *entities: Literal["user", "item", "context"]) -> tuple[str, ...]:
     """Categorical and numeric features; the first is the id."""
     return (*part.schema.features_of(*entities), *part.schema.dense_of(*entities))
 
 
 if __name__ == "__main__":
-    run_recipe(main)
+    run_recipe(main, Settings)

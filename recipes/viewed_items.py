@@ -13,6 +13,20 @@ def pairs_of(frame: pd.DataFrame) -> pd.DataFrame:
     return made.groupby(["user", "item"], as_index=False).max()
 
 
+def marked(frame: pd.DataFrame) -> pd.DataFrame:
+    """Marks the last training purchase of each user as valid; held-out views and carts are not read."""
+    frame = frame[(frame["split"] == "train") | (frame["type"] == "purchase")].astype({"split": str})
+    bought = frame[(frame["type"] == "purchase") & (frame["split"] == "train")]
+    last = ~bought.duplicated("user", keep="last") & bought.duplicated("user", keep="first")
+    frame.loc[bought.index[last], "split"] = "valid"
+    return frame
+
+
+def not_bought(frame: pd.DataFrame) -> pd.MultiIndex:
+    """The pairs of user and item of every event but purchases."""
+    return pd.MultiIndex.from_frame(frame.loc[frame["type"] != "purchase", ["user", "item"]])
+
+
 def from_views(frame: pd.DataFrame) -> dict[str, float]:
     """Lists of what a user viewed and did not buy, by the share of an item's viewers who bought it."""
     viewed = pairs_of(frame[frame["split"] != "test"]).query("view > 0 or cart > 0")

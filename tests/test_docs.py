@@ -18,6 +18,7 @@ import torchrec_ext as tx
 from tests.documents import PAGES, ROOT, blocks, commands, run_examples, spans, write_files
 from tests.setup.project import sources
 from torchrec_ext import plugins
+from torchrec_ext.command_line import parse_settings
 from torchrec_ext.command_line.find_modules import find_modules
 from torchrec_ext.command_line.list_modules import BEGIN, END, as_markdown, list_modules
 from torchrec_ext.contracts import GROUPS
@@ -128,11 +129,14 @@ def parse(script: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> Non
 
     for folder in ("benchmarks", "recipes"):  # a script imports its neighbours
         monkeypatch.syspath_prepend(ROOT / folder)
-    main = importlib.import_module(script.removesuffix(".py").replace("/", ".")).main
+    module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
     monkeypatch.setattr(tyro, "cli", parse_and_stop)
     monkeypatch.setattr(sys, "argv", [script, *words])
     try:
-        main()
+        if script.startswith("recipes/"):
+            parse_settings(module.Settings, getattr(module, "PARTS", None))
+        else:
+            module.main()
     except Accepted:
         pass
     except SystemExit as end:

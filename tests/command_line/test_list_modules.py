@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from torchrec_ext import plugins
-from torchrec_ext.command_line.find_modules import ListedModule, find_modules, groups
+from torchrec_ext.command_line.find_modules import ListedModule, find_modules
 from torchrec_ext.command_line.list_modules import (
     BEGIN,
     END,
@@ -17,6 +17,7 @@ from torchrec_ext.command_line.list_modules import (
     list_modules,
     write_between_marks,
 )
+from torchrec_ext.command_line.read_plugin import groups
 from torchrec_ext.contracts import GROUPS
 from torchrec_ext.errors import InputError
 

@@ -1,13 +1,15 @@
 """The settings that a plug-in brings to the command line."""
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Literal
 
 import pytest
 
-from torchrec_ext import plugins
+from torchrec_ext import plugin_names, plugins
 from torchrec_ext.command_line.module_settings import module_settings
 from torchrec_ext.command_line.parse import parse_pairs, parse_settings
+from torchrec_ext.command_line.read_class import UnreadableError
+from torchrec_ext.contracts import GROUPS
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
 
@@ -84,6 +86,23 @@ def test_plain_arguments_alone_are_settings():
         "inside": ("gru", "mean_pool"),
         "above": None,
     }
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_settings_that_the_source_shows_are_those_of_the_class(group, monkeypatch):
+    def described(name: str) -> tuple[object, ...]:
+        made = module_settings(group, name)
+        needed = {f.name: f.type for f in fields(made) if f.default_factory is MISSING}
+        return made.__doc__, needed, {f.name: f.type for f in fields(made)}, vars(made(**needed))
+
+    def refuse(*_: str) -> None:
+        raise UnreadableError
+
+    with monkeypatch.context() as without_importing:
+        without_importing.setattr("torchrec_ext.command_line.module_settings.import_module", None)
+        read = {name: described(name) for name in plugin_names.built_in(group)}
+    monkeypatch.setattr("torchrec_ext.command_line.module_settings.read_plugin", refuse)
+    assert read == {name: described(name) for name in read}
 
 
 def test_a_type_that_does_not_resolve_is_that_of_the_default():

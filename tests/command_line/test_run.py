@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import dataclass, make_dataclass
 from datetime import timedelta
 
 import pytest
@@ -16,6 +17,13 @@ from torchrec_ext.errors import InputError
 
 QUIETEN = run._quieten_libraries
 GLOO = "[/pytorch/third_party/gloo/gloo/tcp/pair.cc:537] Connection closed by peer [::1]:7. Check the logs."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Help."""
+
+    epochs: int = 1
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +41,11 @@ def alone(monkeypatch):
 def end(error: BaseException, capsys) -> tuple[object, str]:
     """Exit status and what was said when a recipe raises this."""
 
-    def main() -> None:
+    def main(settings: Settings) -> None:
         raise error
 
     with pytest.raises(SystemExit) as exit:
-        run_recipe(main)
+        run_recipe(main, Settings)
     return exit.value.code, capsys.readouterr().err
 
 
@@ -75,11 +83,22 @@ def test_one_line_and_a_status(error, status, said, capsys):
     [ValueError("bug"), FileNotFoundError(errno.ENOENT, "No such file", "x"), RuntimeError("shapes differ")],
 )
 def test_a_bug_keeps_its_traceback(error):
-    def main() -> None:
+    def main(settings: Settings) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        run_recipe(main)
+        run_recipe(main, Settings)
+
+
+def test_main_receives_the_settings_and_those_of_the_parts(monkeypatch):
+    called = []
+    monkeypatch.setattr(sys, "argv", ["recipes/train.py", "--epochs", "3"])
+    run_recipe(lambda *settings: called.extend(settings), Settings)
+    assert called == [Settings(3)]
+    Encoding = make_dataclass("Encoding", [("encoder", str, "gru")])
+    monkeypatch.setattr(sys, "argv", ["recipes/train.py", "--encoder", "mean_pool"])
+    run_recipe(lambda *settings: called.extend(settings), Encoding, {"encoder": "encoders"})
+    assert called[1:] == [Encoding("mean_pool"), {"encoder": {}}]
 
 
 def test_another_rank_reports_an_error_of_its_own(monkeypatch, capsys):
@@ -91,15 +110,15 @@ def test_another_rank_reports_an_error_of_its_own(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("reported", "said"), [(True, ""), (False, "train.py, rank 1: no file x\n")])
 def test_another_rank_is_silent_when_rank_0_has_reported(monkeypatch, capsys, reported, said):
-    def main() -> None:
+    def main(settings: Settings) -> None:
         dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
         if reported:
-            run._get_default_store().set(run._REPORTED, "")
+            dist.distributed_c10d._get_default_store().set(run._REPORTED, "")
         raise InputError("no file x")
 
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(SystemExit):
-        run_recipe(main)
+        run_recipe(main, Settings)
     assert capsys.readouterr().err == said
 
 
@@ -107,12 +126,12 @@ def test_the_folder_the_user_stands_in_can_be_imported_from(tmp_path, monkeypatc
     (tmp_path / "module_of_the_user.py").write_text("VALUE = 3")
     monkeypatch.chdir(tmp_path)
 
-    def main() -> None:
+    def main(settings: Settings) -> None:
         import module_of_the_user
 
         assert module_of_the_user.VALUE == 3
 
-    run_recipe(main)
+    run_recipe(main, Settings)
 
 
 def test_our_messages_are_plain_and_on_rank_0_alone(capsys):
@@ -132,6 +151,8 @@ UNTIDY = """
 import atexit
 import os
 
+from dataclasses import make_dataclass
+
 from torchrec_ext.command_line import run_recipe
 
 
@@ -140,13 +161,13 @@ class Group:
         os.abort()
 
 
-def main():
+def main(settings):
     atexit.register(print, "tidied up")
     print("done")
 
 
 group = Group()
-run_recipe(main)
+run_recipe(main, make_dataclass("Settings", []))
 """
 
 

@@ -1,13 +1,15 @@
 """--help and settings that do not exist, in every recipe."""
 
 import dataclasses
+import subprocess
 import sys
 from importlib import import_module
 
 import pytest
 
-from tests.recipes.launch import launch
+from tests.recipes.launch import ROOT, launch, user_environment
 from torchrec_ext import plugins
+from torchrec_ext.command_line import parse_settings
 
 RECIPES = (
     "describe", "train_retrieval", "train_ranking", "evaluate", "recommend", "predict", "own_pipeline",
@@ -16,13 +18,13 @@ RECIPES = (
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
-    """Calls a recipe's ``main`` with a command line that the parser ends; its status and what it printed."""
+def call(capsys):
+    """Parses a command line at which the parser ends a recipe; its status and what it printed."""
 
     def call(recipe: str, *words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [f"{recipe}.py", *words])
+        module = import_module(f"recipes.{recipe}")
         with pytest.raises(SystemExit) as end:
-            import_module(f"recipes.{recipe}").main()
+            parse_settings(module.Settings, getattr(module, "PARTS", None), words)
         return end.value.code, *capsys.readouterr()
 
     return call
@@ -77,6 +79,33 @@ def test_help_names_the_plug_ins_and_their_settings(call):
 
 def test_help_from_a_shell(tmp_path):
     assert "--checkpoint" in launch("evaluate", "--help", folder=tmp_path).out[0]
+
+
+HELP_OF_ALL = """
+import runpy, sys
+from pathlib import Path
+
+sys.path.insert(0, "recipes")
+for script in sorted(Path("recipes").glob("*.py")):
+    if "run_recipe(" in script.read_text():
+        sys.argv = [str(script), "--help"]
+        try:
+            runpy.run_path(str(script), run_name="__main__")
+        except SystemExit as end:
+            assert not end.code
+        slow = {"torch", "torchrec", "pandas", "duckdb", "sklearn", "matplotlib"} & sys.modules.keys()
+        assert not slow, f"{script} imports {slow}"
+        print("help of", script.stem)
+"""
+
+
+def test_help_imports_nothing_that_takes_seconds():
+    command = [sys.executable, "-c", HELP_OF_ALL]
+    done = subprocess.run(
+        command, cwd=ROOT, env=user_environment(), capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert {f"help of {recipe}" for recipe in RECIPES} <= {*done.stdout.splitlines()}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import import_module
@@ -16,6 +15,7 @@ import pytest
 from tests.recipes.launch import launch
 from tests.recipes.tiny import EVENTS, SIDES, SMALL
 from tests.reporting.runs import FIRST, SECOND, keep, ranker
+from torchrec_ext.command_line import parse_settings
 from torchrec_ext.errors import InputError
 from torchrec_ext.reporting import compare, report
 from torchrec_ext.reporting.segments import quarters, segment_of_users
@@ -199,20 +199,19 @@ def test_users_that_one_run_lacks_are_left_out_and_counted():
     assert found.frame.loc["hr@3", "first"] == pytest.approx(2 / 3)
 
 
-def test_the_recipe_writes_every_form(tmp_path, monkeypatch, capsys):
+def test_the_recipe_writes_every_form(tmp_path, capsys):
     places = [str(keep(run, tmp_path)) for run in (FIRST, SECOND)]
     recipe = import_module("recipes.report")
     for suffix in ("html", "md", "tex", "json"):
         output = tmp_path / f"made/report.{suffix}"
         words = [*places, "--k", "3", "--output", str(output), "--resamples", "20", "--users", "u"]
-        monkeypatch.setattr(sys, "argv", ["report.py", *words])
-        recipe.main()
+        recipe.main(parse_settings(recipe.Settings, argv=words)[0])
         assert f"written to {output}" in capsys.readouterr().out and "second" in output.read_text()
         if suffix in ("html", "json"):
             assert output.read_text().count("has no finished checkpoint") == 2  # so there are no reasons
-    monkeypatch.setattr(sys, "argv", ["report.py", *places, "--output", "report.pdf"])
+    settings, _ = parse_settings(recipe.Settings, argv=[*places, "--output", "report.pdf"])
     with pytest.raises(InputError, match="should end in one of .html, .md, .tex, .json"):
-        recipe.main()
+        recipe.main(settings)
 
 
 def test_the_newer_of_two_evaluations_is_read(tmp_path):

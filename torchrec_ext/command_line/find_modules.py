@@ -6,13 +6,8 @@ import re
 from importlib import import_module
 
 from torchrec_ext import plugin_names
-from torchrec_ext.command_line.read_class import (
-    DeclaredClass,
-    UnreadableError,
-    classes_of,
-    read_class,
-    read_tuples,
-)
+from torchrec_ext.command_line.read_class import DeclaredClass, UnreadableError
+from torchrec_ext.command_line.read_plugin import read_plugin
 
 _ATTRIBUTES = ("causal", "reads_times", "indexable", "cannot")
 
@@ -44,11 +39,6 @@ class ListedModule:
     error: str = ""
 
 
-def groups() -> dict[str, tuple[str, ...]]:
-    """Plug-in groups and the paths of their contracts: ``contracts.GROUPS``, read without importing torch."""
-    return read_tuples("torchrec_ext.contracts.groups", "GROUPS")
-
-
 def find_modules(group: str) -> list[ListedModule]:
     """The modules of a group, those that cannot be loaded among them.
 
@@ -71,7 +61,7 @@ def find_modules(group: str) -> list[ListedModule]:
 def _listed(group: str, name: str, origin: str) -> ListedModule:
     try:
         try:
-            declared = _read(group, name)
+            declared = read_plugin(group, name, _ATTRIBUTES)
         except UnreadableError:
             declared = _imported(group, name)
     except Exception as error:  # whatever somebody else's package raises must not end the list
@@ -86,19 +76,6 @@ def _listed(group: str, name: str, origin: str) -> ListedModule:
         _supports(declared),
         dict(declared.attributes.get("cannot", {})),
     )
-
-
-def _read(group: str, name: str) -> DeclaredClass:
-    """The plug-in of that name by its source."""
-    if name in plugin_names.built_in(group):
-        paths = classes_of(f"torchrec_ext.{group}.{name}")
-    else:
-        paths = list({point.value.replace(":", ".") for point in plugin_names.entry_points_of(group)[name]})
-    classes = [read_class(path, _ATTRIBUTES) for path in paths]
-    kept = [c for c in classes if not set(groups()[group]).isdisjoint(c.ancestors)]
-    if len(kept) != 1:
-        raise UnreadableError(f"{len(kept)} classes keep the contract")
-    return kept[0]
 
 
 def _imported(group: str, name: str) -> DeclaredClass:

@@ -8,7 +8,8 @@ import textwrap
 from pathlib import Path
 from typing import Any, Literal
 
-from torchrec_ext.command_line.find_modules import ListedModule, find_modules, groups
+from torchrec_ext.command_line.find_modules import ListedModule, find_modules
+from torchrec_ext.command_line.read_plugin import groups
 from torchrec_ext.errors import InputError, nearest
 
 BEGIN = "<!-- modules: made by `python -m torchrec_ext list`, see `make modules` -->"

@@ -5,9 +5,11 @@ import inspect
 import types
 from copy import copy
 from functools import partial
+from importlib import import_module
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from torchrec_ext import plugins
+from torchrec_ext.command_line.read_class import UnreadableError, read_parameters
+from torchrec_ext.command_line.read_plugin import read_plugin
 
 _NEEDED = ("interactions", "heads", "losses")  # every model needs one
 _SIZES = ("num_fields", "dim", "in_dim", "tasks")  # the model gives these
@@ -37,11 +39,11 @@ def module_settings(group: str, name: str | None) -> type:
     """
     if name in (None, "none") and group not in _NEEDED:
         return dataclasses.make_dataclass("none", [], frozen=True)
-    plugin = plugins.find(group, str(name))
+    documentation, parameters = _constructor(group, str(name))
     fields: list[Any] = []
-    for parameter in inspect.signature(plugin).parameters.values():
-        annotation = _plain(_annotation(plugin, parameter))
-        if parameter.name in _SIZES or parameter.kind not in _NAMED or annotation is None:
+    for parameter in parameters:
+        annotation = _plain(parameter.annotation)
+        if parameter.name in _SIZES or annotation is None:
             continue
         if parameter.default is parameter.empty:
             fields.append((parameter.name, annotation))
@@ -49,21 +51,33 @@ def module_settings(group: str, name: str | None) -> type:
             default = partial(copy, parameter.default)
             fields.append((parameter.name, annotation, dataclasses.field(default_factory=default)))
     title = str(name).replace(":", ".").rpartition(".")[2]
-    documentation = {"__doc__": inspect.getdoc(plugin)}
-    return dataclasses.make_dataclass(title, fields, frozen=True, kw_only=True, namespace=documentation)
+    namespace = {"__doc__": documentation}
+    return dataclasses.make_dataclass(title, fields, frozen=True, kw_only=True, namespace=namespace)
 
 
-def _annotation(plugin: type, parameter: inspect.Parameter) -> Any:
+def _constructor(group: str, name: str) -> tuple[str, list[inspect.Parameter]]:
+    """A plug-in's docstring and the named parameters of its constructor.
+
+    They are read from the source, so that ``--help`` is quick; a class whose source does not say everything
+    is imported. A parameter whose annotation is missing or cannot be resolved has the type of its default.
+    """
     try:
-        hints = get_type_hints(plugin.__init__)  # type: ignore[misc]
-    except (
-        NameError,
-        AttributeError,
-        SyntaxError,
-        TypeError,
-    ):  # a name does not resolve: take the type of the default
-        hints = {}
-    return hints.get(parameter.name, type(parameter.default))
+        declared = read_plugin(group, name)
+        documentation, parameters = declared.doc, read_parameters(declared.path)
+    except UnreadableError:
+        plugin = import_module("torchrec_ext.plugins").find(group, name)  # imports torch
+        try:
+            hints = get_type_hints(plugin.__init__)
+        except (NameError, AttributeError, SyntaxError, TypeError):
+            hints = {}
+        documentation = inspect.getdoc(plugin) or ""
+        parameters = [
+            parameter.replace(annotation=hints.get(parameter.name, parameter.empty))
+            for parameter in inspect.signature(plugin).parameters.values()
+            if parameter.kind in _NAMED
+        ]
+    typed = [p.replace(annotation=type(p.default)) if p.annotation is p.empty else p for p in parameters]
+    return documentation, typed
 
 
 def _plain(annotation: Any) -> Any:

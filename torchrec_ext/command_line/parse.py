@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from torchrec_ext import plugins
+from torchrec_ext import plugin_names
 from torchrec_ext.command_line.module_settings import module_settings
 from torchrec_ext.errors import InputError
 
@@ -89,4 +89,6 @@ def _chosen(settings: type, part: str, words: Sequence[str]) -> str | None:
 
 
 def _choices(group: str) -> str:
-    return f"{group.replace('_', ' ').capitalize()}: {', '.join(plugins.names(group)) or 'none built in'}."
+    return (
+        f"{group.replace('_', ' ').capitalize()}: {', '.join(plugin_names.names(group)) or 'none built in'}."
+    )

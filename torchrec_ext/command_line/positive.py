@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchrec_ext.command_line.parse import parse_pairs
-from torchrec_ext.data.as_written import number_as_written
 from torchrec_ext.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ def positive_or_default(positive: Sequence[str] | None, train: Dataset) -> Posit
 
 
 def _number(word: str) -> float:
+    from torchrec_ext.data.as_written import number_as_written
+
     found = number_as_written(word)
     if found is None or not np.isfinite(found):
         raise InputError(f"--positive {word} is not a number; give one such as 4, or a column such as like=1")

@@ -1,12 +1,15 @@
 """A class as its source declares it, read without importing anything."""
 
 import ast
+import builtins
 import dataclasses
+import inspect
 from functools import cache
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Union
 
 _FRAMEWORKS = ("torch", "abc", "typing", "builtins")
 """Packages whose classes inherit from none of ours, so that there is nothing to read there."""
@@ -57,6 +60,28 @@ def read_class(path: str, attributes: tuple[str, ...] = ()) -> DeclaredClass:
         if stated:
             values[name] = _literal(stated[0])
     return DeclaredClass(lineage[0][0], doc, tuple(ancestor for ancestor, _ in lineage), values)
+
+
+def read_parameters(path: str) -> list[inspect.Parameter]:
+    """The named parameters of a class's constructor, all as keywords, with their types and defaults.
+
+    A class that a file defines, and everything of torch, becomes ``object``.
+
+    Raises:
+        UnreadableError: also if a default is computed, or a type is not known.
+
+    Example:
+        >>> [str(parameter) for parameter in read_parameters("torchrec_ext.scorers.CosineScorer")]
+        ['dim: int', 'temperature: float = 0.1']
+    """
+    for ancestor, node in _lineage(path, depth=0):
+        for made in node.body:
+            if isinstance(made, ast.FunctionDef) and made.name == "__init__":
+                try:
+                    return _parameters(made, _source(ancestor.rpartition(".")[0]))
+                except (SyntaxError, TypeError) as error:  # of an annotation that was never evaluated
+                    raise UnreadableError(f"{ancestor}: {error}") from error
+    return []
 
 
 def classes_of(module: str) -> list[str]:
@@ -115,6 +140,56 @@ def _path(node: ast.expr, source: _Source) -> str:
     if isinstance(node, ast.Name) and node.id in source.imports:
         return source.imports[node.id]
     raise UnreadableError(f"{source.module} names the class {ast.unparse(node)}, which it does not import")
+
+
+def _parameters(function: ast.FunctionDef, source: _Source) -> list[inspect.Parameter]:
+    if function.decorator_list:
+        raise UnreadableError(f"{source.module} decorates a constructor")
+    taken, empty = function.args, inspect.Parameter.empty
+    positional = [*taken.posonlyargs, *taken.args]
+    defaults = dict(zip(reversed(positional), reversed(taken.defaults), strict=False))
+    defaults |= {one: value for one, value in zip(taken.kwonlyargs, taken.kw_defaults, strict=True) if value}
+    return [
+        inspect.Parameter(
+            one.arg,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=_literal(defaults[one]) if one in defaults else empty,
+            annotation=_type(one.annotation, source) if one.annotation else empty,
+        )
+        for one in [*positional[max(1, len(taken.posonlyargs)) :], *taken.kwonlyargs]
+    ]
+
+
+def _type(node: ast.expr, source: _Source) -> Any:
+    """The type that an annotation names."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return _type(ast.parse(text, mode="eval").body, source)
+        case ast.Constant(value=value):
+            return value
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return Union[_type(left, source), _type(right, source)]  # noqa: UP007
+        case ast.Tuple(elts=parts):
+            return tuple(_type(part, source) for part in parts)
+        case ast.List(elts=parts):
+            return [_type(part, source) for part in parts]
+        case ast.Subscript(value=generic, slice=inside):
+            found = _type(generic, source)
+            if found in (object, Literal):
+                return found if found is object else Literal[_literal(inside)]
+            return found[_type(inside, source)]
+        case ast.Name(id=name) if name in source.classes:
+            return object
+        case ast.Name(id=name) if (alias := _assigned(source.tree.body, name)) is not None:
+            return _type(alias, source)
+        case ast.Name(id=name) if hasattr(builtins, name) and name not in source.imports:
+            return getattr(builtins, name)
+    module, _, name = _path(node, source).rpartition(".")
+    if module in ("torch", "torch.nn"):
+        return object
+    if module in ("typing", "collections.abc"):
+        return getattr(import_module(module), name)
+    return _type(ast.Name(name), _source(module))
 
 
 def _source(module: str) -> _Source:

@@ -8,14 +8,13 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from types import ModuleType
 from typing import NoReturn
 
-import torch.distributed as dist
-from torch.distributed.distributed_c10d import _get_default_store
-
+from torchrec_ext.command_line.parse import Settings, parse_settings
 from torchrec_ext.errors import InputError
 
 _USER_ERRORS = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
@@ -23,21 +22,30 @@ _WAIT = timedelta(seconds=10)  # for rank 0 to report; when it exits, torchrun e
 _REPORTED = "torchrec_ext/rank 0 has reported"
 
 
-def run_recipe(main: Callable[[], None]) -> None:
-    """Calls ``main``; an error that the user can mend becomes one line and exit status 2.
+def run_recipe(
+    main: Callable[..., None], settings: type[Settings], parts: Mapping[str, str] | None = None
+) -> None:
+    """Calls ``main`` with its settings; an error that the user can mend becomes one line and exit status 2.
 
-    Modules in the current folder can be named as ``package.module:Class``.
+    Modules in the current folder can be named as ``package.module:Class``. The command line is parsed before
+    torch is imported, so a recipe imports it, and all that does, in its functions.
 
     Args:
-        main: the recipe. Any error keeps its traceback, except an InputError, a path that cannot be written
-            and a lost rank.
+        main: the recipe, a function of the settings and, if there are ``parts``, of theirs. Any error keeps
+            its traceback, except an InputError, a path that cannot be written and a lost rank.
+        settings: see :func:`~torchrec_ext.command_line.parse_settings`.
+        parts: likewise.
     """
     first = os.environ.get("RANK", "0") == "0"
-    _quieten_libraries(first)
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
-        main()
+        chosen, modules = parse_settings(settings, parts)
+        _quieten_libraries(first)
+        if parts:
+            main(chosen, modules)
+        else:
+            main(chosen)
     except InputError as error:
         _fail(str(error), status=2, report=first or not _rank_0_reports())
     except OSError as error:
@@ -61,10 +69,16 @@ def run_recipe(main: Callable[[], None]) -> None:
             time.sleep(_WAIT.total_seconds())  # rank 0 prints the parser's message
         raise
     finally:
-        if dist.is_initialized():
+        if dist := _open_group():
             dist.destroy_process_group()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         _exit_at_once()
+
+
+def _open_group() -> ModuleType | None:
+    """torch.distributed if a process group is open; none is if nothing has imported it yet."""
+    dist = sys.modules.get("torch.distributed")
+    return dist if dist and dist.is_initialized() else None
 
 
 def _exit_at_once() -> NoReturn:
@@ -86,9 +100,9 @@ def _fail(message: str, status: int, report: bool = True) -> NoReturn:
     if report:
         name = os.path.basename(sys.argv[0]) + (f", rank {rank}" if rank else "")
         print(f"{name}: {message}", file=sys.stderr, flush=True)
-    if rank == 0 and dist.is_initialized():
+    if rank == 0 and (dist := _open_group()):
         with suppress(dist.DistError):  # the launcher and its store may have ended
-            _get_default_store().set(_REPORTED, "")
+            dist.distributed_c10d._get_default_store().set(_REPORTED, "")
     sys.exit(status)
 
 
@@ -99,11 +113,12 @@ def _rank_0_reports() -> bool:
     cleaned up and reported, so the other ranks wait. A rank whose error is its own, such as a file that is
     missing on its machine, must report it itself.
     """
-    if not dist.is_initialized():
+    dist = _open_group()
+    if not dist:
         time.sleep(_WAIT.total_seconds())
         return False
     try:
-        _get_default_store().wait([_REPORTED], _WAIT)
+        dist.distributed_c10d._get_default_store().wait([_REPORTED], _WAIT)
     except dist.DistStoreError:  # timed out
         return False
     except dist.DistNetworkError:  # rank 0 has exited, and with it the store
@@ -113,6 +128,8 @@ def _rank_0_reports() -> bool:
 
 def _lost_a_rank(error: RuntimeError) -> bool:
     """Whether the error comes from a collective call; errors of gloo have no class of their own."""
+    import torch.distributed as dist
+
     words = str(error)
     of_gloo = ("gloo" in words and "enforce fail" not in words) or "pair closure" in words
     return isinstance(error, dist.DistError) or of_gloo
@@ -120,6 +137,8 @@ def _lost_a_rank(error: RuntimeError) -> bool:
 
 def _quieten_libraries(first: bool) -> None:
     """Shows our own messages on rank 0, and only errors of the libraries below."""
+    import torch  # noqa: F401  # it resets its loggers when it is imported
+
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     ours = logging.getLogger("torchrec_ext")
     ours.setLevel(logging.INFO if first else logging.ERROR)

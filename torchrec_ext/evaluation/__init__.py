@@ -8,8 +8,9 @@ from torchrec_ext.evaluation.prequential import prequential, summarise
 from torchrec_ext.evaluation.protocol_card import protocol_card
 from torchrec_ext.evaluation.report import Report
 from torchrec_ext.evaluation.user_values import UserValues
+from torchrec_ext.evaluation.within_groups import within_groups
 
 __all__ = [
     "OffPolicy", "Report", "UserValues", "baselines", "epsilon_greedy", "evaluate", "item_counts",
-    "item_mean_label", "off_policy", "prequential", "protocol_card", "summarise",
+    "item_mean_label", "off_policy", "prequential", "protocol_card", "summarise", "within_groups",
 ]  # fmt: skip

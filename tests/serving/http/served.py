@@ -110,7 +110,7 @@ def _run(words: list[str], folder: Path) -> None:
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     torch.set_num_threads(1)
     sys.argv = ["serve.py", *words]
-    run_recipe(serve.main)
+    run_recipe(serve.main, serve.Settings)
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 import base64
 import logging
 import socket
-import sys
 
 import pytest
 from fastapi.testclient import TestClient
 
 from recipes import serve
 from tests.recipes.launch import launch
+from torchrec_ext.command_line import parse_settings
 from torchrec_ext.errors import InputError
 from torchrec_ext.serving import Service
 from torchrec_ext.serving.http import bind, create_app
@@ -123,9 +123,9 @@ def refusal(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def refusal(*words: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["serve.py", *map(str, words)])
+        settings, _ = parse_settings(serve.Settings, argv=[*map(str, words)])
         with pytest.raises(InputError) as error:
-            serve.main()
+            serve.main(settings)
         assert "\n" not in str(error.value)
         return str(error.value)
 

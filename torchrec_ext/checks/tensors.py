@@ -1,7 +1,6 @@
-"""Checks of shapes and constructor arguments, with errors that name the argument and both values."""
+"""Checks of tensors and modules, with errors that name the argument and both values."""
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -41,72 +40,6 @@ def _expect_shape(name: str, tensor: Tensor, shape: tuple[int | str, ...]) -> No
         return
     wanted = ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "")
     raise InputError(f"{name} should be ({wanted}), received {tuple(tensor.shape)}")
-
-
-def expect_at_least(least: float, **arguments: float) -> None:
-    """Raises if a number is too small.
-
-    Args:
-        least: the smallest number accepted.
-        arguments: the numbers received, by argument name.
-
-    Raises:
-        InputError: for the first number below ``least``.
-
-    Example:
-        >>> expect_at_least(1, layers=0)
-        Traceback (most recent call last):
-        torchrec_ext.errors.InputError: layers should be at least 1, received 0
-    """
-    for name, value in arguments.items():
-        if value < least:
-            raise InputError(f"{name} should be at least {least}, received {value}")
-
-
-def expect_whole(least: int, **arguments: Any) -> None:
-    """Refuses what is not a whole number, or is too small.
-
-    Args:
-        least: the smallest number accepted.
-        arguments: the values received, by the name of their argument.
-
-    Raises:
-        InputError: for the first that is not such a number.
-
-    Example:
-        >>> expect_whole(1, epochs=1.5)
-        Traceback (most recent call last):
-        torchrec_ext.errors.InputError: epochs should be a whole number, received 1.5
-    """
-    for name, value in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, Integral):
-            raise InputError(f"{name} should be a whole number, received {value!r}")
-        expect_at_least(least, **{name: int(value)})
-
-
-def expect_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises unless a word is one of the choices.
-
-    Raises:
-        InputError: with the choices.
-
-    Example:
-        >>> expect_one_of("reduction", "men", ("mean", "sum"))
-        Traceback (most recent call last):
-        torchrec_ext.errors.InputError: reduction should be 'mean' or 'sum', received 'men'
-    """
-    if value not in choices:
-        raise InputError(f"{name} should be {' or '.join(map(repr, choices))}, received {value!r}")
-
-
-def expect_dropout(dropout: float) -> None:
-    """Raises unless a dropout is a probability below 1.
-
-    Raises:
-        InputError: if it is below 0, or 1 or more.
-    """
-    if not 0 <= dropout < 1:
-        raise InputError(f"dropout should be at least 0 and below 1, received {dropout}")
 
 
 def run_on_zeros(name: str, module: nn.Module, sizes: tuple[int, ...], call: Callable[[Tensor], Any]) -> Any:
