@@ -8,7 +8,7 @@ import pytest
 from torchrec_ext import plugin_names, plugins
 from torchrec_ext.command_line.module_settings import module_settings
 from torchrec_ext.command_line.parse import parse_pairs, parse_settings
-from torchrec_ext.command_line.read_class import UnreadableError
+from torchrec_ext.command_line.read_source import UnreadableError
 from torchrec_ext.contracts import GROUPS
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError

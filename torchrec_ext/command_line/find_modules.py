@@ -6,8 +6,9 @@ import re
 from importlib import import_module
 
 from torchrec_ext import plugin_names
-from torchrec_ext.command_line.read_class import DeclaredClass, UnreadableError
+from torchrec_ext.command_line.read_class import DeclaredClass
 from torchrec_ext.command_line.read_plugin import read_plugin
+from torchrec_ext.command_line.read_source import UnreadableError
 
 _ATTRIBUTES = ("causal", "reads_times", "indexable", "cannot")
 

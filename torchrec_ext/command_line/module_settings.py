@@ -8,8 +8,9 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from torchrec_ext.command_line.read_class import UnreadableError, read_parameters
+from torchrec_ext.command_line.read_parameters import read_parameters
 from torchrec_ext.command_line.read_plugin import read_plugin
+from torchrec_ext.command_line.read_source import UnreadableError
 
 _NEEDED = ("interactions", "heads", "losses")  # every model needs one
 _SIZES = ("num_fields", "dim", "in_dim", "tasks")  # the model gives these

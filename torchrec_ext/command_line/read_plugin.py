@@ -1,13 +1,8 @@
 """A plug-in by name, as its source declares it."""
 
 from torchrec_ext import plugin_names
-from torchrec_ext.command_line.read_class import (
-    DeclaredClass,
-    UnreadableError,
-    classes_of,
-    read_class,
-    read_tuples,
-)
+from torchrec_ext.command_line.read_class import DeclaredClass, classes_of, read_class, read_tuples
+from torchrec_ext.command_line.read_source import UnreadableError
 
 
 def groups() -> dict[str, tuple[str, ...]]:
