@@ -12,8 +12,7 @@ from torchrec_ext.errors import InputError
 def main() -> None:
     """Runs the sub-command; a mistake of the user is one line and exit status 2.
 
-    Modules of the working directory can be found by other packages' entry points. It imports no torch,
-    unlike :func:`~torchrec_ext.command_line.run_recipe`, which is slow to import.
+    Modules of the working directory can be found by other packages' entry points.
     """
     app = tyro.extras.SubcommandApp()
     app.command(name="list")(list_modules)

@@ -28,7 +28,7 @@ def run_recipe(
     """Calls ``main`` with its settings; an error that the user can mend becomes one line and exit status 2.
 
     Modules in the current folder can be named as ``package.module:Class``. The command line is parsed before
-    torch is imported, so a recipe imports it, and all that does, in its functions.
+    torch is imported, so recipes import torch, and whatever imports it, inside their functions.
 
     Args:
         main: the recipe, a function of the settings and, if there are ``parts``, of theirs. Any error keeps
