@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from torchrec_ext.data.splits.parts import Parts
-    from torchrec_ext.evaluation import Report
 
 Fields = Mapping[str, Sequence[str]]
 FRIENDS_ITEMS = 50
@@ -77,7 +76,7 @@ def main(settings: Settings) -> None:
     reports = compare(settings, parts, fields, settings.epochs, batch=1024, scorer="dot")
     found = {name: per_user(report, "ndcg@10") for name, report in reports.items()}
     found["friends' items alone"] = of_friends(reports["popularity"], parts)
-    figures = {"items": by_known_events(found, set(friendships["user"]), settings.few)}
+    figures = {"items": pd.DataFrame(by_known_events(found, set(friendships["user"]), settings.few)).T}
     protocol = {"items": reports["friends"].protocol}
 
     edges = tx.data.read_events(friendships.rename(columns={"friend": "item"}))
@@ -88,10 +87,8 @@ def main(settings: Settings) -> None:
     rows = {name: {k: report[k] for k in ("hr@10", "ndcg@10")} for name, report in reports.items()}
     figures["friends"] = pd.DataFrame(rows).T
     protocol["friends"] = reports["friends so far"].protocol
-    tx.training.write_json(
-        run / "metrics.json",
-        {n: f.astype(object).where(f.notna(), None).to_dict("index") for n, f in figures.items()},
-    )
+    kept = {n: f.astype(object).where(f.notna(), None).to_dict("index") for n, f in figures.items()}
+    tx.training.write_json(run / "metrics.json", kept)
     if group.first:
         for name, table in figures.items():
             print(f"\n{name}: {protocol[name]}\n{table.to_string(float_format='{:.4f}'.format)}")
@@ -122,9 +119,8 @@ def with_friends(frame: pd.DataFrame, friendships: pd.DataFrame) -> Parts:
     valid_from, test_from = np.quantile(frame["timestamp"], [0.85, 0.9])
     ratings = frame.loc[frame["timestamp"] < valid_from, ["user", "item"]].drop_duplicates()
     of_friends = friendships.merge(ratings.rename(columns={"user": "friend"}), on="friend")
-    often = (
-        of_friends.groupby(["user", "item"], sort=False).size().sort_values(ascending=False, kind="stable")
-    )
+    counts = of_friends.groupby(["user", "item"], sort=False).size()
+    often = counts.sort_values(ascending=False, kind="stable")
     users = lists(friendships, "friend", "friends")
     users = users.merge(lists(often.reset_index(), "item", "friends_items", FRIENDS_ITEMS), "left", "user")
     features: dict[str, dict] = {
@@ -143,13 +139,12 @@ def lists(frame: pd.DataFrame, column: str, name: str, most: int | None = None) 
 
 def compare(
     settings: Settings, parts: Parts, fields: Fields, epochs: int, batch: int, scorer: str
-) -> dict[str, Report]:
+) -> dict[str, tx.evaluation.Report]:
     """Trains a retriever for each choice of query fields, and evaluates it beside the baselines."""
     import torch
 
-    baselines = tx.evaluation.baselines
     train, valid, test = parts
-    reports: dict[str, Report] = {}
+    reports: dict[str, tx.evaluation.Report] = {}
     for name, query_fields in fields.items():
         torch.manual_seed(settings.seed)
         model = tx.models.TwoTower(train.schema, settings.dim, "mean_pool", query_fields, scorer=scorer)
@@ -158,13 +153,13 @@ def compare(
             seed=settings.seed, device=settings.device,
         )  # fmt: skip
         if not reports:
-            for baseline in (baselines.popularity, baselines.item_knn):
+            for baseline in (tx.evaluation.baselines.popularity, tx.evaluation.baselines.item_knn):
                 reports[baseline.__name__] = baseline(trained, train + valid, test, k=10, per_user=True)
         reports[name] = tx.evaluation.evaluate(trained, train + valid, test, k=10, per_user=True)
     return reports
 
 
-def of_friends(popular: Report, parts: Parts) -> pd.DataFrame:
+def of_friends(popular: tx.evaluation.Report, parts: Parts) -> pd.DataFrame:
     """NDCG@10 of lists that no model has learnt: what most friends have events with, then popular items."""
     known = (parts[0] + parts[1]).table_part()
     assert known.users is not None
@@ -179,16 +174,14 @@ def of_friends(popular: Report, parts: Parts) -> pd.DataFrame:
     return users
 
 
-def per_user(report: Report, *columns: str) -> pd.DataFrame:
+def per_user(report: tx.evaluation.Report, *columns: str) -> pd.DataFrame:
     """A row for each user of a report."""
     assert report.per_user is not None
     return report.per_user.users.select(["user", "known", *columns]).to_pandas()
 
 
-def by_known_events(found: Mapping[str, pd.DataFrame], social: set, few: int) -> pd.DataFrame:
+def by_known_events(found: Mapping[str, pd.DataFrame], social: set, few: int) -> dict[str, dict[str, float]]:
     """NDCG@10 of all users and of segments of them, and how many users there are."""
-    import pandas as pd
-
     means = {}
     for name, users in found.items():
         has = users["user"].isin(social)
@@ -201,7 +194,7 @@ def by_known_events(found: Mapping[str, pd.DataFrame], social: set, few: int) ->
         }
         means[name] = {segment: users.loc[mask, "ndcg@10"].mean() for segment, mask in segments.items()}
         sizes = {segment: float(mask.sum()) for segment, mask in segments.items()}
-    return pd.DataFrame({"users": sizes, **means}).T
+    return {"users": sizes, **means}
 
 
 if __name__ == "__main__":

@@ -115,8 +115,7 @@ def retrieve(parts: Parts, settings: Settings) -> tuple[TrainedModel, Figures]:
         )  # fmt: skip
         reports[name], before = tx.evaluation.evaluate(trained, known, test, ks), features
     assert trained is not None
-    baselines = tx.evaluation.baselines
-    simple = {"popularity": baselines.popularity, "item-kNN": baselines.item_knn}
+    simple = {"popularity": tx.evaluation.baselines.popularity, "item-kNN": tx.evaluation.baselines.item_knn}
     above = {name: figures(trained, known, test, ks) for name, figures in simple.items()}
     names = ("recall@10", "ndcg@10", f"recall@{settings.candidates}")
     return trained, {name: {n: found[n] for n in names} for name, found in (above | reports).items()}
