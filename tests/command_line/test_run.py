@@ -95,7 +95,7 @@ def test_main_receives_the_settings_and_those_of_the_parts(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["recipes/train.py", "--epochs", "3"])
     run_recipe(lambda *settings: called.extend(settings), Settings)
     assert called == [Settings(3)]
-    Encoding = make_dataclass("Encoding", [("encoder", str, "gru")])
+    Encoding = make_dataclass("Encoding", [("encoder", str, "gru")], frozen=True)
     monkeypatch.setattr(sys, "argv", ["recipes/train.py", "--encoder", "mean_pool"])
     run_recipe(lambda *settings: called.extend(settings), Encoding, {"encoder": "encoders"})
     assert called[1:] == [Encoding("mean_pool"), {"encoder": {}}]
@@ -167,7 +167,7 @@ def main(settings):
 
 
 group = Group()
-run_recipe(main, make_dataclass("Settings", []))
+run_recipe(main, make_dataclass("Settings", [], frozen=True))
 """
 
 
