@@ -85,8 +85,7 @@ def main(settings: Settings) -> None:
     fields, epochs = {"friends so far": ()}, 6 * settings.epochs
     reports = compare(settings, parts, fields, epochs, batch=128, scorer="cosine")
     rows = {name: {k: report[k] for k in ("hr@10", "ndcg@10")} for name, report in reports.items()}
-    figures["friends"] = pd.DataFrame(rows).T
-    protocol["friends"] = reports["friends so far"].protocol
+    figures["friends"], protocol["friends"] = pd.DataFrame(rows).T, reports["friends so far"].protocol
     kept = {n: f.astype(object).where(f.notna(), None).to_dict("index") for n, f in figures.items()}
     tx.training.write_json(run / "metrics.json", kept)
     if group.first:
