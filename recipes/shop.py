@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from torchrec_ext.training import TrainedModel
 
 Figures = dict[str, dict[str, float]]
-AUC = {"cart": "auc", "purchase": "purchase_auc"}
 SHOWN = ("hr@10", "ndcg@10", "hr@50", "coverage@10", "auc", "log_loss", "purchase_auc")
 # What weighs 0 is read as history: it is no target, and its items are not left out of lists as known.
 WEIGHTS = {"view": 0, "cart": 0, "like": 0, "purchase": 1}
@@ -125,7 +124,7 @@ def tasks(settings: Settings, frame: pd.DataFrame, run: Path) -> Figures:
         )  # fmt: skip
         trained = fitted(settings, build, parts, run / head, positive={"cart": 1, "purchase": 1})
         if not figures:
-            for name, figure in AUC.items():
+            for name, figure in (("cart", "auc"), ("purchase", "purchase_auc")):
                 for kind, found in compared(trained, parts, positive={name: 1}).items():
                     figures.setdefault(kind, {})[figure] = found["auc"]
         figures[head] = evaluated(trained, parts, run / head)[0]

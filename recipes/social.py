@@ -29,10 +29,7 @@ FRIENDS_ITEMS = 50
 
 @dataclass(frozen=True)
 class Settings:
-    """Trains the same retriever with and without the friends of users, then one whose items are users.
-
-    The first table is about items, by what is known of a user; the second one is about friends.
-    """
+    """Trains the same retriever with and without the friends of users, then one whose items are users."""
 
     data: str = "ciao"
     """Data whose table of users has a column of lists of users: a name, or a file that declares it."""

@@ -63,18 +63,17 @@ def main(settings: Settings) -> None:
     run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
     events = tx.data.read_events(settings.data, data_dir=settings.data_dir)
     figures: dict[str, Figures] = {}
+    log = print if group.first else lambda *words: None
 
     def report(stage: str, found: Figures) -> None:
         figures[stage] = found
         tx.training.write_json(run / "metrics.json", figures)
-        if group.first:
-            print(f"\n{stage}\n{pd.DataFrame(found).T.to_string(float_format='{:.4f}'.format, na_rep='')}\n")
+        log(f"\n{stage}\n{pd.DataFrame(found).T.to_string(float_format='{:.4f}'.format, na_rep='')}\n")
 
     def split(events: tx.data.Events) -> Parts:
         by_time = partial(tx.data.by_time, valid_from=settings.valid_from, test_from=settings.test_from)
         parts = by_time(events) if "timestamp" in events.columns else tx.data.as_marked(events)
-        if group.first:
-            print(describe_parts(parts[0]))
+        log(describe_parts(parts[0]))
         return parts
 
     has_ratings = "rating" in events.columns
