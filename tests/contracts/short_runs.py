@@ -90,7 +90,10 @@ def _model_with(module: Module, schema: Schema) -> nn.Module:
     if group == "target_attention":
         return Ranker(schema, DIM, FIELDS, interaction="concat", target_attention=made, max_length=8)
     if group == "heads":
-        return Ranker(schema, DIM, FIELDS, "concat", over_arch=(DIM,), head=made, tasks=TASKS)
+        adds = case.cls.additive
+        return Ranker(
+            schema, DIM, FIELDS, "concat", over_arch=(DIM,), head=made, tasks=TASKS, first_order=adds
+        )
     if group == "encoders":
         return TwoTower(schema, DIM, encoder=made, max_length=8)
     assert group == "scorers", f"say here how a model holds {group}"

@@ -37,7 +37,7 @@ MODELS = {
         for name in plugin_names.built_in("target_attention")
     },
     **{
-        f"head {name}": lambda name=name: Ranker(TRAIN.schema, 8, head=name)
+        f"head {name}": lambda name=name: Ranker(TRAIN.schema, 8, head=name, first_order=name != "esmm")
         for name in plugin_names.built_in("heads")
     },
     "fields": lambda: TwoTower(
