@@ -17,7 +17,7 @@ from torchrec_ext.distributed import join_group, shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.encoders import GRU
 from torchrec_ext.errors import InputError
-from torchrec_ext.losses import BinaryCrossEntropy
+from torchrec_ext.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from torchrec_ext.models import Ranker, RankingTask, RetrievalTask, TwoTower, task_for
 from torchrec_ext.training.even_batch import even_batch
 
@@ -88,6 +88,37 @@ def test_the_loss_is_the_mean_over_the_targets():
     narrow, _ = RetrievalTask(model, precision=torch.bfloat16)(batch)
     assert narrow.dtype == torch.float32 and narrow.item() == pytest.approx(loss.item(), abs=0.02)
     assert narrow.item() != loss.item()
+
+
+class OfLogits(SoftmaxCrossEntropy):
+    """The same loss, which is not known to be that of dot products, so that it is given the logits."""
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("encoder", "scorer"), [("gru", "dot"), ("gru", "cosine"), ("comirec", "dot")])
+def test_the_loss_of_dot_products_is_that_of_the_logits(encoder, scorer, precision):
+    train, _, _ = leave_last_out(small_world())
+    outcomes = []
+    for loss in (SoftmaxCrossEntropy(), OfLogits()):
+        torch.manual_seed(0)
+        model = TwoTower(train.schema, 8, encoder, ("user",), max_length=9, scorer=scorer)
+        shard(model, learning_rate=0.1)
+        initialise_tables(model, 0)
+        kind = NextEvents if model.inputs.every_position else LastEvents
+        examples = kind(train, model.inputs, Candidates("sampled", np.ones(30), 9))
+        chosen = np.arange(5)
+        batch = examples.batch(chosen, examples.weight(chosen), np.random.default_rng(0))
+        batch.weights = torch.linspace(0, 2, len(batch.labels))
+        torch.manual_seed(0)
+        loss, _ = RetrievalTask(model.eval(), loss, precision=precision)(batch)
+        loss.backward()
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        tables = [v.local_shards()[0].tensor for v in model.embeddings.state_dict().values()]
+        outcomes.append([loss.detach(), *gradients, *tables])
+    near = {"rtol": 1e-5, "atol": 1e-6} if precision == torch.float32 else {"rtol": 0.03, "atol": 0.03}
+    assert len(outcomes[0]) > 3
+    for mine, theirs in zip(*outcomes, strict=True):
+        torch.testing.assert_close(mine, theirs, **near)
 
 
 def test_every_position_in_one_pass_teaches_what_one_row_a_prefix_teaches():

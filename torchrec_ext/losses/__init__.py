@@ -1,6 +1,7 @@
 """Losses: plain functions of logits and labels, and modules for training."""
 
 from torchrec_ext.losses.binary_cross_entropy import BinaryCrossEntropy, binary_cross_entropy
+from torchrec_ext.losses.dot_product_cross_entropy import dot_product_cross_entropy
 from torchrec_ext.losses.group_softmax import GroupSoftmax
 from torchrec_ext.losses.softmax_cross_entropy import SoftmaxCrossEntropy, softmax_cross_entropy
 
@@ -9,5 +10,6 @@ __all__ = [
     "GroupSoftmax",
     "SoftmaxCrossEntropy",
     "binary_cross_entropy",
+    "dot_product_cross_entropy",
     "softmax_cross_entropy",
 ]

@@ -95,7 +95,7 @@ def _softmax_cross_entropy(
     expect_shape("logits_NC", logits_NC, ("targets", "candidates"))
     rows, candidates = logits_NC.shape
     expect_shape("labels_N", labels_N, (rows,))
-    _expect_candidates(labels_N, candidates)
+    expect_candidates(labels_N, candidates)
     logits_NC = logits_NC.float()
     if log_q_C is not None:
         expect_shape("log_q_C", log_q_C, (candidates,))
@@ -113,7 +113,7 @@ def _softmax_cross_entropy(
     return losses_N.sum() / counted_N.sum().clamp(min=_SMALLEST)
 
 
-def _expect_candidates(labels_N: Tensor, candidates: int) -> None:
+def expect_candidates(labels_N: Tensor, candidates: int) -> None:
     """Refuses a label that is not a candidate.
 
     On a GPU the check would wait for the labels; there an assertion of CUDA stops the process.

@@ -7,7 +7,7 @@ from torchrec_ext import contracts
 from torchrec_ext.batch import Batch
 from torchrec_ext.checks import expect_shape
 from torchrec_ext.errors import InputError
-from torchrec_ext.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from torchrec_ext.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, dot_product_cross_entropy
 from torchrec_ext.models.ranker import Ranker, RankerArch
 
 
@@ -55,6 +55,7 @@ class _CandidateLoss(nn.Module):
         self.scorer = model.scorer
         self.per_event_labels = model.inputs.per_event_labels
         self.loss = loss
+        self.by_dot_products = type(loss) is SoftmaxCrossEntropy and self.scorer.indexable
         self.world_size = world_size
 
     def forward(
@@ -67,12 +68,17 @@ class _CandidateLoss(nn.Module):
             labels_N = labels_N[labels_N >= 0]
         if queries.dim() == 3:
             queries = _nearest_interest(queries, items_CD[labels_N.clamp(min=0)], self.scorer)
-        logits_NC = self.scorer(queries, items_CD)
-        with torch.autocast(logits_NC.device.type, enabled=False):
-            losses_N = self.loss(logits_NC.float(), labels_N, batch.log_q)
-            expect_shape("the losses", losses_N, tuple(labels_N.shape))
-            loss = _weighted_sum(losses_N, weights_N) * _share(batch.total, self.world_size)
-        return loss, (loss.detach(), logits_NC.new_zeros(0))
+        if self.by_dot_products:
+            vectors = self.scorer.index_vectors(queries), self.scorer.index_vectors(items_CD)
+            summed = dot_product_cross_entropy(*vectors, labels_N, weights_N, log_q_C=batch.log_q)
+        else:
+            logits_NC = self.scorer(queries, items_CD)
+            with torch.autocast(logits_NC.device.type, enabled=False):
+                losses_N = self.loss(logits_NC.float(), labels_N, batch.log_q)
+                expect_shape("the losses", losses_N, tuple(labels_N.shape))
+                summed = _weighted_sum(losses_N, weights_N)
+        loss = summed * _share(batch.total, self.world_size)
+        return loss, (loss.detach(), loss.new_zeros(0))
 
 
 def _nearest_interest(queries_NKD: Tensor, targets_ND: Tensor, scorer: contracts.Scorer) -> Tensor:

@@ -1,0 +1,159 @@
+"""Softmax cross-entropy of dot products, in blocks of targets, without a tensor of all logits."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchrec_ext.checks import expect_shape
+from torchrec_ext.errors import InputError
+from torchrec_ext.losses.softmax_cross_entropy import expect_candidates
+
+_BLOCK = {"cpu": 2**19}
+"""Logits in memory at a time: on a CPU 2 MiB of them, which stay in its cache."""
+_LARGE_BLOCK = 2**26
+_ROWS = 32
+"""The fewest targets of a block: fewer would read the items too often."""
+
+
+def dot_product_cross_entropy(
+    queries_ND: Tensor,
+    items_CD: Tensor,
+    labels_N: Tensor,
+    weights_N: Tensor | None = None,
+    *,
+    log_q_C: Tensor | None = None,
+) -> Tensor:
+    """The summed negative log-likelihood of each query's target, scored by dot products.
+
+    It equals :func:`softmax_cross_entropy` of ``queries_ND @ items_CD.T`` with ``reduction="sum"``. The
+    gradients are computed in the forward pass, a block of targets at a time, in one buffer of logits, as in
+    "Liger Kernel: Efficient Triton Kernels for LLM Training" (Hsu et al. 2024); they cannot be differentiated
+    again. A block has 2 MiB of logits on a CPU, but at least 32 targets. torch 2.13 has a similar
+    ``linear_cross_entropy``, which knows no weights of targets.
+
+    It may be called in a model that TorchRec's train pipeline traces, and under autocast.
+
+    Args:
+        queries_ND: ``(N, D)`` float queries.
+        items_CD: ``(C, D)`` float candidates.
+        labels_N: ``(N,)`` int64 position of the target among the candidates; -1 leaves the query out.
+        weights_N: ``(N,)`` weight of each target, or None for ones; it has no gradient.
+        log_q_C: ``(C,)`` log-probability that a candidate is among the candidates, or None for zeros; it has
+            no gradient.
+
+    Returns:
+        A float32 scalar, float64 for float64 vectors.
+
+    Raises:
+        InputError: if a shape does not fit the queries; on a CPU also if a label is not a candidate; in the
+            backward pass for ``create_graph=True``.
+
+    Example:
+        >>> queries, items = torch.zeros(2, 8, requires_grad=True), torch.zeros(4, 8)
+        >>> dot_product_cross_entropy(queries, items, torch.tensor([3, -1])).item()
+        1.3862943649291992
+    """
+    return _dot_product_cross_entropy(queries_ND, items_CD, labels_N, weights_N, log_q_C)
+
+
+# torch.fx patches a wrapped function in the module that defines it, not where a user imports it to.
+@torch.fx.wrap
+def _dot_product_cross_entropy(
+    queries_ND: Tensor,
+    items_CD: Tensor,
+    labels_N: Tensor,
+    weights_N: Tensor | None,
+    log_q_C: Tensor | None,
+) -> Tensor:
+    expect_shape("queries_ND", queries_ND, ("targets", "width"))
+    rows, width = queries_ND.shape
+    expect_shape("items_CD", items_CD, ("candidates", width))
+    expect_shape("labels_N", labels_N, (rows,))
+    expect_candidates(labels_N, len(items_CD))
+    if log_q_C is not None:
+        expect_shape("log_q_C", log_q_C, (len(items_CD),))
+    counted_N = labels_N >= 0
+    if weights_N is not None:
+        expect_shape("weights_N", weights_N, (rows,))
+        counted_N = weights_N * counted_N
+    device = queries_ND.device.type
+    if torch.is_autocast_enabled(device):
+        narrow = torch.get_autocast_dtype(device)
+        queries_ND, items_CD = queries_ND.to(narrow), items_CD.to(narrow)
+    with torch.autocast(device, enabled=False):
+        loss: Tensor = _InBlocks.apply(
+            queries_ND, items_CD, labels_N.clamp(min=0), counted_N, log_q_C, torch.is_grad_enabled()
+        )
+    return loss
+
+
+class _InBlocks(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        queries_ND: Tensor,
+        items_CD: Tensor,
+        labels_N: Tensor,
+        weights_N: Tensor,
+        log_q_C: Tensor | None,
+        differentiable: bool,
+    ) -> Tensor:
+        wide = torch.float64 if queries_ND.dtype == torch.float64 else torch.float32
+        weights_N = weights_N.to(wide)
+        block = _BLOCK.get(queries_ND.device.type, _LARGE_BLOCK)
+        rows = max(1, min(max(block // len(items_CD), _ROWS), len(queries_ND)))
+        logits = queries_ND.new_empty(rows, len(items_CD), dtype=wide)
+        shares = torch.empty_like(logits)
+        of_queries, of_items = torch.empty_like(queries_ND), torch.zeros_like(items_CD, dtype=wide)
+        losses_N = torch.empty_like(weights_N)
+        parts = (queries_ND, labels_N, weights_N, losses_N, of_queries)
+        for some_nD, labels_n, weights_n, losses_n, gradient_nD in zip(
+            *(part.split(rows) for part in parts), strict=True
+        ):
+            logits_nC, shares_nC = logits[: len(some_nD)], shares[: len(some_nD)]
+            _product(some_nD, items_CD.T, logits_nC)
+            if log_q_C is not None:
+                logits_nC -= log_q_C
+            torch.softmax(logits_nC, 1, out=shares_nC)
+            # the largest share cannot underflow, as the target's may
+            log_sum_n1 = logits_nC.amax(1, keepdim=True) - shares_nC.amax(1, keepdim=True).log()
+            target_n1 = labels_n.unsqueeze(1)
+            losses_n.copy_((log_sum_n1 - logits_nC.gather(1, target_n1)).squeeze(1))
+            if differentiable:
+                shares_nC.scatter_(1, target_n1, shares_nC.gather(1, target_n1) - 1)
+                slopes_nC, weights_n1 = shares_nC.to(items_CD.dtype), weights_n.unsqueeze(1)
+                _product(slopes_nC, items_CD, gradient_nD)
+                gradient_nD *= weights_n1
+                weighted_nD = (some_nD * weights_n1).to(items_CD.dtype)
+                if of_items.dtype == items_CD.dtype:
+                    of_items.addmm_(slopes_nC.T, weighted_nD)
+                else:
+                    of_items += slopes_nC.T @ weighted_nD
+        ctx.save_for_backward(of_queries, of_items.to(items_CD.dtype))
+        return losses_N @ weights_N
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # once_differentiable would drop the second derivatives without a word
+            raise InputError(
+                "the gradients of dot_product_cross_entropy cannot be differentiated again, received "
+                "create_graph=True; take softmax_cross_entropy of the logits"
+            )
+        of_queries, of_items = ctx.saved_tensors
+        return (
+            of_queries * slope.to(of_queries.dtype),
+            of_items * slope.to(of_items.dtype),
+            None,
+            None,
+            None,
+            None,
+        )
+
+
+def _product(left: Tensor, right: Tensor, into: Tensor) -> None:
+    """The product of two matrices, computed in their dtype."""
+    if into.dtype == left.dtype:
+        torch.mm(left, right, out=into)
+    else:
+        into.copy_(left @ right)
