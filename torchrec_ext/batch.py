@@ -80,7 +80,8 @@ class Batch:
             candidates, -1 if there is none; N is the number of flat history positions or B. If the
             model hides events, those with a label are hidden.
         weights: weight of each label, or None for ones.
-        log_q: (C,) float32 log-probability that a candidate is among the candidates, or None for zeros.
+        log_q: (S,) float32 log-probability that a candidate is among the candidates, or None for zeros. The
+            first S candidates compete with every target; any after them only with the rows of its own target.
         total: float64 scalar, summed weight of the labels of the global batch over all ranks.
     """
 

@@ -93,6 +93,29 @@ def test_log_q_makes_a_samples_gradient_that_of_the_whole_catalogue(extra):
     assert (uncorrected - whole).norm() > 0.25 * whole.norm()
 
 
+def test_a_subset_of_the_targets_has_the_gradient_of_the_whole_catalogue():
+    # As above, but 24 of the 32 targets compete with every target; no target's own logit is corrected.
+    generator = torch.Generator().manual_seed(0)
+    popularity = 1 / torch.arange(1, ITEMS + 1)
+    popularity /= popularity.sum()
+    logits = torch.randn(ROWS, ITEMS, generator=generator) / 2 + 0.3 * popularity.log()
+    logits.requires_grad_()
+    log_q = torch.log(1 - (1 - popularity) ** 24)
+    whole = corrected = uncorrected = torch.zeros(ROWS, ITEMS)
+    for _ in range(500):
+        targets = torch.multinomial(popularity, ROWS, replacement=True, generator=generator)
+        shared = targets[torch.randperm(ROWS, generator=generator)[:24]].unique()
+        others = logits[:, shared].masked_fill(shared == targets[:, None], -torch.inf)
+        candidates = torch.cat([others, logits.gather(1, targets[:, None])], 1)
+        last, log_q_of = torch.full((ROWS,), len(shared)), torch.cat([log_q[shared], torch.zeros(1)])
+        whole = whole + _slope(softmax_cross_entropy(logits, targets), logits)
+        loss = softmax_cross_entropy(candidates, last, log_q_C=log_q_of)
+        corrected = corrected + torch.autograd.grad(loss, logits, retain_graph=True)[0]
+        uncorrected = uncorrected + _slope(softmax_cross_entropy(candidates, last), logits)
+    assert (corrected - whole).norm() < 0.1 * whole.norm()
+    assert (uncorrected - whole).norm() > 0.25 * whole.norm()
+
+
 def _slope(loss, logits):
     return torch.autograd.grad(loss, logits)[0]
 

@@ -95,8 +95,10 @@ class OfLogits(SoftmaxCrossEntropy):
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(("encoder", "scorer"), [("gru", "dot"), ("gru", "cosine"), ("comirec", "dot")])
-def test_the_loss_of_dot_products_is_that_of_the_logits(encoder, scorer, precision):
+@pytest.mark.parametrize(
+    ("encoder", "scorer", "in_batch"), [("gru", "dot", 99), ("gru", "cosine", 9), ("comirec", "dot", 3)]
+)
+def test_the_loss_of_dot_products_is_that_of_the_logits(encoder, scorer, in_batch, precision):
     train, _, _ = leave_last_out(small_world())
     outcomes = []
     for loss in (SoftmaxCrossEntropy(), OfLogits()):
@@ -105,7 +107,7 @@ def test_the_loss_of_dot_products_is_that_of_the_logits(encoder, scorer, precisi
         shard(model, learning_rate=0.1)
         initialise_tables(model, 0)
         kind = NextEvents if model.inputs.every_position else LastEvents
-        examples = kind(train, model.inputs, Candidates("sampled", np.ones(30), 9))
+        examples = kind(train, model.inputs, Candidates("sampled", np.ones(30), 9, in_batch=in_batch))
         chosen = np.arange(5)
         batch = examples.batch(chosen, examples.weight(chosen), np.random.default_rng(0))
         batch.weights = torch.linspace(0, 2, len(batch.labels))

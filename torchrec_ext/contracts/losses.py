@@ -10,11 +10,13 @@ class RetrievalLoss(nn.Module, ABC):
     """The loss of a retriever: each target among its candidates; training averages the global batch.
 
     ``candidates`` names the items that compete with a target; with None training chooses them.
-    ``num_sampled`` is the number of draws per step. Training builds it as ``cls(**arguments)``.
+    ``num_sampled`` is the number of draws per step, ``num_in_batch`` the number of the batch's targets that
+    compete with every other. Training builds it as ``cls(**arguments)``.
     """
 
     candidates: Literal["catalogue", "sampled", "in_batch"] | None = None
     num_sampled: int = 512
+    num_in_batch: int = 1024
 
     @abstractmethod
     def forward(self, logits_NC: Tensor, labels_N: Tensor, log_q_C: Tensor | None = None) -> Tensor:
@@ -24,7 +26,9 @@ class RetrievalLoss(nn.Module, ABC):
             logits_NC: ``(N, C)`` float scores of the candidates.
             labels_N: ``(N,)`` int64 position of the target among the candidates; -1 if there is none.
             log_q_C: ``(C,)`` float log-probability that a candidate is among the candidates, or None
-                if all items are candidates.
+                if all items are candidates. If a batch has more than ``num_in_batch`` targets, a row's target
+                is its last candidate, with a log-probability of 0; its logit among the others is the lowest
+                number.
 
         Returns:
             ``(N,)`` float32 losses; 0 where the label is -1.

@@ -12,6 +12,7 @@ from torchrec_ext.losses.softmax_cross_entropy import expect_candidates
 _BLOCK = {"cpu": 2**19}
 """Logits in memory at a time: on a CPU 2 MiB of them, which stay in its cache."""
 _LARGE_BLOCK = 2**26
+_LOWEST = torch.finfo(torch.float32).min
 _ROWS = 32
 """The fewest targets of a block: fewer would read the items too often."""
 
@@ -39,8 +40,9 @@ def dot_product_cross_entropy(
         items_CD: ``(C, D)`` float candidates.
         labels_N: ``(N,)`` int64 position of the target among the candidates; -1 leaves the query out.
         weights_N: ``(N,)`` weight of each target, or None for ones; it has no gradient.
-        log_q_C: ``(C,)`` log-probability that a candidate is among the candidates, or None for zeros; it has
-            no gradient.
+        log_q_C: ``(S,)`` log-probability that a candidate is among the candidates, or None for zeros; it has
+            no gradient. If S is below C, only the first S candidates compete with every target, the others
+            with the queries of which they are the target; a target's own logit is then not corrected.
 
     Returns:
         A float32 scalar, float64 for float64 vectors.
@@ -71,8 +73,9 @@ def _dot_product_cross_entropy(
     expect_shape("items_CD", items_CD, ("candidates", width))
     expect_shape("labels_N", labels_N, (rows,))
     expect_candidates(labels_N, len(items_CD))
+    shared = len(items_CD) if log_q_C is None else len(log_q_C)
     if log_q_C is not None:
-        expect_shape("log_q_C", log_q_C, (len(items_CD),))
+        expect_shape("log_q_C", log_q_C, (min(shared, len(items_CD)),))
     counted_N = labels_N >= 0
     if weights_N is not None:
         expect_shape("weights_N", weights_N, (rows,))
@@ -81,57 +84,74 @@ def _dot_product_cross_entropy(
     if torch.is_autocast_enabled(device):
         narrow = torch.get_autocast_dtype(device)
         queries_ND, items_CD = queries_ND.to(narrow), items_CD.to(narrow)
+    labels_N = labels_N.clamp(min=0)
+    targets_ND = items_CD[labels_N] if shared < len(items_CD) else None
     with torch.autocast(device, enabled=False):
         loss: Tensor = _InBlocks.apply(
-            queries_ND, items_CD, labels_N.clamp(min=0), counted_N, log_q_C, torch.is_grad_enabled()
+            queries_ND, items_CD[:shared], targets_ND, labels_N, counted_N, log_q_C, torch.is_grad_enabled()
         )
     return loss
 
 
 class _InBlocks(torch.autograd.Function):
+    """Sums the losses of targets among shared candidates, and among themselves if ``targets_ND`` is given."""
+
     @staticmethod
     def forward(
         ctx: Any,
         queries_ND: Tensor,
         items_CD: Tensor,
+        targets_ND: Tensor | None,
         labels_N: Tensor,
         weights_N: Tensor,
         log_q_C: Tensor | None,
         differentiable: bool,
     ) -> Tensor:
         wide = torch.float64 if queries_ND.dtype == torch.float64 else torch.float32
-        weights_N = weights_N.to(wide)
         block = _BLOCK.get(queries_ND.device.type, _LARGE_BLOCK)
         rows = max(1, min(max(block // len(items_CD), _ROWS), len(queries_ND)))
         logits = queries_ND.new_empty(rows, len(items_CD), dtype=wide)
         shares = torch.empty_like(logits)
+        weights_N1, labels_N1 = weights_N.to(wide).unsqueeze(1), labels_N.unsqueeze(1)
+        losses_N1 = torch.empty_like(weights_N1)
         of_queries, of_items = torch.empty_like(queries_ND), torch.zeros_like(items_CD, dtype=wide)
-        losses_N = torch.empty_like(weights_N)
-        parts = (queries_ND, labels_N, weights_N, losses_N, of_queries)
-        for some_nD, labels_n, weights_n, losses_n, gradient_nD in zip(
-            *(part.split(rows) for part in parts), strict=True
-        ):
+        of_targets = None if targets_ND is None else torch.empty_like(targets_ND)
+        for first in range(0, len(queries_ND), rows):
+            part = slice(first, first + rows)
+            some_nD, target_n1, weights_n1 = queries_ND[part], labels_N1[part], weights_N1[part]
             logits_nC, shares_nC = logits[: len(some_nD)], shares[: len(some_nD)]
             _product(some_nD, items_CD.T, logits_nC)
             if log_q_C is not None:
                 logits_nC -= log_q_C
+            if targets_ND is not None:
+                _mask(logits_nC, target_n1)
             torch.softmax(logits_nC, 1, out=shares_nC)
             # the largest share cannot underflow, as the target's may
             log_sum_n1 = logits_nC.amax(1, keepdim=True) - shares_nC.amax(1, keepdim=True).log()
-            target_n1 = labels_n.unsqueeze(1)
-            losses_n.copy_((log_sum_n1 - logits_nC.gather(1, target_n1)).squeeze(1))
-            if differentiable:
+            if targets_ND is None:
+                losses_N1[part] = log_sum_n1 - logits_nC.gather(1, target_n1)
                 shares_nC.scatter_(1, target_n1, shares_nC.gather(1, target_n1) - 1)
-                slopes_nC, weights_n1 = shares_nC.to(items_CD.dtype), weights_n.unsqueeze(1)
-                _product(slopes_nC, items_CD, gradient_nD)
-                gradient_nD *= weights_n1
-                weighted_nD = (some_nD * weights_n1).to(items_CD.dtype)
-                if of_items.dtype == items_CD.dtype:
-                    of_items.addmm_(slopes_nC.T, weighted_nD)
-                else:
-                    of_items += slopes_nC.T @ weighted_nD
-        ctx.save_for_backward(of_queries, of_items.to(items_CD.dtype))
-        return losses_N @ weights_N
+            else:
+                own_n1 = (some_nD * targets_ND[part]).sum(1, keepdim=True, dtype=wide)
+                losses_N1[part] = loss_n1 = torch.logaddexp(log_sum_n1, own_n1) - own_n1
+            if not differentiable:
+                continue
+            slopes_nC = shares_nC.to(items_CD.dtype)
+            _product(slopes_nC, items_CD, of_queries[part])
+            if targets_ND is not None and of_targets is not None:
+                slope_n1 = torch.expm1(-loss_n1) * weights_n1
+                weights_n1 = -slope_n1  # of the others together
+                of_targets[part] = some_nD * slope_n1
+            of_queries[part] *= weights_n1
+            if targets_ND is not None:
+                of_queries[part] -= targets_ND[part] * weights_n1
+            weighted_nD = (some_nD * weights_n1).to(items_CD.dtype)
+            if of_items.dtype == items_CD.dtype:
+                of_items.addmm_(slopes_nC.T, weighted_nD)
+            else:
+                of_items += slopes_nC.T @ weighted_nD
+        ctx.save_for_backward(of_queries, of_items.to(items_CD.dtype), of_targets)
+        return (losses_N1 * weights_N1).sum()
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
@@ -140,15 +160,15 @@ class _InBlocks(torch.autograd.Function):
                 "the gradients of dot_product_cross_entropy cannot be differentiated again, received "
                 "create_graph=True; take softmax_cross_entropy of the logits"
             )
-        of_queries, of_items = ctx.saved_tensors
-        return (
-            of_queries * slope.to(of_queries.dtype),
-            of_items * slope.to(of_items.dtype),
-            None,
-            None,
-            None,
-            None,
-        )
+        scaled = (None if found is None else found * slope.to(found.dtype) for found in ctx.saved_tensors)
+        return (*scaled, None, None, None, None)
+
+
+def _mask(logits_NC: Tensor, labels_N1: Tensor) -> None:
+    """Gives a target's logit among the shared candidates the lowest number."""
+    shared = labels_N1 < logits_NC.shape[1]
+    at_N1 = labels_N1.where(shared, 0)
+    logits_NC.scatter_(1, at_N1, logits_NC.gather(1, at_N1).masked_fill(shared, _LOWEST))
 
 
 def _product(left: Tensor, right: Tensor, into: Tensor) -> None:

@@ -18,14 +18,22 @@ class SoftmaxCrossEntropy(RetrievalLoss):
 
     From "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations" (Yi et al. 2019).
 
+    Of a batch with more than ``num_in_batch`` targets, that many compete with every target, so that the cost
+    grows linearly with the batch. A target always competes itself, without a correction; another item i does
+    with probability ``1 - (1 - p_i)**num_in_batch * (1 - 1/I)**num_sampled``, where p_i is its share of the
+    training events and I the number of items, and the logarithm of it is subtracted from its logit. With
+    fewer targets all of them compete, and this correction is that of every candidate.
+
     Args:
         candidates: the items that compete: ``"catalogue"``, ``"sampled"`` (the targets of the batch and a
             sample) or ``"in_batch"`` (the targets of the batch); None takes the catalogue up to 50,000
             items, and a sample if there are more or if the scorer is not indexable.
         num_sampled: number of draws per step, for ``"sampled"``.
+        num_in_batch: the most targets of a batch that compete with every other, for ``"sampled"`` and
+            ``"in_batch"``.
 
     Raises:
-        InputError: for another kind of candidates, or fewer than one draw.
+        InputError: for another kind of candidates, or fewer than one draw or target.
 
     Example:
         >>> import torch
@@ -33,13 +41,16 @@ class SoftmaxCrossEntropy(RetrievalLoss):
         tensor([1.3863, 0.0000])
     """
 
-    def __init__(self, candidates: CandidateKind | None = None, num_sampled: int = 512) -> None:
+    def __init__(
+        self, candidates: CandidateKind | None = None, num_sampled: int = 512, num_in_batch: int = 1024
+    ) -> None:
         super().__init__()
         if candidates is not None:
             expect_one_of("candidates", candidates, get_args(CandidateKind))
-        expect_at_least(1, num_sampled=num_sampled)
+        expect_at_least(1, num_sampled=num_sampled, num_in_batch=num_in_batch)
         self.candidates = candidates
         self.num_sampled = num_sampled
+        self.num_in_batch = num_in_batch
 
     def forward(self, logits_NC: Tensor, labels_N: Tensor, log_q_C: Tensor | None = None) -> Tensor:
         return softmax_cross_entropy(logits_NC, labels_N, log_q_C=log_q_C, reduction="none")

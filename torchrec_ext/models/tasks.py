@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn, zeros_like
+from torch.nn.functional import pad
 
 from torchrec_ext import contracts
 from torchrec_ext.batch import Batch
@@ -72,13 +73,26 @@ class _CandidateLoss(nn.Module):
             vectors = self.scorer.index_vectors(queries), self.scorer.index_vectors(items_CD)
             summed = dot_product_cross_entropy(*vectors, labels_N, weights_N, log_q_C=batch.log_q)
         else:
-            logits_NC = self.scorer(queries, items_CD)
+            logits_NC, places_N, log_q_C = self._logits(queries, items_CD, labels_N, batch.log_q)
             with torch.autocast(logits_NC.device.type, enabled=False):
-                losses_N = self.loss(logits_NC.float(), labels_N, batch.log_q)
+                losses_N = self.loss(logits_NC.float(), places_N, log_q_C)
                 expect_shape("the losses", losses_N, tuple(labels_N.shape))
                 summed = _weighted_sum(losses_N, weights_N)
         loss = summed * _share(batch.total, self.world_size)
         return loss, (loss.detach(), loss.new_zeros(0))
+
+    def _logits(
+        self, queries_ND: Tensor, items_CD: Tensor, labels_N: Tensor, log_q_S: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Scores of the shared candidates; if there are others, a row's target is the last one of the row."""
+        if log_q_S is None or len(log_q_S) == len(items_CD):
+            return self.scorer(queries_ND, items_CD), labels_N, log_q_S
+        shared = len(log_q_S)
+        logits_NS = self.scorer(queries_ND, items_CD[:shared])
+        own_N1 = self.scorer(queries_ND, items_CD[labels_N.clamp(min=0)].unsqueeze(1))
+        is_own_NS = torch.arange(shared, device=labels_N.device) == labels_N.unsqueeze(1)
+        logits_NC = torch.cat([logits_NS.masked_fill(is_own_NS, torch.finfo(logits_NS.dtype).min), own_N1], 1)
+        return logits_NC, labels_N.where(labels_N < 0, shared), pad(log_q_S, (0, 1))
 
 
 def _nearest_interest(queries_NKD: Tensor, targets_ND: Tensor, scorer: contracts.Scorer) -> Tensor:

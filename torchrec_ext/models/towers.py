@@ -86,8 +86,13 @@ class QueryTower(nn.Module):
         labelled_BT = real_BT.masked_scatter(real_BT, batch.labels >= 0)
         times_BT = _times(batch, real_BT)
         hidden = (labelled_BT,) if isinstance(self.encoder, MaskedEncoder) else ()
-        states_NH = self.encoder(events_BTD, lengths_B, times_BT, *hidden)[labelled_BT]
-        rows_N = labelled_BT.nonzero()[:, 0]
+        states_BTH = self.encoder(events_BTD, lengths_B, times_BT, *hidden)
+        places_N = labelled_BT.flatten().nonzero().squeeze(1)
+        # not states_BTH[labelled_BT], whose gradient takes a CPU several times as long
+        states_NH = states_BTH.flatten(0, 1).index_select(0, places_N)
+        if not features:
+            return self.project(states_NH)
+        rows_N = places_N // labelled_BT.shape[1]
         return self.project(torch.cat([states_NH, *(part[rows_N] for part in features)], 1))
 
     def from_states(self, states: Tensor, fields_BFD: Tensor | None, batch: Batch) -> Tensor:

@@ -88,7 +88,7 @@ def _train(epoch: Epoch, state: RunState, feed: "_Feed") -> dict[str, Any]:
         epoch.pipeline.reset()  # otherwise it stays at the end of its last batches
     while state.step < state.steps:
         step = state.total_steps
-        _seed_dropout(state.seed, step, epoch.group.rank)
+        _seed_dropout(state.seed, step, epoch.group)
         epoch.warm_up.at(step)
         loss, predictions = epoch.pipeline.progress(feed)
         labels, count = feed.finish()
@@ -145,7 +145,11 @@ class _Feed(Iterator[Batch]):
         return self.ahead.popleft()
 
 
-def _seed_dropout(seed: int, step: int, rank: int) -> None:
+def _seed_dropout(seed: int, step: int, group: Group) -> None:
     """Seeds dropout with these, so that a resumed run has the same dropout as an uninterrupted one."""
-    state = np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0]
-    torch.manual_seed(int(state >> np.uint64(1)))
+    state = np.random.SeedSequence((seed, step, group.rank)).generate_state(1, np.uint64)[0]
+    drawn = int(state >> np.uint64(1))
+    # not torch.manual_seed, which formats a stack trace for every kind of device that is not there
+    torch.default_generator.manual_seed(drawn)
+    if group.device.type == "cuda":
+        torch.cuda.manual_seed(drawn)

@@ -53,7 +53,7 @@ def training_examples(
     items = len(train.preparation.trained.catalogue)
     small = items <= _CATALOGUE and model.scorer.indexable
     kind = loss.candidates or ("catalogue" if small else "sampled")
-    candidates = Candidates.of(train, kind, loss.num_sampled)
+    candidates = Candidates.of(train, kind, loss.num_sampled, loss.num_in_batch)
     if not model.inputs.per_event_labels:
         return LastEvents(train, model.inputs, candidates)
     return (HiddenEvents if model.inputs.masked else NextEvents)(train, model.inputs, candidates)

@@ -19,7 +19,10 @@ def make_optimizer(
     dense = dict(in_backward_optimizer_filter(dmp.named_parameters()))
     if not dense:
         return CombinedOptimizer([dmp.fused_optimizer])
-    adam = torch.optim.AdamW(dense.values(), lr=learning_rate, weight_decay=weight_decay)
+    on_cpu = all(parameter.device.type == "cpu" for parameter in dense.values())
+    adam = torch.optim.AdamW(
+        dense.values(), lr=learning_rate, weight_decay=weight_decay, fused=on_cpu or None
+    )  # one kernel for all parameters; on a GPU torch chooses one by itself
     for parameter in dense.values():
         # Adam's own initial state, so that a checkpoint has a state to load into
         adam.state[parameter] = {

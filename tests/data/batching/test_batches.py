@@ -118,6 +118,25 @@ def test_candidates_by_hand():
     np.testing.assert_allclose(np.exp(log_q), 1 - (1 - popularity) * 0.75**5, rtol=1e-6)
 
 
+def test_of_many_targets_some_compete_and_the_others_are_their_own_candidates():
+    counts, targets = np.array([6, 3, 1, 0]), np.array([1, 0, 2, 1, 3])
+    seen = set()
+    for seed in range(9):
+        found = Candidates("in_batch", counts, in_batch=2).compete(targets, np.random.default_rng(seed))
+        rows, labels, log_q = found["candidates"], found["labels"], found["log_q"]
+        shared = rows[: len(log_q)]
+        assert sorted(rows) == [1, 2, 3] and (rows[labels] == targets)[targets > 0].all() and labels[1] == -1
+        # two of the four known targets, each of which misses item 1 with probability .4
+        popularity = np.array([0.6, 0.3, 0.1])[shared - 1]
+        np.testing.assert_allclose(np.exp(log_q), 1 - (1 - popularity) ** 2, rtol=1e-6)
+        seen.add(tuple(shared))
+    assert len(seen) > 2
+    mixed = Candidates("sampled", counts, 5, in_batch=2).compete(targets, np.random.default_rng(0))
+    shared = mixed["candidates"][: len(mixed["log_q"])]
+    popularity = np.array([0.6, 0.3, 0.1, 0.0])[shared - 1]
+    np.testing.assert_allclose(np.exp(mixed["log_q"]), 1 - (1 - popularity) ** 2 * 0.75**5, rtol=1e-6)
+
+
 @pytest.mark.parametrize(("kind", "number"), [("in_batch", 1), ("sampled", 8), ("sampled", 40)])
 def test_log_q_is_how_often_an_item_is_among_the_candidates(kind, number):
     counts = np.array([400, 200, 100, 50, 25, 12, 6, 3, 2, 1])
@@ -164,3 +183,5 @@ def test_wrong_arguments_are_refused():
         Candidates("all", np.ones(3))
     with pytest.raises(InputError, match="number should be at least 1, received 0"):
         Candidates("sampled", np.ones(3), number=0)
+    with pytest.raises(InputError, match="in_batch should be at least 1, received 0"):
+        Candidates("sampled", np.ones(3), in_batch=0)

@@ -16,13 +16,19 @@ class Candidates:
     ``in_batch`` are the distinct targets of the batch; ``sampled`` are these and ``number`` items drawn
     evenly from the catalogue (mixed negative sampling, Yang et al. 2020); ``catalogue`` is every item. The
     loss subtracts an item's ``log_q``, the log-probability that it is among the candidates, from its
-    logit (sampling-bias correction, Yi et al. 2019). InputError for an unknown kind or a number below 1.
+    logit (sampling-bias correction, Yi et al. 2019).
+
+    Of more than ``in_batch`` known targets, that many are drawn to compete with every target. The others
+    follow as candidates without a ``log_q``, which compete with nothing but the rows they are the target of;
+    otherwise the cost would grow with the square of the batch. InputError for an unknown kind or a number
+    below 1.
 
     Args:
         kind: which of the three.
         counts_I: (I,) number of training events of each item; item i has row i + 1.
         number: draws from the catalogue, for ``sampled``.
         catalogue_C: (C,) int64 ascending rows of the catalogue; None for every item.
+        in_batch: targets of the batch that compete with every other.
 
     Example:
         >>> targets, rng = np.array([2]), np.random.default_rng(0)
@@ -32,36 +38,50 @@ class Candidates:
     """
 
     def __init__(
-        self, kind: Kind, counts_I: np.ndarray, number: int = 512, catalogue_C: np.ndarray | None = None
+        self,
+        kind: Kind,
+        counts_I: np.ndarray,
+        number: int = 512,
+        catalogue_C: np.ndarray | None = None,
+        in_batch: int = 1024,
     ) -> None:
         expect_one_of("candidates", kind, get_args(Kind))
-        expect_at_least(1, number=number)
-        self.kind, self.counts_I, self.number = kind, counts_I, number
+        expect_at_least(1, number=number, in_batch=in_batch)
+        self.kind, self.counts_I, self.number, self.in_batch = kind, counts_I, number, in_batch
         self._catalogue = np.arange(1, len(counts_I) + 1) if catalogue_C is None else catalogue_C
         self._total = max(counts_I.sum(), 1)
 
     @classmethod
-    def of(cls, train: Dataset, kind: Kind, number: int = 512) -> "Candidates":
+    def of(cls, train: Dataset, kind: Kind, number: int = 512, in_batch: int = 1024) -> "Candidates":
         """The items that a training part has learnt from, with the number of events that are learnt."""
         items = len(train.preparation.vocabularies["item"])
         counts = np.bincount(train.events.target_items(), minlength=items)[1:]
-        return cls(kind, counts, number, np.flatnonzero(train.preparation.trained.items))
+        return cls(kind, counts, number, np.flatnonzero(train.preparation.trained.items), in_batch)
 
     def compete(self, targets_N: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
         """The ``candidates``, ``labels`` and ``log_q`` of a batch with these targets, see :meth:`draw`."""
-        rows, log_q = self.draw(targets_N, rng)
-        return {"candidates": rows, "labels": places(targets_N, rows), "log_q": log_q}
+        shared, log_q = self.draw(targets_N, rng)
+        labels = places(targets_N, shared)
+        alone = np.flatnonzero((labels < 0) & (targets_N > 0)) if self.kind != "catalogue" else ()
+        if not len(alone):
+            return {"candidates": shared, "labels": labels, "log_q": log_q}
+        others, labels[alone] = np.unique(targets_N[alone], return_inverse=True)
+        labels[alone] += len(shared)
+        return {"candidates": np.concatenate([shared, others]), "labels": labels, "log_q": log_q}
 
     def draw(self, targets_N: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
         """Candidates for a batch of (N,) int64 target rows, of which 0, unknown items, are passed over.
 
         Returns:
-            (C,) int64 ascending item rows, C at least 1, and their (C,) float32 ``log_q``, None for zeros.
+            (S,) int64 ascending item rows that compete with every target, S at least 1, and their (S,)
+            float32 ``log_q``, None for zeros.
         """
         if self.kind == "catalogue":
             return self._catalogue, None
         items = len(self._catalogue)
         known = targets_N[targets_N > 0]
+        if len(known) > self.in_batch:
+            known = rng.choice(known, self.in_batch, replace=False, shuffle=False)
         sampled = self._catalogue[rng.integers(0, items, self.number if self.kind == "sampled" else 0)]
         rows = np.unique(np.concatenate([known, sampled]))
         if not len(rows):

@@ -1,0 +1,140 @@
+"""Times a step of sampled softmax as the batch grows, with and without the cap of in-batch candidates.
+
+python benchmarks/batch_scaling.py --output batch_scaling.json
+python benchmarks/batch_scaling.py --quick
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import machine
+import numpy as np
+import pandas as pd
+import torch
+import tyro
+from interleaved import quartiles
+
+import torchrec_ext as tx
+from torchrec_ext.checks import expect_at_least
+from torchrec_ext.data import Dataset
+from torchrec_ext.data.batching.candidates import Candidates
+from torchrec_ext.data.batching.loader import Loader
+from torchrec_ext.data.batching.next_events import NextEvents
+from torchrec_ext.distributed import join_group, shard
+from torchrec_ext.embeddings import initialise_tables
+from torchrec_ext.errors import InputError
+from torchrec_ext.models import RetrievalTask
+from torchrec_ext.training.optimizers import make_optimizer
+
+CONTENDERS = {"capped (default)": 1024, "all targets": 2**40}
+"""Name -> targets of a batch that compete with every other."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured."""
+
+    batch: tuple[int, ...] = (32, 64, 128, 256, 512)
+    """Windows of a step."""
+    items: int = 100_000
+    """Items that events are drawn from."""
+    length: int = 50
+    """Events of a window."""
+    dim: int = 64
+    """Width of the vectors."""
+    encoder: str = "sasrec"
+    """Encoder of the history."""
+    rounds: int = 5
+    """Timed steps of each contender and batch."""
+    quick: bool = False
+    """Batches of 32 to 128, two rounds: less than a minute."""
+    output: Path | None = None
+    """JSON file to write."""
+
+
+def main() -> None:
+    """Reads the command line, measures, prints and writes."""
+    try:
+        settings = tyro.cli(Settings)
+        if settings.quick:
+            settings = replace(settings, batch=(32, 64, 128), items=10_000, rounds=2)
+        expect_at_least(1, rounds=settings.rounds, length=settings.length, dim=settings.dim)
+        expect_at_least(2, items=settings.items, batches=len(set(settings.batch)), batch=min(settings.batch))
+        torch.set_num_threads(1)
+        run(settings)
+    except InputError as refusal:
+        print(f"error: {refusal}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def run(settings: Settings) -> None:
+    """Measures steps in interleaved rounds, prints a table and writes the output file."""
+    train = generated(settings)
+    join_group()
+    steps = {
+        (name, batch): step_of(settings, train, batch, in_batch)
+        for name, in_batch in CONTENDERS.items()
+        for batch in settings.batch
+    }
+    taken: dict[tuple[str, int], list[float]] = {key: [] for key in steps}
+    for step in steps.values():
+        step()
+    for _ in range(settings.rounds):
+        for key, step in steps.items():
+            began = time.process_time()
+            step()
+            taken[key].append(time.process_time() - began)
+    found: list[dict[str, Any]] = []
+    print(f"{'ms a step':20}" + "".join(f"{batch:>9}" for batch in settings.batch) + "  exponent")
+    for name in CONTENDERS:
+        seconds = [quartiles(taken[name, batch])[1] for batch in settings.batch]
+        exponent = float(np.polyfit(np.log(settings.batch), np.log(seconds), 1)[0])
+        found.append({"contender": name, "seconds": seconds, "exponent": exponent})
+        print(f"{name:20}" + "".join(f"{s * 1e3:9.1f}" for s in seconds) + f"  {exponent:8.2f}")
+    if settings.output is not None:
+        content = {
+            "benchmark": "batch_scaling",
+            "machine": machine.describe(torch.device("cpu")),
+            "versions": machine.versions(),
+            "settings": asdict(settings),
+            "results": found,
+        }
+        settings.output.write_text(json.dumps(content, indent=1, default=str) + "\n")
+
+
+def step_of(settings: Settings, train: Dataset, batch: int, in_batch: int) -> Callable[[], None]:
+    """A training step of sampled softmax on the next batch."""
+    torch.manual_seed(0)
+    model = tx.models.TwoTower(train.schema, settings.dim, settings.encoder, max_length=settings.length)
+    dmp = shard(RetrievalTask(model), learning_rate=0.1)
+    initialise_tables(model, 0)
+    optimizer = make_optimizer(dmp, 1e-3)
+    examples = NextEvents(train, model.inputs, Candidates.of(train, "sampled", 512, in_batch))
+    batches = (found for epoch in range(10**6) for found in Loader(examples, batch).epoch(epoch))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        dmp(next(batches))[0].backward()
+        optimizer.step()
+
+    return step
+
+
+def generated(settings: Settings) -> Dataset:
+    """Eight times the largest batch of full windows, of items whose popularity falls as 1 / rank."""
+    rng = np.random.default_rng(0)
+    users, length = 8 * max(settings.batch), settings.length + 3  # two events are for validation and test
+    items = np.exp(rng.uniform(0, np.log(settings.items + 1), users * length)).astype(int)
+    frame = pd.DataFrame(
+        {"user": np.repeat(np.arange(users), length), "item": items, "timestamp": np.arange(len(items))}
+    )
+    return tx.data.leave_last_out(tx.data.read_events(frame))[0]
+
+
+if __name__ == "__main__":
+    main()
