@@ -31,9 +31,13 @@ def drawn(dtype=torch.float32):
     )
 
 
+@pytest.mark.parametrize("onednn", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("corrected", [False, True])
-def test_equals_the_loss_of_all_logits_with_its_gradients(weighted, corrected):
+def test_equals_the_loss_of_all_logits_with_its_gradients(weighted, corrected, onednn, monkeypatch):
+    if onednn and not torch.backends.mkldnn.is_available():
+        pytest.skip("this build of torch has no oneDNN")
+    monkeypatch.setattr(module, "_HAS_ONEDNN", onednn)
     queries, items, labels, weights, log_q = drawn()
     weights, log_q = weights if weighted else None, log_q if corrected else None
     wanted = softmax_cross_entropy(queries @ items.T, labels, weights, log_q_C=log_q, reduction="sum")
