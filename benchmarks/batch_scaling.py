@@ -31,7 +31,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.models import RetrievalTask
 from torchrec_ext.training.optimizers import make_optimizer
 
-CONTENDERS = {"capped (default)": 1024, "all targets": 2**40}
+CONTENDERS = {"capped (default)": 2048, "all targets": 2**40}
 """Name -> targets of a batch that compete with every other."""
 
 

@@ -16,7 +16,7 @@ class RetrievalLoss(nn.Module, ABC):
 
     candidates: Literal["catalogue", "sampled", "in_batch"] | None = None
     num_sampled: int = 512
-    num_in_batch: int = 1024
+    num_in_batch: int = 2048
 
     @abstractmethod
     def forward(self, logits_NC: Tensor, labels_N: Tensor, log_q_C: Tensor | None = None) -> Tensor:

@@ -42,7 +42,7 @@ class SoftmaxCrossEntropy(RetrievalLoss):
     """
 
     def __init__(
-        self, candidates: CandidateKind | None = None, num_sampled: int = 512, num_in_batch: int = 1024
+        self, candidates: CandidateKind | None = None, num_sampled: int = 512, num_in_batch: int = 2048
     ) -> None:
         super().__init__()
         if candidates is not None:

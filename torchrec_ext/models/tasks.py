@@ -70,7 +70,7 @@ class _CandidateLoss(nn.Module):
         if queries.dim() == 3:
             queries = _nearest_interest(queries, items_CD[labels_N.clamp(min=0)], self.scorer)
         if self.by_dot_products:
-            vectors = self.scorer.index_vectors(queries), self.scorer.index_vectors(items_CD)
+            vectors = [self.scorer.index_vectors(of) for of in (queries, items_CD)]  # type: ignore[operator]
             summed = dot_product_cross_entropy(*vectors, labels_N, weights_N, log_q_C=batch.log_q)
         else:
             logits_NC, places_N, log_q_C = self._logits(queries, items_CD, labels_N, batch.log_q)

@@ -43,7 +43,7 @@ class Candidates:
         counts_I: np.ndarray,
         number: int = 512,
         catalogue_C: np.ndarray | None = None,
-        in_batch: int = 1024,
+        in_batch: int = 2048,
     ) -> None:
         expect_one_of("candidates", kind, get_args(Kind))
         expect_at_least(1, number=number, in_batch=in_batch)
@@ -52,7 +52,7 @@ class Candidates:
         self._total = max(counts_I.sum(), 1)
 
     @classmethod
-    def of(cls, train: Dataset, kind: Kind, number: int = 512, in_batch: int = 1024) -> "Candidates":
+    def of(cls, train: Dataset, kind: Kind, number: int = 512, in_batch: int = 2048) -> "Candidates":
         """The items that a training part has learnt from, with the number of events that are learnt."""
         items = len(train.preparation.vocabularies["item"])
         counts = np.bincount(train.events.target_items(), minlength=items)[1:]
