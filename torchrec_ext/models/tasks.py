@@ -1,5 +1,7 @@
 """Tasks: a model and its loss, in the form that TorchRec's pipelines expect."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn, zeros_like
 from torch.nn.functional import pad
@@ -70,8 +72,10 @@ class _CandidateLoss(nn.Module):
         if queries.dim() == 3:
             queries = _nearest_interest(queries, items_CD[labels_N.clamp(min=0)], self.scorer)
         if self.by_dot_products:
-            vectors = [self.scorer.index_vectors(of) for of in (queries, items_CD)]  # type: ignore[operator]
-            summed = dot_product_cross_entropy(*vectors, labels_N, weights_N, log_q_C=batch.log_q)
+            index_vectors: Callable[[Tensor], Tensor] = self.scorer.index_vectors  # type: ignore[assignment]
+            summed = dot_product_cross_entropy(
+                index_vectors(queries), index_vectors(items_CD), labels_N, weights_N, log_q_C=batch.log_q
+            )
         else:
             logits_NC, places_N, log_q_C = self._logits(queries, items_CD, labels_N, batch.log_q)
             with torch.autocast(logits_NC.device.type, enabled=False):
