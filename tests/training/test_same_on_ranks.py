@@ -131,7 +131,7 @@ def test_two_processes_do_what_one_does(case, alone, together):
     assert first[0] == second[0], "both ranks are told the loss of the global batch"
     assert first[0][:STEPS] == pytest.approx(losses[:STEPS], abs=1e-4)
     pd.testing.assert_frame_equal(first[1], second[1])
-    assert_same_lists(first[1], lists, tolerance=2e-3)
+    assert_same_lists(first[1], lists, tolerance=5e-3)  # scores are up to 15
     assert first[2] == second[2]
     assert first[2] == pytest.approx(figures, abs=0.02)
 
