@@ -4,48 +4,27 @@ python benchmarks/batching.py --output batching.json
 python benchmarks/batching.py --users 20_000 --history 200
 """
 
-import json
-import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import interleaved
-import machine
-import torch
-import torch.distributed as dist
-import tyro
 from batching_contenders import Workload, training_part, workloads
-from batching_settings import Settings, check
+from batching_settings import QUICK, Settings, check
+from command import run_command
 from interleaved import Timing, quartiles
+from record import Row, write
+from tables import aligned
 
-from torchrec_ext.distributed import quiet_libraries
-from torchrec_ext.errors import InputError
+from torchrec_ext.distributed import join_group, quiet_libraries
 
 Record = dict[str, Any]
-
-
-def main() -> None:
-    """Reads the command line, measures, prints and writes."""
-    try:
-        settings = tyro.cli(Settings)
-        check(settings)
-        torch.set_num_threads(settings.threads)
-        # interleaved.measure needs a process group; this one has one rank.
-        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-        run(settings)
-    except InputError as refusal:
-        print(f"error: {refusal}", file=sys.stderr)
-        raise SystemExit(2) from None
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
 
 
 def run(settings: Settings) -> None:
     """Measures both kinds of examples, prints a table and writes the output file."""
     began = time.perf_counter()
+    join_group()  # interleaved.measure needs one
     train = training_part(settings)
     found: list[Record] = []
     with quiet_libraries():
@@ -62,14 +41,7 @@ def run(settings: Settings) -> None:
     print(table(found))
     print(f"\n{time.perf_counter() - began:.0f} s in total, threads: {settings.threads}")
     if settings.output is not None:
-        content = {
-            "benchmark": "batching",
-            "machine": machine.describe(torch.device("cpu")),
-            "versions": machine.versions("numpy"),
-            "settings": asdict(settings),
-            "results": found,
-        }
-        settings.output.write_text(json.dumps(content, indent=1, default=str) + "\n")
+        write(settings.output, "batching", rows(found), packages=["numpy"], settings=settings, results=found)
 
 
 def records(workload: Workload, timings: Mapping[str, Timing], batch: int) -> list[Record]:
@@ -100,6 +72,16 @@ def _ratio(seconds: list[float], other: list[float]) -> float:
     return quartiles([a / b for a, b in zip(seconds, other, strict=True)])[1]
 
 
+def rows(found: list[Record]) -> list[Row]:
+    """The rows of the common schema: our examples/s, once for each other contender."""
+    ours = {r["examples"]: r["examples_per_second"] for r in found if r["contender"] == "ours"}
+    return [
+        Row(r["examples"], "ours", "examples/s", ours[r["examples"]], r["contender"], r["times_ours"])
+        for r in found
+        if r["contender"] != "ours"
+    ]
+
+
 HEAD = ("", "ms per batch", "examples/s", "(quartiles)", "time/ours", "time/training step")
 
 
@@ -126,17 +108,8 @@ def table(found: list[Record]) -> str:
             f"{record['times_ours']:.1f}",
             f"{record['share_of_training']:.1%}",
         ])  # fmt: skip
-    rows = [list(HEAD), *(line for line in lines if len(line) > 1)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-
-    def text(row: list[str]) -> str:
-        if len(row) == 1:
-            return row[0]
-        first, *others = zip(row, widths, strict=True)
-        return "  ".join(["  " + first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)])
-
-    return "\n".join(text(row) for row in [list(HEAD), *lines])
+    return aligned([[*HEAD], *(line if len(line) > 1 else line[0] for line in lines)], indent="  ")
 
 
 if __name__ == "__main__":
-    main()
+    run_command(Settings, check, run, QUICK)

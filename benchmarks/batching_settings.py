@@ -1,8 +1,10 @@
 """The settings of batching.py and their checks."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from command import check_common
 
 from torchrec_ext.errors import InputError
 
@@ -37,10 +39,13 @@ class Settings:
     """Threads that torch may use."""
     seed: int = 0
     """Seed of the log, the order and the weights."""
+    quick: bool = False
+    """A smaller log and shorter blocks: less than a minute."""
     output: Path | None = None
     """JSON file to write: machine, versions, settings, results."""
 
 
+QUICK: dict[str, Any] = {"users": 200, "events": 300, "batch": 512, "rounds": 3, "block_seconds": 0.1}
 LEAST = {
     "users": 1, "events": 4, "items": 2, "history": 1, "batch": 1, "sampled": 1, "dim": 1, "rounds": 1,
     "threads": 1,
@@ -53,19 +58,10 @@ def check(settings: Settings) -> None:
     Raises:
         InputError: with the setting, its value and what is expected.
     """
-    for name, least in LEAST.items():
-        if getattr(settings, name) < least:
-            raise InputError(f"--{name} is {getattr(settings, name)}: give at least {least}")
-    if not 0 < settings.block_seconds <= 60:
-        raise InputError(f"--block-seconds is {settings.block_seconds}: give between 0 and 60 seconds")
+    check_common(settings, **LEAST)
     examples = settings.users * (settings.events - 2)
     if settings.batch > examples:
         raise InputError(
             f"--batch is {settings.batch}, but {settings.users} users of {settings.events} events are "
             f"{examples} examples: give a smaller batch or more users"
         )
-    path = settings.output
-    if path is not None:
-        folder = path.absolute().parent
-        if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise InputError(f"--output {path}: give a file in a folder that exists and can be written to")

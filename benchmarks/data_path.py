@@ -10,14 +10,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import machine
-import torch
-import tyro
+from command import check_common, run_command
 from data_events import generate
+from record import Row, write
+from tables import aligned
 from tqdm import tqdm
 
 from torchrec_ext.errors import InputError
@@ -60,32 +60,36 @@ class Settings:
     """Stages to run; "open" and "batch" need what "prepare" left in --folder."""
     folder: Path | None = None
     """Folder of generated events and prepared data; a temporary folder by default."""
+    quick: bool = False
+    """Reading, preparing and batching of 100,000 events: less than a minute."""
     output: Path | None = None
     """JSON file to write: machine, versions, settings, results."""
 
 
-def main() -> None:
-    """Reads the command line, measures, prints and writes."""
-    try:
-        settings = tyro.cli(Settings)
-        for name in ("rows", "rounds"):
-            if getattr(settings, name) < 1:
-                raise InputError(f"--{name} is {getattr(settings, name)}: give at least 1")
-        for stage in settings.only:
-            if stage not in STAGES:
-                raise InputError(f"--only is {stage!r}: give some of {', '.join(STAGES)}")
-        if settings.folder is not None:
-            settings.folder.mkdir(parents=True, exist_ok=True)
-            run(settings, settings.folder)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            run(settings, Path(folder))
-    except InputError as refusal:
-        print(f"error: {refusal}", file=sys.stderr)
-        raise SystemExit(2) from None
+QUICK: dict[str, Any] = {
+    "rows": 100_000, "at_size": (), "rounds": 1, "only": ("read CSV", "prepare", "batch"),
+}  # fmt: skip
 
 
-def run(settings: Settings, folder: Path) -> None:
+def check(settings: Settings) -> None:
+    """Checks the settings before anything is measured; raises InputError."""
+    check_common(settings, rows=1, rounds=1)
+    for stage in settings.only:
+        if stage not in STAGES:
+            raise InputError(f"--only is {stage!r}: give some of {', '.join(STAGES)}")
+
+
+def run(settings: Settings) -> None:
+    """Measures in the folder of the settings or in a temporary one."""
+    if settings.folder is not None:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        run_in(settings, settings.folder)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        run_in(settings, Path(folder))
+
+
+def run_in(settings: Settings, folder: Path) -> None:
     """Measures every stage, prints the table and writes the output file."""
     plan = [(stage, settings.rows, settings.rounds) for stage in settings.only]
     for rows in settings.at_size:
@@ -96,14 +100,23 @@ def run(settings: Settings, folder: Path) -> None:
         found += measured(stage, rows, rounds, folder)
     print(table(found))
     if settings.output is not None:
-        record = {
-            "benchmark": "data_path",
-            "machine": machine.describe(torch.device("cpu")),
-            "versions": machine.versions("pandas", "polars", "duckdb", "pyarrow", "numpy"),
-            "settings": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items()},
-            "results": found,
-        }
-        settings.output.write_text(json.dumps(record, indent=2) + "\n")
+        packages = ["pandas", "polars", "duckdb", "pyarrow", "numpy"]
+        write(
+            settings.output, "data_path", as_rows(found), packages=packages, settings=settings, results=found
+        )
+
+
+def as_rows(found: list[Record]) -> list[Row]:
+    """The rows of the common schema: our rows/s, once for each other contender of a stage."""
+    ours = {(r["stage"], r["events"]): r for r in found if r["contender"] == "ours"}
+    return [
+        Row(
+            f"{r['stage']}, {r['events']:,} events", "ours", "rows/s",
+            ours[r["stage"], r["events"]]["rows_per_second"], r["contender"], 1 / r["speed_over_ours"],
+        )
+        for r in found
+        if r["contender"] != "ours"
+    ]  # fmt: skip
 
 
 def measured(stage: str, rows: int, rounds: int, folder: Path) -> list[Record]:
@@ -154,7 +167,7 @@ def _run(stage: str, contender: str, rows: int, folder: Path) -> Record:
 def table(found: list[Record]) -> str:
     """The records as an aligned table."""
     head = ("stage", "contender", "events", "s", "CPU s", "rows/s", "ours takes", "peak GB", "growth GB")
-    rows = [head] + [
+    lines = [
         (
             r["stage"], r["contender"], f"{r['events']:,}", f"{statistics.median(r['seconds']):.2f}",
             f"{statistics.median(r['cpu_seconds']):.2f}", f"{r['rows_per_second']:,.0f}",
@@ -162,11 +175,8 @@ def table(found: list[Record]) -> str:
         )
         for r in found
     ]  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    left, right = slice(2), slice(2, None)
-    lines = ([*map(str.ljust, r[left], widths[left]), *map(str.rjust, r[right], widths[right])] for r in rows)
-    return "\n".join("  ".join(line).rstrip() for line in lines)
+    return aligned([head, *lines], left=2)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(Settings, check, run, QUICK)

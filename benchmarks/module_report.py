@@ -7,6 +7,8 @@ from typing import Any
 
 from interleaved import quartiles
 from module_measurement import Measured
+from record import Row
+from tables import aligned
 
 Record = dict[str, Any]
 
@@ -66,6 +68,18 @@ def _ratio(ours: Sequence[float], other: Sequence[float]) -> float:
     return quartiles([a / b for a, b in zip(ours, other, strict=True)])[1]
 
 
+def rows(found: Sequence[Record], other: str) -> list[Row]:
+    """The rows of the common schema: examples/s of a step, and the speed relative to the other contender."""
+    return [
+        Row(
+            f"{r['group']}: {r['size']}", r["module"], "examples/s", r["ours"]["examples_per_second"],
+            None if r["step_ratio"] is None else f"{other}: {r['made_of']}",
+            None if r["step_ratio"] is None else 1 / r["step_ratio"],
+        )
+        for r in found
+    ]  # fmt: skip
+
+
 HEAD = (
     "module", "forward ms", "backward ms", "examples/s", "(quartiles)", "peak MB", "parameters", "GFLOP",
     "of FLOP rate",
@@ -83,20 +97,7 @@ def table(found: Sequence[Record], other: str = "peer") -> str:
     lines: list[str | list[str]] = []
     for (group, size), records in groupby(found, key=lambda r: (r["group"], r["size"])):
         lines += [f"{group}: {size}", *(_line(record) for record in records)]
-    cells = [head, *(line for line in lines if not isinstance(line, str))]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-
-    def text(row: str | list[str]) -> str:
-        if isinstance(row, str):
-            return row
-        last = len(row) - 1
-        padded = [
-            cell.ljust(width) if column in (0, last) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        return ("  " + "  ".join(padded)).rstrip()
-
-    return "\n".join(text(row) for row in [head, *lines])
+    return aligned([head, *lines], indent="  ")
 
 
 def _line(record: Record) -> list[str]:

@@ -1,13 +1,12 @@
 """The settings of modules.py and their checks."""
 
 import difflib
-import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-import torch
+from command import check_common
 
 from torchrec_ext import plugins
 from torchrec_ext.errors import InputError
@@ -53,12 +52,17 @@ class Settings:
     """Threads that torch may use."""
     seed: int = 0
     """Seed of inputs, weights and dropout."""
+    quick: bool = False
+    """A module or two of each group: less than a minute."""
     output: Path | None = None
     """JSON file to write: machine, versions, settings, results."""
     plot: Path | None = None
     """PNG file to draw a bar chart in."""
 
 
+QUICK: dict[str, Any] = {
+    "only": ("concat", "dot", "gru", "sasrec", "din", "single", "softmax_cross_entropy"), "rounds": 3,
+}  # fmt: skip
 SIZES = (*get_args(Group), "recbole_size")
 
 
@@ -68,15 +72,7 @@ def check(settings: Settings) -> None:
     Raises:
         InputError: with the setting, its value and what is expected.
     """
-    for name in SIZES:
-        if min(getattr(settings, name)) < 1:
-            sizes = " ".join(map(str, getattr(settings, name)))
-            raise InputError(f"--{_flag(name)} is {sizes}: give numbers of at least 1")
-    for name in ("rounds", "threads"):
-        if getattr(settings, name) < 1:
-            raise InputError(f"--{name} is {getattr(settings, name)}: give at least 1")
-    if not 0 < settings.block_seconds <= 60:
-        raise InputError(f"--block-seconds is {settings.block_seconds}: give between 0 and 60 seconds")
+    check_common(settings, **dict.fromkeys((*SIZES, "rounds", "threads"), 1))
     if not settings.group:
         raise InputError(f"--group is empty: give one or more of {', '.join(plugins.GROUPS)}")
     known = [name for group in settings.group for name in plugins.names(group)]
@@ -85,21 +81,10 @@ def check(settings: Settings) -> None:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f", did you mean {close[0]}?" if close else "."
             raise InputError(f"--only names {name}{hint} There are {', '.join(known)}")
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda, but torch sees no GPU: give --device cpu")
     if settings.recbole and find_spec("recbole") is None:
         raise InputError(
             "--recbole needs RecBole: install it as benchmarks/README.md explains, or leave out --recbole"
         )
-    for name in ("output", "plot"):
-        path = getattr(settings, name)
-        if path is None:
-            continue
-        folder = path.absolute().parent
-        if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise InputError(f"--{name} {path}: give a file in a folder that exists and can be written to")
-    if settings.plot is not None and find_spec("matplotlib") is None:
-        raise InputError("--plot needs matplotlib: install it or leave out --plot")
 
 
 def chosen(settings: Settings) -> list[tuple[Group, str]]:
@@ -110,7 +95,3 @@ def chosen(settings: Settings) -> list[tuple[Group, str]]:
         for name in plugins.names(group)
         if not settings.only or name in settings.only
     ]
-
-
-def _flag(name: str) -> str:
-    return name.replace("_", "-")

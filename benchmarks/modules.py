@@ -4,50 +4,31 @@ python benchmarks/modules.py --output modules.json --plot modules.png
 python benchmarks/modules.py --group encoders --only gru nextitnet --recbole
 """
 
-import json
 import os
-import sys
 import time
-from dataclasses import asdict
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise the profiler logs its starts and stops
 
-import machine
 import module_report as report
+import record
 import torch
-import torch.distributed as dist
-import tyro
+from command import run_command
 from module_measurement import measure
-from module_settings import Group, Settings, check, chosen
+from module_settings import QUICK, Group, Settings, check, chosen
 from module_workloads import workload
 from peers import peer_of
 from recbole_layers import RIVALS, Rival, build_both
 from tqdm import tqdm
 
 from torchrec_ext import plugins
+from torchrec_ext.distributed import join_group
 from torchrec_ext.errors import InputError
-
-
-def main() -> None:
-    """Reads the command line, measures, prints and writes."""
-    try:
-        settings = tyro.cli(Settings)
-        check(settings)
-    except InputError as refusal:
-        print(f"error: {refusal}", file=sys.stderr)
-        raise SystemExit(2) from None
-    torch.set_num_threads(settings.threads)
-    # interleaved.measure needs a process group; this one has one rank.
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-    try:
-        run(settings)
-    finally:
-        dist.destroy_process_group()
 
 
 def run(settings: Settings) -> None:
     """Measures all modules, prints the table and writes the output files."""
     began = time.perf_counter()
+    join_group(settings.device)  # interleaved.measure needs one
     found, with_recbole, left_out = [], [], {}
     modules = chosen(settings)
     rivals = [r for r in RIVALS if settings.recbole and ("encoders", r.encoder) in modules]
@@ -68,19 +49,13 @@ def run(settings: Settings) -> None:
         print("\n" + report.table(with_recbole, "recbole"))
     for name, reason in left_out.items():
         print(f"not measured: {name}: {reason}")
-    device = torch.device(settings.device)
     print(f"\n{time.perf_counter() - began:.0f} s in total, threads: {settings.threads}")
     if settings.output is not None:
-        content = {
-            "benchmark": "modules",
-            "machine": machine.describe(device),
-            "versions": machine.versions("recbole"),
-            "settings": asdict(settings),
-            "results": found,
-            "compared_with_recbole": with_recbole,
-            "not_measured": left_out,
-        }
-        settings.output.write_text(json.dumps(content, indent=1, default=str) + "\n")
+        rows = [*report.rows(found, "peer"), *report.rows(with_recbole, "recbole")]
+        record.write(
+            settings.output, "modules", rows, device=settings.device, packages=["recbole"],
+            settings=settings, results=found, compared_with_recbole=with_recbole, not_measured=left_out,
+        )  # fmt: skip
     if settings.plot is not None:
         report.plot(found, settings.plot)
 
@@ -128,4 +103,4 @@ def measure_with_recbole(rival: Rival, settings: Settings) -> report.Record:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(Settings, check, run, QUICK)
