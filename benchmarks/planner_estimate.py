@@ -1,15 +1,16 @@
 """Estimates on paper: TorchRec's planner plans tables over many GPUs and adds up its cost model."""
 
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from fbgemm_gpu.split_embedding_configs import EmbOptimType
+from tables import aligned
 from torch import nn
 from torchrec import EmbeddingBagCollection, EmbeddingBagConfig
 from torchrec.distributed.planner import EmbeddingShardingPlanner, ParameterConstraints, Topology
+from torchrec.distributed.planner.storage_reservations import FixedPercentageStorageReservation
 from torchrec.distributed.planner.types import PlannerError
 
 from torchrec_ext.distributed import quiet_libraries
@@ -23,7 +24,7 @@ class Gpu:
     The figures are those of its data sheet, which kernels do not reach.
 
     Args:
-        memory: bytes of a GPU.
+        memory: bytes of a GPU, of which 15% are left for all that is not a table.
         memory_rate: bytes a second of its memory.
         node_rate: bytes a second between the GPUs of a machine, in one direction.
         network_rate: bytes a second of a GPU to other machines.
@@ -95,30 +96,26 @@ def estimate(
     constraint = ParameterConstraints(
         sharding_types=list(types), pooling_factors=[pooling], compute_kernels=["fused"]
     )
-    logger = logging.getLogger("torchrec")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # it warns about what a plan on paper does on purpose
+    planner = EmbeddingShardingPlanner(
+        topology=Topology(
+            world_size=gpus,
+            local_world_size=min(gpus, gpu.a_node),
+            compute_device="cuda",
+            hbm_cap=gpu.memory,
+            hbm_mem_bw=gpu.memory_rate / 1000,  # the cost model counts bytes a millisecond
+            intra_host_bw=gpu.node_rate / 1000,
+            inter_host_bw=gpu.network_rate / 1000,
+        ),
+        batch_size=batch,
+        storage_reservation=FixedPercentageStorageReservation(percentage=0.15),
+        constraints={config.name: constraint for config in configs},
+        stats=[],
+    )
     try:
-        planner = EmbeddingShardingPlanner(
-            topology=Topology(
-                world_size=gpus,
-                local_world_size=min(gpus, gpu.a_node),
-                compute_device="cuda",
-                hbm_cap=gpu.memory,
-                hbm_mem_bw=gpu.memory_rate / 1000,  # the cost model counts bytes a millisecond
-                intra_host_bw=gpu.node_rate / 1000,
-                inter_host_bw=gpu.network_rate / 1000,
-            ),
-            batch_size=batch,
-            constraints={config.name: constraint for config in configs},
-            stats=[],
-        )
         with quiet_libraries():
             planner.plan(model, sharders({"optimizer": EmbOptimType.EXACT_ROWWISE_ADAGRAD}))
     except PlannerError:
         return Estimate(gpus)
-    finally:
-        logger.setLevel(level)
     seconds: dict[int, float] = defaultdict(float)
     exchange: dict[int, float] = defaultdict(float)
     held: dict[int, int] = defaultdict(int)
@@ -134,3 +131,19 @@ def estimate(
     return Estimate(
         gpus, seconds[slowest], exchange[slowest], max(held.values()), tuple(sorted(kinds.items()))
     )
+
+
+def estimate_table(estimates: Sequence[Estimate]) -> str:
+    """The planner's estimates, one line for each number of GPUs."""
+    lines: list[str | list[str]] = [
+        "on paper, by TorchRec's planner: 32 tables x 10M x 128, pooling 20, 4,096 examples a GPU",
+        ["GPUs", "ms a step", "of it exchange", "GB of the fullest", "M examples/s", "tables"],
+    ]
+    for e in estimates:
+        if e.seconds is None:
+            lines.append([f"{e.gpus}", "does not fit", "", "", "", ""])
+            continue
+        kinds = ", ".join(f"{count} {kind}" for kind, count in e.shardings)
+        figures = [f"{e.seconds * 1e3:.2f}", f"{e.exchange_seconds * 1e3:.2f}", f"{e.bytes_held / 1e9:.1f}"]
+        lines.append([f"{e.gpus}", *figures, f"{4096 * e.gpus / e.seconds / 1e6:.0f}", kinds])
+    return aligned(lines)

@@ -1,0 +1,268 @@
+"""Times a training step and measures its memory as one size after another grows, with fitted exponents.
+
+python benchmarks/scaling.py --output scaling.json --plot scaling.png
+python benchmarks/scaling.py --catalogue 10_000 100_000 1_000_000 --ranks 1 2 4 --world-sizes
+"""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise the profiler logs its starts and stops
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or memory from before its start
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+from command import check_common, run_command
+from interleaved import quartiles
+from module_costs import peak_bytes
+from planner_estimate import Estimate, estimate, estimate_table
+from record import Row, write
+from scaling_workload import Sizes, training_step
+from tables import aligned
+
+from torchrec_ext.distributed import join_group, quiet_libraries
+
+MEASURED = {"seconds": "ms", "step_bytes": "step MB", "held_bytes": "held MB"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Each listed size grows alone; the others are those of ``scaling_workload.Sizes``.
+
+    The step is that of a retriever with a softmax over the whole catalogue, for ``rows`` over 512 sampled
+    items. See docs/measuring.md for how to read the table.
+    """
+
+    catalogue: tuple[int, ...] = (2000, 8000, 32_000)
+    """Items of a softmax over all."""
+    rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
+    """Items of a softmax over 512 sampled ones."""
+    width: tuple[int, ...] = (32, 64, 128, 256)
+    """Widths of table and encoder."""
+    batch: tuple[int, ...] = (8, 32, 128)
+    """Histories of a step."""
+    history: tuple[int, ...] = (25, 50, 100, 200)
+    """Events of a history."""
+    ranks: tuple[int, ...] = (1, 2)
+    """Processes, each with a batch of its own and one thread."""
+    world_sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128)
+    """Numbers of GPUs that TorchRec's planner estimates 32 tables x 10M x 128 for, on paper; none: leave
+    it out."""
+    encoder: str = "sasrec"
+    """Encoder of the histories."""
+    rounds: int = 5
+    """Timed blocks of each size."""
+    steps: int = 5
+    """Steps of a block."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Device of the step; the ranks need a GPU each."""
+    quick: bool = False
+    """Smaller sizes: less than a minute."""
+    output: Path | None = None
+    """JSON file to write."""
+    plot: Path | None = None
+    """PNG file to draw."""
+
+
+QUICK: dict[str, Any] = {
+    "catalogue": (1000, 4000), "rows": (10_000, 100_000), "width": (32, 64), "batch": (8, 32),
+    "history": (25, 50), "world_sizes": (8, 16), "rounds": 3, "steps": 2,
+}  # fmt: skip
+AXES: dict[str, Callable[[int], Sizes]] = {
+    "catalogue": lambda n: Sizes(items=n),
+    "rows": lambda n: Sizes(items=n, sampled=512),
+    "width": lambda n: Sizes(width=n),
+    "batch": lambda n: Sizes(batch=n),
+    "history": lambda n: Sizes(history=n),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One size.
+
+    Args:
+        axis: what grows.
+        size: its size.
+        rounds: seconds of a step in each round: on a CPU of processor time, of the slowest rank.
+        step_bytes: peak memory that a step takes.
+        held_bytes: weights and optimizer state of a rank.
+    """
+
+    axis: str
+    size: int
+    rounds: list[float]
+    step_bytes: int
+    held_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        """The median over the rounds."""
+        return quartiles(self.rounds)[1]
+
+
+def check(settings: Settings) -> None:
+    """Checks the settings before anything is measured; raises InputError."""
+    check_common(settings, **dict.fromkeys((*AXES, "ranks", "world_sizes", "rounds", "steps"), 1))
+
+
+def run(settings: Settings) -> None:
+    """Measures all sizes, prints a table and writes the files."""
+    join_group(settings.device)
+    with quiet_libraries():
+        points = [point for axis in AXES for point in measure(settings, axis, getattr(settings, axis))]
+        points += [measure_ranks(settings, ranks) for ranks in settings.ranks]
+    exponents = fitted(points)
+    print(table(points, exponents), flush=True)
+    estimates = [estimate(gpus) for gpus in settings.world_sizes]
+    if estimates:
+        print("\n" + estimate_table(estimates))
+    if settings.output is not None:
+        write(
+            settings.output, "scaling", rows_of(points, exponents), device=settings.device,
+            settings=settings, points=[asdict(p) for p in points], estimates=[asdict(e) for e in estimates],
+        )  # fmt: skip
+    if settings.plot is not None:
+        plot(points, exponents, estimates, settings.plot)
+
+
+def measure(settings: Settings, axis: str, sizes: Sequence[int]) -> list[Point]:
+    """The points of an axis, timed alternately; ``ranks`` has the sizes of the others."""
+    device = torch.device(settings.device)
+    of = AXES.get(axis, lambda _: Sizes())
+    steps = {size: training_step(of(size), settings.encoder, device, dist.get_rank()) for size in sizes}
+    taken: dict[int, list[float]] = {size: [] for size in sizes}
+    for _ in range(settings.rounds):
+        for size, (step, _held) in steps.items():
+            taken[size].append(_block(step, settings.steps, device))
+    return [
+        Point(axis, size, taken[size], peak_bytes(lambda step=step: step(1), device), held)  # type: ignore[misc]
+        for size, (step, held) in steps.items()
+    ]
+
+
+def _block(step: Callable[[int], None], steps: int, device: torch.device) -> float:
+    """Seconds a step. Processor time hardly depends on other programs, unlike time on the clock."""
+    on_gpu = device.type == "cuda"
+    clock = time.perf_counter if on_gpu else time.process_time
+    if on_gpu:
+        torch.cuda.synchronize()
+    began = clock()
+    for number in range(steps):
+        step(number)
+    if on_gpu:
+        torch.cuda.synchronize()
+    slowest = torch.tensor((clock() - began) / steps, dtype=torch.float64)
+    dist.all_reduce(slowest, dist.ReduceOp.MAX)
+    return slowest.item()
+
+
+def measure_ranks(settings: Settings, ranks: int) -> Point:
+    """The step in several processes of one thread each; memory is that of rank 0."""
+    if ranks == 1:
+        return measure(settings, "ranks", [1])[0]
+    with tempfile.TemporaryDirectory() as folder:
+        torch.multiprocessing.spawn(_one_rank, (ranks, folder, settings), nprocs=ranks)
+        return Point(**json.loads((Path(folder) / "point.json").read_text()))
+
+
+def _one_rank(rank: int, ranks: int, folder: str, settings: Settings) -> None:
+    os.environ |= {"LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(ranks)}
+    torch.set_num_threads(1)
+    backend = "cpu:gloo,cuda:nccl" if settings.device == "cuda" else "gloo"
+    store = dist.FileStore(f"{folder}/store", ranks)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=ranks)
+    join_group(settings.device)
+    with quiet_libraries():
+        point = measure(settings, "ranks", [ranks])[0]
+    if rank == 0:
+        (Path(folder) / "point.json").write_text(json.dumps(asdict(point)))
+    dist.destroy_process_group()
+
+
+def fitted(points: Sequence[Point]) -> dict[tuple[str, str], float]:
+    """Axis and figure -> the exponent b of the least-squares fit of a * size ** b, on logarithms.
+
+    Example:
+        >>> points = [Point("batch", size, [size**2], 3, 6 * size) for size in (1, 2, 4)]
+        >>> {figure: round(b, 6) + 0.0 for (_, figure), b in fitted(points).items()}
+        {'seconds': 2.0, 'step_bytes': 0.0, 'held_bytes': 1.0}
+    """
+    found = {}
+    for axis in dict.fromkeys(point.axis for point in points):
+        of_axis = [point for point in points if point.axis == axis]
+        if len({point.size for point in of_axis}) > 1:
+            sizes = np.log([point.size for point in of_axis])
+            for figure in MEASURED:
+                values = np.log([getattr(point, figure) for point in of_axis])
+                found[axis, figure] = float(np.polyfit(sizes, values, 1)[0])
+    return found
+
+
+def rows_of(points: Sequence[Point], exponents: dict[tuple[str, str], float]) -> list[Row]:
+    """The rows of the common schema; the ratio says how much of the smallest size's speed is left."""
+    first = {point.axis: point for point in reversed(points)}
+    rows = []
+    for p in points:
+        case, smallest = f"{p.axis} {p.size}", first[p.axis]
+        ratio = quartiles([a / b for a, b in zip(smallest.rounds, p.rounds, strict=True)])[1]
+        compared = () if p is smallest else (f"{p.axis} {smallest.size}", ratio)
+        rows.append(Row(case, "step", "s", p.seconds, *compared))
+        rows += [Row(case, "step", name, getattr(p, name)) for name in ("step_bytes", "held_bytes")]
+    return rows + [Row(axis, "step", f"exponent of {figure}", b) for (axis, figure), b in exponents.items()]
+
+
+def table(points: Sequence[Point], exponents: dict[tuple[str, str], float]) -> str:
+    """A line for each size; below an axis its exponents."""
+    lines: list[str | list[str]] = [["", *MEASURED.values()]]
+    for axis in dict.fromkeys(point.axis for point in points):
+        for p in points:
+            if p.axis == axis:
+                figures = (p.seconds * 1e3, p.step_bytes / 1e6, p.held_bytes / 1e6)
+                lines.append([f"{axis} {p.size:,}", *(f"{figure:,.1f}" for figure in figures)])
+        if (axis, "seconds") in exponents:
+            lines.append(["  exponent", *(f"{exponents[axis, figure]:.2f}" for figure in MEASURED)])
+    return aligned(lines)
+
+
+def plot(
+    points: Sequence[Point],
+    exponents: dict[tuple[str, str], float],
+    estimates: Sequence[Estimate],
+    path: Path,
+) -> None:
+    """A panel with logarithmic axes for each size, relative to the smallest; then the estimate."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    axes = list(dict.fromkeys(point.axis for point in points))
+    figure, panels = pyplot.subplots(
+        1, len(axes) + 1, figsize=(3.2 * len(axes) + 3.2, 3.4), layout="constrained"
+    )
+    for name, panel in zip(axes, panels, strict=False):
+        own = [point for point in points if point.axis == name]
+        for measured in MEASURED:
+            values = [getattr(point, measured) / getattr(own[0], measured) for point in own]
+            label = f"{measured}: {exponents.get((name, measured), 0):.2f}"
+            panel.loglog([point.size for point in own], values, "o-", label=label)
+        panel.set_title(f"{name} (exponents)", fontsize=9)
+        panel.legend(fontsize=7)
+    fits = [e for e in estimates if e.seconds is not None]
+    panels[-1].loglog([e.gpus for e in fits], [1e3 * (e.seconds or 0) for e in fits], "s--", color="0.4")
+    panels[-1].set_title("GPUs, on paper: ms a step", fontsize=9)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    run_command(Settings, check, run, QUICK)

@@ -1,0 +1,62 @@
+"""The benchmark of growing sizes through its own entry point, its step, and its fits and estimates."""
+
+import doctest
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import planner_estimate
+import pytest
+import scaling
+import torch
+from planner_estimate import Estimate, estimate_table
+from record import rows_of
+from scaling_workload import Sizes, training_step
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow  # it starts a process for each rank
+def test_entry_point(tmp_path: Path) -> None:
+    output, plot = tmp_path / "scaling.json", tmp_path / "scaling.png"
+    sizes = ["--catalogue", "20", "40", "--rows", "20", "80", "--width", "8", "--batch", "2", "4"]
+    sizes += ["--history", "3", "6", "--rounds", "1", "--steps", "1", "--world-sizes", "4"]
+    done = subprocess.run(
+        [sys.executable, "benchmarks/scaling.py", *sizes, "--output", str(output), "--plot", str(plot)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "exponent" in done.stdout and "32 table_wise" in done.stdout
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    rows = {(row.case, row.metric): row for row in rows_of(json.loads(output.read_text()))}
+    assert rows["ranks 2", "s"].reference == "ranks 1" and rows["ranks 2", "s"].ratio
+    # an item is a row of 64 float32 and its state, all rows on one rank
+    growth = rows["rows 80", "held_bytes"].value - rows["rows 20", "held_bytes"].value
+    assert growth == 60 * (64 * 4 + 4)
+
+
+def test_a_step_learns_what_it_is_given(group_of_one: Any) -> None:
+    step, held = training_step(Sizes(20, 8, 2, 3, sampled=5), "gru", torch.device("cpu"))
+    more, held_of_more = training_step(Sizes(30, 8, 2, 3, sampled=5), "gru", torch.device("cpu"))
+    step(0), more(1)
+    assert held_of_more - held == 10 * (8 * 4 + 4)
+
+
+def test_the_estimate_names_what_does_not_fit() -> None:
+    line = Estimate(8, 0.002, 0.001, 20 * 10**9, (("table_wise", 32),))
+    *_, unfit, fit = estimate_table([Estimate(1), line]).splitlines()
+    assert "does not fit" in unfit
+    assert fit.split() == ["8", "2.00", "1.00", "20.0", "16", "32", "table_wise"]
+
+
+@pytest.mark.parametrize("module", [planner_estimate, scaling])
+def test_examples(module: Any) -> None:
+    failed, attempted = doctest.testmod(module)
+    assert attempted and not failed
