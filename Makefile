@@ -2,13 +2,14 @@
 # make demo      trains and recommends on generated data; make serve-demo opens a page that shows a service at work
 # make test      runs the tests; make test-slow the slow ones; make lint the linters and the type checker
 # make docs      builds the documentation into site/
+# make bench     names the ratios of the benchmarks that fell; make bench-quick runs each benchmark once
 BACKEND ?= cpu
 ENV := $(if $(filter cpu,$(BACKEND)),.venv,.venv-$(BACKEND))
 # An environment that stands keeps its own interpreter until PYTHON names another.
 RUNNER = $(or $(PYTHON),$(shell test -x $(ENV)/bin/python && echo $(ENV)/bin/python),python3)
 PYTEST := OMP_NUM_THREADS=1 $(ENV)/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: setup demo serve-demo test test-slow lint docs modules lock clean
+.PHONY: setup demo serve-demo test test-slow bench bench-quick lint docs modules lock clean
 
 setup:
 	@$(RUNNER) requirements/install.py --backend "$(BACKEND)"
@@ -25,6 +26,12 @@ test: setup
 # 5: there is no slow test.
 test-slow: setup
 	$(PYTEST) -m slow || [ $$? -eq 5 ]
+
+bench: setup
+	OMP_NUM_THREADS=1 $(ENV)/bin/python benchmarks/compare.py
+
+bench-quick: setup
+	OMP_NUM_THREADS=1 $(ENV)/bin/python benchmarks/compare.py --run-only
 
 lint: setup
 	$(ENV)/bin/python -m ruff check

@@ -21,6 +21,11 @@ from torchrec_ext.distributed import join_group, quiet_libraries
 Record = dict[str, Any]
 
 
+def main() -> None:
+    """Reads the command line, measures, prints and writes."""
+    run_command(Settings, check, run, QUICK)
+
+
 def run(settings: Settings) -> None:
     """Measures both kinds of examples, prints a table and writes the output file."""
     began = time.perf_counter()
@@ -112,4 +117,4 @@ def table(found: list[Record]) -> str:
 
 
 if __name__ == "__main__":
-    run_command(Settings, check, run, QUICK)
+    main()

@@ -71,6 +71,11 @@ QUICK: dict[str, Any] = {
 }  # fmt: skip
 
 
+def main() -> None:
+    """Reads the command line, measures, prints and writes."""
+    run_command(Settings, check, run, QUICK)
+
+
 def check(settings: Settings) -> None:
     """Checks the settings before anything is measured; raises InputError."""
     check_common(settings, rows=1, rounds=1)
@@ -179,4 +184,4 @@ def table(found: list[Record]) -> str:
 
 
 if __name__ == "__main__":
-    run_command(Settings, check, run, QUICK)
+    main()

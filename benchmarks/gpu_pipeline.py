@@ -14,10 +14,10 @@ from record import Row
 from torch import nn
 from torchrec import KeyedJaggedTensor
 from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
+from torchrec.streamable import Pipelineable
 
 from torchrec_ext.batch import Batch
 from torchrec_ext.distributed import shard
-from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.models import Ranker, task_for
 from torchrec_ext.schema import Entity, Feature, Schema, Table
 from torchrec_ext.training.optimizers import make_optimizer
@@ -35,6 +35,7 @@ def pipelined(device: torch.device, sizes: Sizes) -> list[Row]:
     built = [_built(schema, names, sizes, device) for _ in range(2)]
     (plain, plain_optimizer), (overlapping, its_optimizer) = built
     pipeline = TrainPipelineSparseDist(overlapping, its_optimizer, device, execute_all_batches=True)
+    Pipelineable.register(Batch)
     feed: Iterator[Batch] = cycle(batches)
 
     def one_after_another(number: int) -> None:
@@ -71,7 +72,6 @@ def _built(schema: Schema, names: list[str], sizes: Sizes, device: torch.device)
     model = Ranker(schema, sizes.field_width, names, "dot")
     task = task_for(model, device=device.type)
     dmp = shard(task, device=device.type, batch_size=sizes.batch)
-    initialise_tables(model, 0)
     return dmp.train(), make_optimizer(dmp, 1e-3)
 
 
@@ -110,7 +110,7 @@ def union(spans: list[tuple[float, float]]) -> float:
 
     Example:
         >>> union([(0, 2), (1, 3), (5, 6)])
-        4
+        4.0
     """
     total, end = 0.0, float("-inf")
     for start, stop in sorted(spans):

@@ -25,6 +25,11 @@ from torchrec_ext.distributed import join_group
 from torchrec_ext.errors import InputError
 
 
+def main() -> None:
+    """Reads the command line, measures, prints and writes."""
+    run_command(Settings, check, run, QUICK)
+
+
 def run(settings: Settings) -> None:
     """Measures all modules, prints the table and writes the output files."""
     began = time.perf_counter()
@@ -103,4 +108,4 @@ def measure_with_recbole(rival: Rival, settings: Settings) -> report.Record:
 
 
 if __name__ == "__main__":
-    run_command(Settings, check, run, QUICK)
+    main()

@@ -109,6 +109,11 @@ class Point:
         return quartiles(self.rounds)[1]
 
 
+def main() -> None:
+    """Reads the command line, measures, prints and writes."""
+    run_command(Settings, check, run, QUICK)
+
+
 def check(settings: Settings) -> None:
     """Checks the settings before anything is measured; raises InputError."""
     check_common(settings, **dict.fromkeys((*AXES, "ranks", "world_sizes", "rounds", "steps"), 1))
@@ -265,4 +270,4 @@ def plot(
 
 
 if __name__ == "__main__":
-    run_command(Settings, check, run, QUICK)
+    main()
