@@ -35,3 +35,9 @@ def versions(*more: str) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def summary() -> str:
+    """The CPU, its cores and how busy it is."""
+    facts = describe(torch.device("cpu"))
+    return f"{facts['cpu']}, {facts['cores']} cores, load {os.getloadavg()[0]:.1f}"

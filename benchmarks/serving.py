@@ -81,8 +81,7 @@ def main() -> None:
         bundle = folder / f"bundle-{name}-{settings.ef_search or settings.probes or 'default'}"
         if not bundle.exists():
             make_bundle(settings, bundle)
-        facts = machine.describe(torch.device("cpu"))
-        print(f"{facts['cpu']}, {facts['cores']} cores, load {os.getloadavg()[0]:.1f} before")
+        print(f"{machine.summary()} before")
         print(f"{settings.items:,} items x {settings.dim}, {settings.encoder}, {settings.index}, k=10")
         index = json.loads((bundle / "bundle.json").read_text()).get("index")
         if index is not None:

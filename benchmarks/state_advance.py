@@ -43,8 +43,8 @@ def main() -> None:
     """Prints a line for each encoder."""
     settings = tyro.cli(Settings, description=Settings.__doc__)
     torch.set_num_threads(1)
-    facts, (short, long) = machine.describe(torch.device("cpu")), settings.lengths
-    print(f"{facts['cpu']}, {facts['cores']} cores, load {os.getloadavg()[0]:.1f} before")
+    short, long = settings.lengths
+    print(f"{machine.summary()} before")
     print(f"{'encoder':<10}{f'{short} events':>14}{f'{long} events':>14} ms{'ratio':>8}{'(quartiles)':>16}")
     for encoder in settings.encoders:
         with tempfile.TemporaryDirectory() as folder:
