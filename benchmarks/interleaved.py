@@ -4,9 +4,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
+from typing import Literal
 
 import torch
 import torch.distributed as dist
+
+Clock = Literal["wall", "processor"]
+"""Whether time is what passes, or what all threads of a process use of the processor."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ def measure(
     warmup: int,
     block_seconds: float,
     synchronise: Callable[[], None],
+    clock: Clock = "wall",
 ) -> dict[str, Timing]:
     """Runs the actions alternately in a number of rounds; every rank of the default group must call it.
 
@@ -57,21 +62,23 @@ def measure(
         warmup: untimed blocks per action before them.
         block_seconds: approximate length of a block, which determines its number of steps, at least one.
         synchronise: waits until the device has finished its work.
+        clock: what is measured.
 
     Returns:
         The timings by name.
     """
     counters = {name: count() for name in actions}
+    now = time.perf_counter if clock == "wall" else time.process_time
 
     def block(name: str, steps: int) -> list[float]:
         action, counter = actions[name], counters[name]
         dist.all_reduce(torch.zeros(1))  # a barrier: no rank starts before all are ready
         synchronise()
-        start = time.perf_counter()
+        start = now()
         for _ in range(steps):
             action(next(counter))
         synchronise()
-        local = torch.tensor([(time.perf_counter() - start) / steps], dtype=torch.float64)
+        local = torch.tensor([(now() - start) / steps], dtype=torch.float64)
         gathered = [torch.empty_like(local) for _ in range(dist.get_world_size())]
         dist.all_gather(gathered, local)
         return [seconds.item() for seconds in gathered]

@@ -74,7 +74,9 @@ def make_plan(
 
 def _constraint(config: Any, override: str | None) -> ParameterConstraints:
     """What the planner may do with a table."""
-    wanted = [override] if override else AUTOMATIC
+    # one process holds whole tables, which table-wise ones skip the exchange for
+    automatic = AUTOMATIC if dist.get_world_size() > 1 else AUTOMATIC[:1]
+    wanted = [override] if override else automatic
     possible = [kind for kind in wanted if not empty_shards(config.num_embeddings, kind)] or ["table_wise"]
     if possible != ["column_wise"]:
         return ParameterConstraints(sharding_types=possible)

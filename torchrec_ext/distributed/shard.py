@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+import torch
 from fbgemm_gpu.split_embedding_configs import EmbOptimType
 from torch import nn
-from torchrec.distributed.model_parallel import DistributedModelParallel
-from torchrec.distributed.types import ShardedModule
+from torchrec.distributed.model_parallel import DataParallelWrapper, DistributedModelParallel
+from torchrec.distributed.types import ShardedModule, ShardingEnv
 
 from torchrec_ext.distributed.find_collections import find_collections
 from torchrec_ext.distributed.plan import make_plan
@@ -28,7 +29,7 @@ def shard(
     """Shards the collections of a model over the process group; every rank must call it.
 
     A fused row-wise Adagrad updates the sharded tables in the backward pass. DistributedDataParallel keeps
-    the rest of the model alike on all ranks, replicated tables included; it needs an optimizer.
+    the rest of the model alike on several ranks, replicated tables included; it needs an optimizer.
 
     Args:
         model: any module that holds EmbeddingBagCollections, FeatureProcessedEmbeddingBagCollections or
@@ -61,4 +62,14 @@ def shard(
     if log is not None and group.first:
         log(describe_plan(collections, plan, sharding))
     with quiet_libraries():
-        return DistributedModelParallel(model, device=group.device, plan=plan, sharders=ours)
+        return DistributedModelParallel(
+            model, device=group.device, plan=plan, sharders=ours,
+            data_parallel_wrapper=_Alone() if group.world_size == 1 else None,
+        )  # fmt: skip
+
+
+class _Alone(DataParallelWrapper):
+    """Leaves the rest of a model without DistributedDataParallel, which one process does not need."""
+
+    def wrap(self, dmp: DistributedModelParallel, env: ShardingEnv, device: torch.device) -> None:
+        dmp._dmp_wrapped_module.to(device)

@@ -11,6 +11,7 @@ from torchrec.modules.embedding_modules import EmbeddingBagCollection, Embedding
 from torchrec_ext.distributed.empty_shards import BY_ROWS
 from torchrec_ext.distributed.find_collections import Collection
 from torchrec_ext.distributed.mean_pooling import mend_mean_pooling
+from torchrec_ext.distributed.one_rank import look_up_directly
 from torchrec_ext.distributed.uneven_batches import refuse_uneven_batches
 
 AUTOMATIC = ("table_wise", "row_wise")
@@ -42,6 +43,7 @@ class BagSharder(EmbeddingBagCollectionSharder):
         sharded = super().shard(module, params, *args, **kwargs)
         mend_mean_pooling(sharded, module.embedding_bag_configs(), params)
         refuse_uneven_batches(sharded, [name for name, p in params.items() if p.sharding_type in BY_ROWS])
+        look_up_directly(sharded)
         return sharded
 
 

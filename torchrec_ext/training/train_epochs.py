@@ -1,7 +1,6 @@
 """train_epochs(): the loop that fit and continue_training share."""
 
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,8 +8,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
-from torchrec.distributed.model_parallel import DistributedModelParallel
-from torchrec.distributed.train_pipeline import TrainPipelineBase, TrainPipelineSparseDist
 from torchrec.optim.keyed import CombinedOptimizer
 
 from torchrec_ext import contracts
@@ -18,7 +15,7 @@ from torchrec_ext.data.batching.loader import Loader
 from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.positive import Positive, recorded
 from torchrec_ext.data.trained_ids import TrainedIds
-from torchrec_ext.distributed import Group, doctor, join_group, quiet_libraries, shard
+from torchrec_ext.distributed import join_group, quiet_libraries, shard
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.models import task_for
 from torchrec_ext.models.inference import inputs_of
@@ -29,6 +26,7 @@ from torchrec_ext.training.data_record import data_record
 from torchrec_ext.training.epoch import Epoch, train_epoch
 from torchrec_ext.training.examples import default_batch_size, training_examples
 from torchrec_ext.training.optimizers import make_optimizer
+from torchrec_ext.training.pipeline import make_pipeline
 from torchrec_ext.training.progress import Progress
 from torchrec_ext.training.resolve_loss import describe_loss
 from torchrec_ext.training.run_state import RunState
@@ -117,7 +115,7 @@ def train_epochs(
     dmp.train()
     with Progress(run, group.first, progress, _name(model), state.history) as run_progress:
         epoch = Epoch(
-            _pipeline(dmp, optimizer, group), loader, inputs_of(model), group, run_progress,
+            make_pipeline(dmp, optimizer, group), loader, inputs_of(model), group, run_progress,
             isinstance(model, contracts.Ranker), on_step, None if continues else checkpoints.every, save,
             WarmUp(optimizer, warmup_steps), prefetch,
         )  # fmt: skip
@@ -143,22 +141,6 @@ def train_epochs(
         None if run is None else find_checkpoint(run),
         time.perf_counter() - started,
     )
-
-
-def _pipeline(
-    dmp: DistributedModelParallel, optimizer: CombinedOptimizer, group: Group
-) -> TrainPipelineBase | TrainPipelineSparseDist:
-    """TorchRec's pipeline, without overlap if the ids of a lookup do not come straight from the batch."""
-    findings = doctor(dmp)
-    slow = [finding for finding in findings if not finding.overlapped]
-    if slow and group.first:
-        warnings.warn(
-            f"lookups do not overlap with computing: {'; '.join(map(str, slow))}", UserWarning, stacklevel=3
-        )
-    # torchrec 1.8 treats no module as a leaf if none is sharded, and its tracing fails inside plain modules
-    if slow or not findings:
-        return TrainPipelineBase(dmp, optimizer, group.device)
-    return TrainPipelineSparseDist(dmp, optimizer, group.device, execute_all_batches=True)
 
 
 def _name(model: nn.Module) -> str:
