@@ -17,6 +17,7 @@ from dataclasses import asdict
 import contenders
 import id_batches
 import interleaved
+import limit
 import machine
 import throughput_report as report
 import torch
@@ -121,6 +122,7 @@ def measure_case(case: Case, settings: Settings, device: torch.device) -> list[r
             raise AssertionError(f"{name} and {settings.contenders[0]} looked up different vectors")
     del outputs, first
     gather = contenders.gather(weights_TRW, case.lookups)
+    limits = limit.lookups(weights_TRW, case.pooling, case.batch) if device.type == "cpu" else {}
     lookups, step_bytes = totals(case, batches, settings.optimizer)
 
     def step(contender: contenders.Contender, learn: bool) -> Callable[[int], None]:
@@ -137,6 +139,7 @@ def measure_case(case: Case, settings: Settings, device: torch.device) -> list[r
     results = []
     for stage in settings.passes:
         actions = {report.GATHER: step(gather, False)}
+        actions |= {name: step(contenders.Contender(look_up), False) for name, look_up in limits.items()}
         actions |= {name: step(contender, stage == "update") for name, contender in built.items()}
         timings = interleaved.measure(
             actions,
@@ -144,6 +147,7 @@ def measure_case(case: Case, settings: Settings, device: torch.device) -> list[r
             warmup=settings.warmup,
             block_seconds=settings.block_seconds,
             synchronise=synchronise,
+            clock=settings.clock,
         )
         results += report.records(case, stage, timings, step_bytes, lookups)
     return results

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import contenders
+import interleaved
 import torch
 import torch.distributed as dist
 
@@ -51,6 +52,8 @@ class Settings:
     """Untimed blocks per contender before them."""
     block_seconds: float = 0.2
     """Approximate length of a block."""
+    clock: interleaved.Clock = "wall"
+    """processor: time of all threads of a process, steadier where others use the machine."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Device of tables and ids."""
     threads: int | None = None

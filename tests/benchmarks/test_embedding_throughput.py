@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import limit
 import pytest
 import torch
 from contenders import SHARDINGS
@@ -56,7 +57,7 @@ def test_entry_point(processes: int, tmp_path: Path) -> None:
         (pooling, stage, name)
         for pooling in (1, 3)
         for stage in ("forward", "update")
-        for name in ("index_select", *ALL)
+        for name in ("index_select", *limit.NAMES, *ALL)
     ]
     for r in results:
         median = r["seconds_median"]
