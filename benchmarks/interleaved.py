@@ -46,7 +46,7 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
 
 
 def measure(
-    actions: Mapping[str, Callable[[int], None]],
+    actions: Mapping[str, Callable[[int], object]],
     *,
     rounds: int,
     warmup: int,

@@ -1,4 +1,4 @@
-"""One process looks its tables up without an exchange, with the same bits as TorchRec's exchange with itself."""
+"""One process looks its tables up without an exchange, and finds the same bits as with TorchRec's."""
 
 import pytest
 import torch

@@ -46,7 +46,10 @@ def _reason(rows: int, override: str | None) -> str:
         asked = "was asked for, but it " if override else ""
         ranks = dist.get_world_size() if kind == "row_wise" else local_world_size()
         return f"{kind} {asked}would leave {empty} of {ranks} ranks without rows"
-    return "asked for" if override else f"the planner's cheapest of {', '.join(AUTOMATIC)}"
+    if override:
+        return "asked for"
+    whole = dist.get_world_size() == 1
+    return "one process holds whole tables" if whole else f"the planner's cheapest of {', '.join(AUTOMATIC)}"
 
 
 def _bytes(config: Any, planned: Any) -> str:
