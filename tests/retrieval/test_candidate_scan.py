@@ -10,10 +10,10 @@ from torchrec_ext.scorers import CosineScorer
 ITEMS = 3011  # not a multiple of any group or block
 
 
-@pytest.fixture(params=[False, True], ids=["float32", "bfloat16"], autouse=True)
+@pytest.fixture(params=[False, True], ids=["float32", "float16"], autouse=True)
 def precision(request, monkeypatch):
-    monkeypatch.setattr(candidate_scan, "has_fast_bfloat16", lambda: request.param)
-    monkeypatch.setattr(candidate_scan, "_BLOCK", 2**12)
+    monkeypatch.setattr(candidate_scan, "has_half_products", lambda: request.param)
+    monkeypatch.setattr(candidate_scan, "_BLOCK", 2**8)
 
 
 @pytest.fixture
@@ -89,6 +89,6 @@ def test_a_user_with_few_items_left_changes_no_other_list(lists):
 
 
 def test_a_long_list_is_searched_without_the_scan(lists):
-    fast, plain, narrowed = lists(torch.rand(ITEMS, 2), torch.ones(1, 2), 100)
+    fast, plain, narrowed = lists(torch.rand(ITEMS, 2), torch.ones(1, 2), 300)
     assert torch.equal(fast[1], plain[1])
     assert not narrowed

@@ -32,7 +32,9 @@ def as_jagged(ids: Exclusions | None, queries: int, name: str, device: torch.dev
         (tensor([5, 3, 4]), tensor([0, 2, 3]))
     """
     if ids is None:
-        ids = [[]] * queries
+        return torch.empty(0, dtype=torch.int64, device=device), torch.zeros(
+            queries + 1, dtype=torch.int64, device=device
+        )
     if isinstance(ids, tuple) and len(ids) == 2 and all(isinstance(part, Tensor) for part in ids):
         values, offsets = cast(Jagged, ids)
     else:

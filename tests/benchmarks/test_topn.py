@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from index_search import Settings, check
+from topn import Settings, check
 
 from torchrec_ext.errors import InputError
 
@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[2]
 
 def test_entry_point(tmp_path: Path) -> None:
     pytest.importorskip("faiss", reason="faiss-cpu is not installed")
-    output = tmp_path / "index_search.json"
+    output = tmp_path / "topn.json"
     done = subprocess.run(
-        [sys.executable, "benchmarks/index_search.py", "--items", "400", "--dim", "8", "--queries", "60"]
+        [sys.executable, "benchmarks/topn.py", "--items", "400", "--dim", "8", "--queries", "60"]
         + ["--batch", "1", "50", "--rounds", "2", "--block-seconds", "1e-6", "--output", str(output)]
-        + ["--ef-search", "10", "400", "--probes", "1", "400"],
+        + ["--kinds", "flat", "hnsw", "ivf", "--ef-search", "10", "400", "--probes", "1", "400"],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -44,7 +44,7 @@ def test_entry_point(tmp_path: Path) -> None:
     [
         (Settings(kinds=("pq",)), "kinds should be .* received 'pq'"),
         (Settings(items=(50,)), "items should be at least 100, received 50"),
-        (Settings(queries=5), "queries should be at least 32, received 5"),
+        (Settings(queries=5), "queries should be at least 256, received 5"),
         (Settings(probes=(0,)), "should be at least 1, received 0"),
     ],
 )
