@@ -96,7 +96,9 @@ def main() -> None:
             call()
             timings[name].append(time.process_time() - began)
     users = len(work.wanted_U)
-    print(f"{users:,} users, {len(work.items_ID):,} items, {len(work.seen[0]):,} known events, ndcg {figures}")
+    print(
+        f"{users:,} users, {len(work.items_ID):,} items, {len(work.seen[0]):,} known events, ndcg {figures}"
+    )
     print(f"memory after imports {imported >> 20} MiB, with data and model {ready >> 20} MiB")
     print(f"{'':<12}{'users/s':>10}{'(quartiles)':>20}{'ratio':>8}{'own peak MiB':>14}")
     for name, seconds in timings.items():

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import machine
-import numpy as np
 import torch
 import tyro
 from index_search_data import planted
@@ -117,7 +116,6 @@ def prepare(
     exact.build(vectors_ID, ids_I)
     contenders: dict[str, Search] = {
         "torch": lambda queries, k: torch.topk(queries @ vectors_ID.T, k).indices,
-        "numpy": lambda queries, k: torch.from_numpy(_numpy_top_k(queries.numpy(), vectors_ID.numpy(), k)),
         "ExactIndex": lambda queries, k: exact.search(queries, k)[1],
     }
     measured = {name: {"recall@10": 1.0, "recall@100": 1.0, "build_seconds": 0.0} for name in contenders}
@@ -183,13 +181,6 @@ class _Searched:
         """The items, and in place of scores the items again."""
         found = self.call(queries_BD, k)
         return found, found
-
-
-def _numpy_top_k(queries_BD: np.ndarray, vectors_ID: np.ndarray, k: int) -> np.ndarray:
-    scores_BI = queries_BD @ vectors_ID.T
-    best_Bk = np.argpartition(scores_BI, -k, axis=1)[:, -k:]
-    order_Bk = np.argsort(-np.take_along_axis(scores_BI, best_Bk, 1), axis=1)
-    return np.take_along_axis(best_Bk, order_Bk, 1)
 
 
 def timed(

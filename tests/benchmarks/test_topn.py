@@ -30,7 +30,7 @@ def test_entry_point(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "400 items, 50 queries at a time" in done.stdout
     found = json.loads(output.read_text())["results"]
-    names = ["torch", "numpy", "ExactIndex", "FAISS flat"]
+    names = ["torch", "ExactIndex", "FAISS flat"]
     names += ["hnsw ef_search=10", "hnsw ef_search=400", "ivf probes=1", "ivf probes=400"]
     assert [record["contender"] for record in found] == names * 2
     recalls = {record["contender"]: record["recall@10"] for record in found}

@@ -31,7 +31,7 @@ class ExactIndex:
         scorer: scores queries against items; None for the dot product. The index neither moves it to
             a device nor switches off its dropout. Of an indexable one it keeps the ``index_vectors`` that the
             items have when it is built.
-        block: how many scores a rank holds at a time (2**26 are 256 MiB; twice that for a scorer or several
+        block: how many scores a rank holds at a time (2**24 are 64 MiB; twice that for a scorer or several
             interests); queries are taken as many at a time as fit, though one at least.
         process_group: the ranks that share the catalogue; None for all of them.
 
@@ -46,7 +46,7 @@ class ExactIndex:
     def __init__(
         self,
         scorer: Scorer | None = None,
-        block: int = 2**26,
+        block: int = 2**24,
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         self.scorer = scorer
@@ -229,18 +229,19 @@ class ExactIndex:
             dist.all_reduce(own_N, dist.ReduceOp.MAX, group=self.process_group)
         counts_N3 = torch.zeros(len(ids_N), 3, dtype=torch.int64, device=ids_N.device)
         columns_I = torch.arange(scores_BI.shape[1], device=scores_BI.device)
+        exact = torch.float32 if scores_BI.shape[1] <= 2**24 else torch.float64  # whole numbers up to there
         # A query may have many targets; few rows at a time stay in the processor's cache.
         step = max(1, 2**18 // max(1, scores_BI.shape[1]))
         for start in range(0, len(ids_N), step):
             some = slice(start, start + step)
             scores, own = scores_BI[rows_N[some]], own_N[some, None]
-            level = scores == own
-            counts_N3[some, 0] = (scores > own).sum(1, dtype=torch.int32).long()
-            counts_N3[some, 1] = level.sum(1, dtype=torch.int32).long()
+            marks = torch.empty_like(scores)  # as floats: several times as fast to write and to sum as bool
+            counts_N3[some, 0] = torch.gt(scores, own, out=marks).sum(1, dtype=exact).long()
+            counts_N3[some, 1] = torch.eq(scores, own, out=marks).sum(1, dtype=exact).long()
             tied = (counts_N3[some, 1] > here_N[some]).nonzero()[:, 0]
             if len(tied):  # seldom: only then do ids decide
                 lower_id = columns_I < places_N[some][tied, None]
-                counts_N3[start + tied, 2] = (level[tied] & lower_id).sum(1)
+                counts_N3[start + tied, 2] = (marks[tied].bool() & lower_id).sum(1)
         if self._ranks() > 1 and len(ids_N):
             dist.all_reduce(counts_N3, dist.ReduceOp.SUM, group=self.process_group)
         above_N, level_N, before_N = counts_N3.unbind(1)

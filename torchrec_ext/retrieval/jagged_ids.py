@@ -74,7 +74,11 @@ def rows_and_ids(jagged: Jagged, start: int, stop: int) -> tuple[Tensor, Tensor]
 
 def find_sorted(ascending_I: Tensor, values_N: Tensor) -> tuple[Tensor, Tensor]:
     """Where each value stands among ascending ones, or would stand, and whether it is there."""
+    if not len(ascending_I) or not len(values_N):
+        return torch.zeros_like(values_N), torch.zeros_like(values_N, dtype=torch.bool)
+    first, last = ascending_I[0], ascending_I[-1]
+    if last - first == len(ascending_I) - 1:  # no gap, as in most catalogues
+        places_N = (values_N - first).clamp_(0, len(ascending_I))
+        return places_N, (values_N >= first) & (values_N <= last)
     places_N = torch.searchsorted(ascending_I, values_N)
-    if not len(ascending_I):
-        return places_N, torch.zeros_like(values_N, dtype=torch.bool)
     return places_N, ascending_I[places_N.clamp(max=len(ascending_I) - 1)] == values_N
