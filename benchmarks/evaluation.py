@@ -194,7 +194,7 @@ def peer(work: Workload, settings: Settings) -> Callable[[], Figures]:
         found: dict[str, Any] = ranking_metrics_at_k(
             model, known, targets, settings.k, show_progress=False, num_threads=1
         )
-        return {"ndcg": found["ndcg"] * inside.mean()}  # of all users, as the others count
+        return {"ndcg": float(found["ndcg"] * inside.mean())}  # of all users, as the others count
 
     return run
 

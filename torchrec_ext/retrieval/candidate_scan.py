@@ -16,7 +16,7 @@ _LARGEST_HALF_NORM = 2**14
 
 
 class CandidateScan:
-    """Scores all items block by block, from vectors in float16 where torch has FBGEMM, and keeps group maxima.
+    """Scores all items in blocks, from vectors in float16 where torch has FBGEMM, and keeps group maxima.
 
     The k-th largest maximum of a query is a threshold that at least k items reach. Scores are within a known
     error of the float32 ones, so an item of the float32 list is in a group whose maximum is at most twice
@@ -38,8 +38,8 @@ class CandidateScan:
         self._items, dim = vectors_ID.shape
         self._largest_norm = float(torch.linalg.vector_norm(vectors_ID, dim=1).max())
         half = has_half_products() and 0 < self._largest_norm < _LARGEST_SCORE
-        # Errors relative to the product of norms: an operand is rounded to 11 bits in float16; each of the two
-        # sums, of the scan and of the final scores, adds a rounding per term.
+        # Errors relative to the product of norms: an operand is rounded to 11 bits in float16; each of the
+        # two sums, of the scan and of the final scores, adds a rounding per term.
         self._error = (1.01 * 2.0**-11 if half else 0.0) + (dim + 8) * 2.0**-22
         # A power of two, so that scaling does not round.
         self._scale = 2.0 ** math.floor(math.log2(_LARGEST_HALF_NORM / self._largest_norm)) if half else 1.0
