@@ -84,7 +84,9 @@ def main() -> None:
     contenders = {"evaluate": lambda: ours(work, settings), "torch loop": lambda: loop(work, settings)}
     if find_spec("implicit"):
         contenders["implicit"] = peer(work, settings)
-    found = {name: {"growth_bytes": growth(call)} for name, call in contenders.items()}
+    found: dict[str, dict[str, Any]] = {
+        name: {"growth_bytes": growth(call)} for name, call in contenders.items()
+    }
     figures = {name: call() for name, call in contenders.items()}
     for name in found:
         if abs(figures[name]["ndcg"] - figures["evaluate"]["ndcg"]) > 1e-4:
@@ -144,14 +146,15 @@ def prepare(settings: Settings) -> Workload:
     with torch.no_grad():
         # the test has one target of each user, in the order of users
         users = test.events.users
-        queries, items = encode_users(module, batcher, users), encode_items(module, batcher, catalogue)
+        queries_UD = encode_users(module, batcher, users)
+        items_ID = encode_items(module, batcher, catalogue)
     rows, offsets = log.items_of(users)
     wanted = test.events.items
     inside = np.isin(rows, catalogue)
     kept = np.concatenate([[0], np.cumsum(inside)])[offsets]
     seen = np.searchsorted(catalogue, rows[inside]), kept
     wanted = np.where(np.isin(wanted, catalogue), np.searchsorted(catalogue, wanted), -1)
-    return Workload(model, known, test, queries, items, seen, wanted)
+    return Workload(model, known, test, queries_UD, items_ID, seen, wanted)
 
 
 def ours(work: Workload, settings: Settings) -> Figures:
