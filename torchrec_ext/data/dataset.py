@@ -49,8 +49,8 @@ class Dataset:
             raise InputError(f"{self.name} + {other.name}: the parts must come from one split")
         return replace(
             self,
-            rows=np.union1d(self.rows, other.rows),
-            history_only=np.union1d(self.history_only, other.history_only),
+            rows=self._either(self.rows, other.rows),
+            history_only=self._either(self.history_only, other.history_only),
             name=f"{self.name} + {other.name}",
             part_log=None,
         )
@@ -102,11 +102,17 @@ class Dataset:
         """
         if targets.log is not self.log:
             raise InputError(f"{self.name} and {targets.name} come from two splits; use parts of one")
-        also = np.union1d(self.history_only, targets.history_only)
+        also = self._either(self.history_only, targets.history_only)
         if not len(also):
             return self.events, np.searchsorted(self.rows, targets.rows)
-        known = np.union1d(self.rows, also)
+        known = self._either(self.rows, also)
         return self.log.select(known), np.searchsorted(known, targets.rows)
+
+    def _either(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Ascending rows of the log that are among one or the other, without the hashes of ``np.union1d``."""
+        chosen = np.zeros(len(self.log.items), bool)
+        chosen[rows] = chosen[others] = True
+        return np.flatnonzero(chosen)
 
     def before_first_target(self) -> "Dataset":
         """The part without history after a user's first target, since all of a user are predicted at once."""
