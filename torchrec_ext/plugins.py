@@ -12,6 +12,7 @@ from torch import nn
 from torchrec_ext import plugin_names
 from torchrec_ext.contracts import GROUPS
 from torchrec_ext.errors import InputError, nearest
+from torchrec_ext.import_class import import_class, names_from_outside
 
 
 def names(group: str) -> list[str]:
@@ -45,7 +46,7 @@ def find(group: str, name: str) -> type:
     """
     _expect_group(group)
     if ":" in name:
-        found = _imported(name)
+        found = import_class(name)
     elif name in plugin_names.built_in(group):
         found = _class_of_file(group, name)
     elif points := plugin_names.entry_points_of(group).get(name):
@@ -165,15 +166,17 @@ def rebuild(spec: dict[str, Any], **more: Any) -> nn.Module:
         more: arguments that are not plain values; one that the class does not have is ignored.
 
     Raises:
-        InputError: if the description does not name an ``nn.Module`` class, or an argument is missing.
+        InputError: if the description does not name an ``nn.Module`` class of this package, an installed
+            plug-in or an imported module, or an argument is missing.
     """
-    built = _imported(spec["class"])
-    if not (isinstance(built, type) and issubclass(built, nn.Module)):
-        raise InputError(f"{spec['class']!r} is not an nn.Module class; the description was altered")
-    arguments = {name: _rebuilt(value) for name, value in spec["arguments"].items()}
-    takes = {parameter.name for parameter in _parameters(built)}
-    arguments |= {name: value for name, value in more.items() if name in takes}
-    return _construct(built, spec["class"], arguments)
+    with names_from_outside():
+        built = import_class(spec["class"])
+        if not (isinstance(built, type) and issubclass(built, nn.Module)):
+            raise InputError(f"{spec['class']!r} is not an nn.Module class; the description was altered")
+        arguments = {name: _rebuilt(value) for name, value in spec["arguments"].items()}
+        takes = {parameter.name for parameter in _parameters(built)}
+        arguments |= {name: value for name, value in more.items() if name in takes}
+        return _construct(built, spec["class"], arguments)
 
 
 _missing = object()
@@ -252,19 +255,4 @@ def _load(group: str, name: str, points: list[EntryPoint]) -> Any:
     values = sorted({point.value for point in points})
     if len(values) > 1:
         raise InputError(f"several packages provide {group} named {name!r}; choose {' or '.join(values)}")
-    return _imported(values[0])
-
-
-def _imported(path: str) -> Any:
-    module, _, name = path.partition(":")
-    if not all(part.isidentifier() for part in f"{module}.{name}".split(".")):
-        raise InputError(f"{path!r} should have the form 'package.module:Class'")
-    try:
-        found: Any = import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise InputError(
-            f"cannot import {path!r}: {error}; install its package or correct the name"
-        ) from error
-    return found
+    return import_class(values[0])

@@ -194,7 +194,7 @@ def test_what_cannot_be_described_is_none():
     ("description", "message"),
     [
         ({"class": "json:loads", "arguments": {}}, "'json:loads' is not an nn.Module class"),
-        ({"class": "no_such_package:X", "arguments": {}}, "cannot import 'no_such_package:X'"),
+        ({"class": "no_such_package:X", "arguments": {}}, "names 'no_such_package:X'.* import it first"),
         (
             {"class": "torchrec_ext.encoders.gru:GRU", "arguments": {"dim": 4, "depth": 2}},
             "no argument 'depth'",

@@ -73,9 +73,9 @@ def test_a_run_of_two_processes(paired):
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_evaluation_repeats_the_figures_of_training(warm, folder, alone, paired, processes):
-    # each in the other number of processes; the run of two needs the module in this folder again
-    run = alone if processes == 2 else paired[0]
-    warm.launch("evaluate", "--checkpoint", run, "--k", "10", folder=folder, processes=processes)
+    # each in the other number of processes; the run of two needs the module in this folder, named again
+    run, own = (alone, ()) if processes == 2 else (paired[0], ("--imports", "own_encoders"))
+    warm.launch("evaluate", "--checkpoint", run, "--k", "10", *own, folder=folder, processes=processes)
     evaluation, metrics = (
         json.loads((run / f"{name}.json").read_text()) for name in ("evaluation", "metrics")
     )

@@ -5,6 +5,7 @@ import inspect
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Annotated, Any, TypeVar
 
 import tyro
@@ -14,6 +15,7 @@ from torchrec_ext.command_line.module_settings import module_settings
 from torchrec_ext.errors import InputError
 
 Settings = TypeVar("Settings")
+_IMPORTS = "Modules of your own that a run's model consists of, such as my_package.encoders."
 
 
 def parse_settings(
@@ -31,7 +33,7 @@ def parse_settings(
         The settings, and for each part the settings of its plug-in, defaults included.
 
     Raises:
-        InputError: for a plug-in that does not exist, with the known names.
+        InputError: for a plug-in or a module of ``--imports`` that does not exist.
         SystemExit: from the parser, after help (0) or for a setting that does not exist (2).
 
     Example:
@@ -47,7 +49,10 @@ def parse_settings(
     classes = {part: module_settings(group, _chosen(settings, part, words)) for part, group in parts.items()}
     with_modules = dataclasses.make_dataclass(
         settings.__name__,
-        [(_field(part), Annotated[cls, tyro.conf.arg(name=part)]) for part, cls in classes.items()],
+        [
+            *((_field(part), Annotated[cls, tyro.conf.arg(name=part)]) for part, cls in classes.items()),
+            ("imports", Annotated[tuple[str, ...], tyro.conf.arg(help=_IMPORTS)], ()),
+        ],
         bases=(settings,),
         frozen=True,
         kw_only=True,
@@ -59,6 +64,13 @@ def parse_settings(
         config=(tyro.conf.FlagCreatePairsOff,),
         console_outputs=os.environ.get("RANK", "0") == "0",
     )
+    for module in parsed.imports:
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise InputError(
+                f"--imports {module}: {error}; install its package or correct the name"
+            ) from error
     given = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
     return settings(**given), {part: vars(getattr(parsed, _field(part))) for part in parts}
 

@@ -1,6 +1,7 @@
 """SafeReader: reads the files of torch.distributed.checkpoint without unpickling arbitrary objects."""
 
 import pickle
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,19 @@ class SafeReader(FileSystemReader):
         return metadata
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
+    """The unpickler in Python, the only one whose steps can be checked before they are made."""
+
     def find_class(self, module: str, name: str) -> Any:
         if name in _ALLOWED.get(module, ()):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it names {module}.{name}, which no checkpoint needs")
+
+    def load_build(self) -> None:
+        """Sets the state of a record; a class, function or enum belongs to the process, not to the file."""
+        thing = self.stack[-2]  # type: ignore[attr-defined]
+        if not is_dataclass(type(thing)):
+            raise pickle.UnpicklingError(f"it sets the state of {thing!r}, which no checkpoint needs")
+        super().load_build()  # type: ignore[misc]
+
+    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}  # type: ignore[dict-item]
