@@ -60,7 +60,7 @@ def test_a_run_of_one_process(folder, alone, events):
     assert list(history["epoch"]) == [1, 2] and {"train_loss", "valid_ndcg@10"} <= set(history)
     assert (alone / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert list((alone / "tensorboard").glob("events.out.tfevents.*"))
-    assert (alone / "checkpoints" / "latest").read_text().strip() in files(alone / "checkpoints")
+    assert (alone / "checkpoints" / "latest").read_text().split()[0] in files(alone / "checkpoints")
 
 
 def test_a_run_of_two_processes(paired):

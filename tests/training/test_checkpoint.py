@@ -248,6 +248,7 @@ def test_a_version_that_this_release_does_not_read(run, tmp_path):
     shutil.copytree(newest, tmp_path / "copy")
     content = json.loads((newest / "model.json").read_text())
     (tmp_path / "copy" / "model.json").write_text(json.dumps({**content, "version": 9}, indent=2) + "\n")
+    trust(tmp_path / "copy")
     with pytest.raises(InputError, match="written in version 9 of the format, this release reads"):
         load(tmp_path / "copy")
 

@@ -62,9 +62,9 @@ def find_feedback(run: Path, output: Path) -> tuple[Path, Feedback]:
         InputError: if the output holds another run.
     """
     from torchrec_ext.distributed import barrier, world
-    from torchrec_ext.training import find_checkpoint
+    from torchrec_ext.training.find_checkpoint import find_checkpoint, has_checkpoints
 
-    started = any((output / "checkpoints" / name).is_file() for name in ("best", "latest"))
+    started = has_checkpoints(output)
     source = output if started else run
     folder = find_checkpoint(source)
     feedback = Feedback.of(json.loads((folder / "training.json").read_text()).get("data", {}))

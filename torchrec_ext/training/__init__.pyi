@@ -1,10 +1,10 @@
 from torchrec_ext.retrieval.trained_model import TrainedModel as TrainedModel
-from torchrec_ext.training.checkpoint import find_checkpoint as find_checkpoint
 from torchrec_ext.training.checkpoint import load_weights as load_weights
 from torchrec_ext.training.checkpoint import save_checkpoint as save_checkpoint
 from torchrec_ext.training.continue_training import continue_training as continue_training
 from torchrec_ext.training.curves import draw_curves as draw_curves
 from torchrec_ext.training.data_record import data_record as data_record
+from torchrec_ext.training.find_checkpoint import find_checkpoint as find_checkpoint
 from torchrec_ext.training.fit import fit as fit
 from torchrec_ext.training.load import load as load
 from torchrec_ext.training.run_folder import open_run as open_run

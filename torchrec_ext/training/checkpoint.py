@@ -17,7 +17,9 @@ from torchrec_ext.distributed import quiet_libraries
 from torchrec_ext.errors import InputError
 from torchrec_ext.plugins import specification
 from torchrec_ext.training.evict import IdleRows, copy_rows
+from torchrec_ext.training.find_checkpoint import POINTERS, checkpoints_of, point, pointed_to
 from torchrec_ext.training.growing_planner import GrowingPlanner
+from torchrec_ext.training.manifest import sync, write_manifest
 from torchrec_ext.training.safe_reader import SafeReader
 
 VERSION = 2
@@ -77,61 +79,16 @@ def save_checkpoint(
         )
         _write(partial / "position.json", position)
         _write(partial / "training.json", settings)
-        sizes = {str(p.relative_to(partial)): p.stat().st_size for p in partial.rglob("*") if p.is_file()}
-        _write(partial / "manifest.json", sizes)
+    write_manifest(partial)
+    if first:
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
+        sync(folder.parent)
         if best:  # before latest, whose position counts this one as the best
-            _point(run, "best", folder)
-        _point(run, "latest", folder)
+            point(run, "best", folder)
+        point(run, "latest", folder)
         _prune(run, keep)
     dist.barrier()
-    return folder
-
-
-def _point(run: Path, name: str, folder: Path) -> None:
-    """Points ``run/checkpoints/<name>`` to a checkpoint, atomically."""
-    pointer = run / "checkpoints" / name
-    new = pointer.with_suffix(".new")
-    new.write_text(folder.name + "\n")
-    new.rename(pointer)
-
-
-def find_checkpoint(path: Path | str, *names: str) -> Path:
-    """Finds the checkpoint of a path and checks that it is complete.
-
-    Args:
-        path: folder of a checkpoint or of a run.
-        names: pointers to try in a run; by default ``best``, then ``latest``.
-
-    Raises:
-        InputError: if there is none, or if it was cut short.
-    """
-    path = Path(path)
-    folder = path
-    for name in names or ("best", "latest"):
-        pointer = path / "checkpoints" / name
-        if pointer.is_file():
-            folder = pointer.parent / pointer.read_text().strip()
-            break
-    manifest = folder / "manifest.json"
-    if not manifest.is_file():
-        problem = "does not exist"
-        if path.exists():
-            problem = "has no finished checkpoint" if path.is_dir() else "is a file"
-        raise InputError(f"{path} {problem}; pass the folder of a run or of one of its checkpoints")
-    try:
-        sizes = json.loads(manifest.read_text())
-    except ValueError as error:
-        raise InputError(f"{manifest} is cut short ({error}); use an older checkpoint of the run") from error
-    for name, size in sizes.items():
-        file = folder / name
-        found = file.stat().st_size if file.is_file() else 0
-        if found != size:
-            raise InputError(
-                f"the checkpoint {folder} is cut short: {name} has {found:,} bytes, {size:,} were written; "
-                "use an older checkpoint of the run"
-            )
     return folder
 
 
@@ -212,10 +169,9 @@ def _cause(error: CheckpointException) -> BaseException:
 
 
 def _prune(run: Path, keep: int) -> None:
-    pointers = [run / "checkpoints" / name for name in ("best", "latest")]
-    kept = {pointer.read_text().strip() for pointer in pointers if pointer.is_file()}
-    for old in sorted((run / "checkpoints").glob("step-????????"))[:-keep]:
-        if old.name not in kept:
+    kept = [pointed_to(run, name) for name in POINTERS]
+    for old in checkpoints_of(run)[keep:]:
+        if old not in kept:
             shutil.rmtree(old)
 
 

@@ -10,7 +10,8 @@ from torch.distributed._shard.sharded_tensor import ShardedTensor
 from torchrec.optim.keyed import CombinedOptimizer
 
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.training.checkpoint import find_checkpoint, load_weights, save_checkpoint
+from torchrec_ext.training.checkpoint import load_weights, save_checkpoint
+from torchrec_ext.training.find_checkpoint import find_checkpoint
 from torchrec_ext.training.run_state import RunState
 
 

@@ -21,6 +21,7 @@ from torchrec_ext.retrieval.trained_model import TrainedModel, expect_trained
 from torchrec_ext.schema import Schema
 from torchrec_ext.training.checkpoint import load_training_state, read_model_description
 from torchrec_ext.training.evict import idle_rows, without_rows
+from torchrec_ext.training.find_checkpoint import checkpoints_of, find_checkpoint, has_checkpoints
 from torchrec_ext.training.new_events import new_events
 from torchrec_ext.training.resolve_loss import resolve_loss
 from torchrec_ext.training.run_state import RunState
@@ -107,9 +108,9 @@ def continue_training(
             "trained has no checkpoint, which the state of its optimizer is read from; train it with "
             "fit(..., output=FOLDER), or open a run with load"
         )
-    checkpoint, settings = trained.checkpoint, trained.settings
+    checkpoint, settings = find_checkpoint(trained.checkpoint), trained.settings
     run = None if output is None else Path(output)
-    if run is not None and _checkpoints(run) and run.resolve() != checkpoint.parents[1].resolve():
+    if run is not None and has_checkpoints(run) and run.resolve() != checkpoint.parents[1].resolve():
         raise InputError(f"output {run} contains another run; choose another folder, or that of the model")
     both = events if known is None else join_events(known, events, repeats=True)
     if evict_after is not None and known is None:
@@ -166,13 +167,7 @@ def _loss_of(settings: Mapping[str, Any]) -> nn.Module:
     return plugins.rebuild(described)
 
 
-def _checkpoints(run: Path) -> list[str]:
-    """Names of the checkpoints that a run points to."""
-    pointers = [run / "checkpoints" / name for name in ("best", "latest")]
-    return [pointer.read_text().strip() for pointer in pointers if pointer.is_file()]
-
-
 def _newest_step(checkpoint: Path, run: Path | None) -> int:
     """The number of steps of a checkpoint, or of the newest one in the run that goes on."""
-    names = [checkpoint.name, *([] if run is None else _checkpoints(run))]
-    return max(int(name.removeprefix("step-")) for name in names)
+    found = [checkpoint, *([] if run is None else checkpoints_of(run))]
+    return max(int(folder.name.removeprefix("step-")) for folder in found)

@@ -16,6 +16,7 @@ from torchrec_ext.embeddings import Embeddings
 from torchrec_ext.errors import InputError
 from torchrec_ext.models.inference import inputs_of
 from torchrec_ext.retrieval.trained_model import TrainedModel
+from torchrec_ext.training.find_checkpoint import has_checkpoints
 from torchrec_ext.training.resolve_loss import resolve_loss
 from torchrec_ext.training.run_state import RunState, resume_run
 from torchrec_ext.training.settings import Checkpoints, EarlyStopping, Optimization
@@ -106,7 +107,7 @@ def fit(
     expect_whole(1, epochs=epochs)
     expect_whole(0, prefetch=prefetch, seed=seed)
     run = None if output is None else Path(output)
-    resuming = run is not None and (run / "checkpoints" / "latest").is_file()
+    resuming = run is not None and has_checkpoints(run)
     if resuming and not resume:
         raise InputError(f"output {run} contains a run; pass resume=True, or choose another folder")
 

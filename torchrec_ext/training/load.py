@@ -8,12 +8,13 @@ import pandas as pd
 from torch import nn
 
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.distributed import shard
+from torchrec_ext.distributed import join_group, shard
 from torchrec_ext.errors import InputError
 from torchrec_ext.plugins import rebuild
 from torchrec_ext.retrieval.trained_model import TrainedModel
 from torchrec_ext.schema import Schema
-from torchrec_ext.training.checkpoint import find_checkpoint, load_weights, read_model_description
+from torchrec_ext.training.checkpoint import load_weights, read_model_description
+from torchrec_ext.training.find_checkpoint import find_checkpoint
 
 
 def load(
@@ -39,9 +40,10 @@ def load(
         The trained model, in evaluation mode, as ``fit`` returned it.
 
     Raises:
-        InputError: if there is no complete checkpoint, or ``model`` has another schema or architecture, or
+        InputError: if there is no whole checkpoint, or ``model`` has another schema or architecture, or
             is sharded already.
     """
+    join_group(device)
     folder = find_checkpoint(path)
     preparation = Preparation.load(folder / "preparation")
     if model is None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch.distributed as dist
 
 from torchrec_ext.errors import InputError
+from torchrec_ext.training.manifest import write_durably
 
 _RUN_FILES = ("settings.json", "checkpoints", "history.csv", "metrics.json")
 
@@ -63,6 +64,4 @@ def write_json(path: Path, content: Any) -> None:
     """Writes JSON on rank 0 and in one step, so that a reader never finds half of it."""
     if dist.is_initialized() and dist.get_rank() > 0:
         return
-    new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(content, indent=2, default=str) + "\n")
-    new.rename(path)
+    write_durably(path, json.dumps(content, indent=2, default=str) + "\n")

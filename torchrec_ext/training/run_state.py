@@ -12,7 +12,8 @@ from torchrec.optim.keyed import CombinedOptimizer
 from torchrec_ext import plugins
 from torchrec_ext.data.preparation import Preparation
 from torchrec_ext.errors import InputError
-from torchrec_ext.training.checkpoint import find_checkpoint, load_training_state, read_model_description
+from torchrec_ext.training.checkpoint import load_training_state, read_model_description
+from torchrec_ext.training.find_checkpoint import find_checkpoint
 from torchrec_ext.training.load import check_schema
 
 
@@ -59,7 +60,7 @@ class RunState:
 def resume_run(
     run: Path, model: nn.Module, optimizer: CombinedOptimizer, preparation: Preparation, fresh: RunState
 ) -> RunState:
-    """Reads the newest checkpoint into model and optimizer; every rank must call it.
+    """Reads the newest whole checkpoint into model and optimizer; every rank must call it.
 
     Args:
         run: folder of the run.

@@ -48,7 +48,7 @@ class SafeReader(FileSystemReader):
             raise InputError(
                 f"the checkpoint's index {path} cannot be read ({error}); use an older checkpoint"
             ) from error
-        if not isinstance(metadata, Metadata):
+        if not isinstance(getattr(metadata, "state_dict_metadata", None), dict):
             raise InputError(
                 f"{path} holds a {type(metadata).__name__}; this is not a checkpoint of torchrec_ext"
             )

@@ -20,11 +20,11 @@ from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.models import task_for
 from torchrec_ext.models.inference import inputs_of
 from torchrec_ext.retrieval.trained_model import TrainedModel
-from torchrec_ext.training.checkpoint import find_checkpoint
 from torchrec_ext.training.checkpoint_manager import CheckpointManager
 from torchrec_ext.training.data_record import data_record
 from torchrec_ext.training.epoch import Epoch, train_epoch
 from torchrec_ext.training.examples import default_batch_size, training_examples
+from torchrec_ext.training.find_checkpoint import find_checkpoint
 from torchrec_ext.training.optimizers import make_optimizer
 from torchrec_ext.training.pipeline import make_pipeline
 from torchrec_ext.training.progress import Progress
