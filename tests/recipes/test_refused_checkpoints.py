@@ -7,6 +7,7 @@ import pytest
 
 from tests.recipes.launch import files
 from tests.recipes.tiny import EVENTS, SMALL
+from tests.training.test_checkpoint import trust
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,7 @@ def of_another_schema(folder: Path) -> None:
     text = file.read_text()
     assert '"rows": 41' in text
     file.write_text(text.replace('"rows": 41', '"rows": 51'))
+    trust(checkpoint(folder))
 
 
 def change_data(folder: Path) -> None:
@@ -63,7 +65,7 @@ RECOMMEND = ("recommend", "--users", "all", "--output")
 @pytest.mark.parametrize(
     ("spoil", "words", "thing", "remedy"),
     [
-        (cut_short, EVALUATE, "is cut short", "use an older checkpoint"),
+        (cut_short, EVALUATE, "is cut short", "use another checkpoint"),
         (of_another_schema, EVALUATE, "does not fit the model", "open it with the schema"),
         (of_another_schema, (*RECOMMEND, "lists"), "does not fit the model", "open it with the schema"),
         (change_data, (*RECOMMEND, "lists"), "events.csv has changed since", "bring the old file back"),
