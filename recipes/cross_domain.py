@@ -67,68 +67,70 @@ def main(settings: Settings) -> None:
 
     group = tx.distributed.join_group(settings.device)
     log = print if group.first else lambda *words: None
-    run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
-    record = {"recipe": "cross_domain", "world_size": group.world_size}
-    tx.training.write_json(run / "settings.json", {**asdict(settings), **record})
-    target, rows = settings.target, read_rows(settings, log)
-    mine, learnt = rows["domain"] == target, rows["split"] == "train"
-    bought = rows[mine & (rows["split"] != "test")].groupby("user").size().rename("bought").reset_index()
-    candidates = rows["item"][mine & learnt].unique()
-    events = {
-        name: as_events(rows[chosen], bought)
-        for name, chosen in (("alone", mine), ("both", mine | learnt), ("source", ~mine))
-    }
-    parts = {name: tx.data.as_marked(found) for name, found in events.items()}
+    with tx.training.open_run(settings.output, overwrite=settings.overwrite) as run:
+        record = {"recipe": "cross_domain", "world_size": group.world_size}
+        tx.training.write_json(run / "settings.json", {**asdict(settings), **record})
+        target, rows = settings.target, read_rows(settings, log)
+        mine, learnt = rows["domain"] == target, rows["split"] == "train"
+        bought = rows[mine & (rows["split"] != "test")].groupby("user").size().rename("bought").reset_index()
+        candidates = rows["item"][mine & learnt].unique()
+        events = {
+            name: as_events(rows[chosen], bought)
+            for name, chosen in (("alone", mine), ("both", mine | learnt), ("source", ~mine))
+        }
+        parts = {name: tx.data.as_marked(found) for name, found in events.items()}
 
-    def build(schema: tx.schema.Schema) -> tx.models.TwoTower:
-        torch.manual_seed(settings.seed)
-        users = ("user",) if settings.user_table else ()
-        model = tx.models.TwoTower(schema, settings.dim, "mean_pool", users, ("item_domain",), max_length=100)
-        model.towers.add_module("item_tower", Heads(settings.dim))
-        return model
+        def build(schema: tx.schema.Schema) -> tx.models.TwoTower:
+            torch.manual_seed(settings.seed)
+            users = ("user",) if settings.user_table else ()
+            model = tx.models.TwoTower(
+                schema, settings.dim, "mean_pool", users, ("item_domain",), max_length=100
+            )
+            model.towers.add_module("item_tower", Heads(settings.dim))
+            return model
 
-    models = {}
-    for name, (train, valid, _) in parts.items():
-        log(f"\n{name}: {len(train):,} events")
-        models[name] = tx.training.fit(
-            build(train.schema), train, valid, epochs=settings.epochs, seed=settings.seed,
-            loss=tx.losses.SoftmaxCrossEntropy("sampled", settings.sampled),
-            optimization=settings.optimization, early_stopping=settings.early_stopping,
-            output=run / name, device=settings.device,
+        models = {}
+        for name, (train, valid, _) in parts.items():
+            log(f"\n{name}: {len(train):,} events")
+            models[name] = tx.training.fit(
+                build(train.schema), train, valid, epochs=settings.epochs, seed=settings.seed,
+                loss=tx.losses.SoftmaxCrossEntropy("sampled", settings.sampled),
+                optimization=settings.optimization, early_stopping=settings.early_stopping,
+                output=run / name, device=settings.device,
+            )  # fmt: skip
+        log("\ntuned: source, then the target's events")
+        best = int(models["alone"].history["valid_ndcg@10"].argmax()) + 1
+        models["tuned"] = tx.training.continue_training(
+            models.pop("source"), as_events(rows[mine & learnt], bought), parts["source"][0].table_part(),
+            epochs=best, build=build, output=run / "tuned", device=settings.device,
         )  # fmt: skip
-    log("\ntuned: source, then the target's events")
-    best = int(models["alone"].history["valid_ndcg@10"].argmax()) + 1
-    models["tuned"] = tx.training.continue_training(
-        models.pop("source"), as_events(rows[mine & learnt], bought), parts["source"][0].table_part(),
-        epochs=best, build=build, output=run / "tuned", device=settings.device,
-    )  # fmt: skip
-    tests = {name: (train + valid, test) for name, (train, valid, test) in parts.items()}
-    is_test = (events["both"].frame["split"] == "test").to_numpy()
-    grown = newer_events(
-        events["both"], is_test, lambda same: same, models["tuned"].preparation, parts["both"][0].protocol
-    )
-    assert grown is not None
-    tests["tuned"] = grown
-    popular = tx.evaluation.baselines.popularity(models["alone"], *tests["alone"])
-    figures = {"popularity": popular.figures}
-    for name in ("alone", "both"):
-        figures[f"item-kNN {name}"] = tx.evaluation.baselines.item_knn(
-            models[name], *tests[name], candidates=candidates, neighbours=1000, shrink=0.0
-        ).figures
-    for name, model in models.items():
-        report = tx.evaluation.evaluate(model, *tests[name], candidates=candidates, per_user=True)
-        tx.training.write_evaluation(run / name / "metrics.json", report, popular, seconds=model.seconds)
-        figures[name] = report.figures
-        log(f"{name}: {report.protocol}; trained in {model.seconds:.0f} s")
-    tx.training.write_json(run / "metrics.json", figures)
-    if group.first:
-        show(pd.DataFrame(figures).T[["ndcg@10", "hr@10", "recall@50", "coverage@10"]], target)
-        runs = [tx.reporting.EvaluatedRun.open(run / name) for name in models]
-        found = tx.reporting.compare(runs, segments=["user_bought"], draw=False)
-        show(found.tests.drop(columns=["bootstrap p", "wilcoxon p"]).set_index("run"), "against alone")
-        by = found.segments[found.segments["by"] == "user_bought"].drop(columns="by")
-        show(by.set_index("segment"), f"by the user's known events in {target}")
-        show(moved(runs), f"users whose item stands higher or lower than with {target} alone")
+        tests = {name: (train + valid, test) for name, (train, valid, test) in parts.items()}
+        is_test = (events["both"].frame["split"] == "test").to_numpy()
+        grown = newer_events(
+            events["both"], is_test, lambda same: same, models["tuned"].preparation, parts["both"][0].protocol
+        )
+        assert grown is not None
+        tests["tuned"] = grown
+        popular = tx.evaluation.baselines.popularity(models["alone"], *tests["alone"])
+        figures = {"popularity": popular.figures}
+        for name in ("alone", "both"):
+            figures[f"item-kNN {name}"] = tx.evaluation.baselines.item_knn(
+                models[name], *tests[name], candidates=candidates, neighbours=1000, shrink=0.0
+            ).figures
+        for name, model in models.items():
+            report = tx.evaluation.evaluate(model, *tests[name], candidates=candidates, per_user=True)
+            tx.training.write_evaluation(run / name / "metrics.json", report, popular, seconds=model.seconds)
+            figures[name] = report.figures
+            log(f"{name}: {report.protocol}; trained in {model.seconds:.0f} s")
+        tx.training.write_json(run / "metrics.json", figures)
+        if group.first:
+            show(pd.DataFrame(figures).T[["ndcg@10", "hr@10", "recall@50", "coverage@10"]], target)
+            runs = [tx.reporting.EvaluatedRun.open(run / name) for name in models]
+            found = tx.reporting.compare(runs, segments=["user_bought"], draw=False)
+            show(found.tests.drop(columns=["bootstrap p", "wilcoxon p"]).set_index("run"), "against alone")
+            by = found.segments[found.segments["by"] == "user_bought"].drop(columns="by")
+            show(by.set_index("segment"), f"by the user's known events in {target}")
+            show(moved(runs), f"users whose item stands higher or lower than with {target} alone")
 
 
 def read_rows(settings: Settings, log: Callable[..., None]) -> pd.DataFrame:

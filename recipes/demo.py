@@ -85,42 +85,48 @@ def main(settings: Settings) -> None:
     )
     models = {"dot": dot, "convolution": convolution}
 
-    run = tx.training.open_run(
+    with tx.training.open_run(
         settings.output, resume=settings.resume, overwrite=settings.overwrite and not settings.resume
-    )
-    record = {**dataclasses.asdict(settings), "data": tx.training.data_record(world.events), "recipe": "demo"}
-    tx.training.write_json(run / "settings.json", {**record, "world_size": group.world_size})
+    ) as run:
+        record = {
+            **dataclasses.asdict(settings),
+            "data": tx.training.data_record(world.events),
+            "recipe": "demo",
+        }
+        tx.training.write_json(run / "settings.json", {**record, "world_size": group.world_size})
 
-    seen, hidden = rated(world, train), rated(world, test)
-    liked = seen["rating"].to_numpy() >= POSITIVE
-    popularity = tx.evaluation.item_mean_label(seen["item"], liked, hidden["item"], settings.movies + 1)
-    figures = {"popularity": report(popularity, hidden)}
-    trained: dict[str, tx.training.TrainedModel] = {}
-    for name, model in models.items():
-        log(f"\n{name}")
-        trained[name] = tx.training.fit(
-            model, train, valid, epochs=settings.epochs, positive=POSITIVE,
-            optimization=settings.optimization, early_stopping=settings.early_stopping,
-            output=run / name, resume=settings.resume, seed=settings.seed, device=settings.device,
-        )  # fmt: skip
-        figures[name] = tx.evaluation.evaluate(trained[name], train, test, progress=True).figures
-    figures["oracle"] = report(world.oracle(hidden["user"], hidden["item"]), hidden)
-    tx.training.write_json(run / "metrics.json", figures)
+        seen, hidden = rated(world, train), rated(world, test)
+        liked = seen["rating"].to_numpy() >= POSITIVE
+        popularity = tx.evaluation.item_mean_label(seen["item"], liked, hidden["item"], settings.movies + 1)
+        figures = {"popularity": report(popularity, hidden)}
+        trained: dict[str, tx.training.TrainedModel] = {}
+        for name, model in models.items():
+            log(f"\n{name}")
+            trained[name] = tx.training.fit(
+                model, train, valid, epochs=settings.epochs, positive=POSITIVE,
+                optimization=settings.optimization, early_stopping=settings.early_stopping,
+                output=run / name, resume=settings.resume, seed=settings.seed, device=settings.device,
+            )  # fmt: skip
+            figures[name] = tx.evaluation.evaluate(trained[name], train, test, progress=True).figures
+        figures["oracle"] = report(world.oracle(hidden["user"], hidden["item"]), hidden)
+        tx.training.write_json(run / "metrics.json", figures)
 
-    is_hidden = np.zeros(len(world.events), bool)
-    is_hidden[test.events.source_rows] = True
-    known = world.events.take(~is_hidden)
-    users, k = np.arange(1, settings.users + 1), min(10, settings.movies)
-    top = described(tx.retrieval.recommend(trained["convolution"], known, users, k, progress=True), world)
-    if group.first:
-        history = pd.concat([model.history.assign(model=name) for name, model in trained.items()])
-        history.to_csv(run / "history.csv", index=False)
-        pairs = history.drop(columns="valid_rmse")  # the others are known of training too
-        tx.training.draw_curves(pairs, run / "curves.png", "Dot product and convolution on planted ratings")
-        top.to_csv(run / "recommendations.csv", index=False)
-        print("", figures_table(figures), history_table(known, settings.user), sep="\n\n")
-        print("", top_table(top, settings.user), sep="\n")
-        print(f"\n{time.perf_counter() - began:.0f} s; everything is in {run}")
+        is_hidden = np.zeros(len(world.events), bool)
+        is_hidden[test.events.source_rows] = True
+        known = world.events.take(~is_hidden)
+        users, k = np.arange(1, settings.users + 1), min(10, settings.movies)
+        top = described(tx.retrieval.recommend(trained["convolution"], known, users, k, progress=True), world)
+        if group.first:
+            history = pd.concat([model.history.assign(model=name) for name, model in trained.items()])
+            history.to_csv(run / "history.csv", index=False)
+            pairs = history.drop(columns="valid_rmse")  # the others are known of training too
+            tx.training.draw_curves(
+                pairs, run / "curves.png", "Dot product and convolution on planted ratings"
+            )
+            top.to_csv(run / "recommendations.csv", index=False)
+            print("", figures_table(figures), history_table(known, settings.user), sep="\n\n")
+            print("", top_table(top, settings.user), sep="\n")
+            print(f"\n{time.perf_counter() - began:.0f} s; everything is in {run}")
 
 
 def rated(world: PlantedWorld, part: tx.data.Dataset) -> pd.DataFrame:

@@ -17,7 +17,6 @@ import numpy as np
 import torchrec_ext as tx
 from torchrec_ext.command_line import (
     Feedback,
-    alone_in,
     clean_new,
     figures_over_time,
     find_feedback,
@@ -77,10 +76,12 @@ def main(settings: Settings) -> None:
     if "://" not in settings.events and not Path(settings.events).is_file():
         raise InputError(f"--events {settings.events} is not there; name the event log of a service")
     tx.training.find_checkpoint(settings.run)
-    output = tx.training.open_run(settings.output, resume=True)
-    (output / "checkpoints").mkdir(exist_ok=True)
-    (output / "feedback").mkdir(exist_ok=True)
-    with alone_in(output), closing(tx.serving.open_event_store(settings.events, settings.users)) as log:
+    with (
+        tx.training.open_run(settings.output, resume=True) as output,
+        closing(tx.serving.open_event_store(settings.events, settings.users)) as log,
+    ):
+        (output / "checkpoints").mkdir(exist_ok=True)
+        (output / "feedback").mkdir(exist_ok=True)
         try:
             learn(settings, log, output)
         except tx.serving.StoreError as error:

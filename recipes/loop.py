@@ -88,46 +88,47 @@ def main(settings: Settings) -> None:
 
     from torchrec_ext.serving.logged_events import as_events
 
-    began, folder = time.perf_counter(), tx.training.open_run(settings.output)
-    tx.distributed.join_group()
-    torch.manual_seed(settings.seed)
-    population = Population(np.random.default_rng(settings.seed), settings.drift)
-    population.grow(settings.users, settings.items)
-    events = first_events(population)
-    trained = first_training(events, folder / "run", settings.epochs)
-    tx.serving.export(trained, folder / "bundle-0", events=events)
-    rates = []
-    with (
-        tx.serving.SqliteEventStore(folder / "learning.sqlite") as log,
-        tx.serving.SqliteEventStore(folder / "frozen.sqlite") as frozen_log,
-    ):
-        learning = tx.serving.Service(folder / "bundle-0", log)
-        frozen = tx.serving.Service(folder / "bundle-0", frozen_log)
-        learnt = 0
-        for number in range(1, settings.rounds + 1):
-            population.move()
-            population.grow(settings.users // 50, settings.items // 20)
-            draws = population.rng.random((len(population.users), settings.k))
-            found = [population.organic(user, 2) for user in range(len(population.users))]
-            now = _START + number * _DAY
-            rate = [serve(service, population, found, draws, now) for service in (learning, frozen)]
-            rates.append({"round": number, "learning": rate[0], "frozen": rate[1]})
-            print(f"round {number}: clicks {rate[0]:.3f} learning, {rate[1]:.3f} frozen", flush=True)
-            new = as_events([event for _, event in log.after(learnt, 10**6)], events)
-            learnt = log.position
-            trained = tx.training.continue_training(
-                trained, new, events, epochs=2, output=folder / "run", progress=False,
-                record={"feedback": {"position": learnt}},
-            )  # fmt: skip
-            events = tx.data.join_events(events, new, repeats=True)
-            bundle = tx.serving.export(trained, folder / f"bundle-{number}", events=events)
-            learning.swap(bundle, name=f"bundle-{number}")
-    table = pd.DataFrame(rates)
-    table.to_csv(folder / "clicks.csv", index=False)
-    draw(table, folder / "clicks.png")
-    last = table.tail(3).mean()
-    print(f"last three rounds: {last['learning']:.3f} learning, {last['frozen']:.3f} frozen")
-    print(f"written to {folder} after {time.perf_counter() - began:.0f} s")
+    began = time.perf_counter()
+    with tx.training.open_run(settings.output) as folder:
+        tx.distributed.join_group()
+        torch.manual_seed(settings.seed)
+        population = Population(np.random.default_rng(settings.seed), settings.drift)
+        population.grow(settings.users, settings.items)
+        events = first_events(population)
+        trained = first_training(events, folder / "run", settings.epochs)
+        tx.serving.export(trained, folder / "bundle-0", events=events)
+        rates = []
+        with (
+            tx.serving.SqliteEventStore(folder / "learning.sqlite") as log,
+            tx.serving.SqliteEventStore(folder / "frozen.sqlite") as frozen_log,
+        ):
+            learning = tx.serving.Service(folder / "bundle-0", log)
+            frozen = tx.serving.Service(folder / "bundle-0", frozen_log)
+            learnt = 0
+            for number in range(1, settings.rounds + 1):
+                population.move()
+                population.grow(settings.users // 50, settings.items // 20)
+                draws = population.rng.random((len(population.users), settings.k))
+                found = [population.organic(user, 2) for user in range(len(population.users))]
+                now = _START + number * _DAY
+                rate = [serve(service, population, found, draws, now) for service in (learning, frozen)]
+                rates.append({"round": number, "learning": rate[0], "frozen": rate[1]})
+                print(f"round {number}: clicks {rate[0]:.3f} learning, {rate[1]:.3f} frozen", flush=True)
+                new = as_events([event for _, event in log.after(learnt, 10**6)], events)
+                learnt = log.position
+                trained = tx.training.continue_training(
+                    trained, new, events, epochs=2, output=folder / "run", progress=False,
+                    record={"feedback": {"position": learnt}},
+                )  # fmt: skip
+                events = tx.data.join_events(events, new, repeats=True)
+                bundle = tx.serving.export(trained, folder / f"bundle-{number}", events=events)
+                learning.swap(bundle, name=f"bundle-{number}")
+        table = pd.DataFrame(rates)
+        table.to_csv(folder / "clicks.csv", index=False)
+        draw(table, folder / "clicks.png")
+        last = table.tail(3).mean()
+        print(f"last three rounds: {last['learning']:.3f} learning, {last['frozen']:.3f} frozen")
+        print(f"written to {folder} after {time.perf_counter() - began:.0f} s")
 
 
 def first_events(population: Population) -> tx.data.Events:

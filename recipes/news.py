@@ -99,38 +99,38 @@ def main(settings: Settings) -> None:
     for name in settings.only:
         if name not in fields:
             raise InputError(f"only names {name!r}, which is not a model; choose from {', '.join(fields)}")
-    run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
-    record = {**dataclasses.asdict(settings), "data": tx.training.data_record(events), "recipe": "news"}
-    tx.training.write_json(run / "settings.json", {**record, "world_size": group.world_size})
+    with tx.training.open_run(settings.output, overwrite=settings.overwrite) as run:
+        record = {**dataclasses.asdict(settings), "data": tx.training.data_record(events), "recipe": "news"}
+        tx.training.write_json(run / "settings.json", {**record, "world_size": group.world_size})
 
-    figures: dict[str, dict[str, float]] = {}
-    for name in settings.only or fields:
-        log(f"\n{name}")
-        torch.manual_seed(settings.seed)
-        chosen, shallow = fields[name]
-        model = tx.models.Ranker(
-            train.schema, settings.dim, chosen, settings.interaction, shallow=shallow, over_arch=(64,)
-        )
-        trained = tx.training.fit(
-            model, train, valid, epochs=settings.epochs, positive=1.0,
-            loss=tx.losses.GroupSoftmax("impression", settings.negatives),
-            optimization=settings.optimization, early_stopping=settings.early_stopping,
-            output=run / name, seed=settings.seed, device=settings.device,
-        )  # fmt: skip
-        report = tx.evaluation.evaluate(trained, train + valid, test, group="impression", progress=True)
-        figures[name] = report.figures
-    known, baselines = train + valid, tx.evaluation.baselines
-    figures = {
-        "mean label": baselines.popularity(trained, known, test, group="impression").figures,
-        "item-kNN": baselines.item_knn(trained, known, test, group="impression").figures,
-        **{f"clicks of the last {hours:g} h": of_clicks(test, hours) for hours in settings.hours},
-        **figures,
-    }
-    tx.training.write_json(run / "metrics.json", figures)
-    table = pd.DataFrame(figures).T[OF_GROUPS]
-    log(f"\n{report.protocol}\n{int(report.figures['groups']):,} impressions to test")
-    log(table.to_string(float_format="{:.4f}".format))
-    log(f"\n{time.perf_counter() - began:.0f} s; everything is in {run}")
+        figures: dict[str, dict[str, float]] = {}
+        for name in settings.only or fields:
+            log(f"\n{name}")
+            torch.manual_seed(settings.seed)
+            chosen, shallow = fields[name]
+            model = tx.models.Ranker(
+                train.schema, settings.dim, chosen, settings.interaction, shallow=shallow, over_arch=(64,)
+            )
+            trained = tx.training.fit(
+                model, train, valid, epochs=settings.epochs, positive=1.0,
+                loss=tx.losses.GroupSoftmax("impression", settings.negatives),
+                optimization=settings.optimization, early_stopping=settings.early_stopping,
+                output=run / name, seed=settings.seed, device=settings.device,
+            )  # fmt: skip
+            report = tx.evaluation.evaluate(trained, train + valid, test, group="impression", progress=True)
+            figures[name] = report.figures
+        known, baselines = train + valid, tx.evaluation.baselines
+        figures = {
+            "mean label": baselines.popularity(trained, known, test, group="impression").figures,
+            "item-kNN": baselines.item_knn(trained, known, test, group="impression").figures,
+            **{f"clicks of the last {hours:g} h": of_clicks(test, hours) for hours in settings.hours},
+            **figures,
+        }
+        tx.training.write_json(run / "metrics.json", figures)
+        table = pd.DataFrame(figures).T[OF_GROUPS]
+        log(f"\n{report.protocol}\n{int(report.figures['groups']):,} impressions to test")
+        log(table.to_string(float_format="{:.4f}".format))
+        log(f"\n{time.perf_counter() - began:.0f} s; everything is in {run}")
 
 
 def described_by_their_past(settings: Settings) -> tuple[tx.data.Events, tuple[str, ...]]:

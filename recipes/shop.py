@@ -69,12 +69,12 @@ def main(settings: Settings) -> None:
         frame = frame[frame["user"].isin(frame["user"].unique()[: settings.users])]
     if settings.show != "sessions" and not ("type" in frame and frame["type"].eq("purchase").any()):
         raise InputError(f"data {settings.data} has no events of type purchase; add --show sessions")
-    run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
-    tx.training.write_json(run / "settings.json", {**asdict(settings), "recipe": "shop"})
-    figures = {f.__name__: f for f in (behaviours, tasks, sessions)}[settings.show](settings, frame, run)
-    tx.training.write_json(run / "metrics.json", figures)
-    if group.first:
-        print(pd.DataFrame(figures).T.to_string(float_format="{:.4f}".format, na_rep=""))
+    with tx.training.open_run(settings.output, overwrite=settings.overwrite) as run:
+        tx.training.write_json(run / "settings.json", {**asdict(settings), "recipe": "shop"})
+        figures = {f.__name__: f for f in (behaviours, tasks, sessions)}[settings.show](settings, frame, run)
+        tx.training.write_json(run / "metrics.json", figures)
+        if group.first:
+            print(pd.DataFrame(figures).T.to_string(float_format="{:.4f}".format, na_rep=""))
 
 
 def behaviours(settings: Settings, frame: pd.DataFrame, run: Path) -> Figures:

@@ -62,32 +62,32 @@ def main(settings: Settings) -> None:
     import pandas as pd
 
     group = tx.distributed.join_group(settings.device)
-    run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
-    frame, friendships = read(settings)
-    parts = with_friends(frame, friendships)
-    fields: Fields = {
-        "without friends": ["user"],
-        "friends": ["user", "user_friends"],
-        "friends and their items": ["user", "user_friends", "user_friends_items"],
-    }
-    reports = compare(settings, parts, fields, settings.epochs, batch=1024, scorer="dot")
-    found = {name: per_user(report, "ndcg@10") for name, report in reports.items()}
-    found["friends' items alone"] = of_friends(reports["popularity"], parts)
-    figures = {"items": pd.DataFrame(by_known_events(found, set(friendships["user"]), settings.few)).T}
-    protocol = {"items": reports["friends"].protocol}
+    with tx.training.open_run(settings.output, overwrite=settings.overwrite) as run:
+        frame, friendships = read(settings)
+        parts = with_friends(frame, friendships)
+        fields: Fields = {
+            "without friends": ["user"],
+            "friends": ["user", "user_friends"],
+            "friends and their items": ["user", "user_friends", "user_friends_items"],
+        }
+        reports = compare(settings, parts, fields, settings.epochs, batch=1024, scorer="dot")
+        found = {name: per_user(report, "ndcg@10") for name, report in reports.items()}
+        found["friends' items alone"] = of_friends(reports["popularity"], parts)
+        figures = {"items": pd.DataFrame(by_known_events(found, set(friendships["user"]), settings.few)).T}
+        protocol = {"items": reports["friends"].protocol}
 
-    edges = tx.data.read_events(friendships.rename(columns={"friend": "item"}))
-    parts = tx.data.by_ratio(edges, valid=0.1, test=0.1, seed=settings.seed)
-    # there are few users, each an example, so batches are smaller and epochs shorter
-    fields, epochs = {"friends so far": ()}, 6 * settings.epochs
-    reports = compare(settings, parts, fields, epochs, batch=128, scorer="cosine")
-    rows = {name: {k: report[k] for k in ("hr@10", "ndcg@10")} for name, report in reports.items()}
-    figures["friends"], protocol["friends"] = pd.DataFrame(rows).T, reports["friends so far"].protocol
-    kept = {n: f.astype(object).where(f.notna(), None).to_dict("index") for n, f in figures.items()}
-    tx.training.write_json(run / "metrics.json", kept)
-    if group.first:
-        for name, table in figures.items():
-            print(f"\n{name}: {protocol[name]}\n{table.to_string(float_format='{:.4f}'.format)}")
+        edges = tx.data.read_events(friendships.rename(columns={"friend": "item"}))
+        parts = tx.data.by_ratio(edges, valid=0.1, test=0.1, seed=settings.seed)
+        # there are few users, each an example, so batches are smaller and epochs shorter
+        fields, epochs = {"friends so far": ()}, 6 * settings.epochs
+        reports = compare(settings, parts, fields, epochs, batch=128, scorer="cosine")
+        rows = {name: {k: report[k] for k in ("hr@10", "ndcg@10")} for name, report in reports.items()}
+        figures["friends"], protocol["friends"] = pd.DataFrame(rows).T, reports["friends so far"].protocol
+        kept = {n: f.astype(object).where(f.notna(), None).to_dict("index") for n, f in figures.items()}
+        tx.training.write_json(run / "metrics.json", kept)
+        if group.first:
+            for name, table in figures.items():
+                print(f"\n{name}: {protocol[name]}\n{table.to_string(float_format='{:.4f}'.format)}")
 
 
 def read(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -60,30 +60,30 @@ def main(settings: Settings) -> None:
     import pandas as pd
 
     group = tx.distributed.join_group(settings.device)
-    run = tx.training.open_run(settings.output, overwrite=settings.overwrite)
-    events = tx.data.read_events(settings.data, data_dir=settings.data_dir)
-    figures: dict[str, Figures] = {}
-    log = print if group.first else lambda *words: None
+    with tx.training.open_run(settings.output, overwrite=settings.overwrite) as run:
+        events = tx.data.read_events(settings.data, data_dir=settings.data_dir)
+        figures: dict[str, Figures] = {}
+        log = print if group.first else lambda *words: None
 
-    def report(stage: str, found: Figures) -> None:
-        figures[stage] = found
-        tx.training.write_json(run / "metrics.json", figures)
-        log(f"\n{stage}\n{pd.DataFrame(found).T.to_string(float_format='{:.4f}'.format, na_rep='')}\n")
+        def report(stage: str, found: Figures) -> None:
+            figures[stage] = found
+            tx.training.write_json(run / "metrics.json", figures)
+            log(f"\n{stage}\n{pd.DataFrame(found).T.to_string(float_format='{:.4f}'.format, na_rep='')}\n")
 
-    def split(events: tx.data.Events) -> Parts:
-        by_time = partial(tx.data.by_time, valid_from=settings.valid_from, test_from=settings.test_from)
-        parts = by_time(events) if "timestamp" in events.columns else tx.data.as_marked(events)
-        log(describe_parts(parts[0]))
-        return parts
+        def split(events: tx.data.Events) -> Parts:
+            by_time = partial(tx.data.by_time, valid_from=settings.valid_from, test_from=settings.test_from)
+            parts = by_time(events) if "timestamp" in events.columns else tx.data.as_marked(events)
+            log(describe_parts(parts[0]))
+            return parts
 
-    has_ratings = "rating" in events.columns
-    liked = split(tx.data.clean(events, where={"rating": (1, None)}) if has_ratings else events)
-    first, found = retrieve(liked, settings)
-    report("Stage 1", found)
-    if has_ratings:
-        second, found = rank(split(events), settings)
-        report("Stage 2", found)
-        report("Both stages", both(first, second, liked, settings))
+        has_ratings = "rating" in events.columns
+        liked = split(tx.data.clean(events, where={"rating": (1, None)}) if has_ratings else events)
+        first, found = retrieve(liked, settings)
+        report("Stage 1", found)
+        if has_ratings:
+            second, found = rank(split(events), settings)
+            report("Stage 2", found)
+            report("Both stages", both(first, second, liked, settings))
 
 
 def retrieve(parts: Parts, settings: Settings) -> tuple[TrainedModel, Figures]:

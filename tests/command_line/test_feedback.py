@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import torchrec_ext as tx
-from torchrec_ext.command_line.feedback import Feedback, alone_in, clean_new, save_part, with_feedback
+from torchrec_ext.command_line.feedback import Feedback, clean_new, save_part, with_feedback
 from torchrec_ext.command_line.feedback_figures import figures_over_time, overall, write_figures
 from torchrec_ext.command_line.run_record import RunRecord
 from torchrec_ext.errors import InputError
@@ -74,12 +74,6 @@ def test_the_parts_of_a_run_stand_behind_its_data(tmp_path):
     assert both.frame["rating"].isna().tolist() == [False] * 6 + [True] * 2
     with pytest.raises(InputError, match="is not there, whose events the run has learnt from"):
         with_feedback(known, tmp_path / "elsewhere", record)
-    with (
-        alone_in(tmp_path),
-        pytest.raises(InputError, match="another process learns into"),
-        alone_in(tmp_path),
-    ):
-        pass
 
 
 def test_figures_of_windows_and_their_means(tmp_path):

@@ -34,6 +34,7 @@ def launch(
     *words: str | Path,
     folder: Path,
     processes: int = 1,
+    restarts: int = 0,
     succeeds: bool = True,
     timeout: float = 240,
 ) -> Ended:
@@ -44,6 +45,7 @@ def launch(
         words: the command line.
         folder: where the user stands.
         processes: number of ranks.
+        restarts: how often torchrun starts the ranks again after one has died.
         succeeds: checks that it exits with 0.
         timeout: seconds after which the test fails.
     """
@@ -52,7 +54,8 @@ def launch(
         command = [sys.executable, *script]
         if processes > 1:
             torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-            command = [sys.executable, *torchrun, "--log-dir", logs, "--redirects", "3", *script]
+            torchrun += ["--max-restarts", str(restarts), "--log-dir", logs, "--redirects", "3"]
+            command = [sys.executable, *torchrun, *script]
         done = subprocess.run(
             command, cwd=folder, env=user_environment(), capture_output=True, text=True, timeout=timeout
         )

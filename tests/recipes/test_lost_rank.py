@@ -1,7 +1,9 @@
 """A rank that dies or hangs ends the others within the time-out."""
 
+import json
 import time
 
+import pandas as pd
 import pytest
 
 from tests.recipes.launch import files, launch
@@ -16,14 +18,16 @@ from torchrec_ext.encoders import GRU
 
 
 class Fatal(GRU):
-    def __init__(self, dim: int, hang: bool = False) -> None:
+    def __init__(self, dim: int, hang: bool = False, call: int = 3) -> None:
         super().__init__(dim)
         self.hang = hang
+        self.call = call
         self.calls = 0
 
     def forward(self, events_BTD, lengths_B, times_BT=None):
         self.calls += 1
-        if self.calls == 3 and os.environ["RANK"] == "1":
+        first = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
+        if self.calls == self.call and os.environ["RANK"] == "1" and first:
             with open("lost", "w") as file:
                 file.write(str(time.time()))
             if self.hang:
@@ -58,6 +62,19 @@ def test_under_torchrun_a_dead_rank_ends_the_run(folder, before):
     ended = launch("train_retrieval", *words, folder=folder, processes=2, succeeds=False)
     assert ended.status == 1 and "SIGKILL" in ended.launcher
     assert time.time() - float((folder / "lost").read_text()) < 60
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_ranks_again_and_the_run_goes_on(folder, before):
+    words = (*WORDS, "--checkpoints.every", "2", "--resume", "--encoder.call")
+    launch("train_retrieval", *words, "5", "--output", "again", folder=folder, processes=2, restarts=1)
+    assert (folder / "lost").read_text()
+    launch("train_retrieval", *words, "0", "--output", "whole", folder=folder, processes=2)
+    again, whole = (pd.read_csv(folder / run / "history.csv") for run in ("again", "whole"))
+    timed = ["samples_per_second", "seconds", "data_share"]
+    pd.testing.assert_frame_equal(again.drop(columns=timed), whole.drop(columns=timed), rtol=1e-6)
+    figures = [json.loads((folder / run / "metrics.json").read_text()) for run in ("again", "whole")]
+    assert figures[0]["model"] == figures[1]["model"]
 
 
 @pytest.mark.parametrize(("hang", "limit"), [(False, 60), pytest.param(True, 15, marks=pytest.mark.slow)])

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,39 +11,122 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.training import open_run, write_json
 
 
-def a_run(folder: Path) -> Path:
+def a_run(folder: Path, **settings: int) -> Path:
     folder.mkdir(parents=True)
-    (folder / "settings.json").write_text("{}")
+    write_json(folder / "settings.json", settings)
     return folder
 
 
+def content(folder: Path) -> dict[str, str]:
+    """Every file under a folder."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_text() for path in files}
+
+
+def killed(output: Path, write: str | None, **how: bool) -> None:
+    """A process that opens a run, writes a file into it and is killed."""
+    child = os.fork()
+    if not child:
+        with open_run(output, **how) as run:
+            if write is not None:
+                (run / write).parent.mkdir(parents=True, exist_ok=True)
+                (run / write).write_text("new")
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
 def test_a_new_folder_is_made(tmp_path):
-    run = open_run(tmp_path / "a" / "b")
-    assert run == tmp_path / "a" / "b" and run.is_dir()
-    assert open_run(run) == run, "an empty one is as good as none"
-    assert open_run(tmp_path / "c", resume=True).is_dir()
+    with open_run(tmp_path / "a" / "b") as run:
+        assert run == tmp_path / "a" / "b" and run.is_dir()
+    assert list(tmp_path.iterdir()) == [], "nothing was written"
+    (tmp_path / "c").mkdir()
+    with open_run(tmp_path / "c", resume=True) as run:
+        write_json(run / "settings.json", {})
+    assert content(tmp_path) == {"c/settings.json": "{}\n"}, "no lock stays"
 
 
 def test_a_run_is_refused_resumed_or_overwritten(tmp_path):
     run = a_run(tmp_path / "run")
-    with pytest.raises(InputError, match="exists; add --overwrite to delete it"):
-        open_run(run)
-    assert (open_run(run, resume=True) / "settings.json").is_file()
-    assert list(open_run(run, overwrite=True).iterdir()) == []
-    with pytest.raises(InputError, match="resume and overwrite exclude each other"):
-        open_run(run, resume=True, overwrite=True)
+    with pytest.raises(InputError, match="exists; add --overwrite to delete it"), open_run(run):
+        pass
+    with open_run(run, resume=True):
+        assert (run / "settings.json").is_file()
+    with (
+        pytest.raises(InputError, match="resume and overwrite exclude"),
+        open_run(run, resume=True, overwrite=True),
+    ):
+        pass
+    with open_run(run, overwrite=True):
+        assert list(run.iterdir()) == []
+    assert content(tmp_path) == {}, "it was overwritten with nothing"
 
 
 @pytest.mark.parametrize("how", ["resume", "overwrite"])
 def test_what_is_no_run_is_left_alone(tmp_path, how):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(
-        InputError, match="is not a run of this package, so it is neither resumed nor overwritten"
+    for place in (tmp_path, tmp_path / "thesis.tex"):
+        with pytest.raises(InputError, match="is not a run of this package"), open_run(place, **{how: True}):
+            pass
+    assert content(tmp_path) == {"thesis.tex": "years of work"}
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "dot/checkpoints/step-00000008/model.json"])
+def test_a_run_is_replaced_once_the_next_has_results(tmp_path, name):
+    for end in (InputError("k"), KeyboardInterrupt()):
+        run = a_run(tmp_path / type(end).__name__, epochs=7)
+        with pytest.raises(type(end)), open_run(run, overwrite=True):
+            write_json(run / "settings.json", {})
+            raise end
+        assert content(run.parent)[f"{run.name}/settings.json"] == '{\n  "epochs": 7\n}\n'
+        with pytest.raises(type(end)), open_run(run, overwrite=True):
+            (run / name).parent.mkdir(parents=True, exist_ok=True)
+            (run / name).write_text("new")
+            raise end
+        assert content(run) == {name: "new"}
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_a_run_comes_back_if_the_next_was_killed_before_its_first_result(tmp_path):
+    run = a_run(tmp_path / "run", epochs=7)
+    before = content(tmp_path)
+    killed(run, "checkpoints/step-00000008.partial/model.json", overwrite=True)
+    with (
+        pytest.warns(UserWarning, match="was killed before its first checkpoint"),
+        open_run(run, resume=True),
     ):
-        open_run(tmp_path, **{how: True})
-    with pytest.raises(InputError, match="is not a run of this package"):
-        open_run(tmp_path / "thesis.tex", **{how: True})
-    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+        pass
+    assert content(tmp_path) == before
+    killed(run, "checkpoints/step-00000008/model.json", overwrite=True)
+    with open_run(run, resume=True):
+        pass
+    assert content(tmp_path) == {"run/checkpoints/step-00000008/model.json": "new"}
+
+
+def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
+    run = tmp_path / "run"
+    with open_run(run):
+        child = os.fork()
+        if not child:
+            try:
+                with open_run(run, resume=True):
+                    pass
+            except InputError as error:
+                os._exit(str(error).startswith(f"output {run} is in use by process {os.getppid()} on "))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    killed(run, "settings.json")
+    with open_run(run, resume=True):
+        assert content(run) == {"settings.json": "new"}
+
+
+def test_a_link_to_a_run_is_the_run(tmp_path):
+    run = a_run(tmp_path / "runs" / "a")
+    link = tmp_path / "newest"
+    link.symlink_to(run)
+    with open_run(link, overwrite=True):
+        with pytest.raises(InputError, match="in use by process"), open_run(run, resume=True):
+            pass
+        write_json(link / "metrics.json", 1)
+    assert link.is_symlink() and content(run) == {"metrics.json": "1\n"}
 
 
 def test_json_is_written_whole(tmp_path):
@@ -52,15 +137,16 @@ def test_json_is_written_whole(tmp_path):
 
 def on_two_ranks(folder: Path) -> list[str]:
     group = join_group()
-    run = open_run(folder / "run")
-    write_json(run / "settings.json", {"rank": group.rank})
     told = []
+    with open_run(folder / "run") as run:
+        write_json(run / "settings.json", {"rank": group.rank})
     try:
-        open_run(run)
+        with open_run(run):
+            pass
     except InputError as error:
         told.append(str(error))
-    open_run(run, overwrite=True)
-    told.append(str(list(run.iterdir())))
+    with open_run(run, overwrite=True):
+        told.append(str(list(run.iterdir())))
     return told
 
 
@@ -69,7 +155,12 @@ def test_every_rank_is_told_the_same(tmp_path):
     assert first == second and "exists" in first[0] and first[1] == "[]"
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+@pytest.mark.parametrize(("name", "reason"), [("file/run", "File exists"), ("x" * 255, "File name too long")])
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, name, reason):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="output .*file/run cannot be created: .*Not a directory"):
-        open_run(tmp_path / "file" / "run")
+    with (
+        pytest.raises(InputError, match=f"output .*{name} cannot be created: .*{reason}"),
+        open_run(tmp_path / name),
+    ):
+        pass
+    assert content(tmp_path) == {"file": ""}

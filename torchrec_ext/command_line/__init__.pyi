@@ -5,7 +5,6 @@ from torchrec_ext.command_line.data_settings import DataSettings as DataSettings
 from torchrec_ext.command_line.data_settings import Source as Source
 from torchrec_ext.command_line.data_settings import describe_parts as describe_parts
 from torchrec_ext.command_line.feedback import Feedback as Feedback
-from torchrec_ext.command_line.feedback import alone_in as alone_in
 from torchrec_ext.command_line.feedback import clean_new as clean_new
 from torchrec_ext.command_line.feedback import find_feedback as find_feedback
 from torchrec_ext.command_line.feedback import save_part as save_part

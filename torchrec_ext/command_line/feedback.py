@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -78,20 +76,6 @@ def find_feedback(run: Path, output: Path) -> tuple[Path, Feedback]:
         barrier()
         feedback = replace(feedback or Feedback(), origin=name)
     return source, feedback or Feedback(origin=name)
-
-
-@contextmanager
-def alone_in(output: Path) -> Iterator[None]:
-    """Refuses a second process that learns into the same folder; rank 0 holds the lock."""
-    from torchrec_ext.distributed import world
-
-    with (output / ".lock").open("w") as lock:
-        if world()[0] == 0:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"another process learns into {output}; wait until it is done") from None
-        yield
 
 
 def save_part(events: Events, run: Path, first: int, last: int) -> str:

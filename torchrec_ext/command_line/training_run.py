@@ -1,4 +1,4 @@
-"""The folder of a training run; a run that fails before its first checkpoint leaves everything as it was."""
+"""What a training recipe writes; a run that fails before its first checkpoint leaves everything as it was."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def describe_popularity(popular: Report) -> str:
 
 @contextmanager
 def new_run(output: str, *, resume: bool = False, overwrite: bool = False) -> Iterator[TrainingRun]:
-    """Opens the folder of a new or a resumed run, and refuses a folder in use at once; every rank enters it.
+    """Opens the folder of a new or a resumed run, as ``open_run`` does; every rank enters it.
 
-    A run that is overwritten stays until the new run has a checkpoint. If the new run fails before, for
-    instance because training refuses a setting, nothing of it is left.
+    A run that is overwritten stays in its place until its successor starts to train. If a new run fails
+    before its first checkpoint, for instance because training refuses a setting, nothing of it is left.
 
     Args:
         output: the folder.
@@ -57,17 +57,14 @@ def new_run(output: str, *, resume: bool = False, overwrite: bool = False) -> It
 
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude each other; choose one")
-    missing = [path for path in (Path(output), *Path(output).parents) if not path.exists()]
-    run = TrainingRun(open_run(output, resume=resume or overwrite), resume)
-    try:
-        yield run
-    except BaseException:
-        if world()[0] == 0:
-            run.rejected.unlink(missing_ok=True)
-            run.undo(missing)
-        raise
-    if run.set_aside:
-        shutil.rmtree(run.replaced, ignore_errors=True)
+    with open_run(output, resume=resume or overwrite) as path:
+        run = TrainingRun(path, resume)
+        try:
+            yield run
+        except BaseException:
+            if world()[0] == 0:
+                run.undo()
+            raise
 
 
 class TrainingRun:
@@ -79,13 +76,13 @@ class TrainingRun:
     """
 
     def __init__(self, path: Path, resume: bool) -> None:
+        from torchrec_ext.training.run_lock import beside
+
         self.path = path
         self.resume = resume
-        self.replaced = path.with_name(f".{path.name}.replaced")
-        self.rejected = path.with_name(f".{path.name}.rejected.parquet")
+        self.rejected = beside(path, "rejected.parquet")
         """File of the rows that reading sets aside; it is moved into the folder if it has any."""
-        # what rank 0 has done
-        self.started = self.set_aside = False
+        self.started = False  # by rank 0
         self.settings_before: str | None = None
 
     def write_settings(
@@ -106,6 +103,7 @@ class TrainingRun:
 
         from torchrec_ext.distributed import barrier, world
         from torchrec_ext.training import data_record, write_json
+        from torchrec_ext.training.run_folder import set_aside
 
         path = self.path / "settings.json"
         settings = dataclasses.replace(settings, source=settings.source.resolved(events))
@@ -122,10 +120,7 @@ class TrainingRun:
             if self.resume:
                 self.settings_before = path.read_text() if path.is_file() else None
             elif any(self.path.iterdir()):
-                shutil.rmtree(self.replaced, ignore_errors=True)
-                self.path.rename(self.replaced)
-                self.path.mkdir()
-                self.set_aside = True
+                set_aside(self.path)
             self.started = True
             if self.rejected.is_file() and pq.read_metadata(self.rejected).num_rows:
                 self.rejected.replace(self.path / "rejected.parquet")
@@ -163,23 +158,13 @@ class TrainingRun:
                 f"trained {trained.epochs} epochs in {trained.seconds:,.0f} s; everything is in {self.path}"
             )
 
-    def undo(self, made: list[Path]) -> None:
-        """Restores what was there before, unless the run has a checkpoint; only rank 0 calls it.
+    def undo(self) -> None:
+        """Restores what was there before, unless the run has a checkpoint; only rank 0 calls it."""
+        from torchrec_ext.training.run_folder import has_results
 
-        Args:
-            made: the folders that did not exist before, the run's own first.
-        """
-        has_checkpoint = any((self.path / "checkpoints").glob("step-????????"))
+        self.rejected.unlink(missing_ok=True)
         if self.settings_before is not None:
             (self.path / "settings.json").write_text(self.settings_before)
-        elif self.started and not has_checkpoint:
-            shutil.rmtree(self.path, ignore_errors=True)
-            if self.set_aside:
-                self.replaced.rename(self.path)
-            elif self.path not in made:
-                self.path.mkdir()
-        elif self.set_aside:
-            shutil.rmtree(self.replaced, ignore_errors=True)
-        for folder in made:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        elif self.started and not has_results(self.path):
+            for entry in self.path.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

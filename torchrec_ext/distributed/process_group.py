@@ -63,7 +63,11 @@ def join_group(device: str = "cpu", *, timeout: float = 300.0) -> Group:
         backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
         limit = timedelta(seconds=timeout)
         if os.environ.keys() >= _OF_TORCHRUN:
-            dist.init_process_group(backend, timeout=limit)
+            store, rank, size = next(dist.rendezvous("env://", timeout=limit))
+            # torchrun keeps its store when it starts the ranks again, with the addresses of dead ones in it
+            attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+            store = dist.PrefixStore(f"attempt {attempt}", store)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=limit)
         else:
             dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1, timeout=limit)
     where = torch.device("cpu")
