@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -135,6 +136,8 @@ def test_a_run_goes_on_within_its_warm_up(tmp_path):
     slowly = train(None, "retriever", epochs=2, warmup_steps=4)
     parts = first[:1] + train(tmp_path, "retriever", epochs=2, resume=True, warmup_steps=4)
     assert parts == slowly
+    means = np.array(slowly).reshape(2, -1).mean(1)
+    assert pd.read_csv(tmp_path / "history.csv")["train_loss"].to_numpy() == pytest.approx(means)
 
 
 @pytest.mark.slow

@@ -58,12 +58,12 @@ def train_epoch(epoch: Epoch, state: RunState) -> dict[str, Any]:
 
     Args:
         epoch: see :class:`Epoch`.
-        state: position of the run; its ``step`` is advanced.
+        state: position of the run; its ``step`` and ``loss_sum`` are advanced.
 
     Returns:
         The epoch's row of the history: ``epoch`` from 1, ``train_loss``, metrics, speed, seconds and
-        ``data_share``, the share of the seconds that training waited for its next batch. Speed and seconds
-        are those of the steps of this call.
+        ``data_share``, the share of the seconds that training waited for its next batch. All but the loss
+        are those of the steps of this call: of the rest of the epoch if the run was resumed within it.
 
     Raises:
         InputError: if the loss is not a finite number, at most a few steps later.
@@ -77,6 +77,7 @@ def _train(epoch: Epoch, state: RunState, feed: "_Feed") -> dict[str, Any]:
     began, seen = time.perf_counter(), 0
 
     def on_step(step: int, loss: float) -> None:
+        state.loss_sum += loss
         epoch.progress.step(step, loss, seen / (time.perf_counter() - began))
         if epoch.on_step is not None:
             epoch.on_step(step, loss)
@@ -102,7 +103,7 @@ def _train(epoch: Epoch, state: RunState, feed: "_Feed") -> dict[str, Any]:
     if isinstance(epoch.pipeline, TrainPipelineSparseDist):
         epoch.pipeline.detach()
     seconds = time.perf_counter() - began
-    row: dict[str, Any] = {"epoch": state.epoch + 1, "train_loss": float(np.mean(recent.losses))}
+    row: dict[str, Any] = {"epoch": state.epoch + 1, "train_loss": state.loss_sum / state.steps}
     if report is not None:
         figures = report.compute()
         row |= {"train_accuracy": figures["accuracy"], "train_auc": figures["auc"]}

@@ -30,8 +30,6 @@ class RecentSteps:
         self, world_size: int, report: BinaryReport | None, on_step: Callable[[int, float], None]
     ) -> None:
         self.world_size, self.report, self.on_step = world_size, report, on_step
-        self.losses: list[float] = []
-        """Losses that were read."""
         self._pending: list[tuple[int, Tensor, Tensor, Tensor]] = []
 
     def add(self, step: int, loss: Tensor, predictions: Tensor, labels: Tensor) -> None:
@@ -70,5 +68,4 @@ class RecentSteps:
                 )
             if self.report is not None:
                 self.report.update(predictions[: len(labels), 0].sigmoid().cpu(), labels[:, 0])
-            self.losses.append(loss)
             self.on_step(step, loss)

@@ -27,6 +27,7 @@ class RunState:
         steps: steps per epoch.
         epoch: number of completed epochs.
         step: number of completed steps of the next epoch.
+        loss_sum: sum of the losses of those steps.
         best: the best validation metric so far.
         epochs_without_improvement: epochs since then.
         seconds: training time so far.
@@ -40,6 +41,7 @@ class RunState:
     steps: int
     epoch: int = 0
     step: int = 0
+    loss_sum: float = 0.0
     best: float | None = None
     epochs_without_improvement: int = 0
     seconds: float = 0.0

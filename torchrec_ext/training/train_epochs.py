@@ -127,7 +127,7 @@ def train_epochs(
             better = monitor.is_better(row, state.best)
             state.best = row.get(monitor.column) if better else state.best
             state.epochs_without_improvement = 0 if better else state.epochs_without_improvement + 1
-            state.epoch, state.step = state.epoch + 1, 0
+            state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
             run_progress.end_epoch(state.total_steps, row)
             if not continues or state.epoch == epochs:
                 save(best=better)
