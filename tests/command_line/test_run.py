@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, make_dataclass
 from datetime import timedelta
+from tempfile import gettempdir
 
 import pytest
 import torch.distributed as dist
@@ -59,6 +60,26 @@ def end(error: BaseException, capsys) -> tuple[object, str]:
             "train.py: runs/a: Permission denied; mend",
         ),
         (OSError(errno.ENOSPC, "No space left on device", "runs/a"), 2, "train.py: runs/a: No space left"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            2,
+            f"train.py: --output None or {gettempdir()}: No",
+        ),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 256), 2, "xxx: File name too long; mend"),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp] Allocator: can't allocate memory: 8 bytes\nframe #0"
+            ),
+            2,
+            "train.py: a setting is too large (can't allocate memory: 8 bytes); lower --dim, --global-batch-",
+        ),
+        (MemoryError("Unable to allocate 7 TiB for an array"), 2, "too large (Unable to allocate 7 TiB for"),
+        (RuntimeError("value cannot be converted without overflow"), 2, "too large (value cannot be conv"),
+        (
+            TypeError("empty(): Overflow when unpacking long long\nframe #0"),
+            2,
+            "too large (empty(): Overflow",
+        ),
         (KeyboardInterrupt(), 130, "train.py: interrupted\n"),
         (
             RuntimeError(GLOO),
@@ -80,7 +101,12 @@ def test_one_line_and_a_status(error, status, said, capsys):
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("bug"), FileNotFoundError(errno.ENOENT, "No such file", "x"), RuntimeError("shapes differ")],
+    [
+        ValueError("bug"),
+        FileNotFoundError(errno.ENOENT, "No such file", "x"),
+        RuntimeError("shapes differ"),
+        TypeError("bug"),
+    ],
 )
 def test_a_bug_keeps_its_traceback(error):
     def main(settings: Settings) -> None:
@@ -99,6 +125,30 @@ def test_main_receives_the_settings_and_those_of_the_parts(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["recipes/train.py", "--encoder", "mean_pool"])
     run_recipe(lambda *settings: called.extend(settings), Encoding, {"encoder": "encoders"})
     assert called[1:] == [Encoding("mean_pool"), {"encoder": {}}]
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_number_that_is_not_finite_is_refused_before_the_recipe_begins(number, monkeypatch, capsys):
+    Rates = make_dataclass("Rates", [("rate", float, 0.5), ("many", tuple[float, ...], ())], frozen=True)
+    for words in (["--rate", number], ["--many", "1", number]):
+        monkeypatch.setattr(sys, "argv", ["recipes/train.py", *words])
+        with pytest.raises(SystemExit):
+            run_recipe(lambda settings: pytest.fail("it began"), Rates)
+        assert (
+            capsys.readouterr().err
+            == f"train.py: {words[0][2:]} should be a finite number, received {number}\n"
+        )
+
+
+def test_a_number_of_a_module_that_no_machine_can_hold_is_refused(monkeypatch, capsys):
+    Encoding = make_dataclass("Encoding", [("encoder", str, "gru")], frozen=True)
+    monkeypatch.setattr(sys, "argv", ["recipes/train.py", "--encoder.layers", str(2**63)])
+    with pytest.raises(SystemExit):
+        run_recipe(lambda *settings: pytest.fail("it began"), Encoding, {"encoder": "encoders"})
+    assert (
+        capsys.readouterr().err
+        == f"train.py: layers should be an integer of at most 64 bits, received {2**63}\n"
+    )
 
 
 def test_another_rank_reports_an_error_of_its_own(monkeypatch, capsys):

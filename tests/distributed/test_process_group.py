@@ -49,9 +49,10 @@ def test_an_unknown_device_is_refused():
         join_group("tpu")
 
 
-def test_a_timeout_that_is_none_is_refused():
-    with pytest.raises(InputError, match="timeout must be more than 0 seconds, received -1"):
-        join_group(timeout=-1)
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), 1e20])
+def test_a_timeout_that_is_none_is_refused(timeout):
+    with pytest.raises(InputError, match="timeout must be more than 0 seconds and at most a year, received"):
+        join_group(timeout=timeout)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -91,6 +91,18 @@ def test_items_that_are_all_foreign(ranker):
     assert not new["known"].any(), "of their kind, though unknown: scored and marked"
 
 
+def test_scores_that_are_not_numbers_are_refused():
+    torch.manual_seed(0)
+    diverged = ready(Ranker(TRAIN.schema, 8))
+    with torch.no_grad():
+        for weight in diverged.module.arch.parameters():
+            weight.fill_(float("nan"))
+    with pytest.raises(
+        InputError, match="4 of 4 pairs a score that is not a number; did its training diverge"
+    ):
+        predict(diverged, EVENTS, PAIRS)
+
+
 def test_no_pairs_are_no_scores(ranker):
     assert predict(ranker, EVENTS, PAIRS[:0]).columns.tolist() == [*PAIRS.columns, "score", "known"]
 

@@ -22,7 +22,7 @@ def expect_at_least(least: float, **arguments: float) -> None:
         torchrec_ext.errors.InputError: layers should be at least 1, received 0
     """
     for name, value in arguments.items():
-        if value < least:
+        if not value >= least:  # which NaN is not
             raise InputError(f"{name} should be at least {least}, received {value}")
 
 

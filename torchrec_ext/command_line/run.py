@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,9 +16,12 @@ from types import ModuleType
 from typing import NoReturn
 
 from torchrec_ext.command_line.parse import Settings, parse_settings
+from torchrec_ext.command_line.usable_numbers import expect_usable
 from torchrec_ext.errors import InputError
 
-_USER_ERRORS = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
+_USER_ERRORS = (
+    errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
+)  # fmt: skip
 _WAIT = timedelta(seconds=10)  # for rank 0 to report; when it exits, torchrun ends the other ranks
 _REPORTED = "torchrec_ext/rank 0 has reported"
 
@@ -32,15 +36,18 @@ def run_recipe(
 
     Args:
         main: the recipe, a function of the settings and, if there are ``parts``, of theirs. Any error keeps
-            its traceback, except an InputError, a path that cannot be written and a lost rank.
+            its traceback, except an InputError, a path that cannot be written, a lost rank, a lack of memory.
         settings: see :func:`~torchrec_ext.command_line.parse_settings`.
         parts: likewise.
     """
     first = os.environ.get("RANK", "0") == "0"
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
+    chosen = None
     try:
         chosen, modules = parse_settings(settings, parts)
+        expect_usable(chosen)
+        expect_usable(modules)
         _quieten_libraries(first)
         if parts:
             main(chosen, modules)
@@ -51,10 +58,22 @@ def run_recipe(
     except OSError as error:
         if error.errno not in _USER_ERRORS:
             raise
-        message = f"{error.filename}: {error.strerror}; mend that, or name another path"
-        _fail(message, status=2, report=first or not _rank_0_reports())
-    except RuntimeError as error:
-        if not _lost_a_rank(error):
+        # the system does not name the file that a full disk cuts short
+        path = error.filename or f"--output {getattr(chosen, 'output', None)} or {tempfile.gettempdir()}"
+        reason = error.strerror or str(error)
+        _fail(
+            f"{path}: {reason}; mend that, or name another path",
+            status=2,
+            report=first or not _rank_0_reports(),
+        )
+    except (RuntimeError, MemoryError, TypeError) as error:
+        if reason := _too_large(error):
+            _fail(
+                f"a setting is too large ({reason}); lower --dim, --global-batch-size or what you raised",
+                status=2,
+                report=first or not _rank_0_reports(),
+            )
+        if not isinstance(error, RuntimeError) or not _lost_a_rank(error):
             raise
         reason = re.sub(r"^\[\S+\] ", "", str(error)).partition(". ")[0]
         _fail(
@@ -124,6 +143,14 @@ def _rank_0_reports() -> bool:
     except dist.DistNetworkError:  # rank 0 has exited, and with it the store
         return True
     return True
+
+
+def _too_large(error: Exception) -> str:
+    """What torch or NumPy cannot allocate or represent, or nothing; torch has no class of error for it."""
+    first_line = str(error).partition("\n")[0]
+    words = r"can't allocate memory.*|.*overflow.*|(CUDA )?out of memory.*|Unable to allocate.*"
+    found = re.search(words, first_line, re.IGNORECASE)
+    return found[0].rstrip(". ") if found else ""
 
 
 def _lost_a_rank(error: RuntimeError) -> bool:

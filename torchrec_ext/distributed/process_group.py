@@ -32,6 +32,7 @@ class Group:
 
 _OF_TORCHRUN = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 """The variables that torchrun sets; some clusters set a few of them for other purposes."""
+_YEAR = 365 * 86_400
 
 
 def join_group(device: str = "cpu", *, timeout: float = 300.0) -> Group:
@@ -45,7 +46,7 @@ def join_group(device: str = "cpu", *, timeout: float = 300.0) -> Group:
             ends the others after at most that long.
 
     Raises:
-        InputError: if CUDA is asked for and absent, or the timeout is not positive.
+        InputError: if CUDA is asked for and absent, or the timeout is not positive or more than a year.
 
     Example:
         >>> join_group().world_size
@@ -53,8 +54,8 @@ def join_group(device: str = "cpu", *, timeout: float = 300.0) -> Group:
     """
     if device not in ("cpu", "cuda"):
         raise InputError(f"device must be cpu or cuda, received {device!r}")
-    if not timeout > 0:
-        raise InputError(f"timeout must be more than 0 seconds, received {timeout:g}")
+    if not 0 < timeout <= _YEAR:
+        raise InputError(f"timeout must be more than 0 seconds and at most a year, received {timeout:g}")
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError(
             "device is cuda, but torch finds no GPU; use --device cpu, or install with BACKEND=cuda"

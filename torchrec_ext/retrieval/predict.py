@@ -33,8 +33,8 @@ def predict(
         not is scored with the vector of unknown ids, and with its side features if it has any.
 
     Raises:
-        InputError: if a column is missing, an argument is of another kind, or the items are strings where
-            those of training are integers, or the other way round.
+        InputError: if a column is missing, an argument is of another kind, the items are strings where those
+            of training are integers, or the other way round, or a score is NaN.
     """
     expect_trained(model)
     expect_events(data)
@@ -68,6 +68,11 @@ def predict(
             items,
             {f.name: preparation.context(f, pairs[f.column]) for f in context},
             progress=progress,
+        )
+    if bad := int(scores.isnan().sum()):
+        raise InputError(
+            f"the model gives {bad:,} of {len(pairs):,} pairs a score that is not a number; did its training "
+            "diverge? Train it with a lower learning_rate, or open an older checkpoint"
         )
     return pairs.assign(score=scores.numpy(), known=all_known)
 

@@ -106,6 +106,8 @@ def fit(
             )
     expect_whole(1, epochs=epochs)
     expect_whole(0, prefetch=prefetch, seed=seed)
+    if seed >= 2**63:
+        raise InputError(f"seed should be below 2**63, received {seed}")
     run = None if output is None else Path(output)
     resuming = run is not None and has_checkpoints(run)
     if resuming and not resume:

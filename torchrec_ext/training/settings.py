@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from torchrec_ext.checks import expect_at_least, expect_one_of
+from torchrec_ext.checks import expect_at_least, expect_one_of, expect_whole
 from torchrec_ext.errors import InputError
 
 
@@ -44,8 +44,8 @@ class Optimization:
             if not math.isfinite(value):
                 raise InputError(f"{name} should be a finite number, received {value}")
         if self.global_batch_size is not None:
-            expect_at_least(1, global_batch_size=self.global_batch_size)
-        expect_at_least(0, warmup_steps=self.warmup_steps or 0)
+            expect_whole(1, global_batch_size=self.global_batch_size)
+        expect_whole(0, warmup_steps=self.warmup_steps or 0)
         expect_one_of("precision", self.precision, ("float32", "bfloat16"))
 
 
@@ -68,7 +68,7 @@ class EarlyStopping:
     auc of a ranker, group_auc of one that learns within groups."""
 
     def __post_init__(self) -> None:
-        expect_at_least(1, patience=self.patience)
+        expect_whole(1, patience=self.patience)
 
 
 @dataclass(frozen=True)
@@ -90,5 +90,5 @@ class Checkpoints:
 
     def __post_init__(self) -> None:
         if self.every is not None:
-            expect_at_least(1, every=self.every)
-        expect_at_least(1, keep=self.keep)
+            expect_whole(1, every=self.every)
+        expect_whole(1, keep=self.keep)

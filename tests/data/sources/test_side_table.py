@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from tests.data.sources.tables import refused, write
@@ -154,3 +155,20 @@ def test_matches_are_shown_and_kept_and_half_is_enough(tmp_path, caplog):
     assert dataclasses.asdict(open_events(tmp_path / "kept").source) == dataclasses.asdict(events.source)
     frame = pd.DataFrame({"user": ["1", "2", "2"], "item": ["a", None, None]})
     assert read_events(frame, users=people("1"), max_bad_share=1).source.sides[0].ids == 1
+
+
+def test_a_header_of_numpy_that_is_cut_short(tmp_path):
+    np.save(path := tmp_path / "v.npy", np.eye(3))
+    content = bytearray(path.read_bytes())
+    content[8:10] = (30).to_bytes(2, "little")  # the length of a header that ends within its brackets
+    path.write_bytes(content)
+    assert f"cannot read {path} as an array of NumPy: ('EOF in multi-line" in refused(EVENTS, items=path)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_an_arrow_table_of_text_that_is_not_utf_8(several):
+    offsets = pa.array([0, 1, 2, 3, 4], pa.int32()).buffers()[1]
+    words = pa.StringArray.from_buffers(4, offsets, pa.py_buffer(b"ab\xffd"))
+    column = pa.ListArray.from_arrays(pa.array([0, 2, 4], pa.int32()), words) if several else words[1:3]
+    said = refused(EVENTS, items=pa.table({"item": [1, 2], "words": column}))
+    assert "cannot read the table of items" in said and "UTF8" in said

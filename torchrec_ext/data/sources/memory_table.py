@@ -3,6 +3,7 @@
 import json
 from itertools import groupby
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,7 @@ def numpy_file(path: Path) -> pa.Table:
     """Rows of a NumPy file: their numbers from 0 and their vectors."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, TokenError) as error:  # NumPy tokenizes a header
         raise InputError(f"cannot read {path} as an array of NumPy: {one_line(error)}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
         held = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else "several arrays"

@@ -234,6 +234,8 @@ def expect_in_each_file(scan: Scan, names: list[str]) -> None:
 
 
 def _from_arrow(session: Session, name: str, table: pa.Table, path: Path | None = None) -> Scan:
+    with reading(name):
+        table.validate(full=True)  # DuckDB trusts that text is UTF-8
     found = _in_memory(session, name, table.column_names, [(plain(c), False) for c in table.columns])
     return found if path is None else replace(found, paths=(path,), text=path.suffix != ".npy")
 
