@@ -190,6 +190,7 @@ def test_a_model_that_is_sharded_is_refused():
         ({"loss": BinaryCrossEntropy}, "loss is a BinaryCrossEntropy, but a TwoTower needs a contracts.Retr"),
         ({"loss": nn.CrossEntropyLoss()}, "CrossEntropyLoss is not a contracts.RetrievalLoss or Rank"),
         ({"epochs": 1.5}, "epochs should be a whole number, received 1.5"),
+        ({"seed": 2**63}, "seed should be below .*, received 9223372036854775808"),
         (
             {"optimization": {"learning_rate": 0.1}},
             r"optimization should be training.Optimization\(...\), rec",
@@ -224,6 +225,7 @@ def test_settings_that_cannot_be_used(settings, message):
     ("group", "settings", "message"),
     [
         (EarlyStopping, {"patience": 0}, "patience should be at least 1, received 0"),
+        (EarlyStopping, {"patience": float("nan")}, "patience should be a whole number, received nan"),
         (Checkpoints, {"keep": 0}, "keep should be at least 1, received 0"),
         (Checkpoints, {"every": 0}, "every should be at least 1, received 0"),
         (Optimization, {"global_batch_size": 0}, "global_batch_size should be at least 1, received 0"),

@@ -40,9 +40,9 @@ class Optimization:
     def __post_init__(self) -> None:
         for name in ("learning_rate", "table_learning_rate", "weight_decay"):
             value = getattr(self, name)
-            expect_at_least(0, **{name: value})
             if not math.isfinite(value):
                 raise InputError(f"{name} should be a finite number, received {value}")
+            expect_at_least(0, **{name: value})
         if self.global_batch_size is not None:
             expect_whole(1, global_batch_size=self.global_batch_size)
         expect_whole(0, warmup_steps=self.warmup_steps or 0)
