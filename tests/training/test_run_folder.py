@@ -1,7 +1,10 @@
 import json
 import os
 import signal
+from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,16 +26,30 @@ def content(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in files}
 
 
-def killed(output: Path, write: str | None, **how: bool) -> None:
+def in_another_process(function: Callable[..., None], *args: Any) -> int:
+    """The exit status of a function in a new process; a fork of this one could inherit a held lock."""
+    child = get_context("spawn").Process(target=function, args=args)
+    child.start()
+    child.join(120)
+    assert child.exitcode is not None, "it did not end within 120 s"
+    return child.exitcode
+
+
+def write_and_die(output: Path, write: str, how: dict[str, bool]) -> None:
+    with open_run(output, **how) as run:
+        (run / write).parent.mkdir(parents=True, exist_ok=True)
+        (run / write).write_text("new")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed(output: Path, write: str, **how: bool) -> None:
     """A process that opens a run, writes a file into it and is killed."""
-    child = os.fork()
-    if not child:
-        with open_run(output, **how) as run:
-            if write is not None:
-                (run / write).parent.mkdir(parents=True, exist_ok=True)
-                (run / write).write_text("new")
-            os.kill(os.getpid(), signal.SIGKILL)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert in_another_process(write_and_die, output, write, how) == -signal.SIGKILL
+
+
+def expect_refusal(run: Path, holder: int) -> None:
+    with pytest.raises(InputError, match=f"output {run} is in use by process {holder} on "):
+        open_run(run, resume=True).__enter__()
 
 
 def test_a_new_folder_is_made(tmp_path):
@@ -86,6 +103,7 @@ def test_a_run_is_replaced_once_the_next_has_results(tmp_path, name):
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
+@pytest.mark.slow
 def test_a_run_comes_back_if_the_next_was_killed_before_its_first_result(tmp_path):
     run = a_run(tmp_path / "run", epochs=7)
     before = content(tmp_path)
@@ -102,17 +120,11 @@ def test_a_run_comes_back_if_the_next_was_killed_before_its_first_result(tmp_pat
     assert content(tmp_path) == {"run/checkpoints/step-00000008/model.json": "new"}
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
     run = tmp_path / "run"
     with open_run(run):
-        child = os.fork()
-        if not child:
-            try:
-                with open_run(run, resume=True):
-                    pass
-            except InputError as error:
-                os._exit(str(error).startswith(f"output {run} is in use by process {os.getppid()} on "))
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+        assert in_another_process(expect_refusal, run, os.getpid()) == 0
     killed(run, "settings.json")
     with open_run(run, resume=True):
         assert content(run) == {"settings.json": "new"}
