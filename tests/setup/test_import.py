@@ -84,6 +84,7 @@ def test_every_part_of_the_package_is_an_attribute_of_it():
         "dropout",
         "dynamic_length",
         "float_weights",
+        "import_class",
         "lazy_exports",
         "mlp",
         "padding",
