@@ -21,7 +21,12 @@ from torchrec_ext.retrieval.trained_model import TrainedModel, expect_trained
 from torchrec_ext.schema import Schema
 from torchrec_ext.training.checkpoint import load_training_state, read_model_description
 from torchrec_ext.training.evict import idle_rows, without_rows
-from torchrec_ext.training.find_checkpoint import checkpoints_of, find_checkpoint, has_checkpoints
+from torchrec_ext.training.find_checkpoint import (
+    POINTERS,
+    find_checkpoint,
+    has_checkpoints,
+    pointed_to,
+)
 from torchrec_ext.training.new_events import new_events
 from torchrec_ext.training.resolve_loss import resolve_loss
 from torchrec_ext.training.run_state import RunState
@@ -168,6 +173,10 @@ def _loss_of(settings: Mapping[str, Any]) -> nn.Module:
 
 
 def _newest_step(checkpoint: Path, run: Path | None) -> int:
-    """The number of steps of a checkpoint, or of the newest one in the run that goes on."""
-    found = [checkpoint, *([] if run is None else checkpoints_of(run))]
+    """The number of steps of a checkpoint, or of the newest one that the run which goes on points to.
+
+    A checkpoint that a killed process did not come to point to is written again, from the same step.
+    """
+    pointed = [] if run is None else [pointed_to(run, name) for name in POINTERS]
+    found = [checkpoint, *(folder for folder in pointed if folder is not None)]
     return max(int(folder.name.removeprefix("step-")) for folder in found)
