@@ -75,7 +75,7 @@ def test_entry_point(processes: int, tmp_path: Path) -> None:
         if r["pass"] == "gather":
             assert r["bytes_per_step"] == 64 * lookups
             assert r["share_of_gather"] == pytest.approx(1)
-        elif r["pass"] == "forward":
+        elif r["pass"] in ("forward", "limit"):
             assert r["bytes_per_step"] == forward
         else:
             # A gradient row a bag; each row touched is read and written with 4 bytes of state.
