@@ -5,10 +5,9 @@ python benchmarks/batch_scaling.py --quick
 """
 
 import json
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import machine
 import numpy as np
 import pandas as pd
 import torch
-import tyro
+from command import run_command
 from interleaved import quartiles
 
 import torchrec_ext as tx
@@ -27,7 +26,6 @@ from torchrec_ext.data.batching.loader import Loader
 from torchrec_ext.data.batching.next_events import NextEvents
 from torchrec_ext.distributed import join_group, shard
 from torchrec_ext.embeddings import initialise_tables
-from torchrec_ext.errors import InputError
 from torchrec_ext.models import RetrievalTask
 from torchrec_ext.training.optimizers import make_optimizer
 
@@ -59,17 +57,13 @@ class Settings:
 
 def main() -> None:
     """Reads the command line, measures, prints and writes."""
-    try:
-        settings = tyro.cli(Settings)
-        if settings.quick:
-            settings = replace(settings, batch=(32, 64, 128), items=10_000, rounds=2)
-        expect_at_least(1, rounds=settings.rounds, length=settings.length, dim=settings.dim)
-        expect_at_least(2, items=settings.items, batches=len(set(settings.batch)), batch=min(settings.batch))
-        torch.set_num_threads(1)
-        run(settings)
-    except InputError as refusal:
-        print(f"error: {refusal}", file=sys.stderr)
-        raise SystemExit(2) from None
+    run_command(Settings, check, run, {"batch": (32, 64, 128), "items": 10_000, "rounds": 2})
+
+
+def check(settings: Settings) -> None:
+    """Refuses what cannot be measured."""
+    expect_at_least(1, rounds=settings.rounds, length=settings.length, dim=settings.dim)
+    expect_at_least(2, items=settings.items, batches=len(set(settings.batch)), batch=min(settings.batch))
 
 
 def run(settings: Settings) -> None:

@@ -6,7 +6,6 @@ python benchmarks/training_throughput.py --quick
 
 import itertools
 import json
-import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import machine
 import numpy as np
 import pandas as pd
 import torch
-import tyro
+from command import run_command
 from interleaved import quartiles
 from peers.encoders import PEERS
 from torch import Tensor, nn
@@ -26,7 +25,6 @@ from torch.nn.utils.rnn import pad_sequence
 import torchrec_ext as tx
 from torchrec_ext.checks import expect_at_least, expect_one_of
 from torchrec_ext.data import Dataset
-from torchrec_ext.errors import InputError
 from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.training import Optimization
 
@@ -61,20 +59,16 @@ class Settings:
 
 def main() -> None:
     """Reads the command line, measures, prints and writes."""
-    try:
-        settings = tyro.cli(Settings)
-        if settings.quick:
-            settings = replace(settings, data="generated", users=150, rounds=2)
-        expect_at_least(
-            1, users=settings.users, batch=settings.batch, rounds=settings.rounds, threads=settings.threads
-        )
-        for name in settings.encoders:
-            expect_one_of("encoders", name, tuple(SHAPES))
-        torch.set_num_threads(settings.threads)
-        run(settings)
-    except InputError as refusal:
-        print(f"error: {refusal}", file=sys.stderr)
-        raise SystemExit(2) from None
+    run_command(Settings, check, run, {"data": "generated", "users": 150, "rounds": 2})
+
+
+def check(settings: Settings) -> None:
+    """Refuses what cannot be measured."""
+    expect_at_least(
+        1, users=settings.users, batch=settings.batch, rounds=settings.rounds, threads=settings.threads
+    )
+    for name in settings.encoders:
+        expect_one_of("encoders", name, tuple(SHAPES))
 
 
 def run(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-r"""Ranks the articles that a reader has in view: what is new every day is known by its recent past.
+r"""Ranks the articles that a reader has in view by their recent past, since most are new.
 
 torchrun --nproc-per-node 2 recipes/news.py --data news-ebnerd
 """

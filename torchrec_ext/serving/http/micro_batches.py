@@ -73,7 +73,7 @@ class MicroBatches(Generic[Request, Answer]):
     def _answers(self, requests: Sequence[Request]) -> Sequence[Answer | Exception]:
         try:
             return self._compute(requests)
-        except Exception as error:  # which whoever asked receives
+        except Exception as error:  # every request of the batch gets it
             if len(requests) == 1:
                 return [error]
             return [self._answers([request])[0] for request in requests]
