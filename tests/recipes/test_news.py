@@ -87,10 +87,16 @@ def test_a_model_there_is_not(warm, folder):
 
 @pytest.mark.slow
 def test_every_model_on_two_ranks(warm, folder):
-    found = []
+    found, losses = [], []
+    models = ["whole", "no_context", "no_position", "crossed_position", "ids"]
     for processes in (1, 2):
         warm.launch("news", *SETTINGS, folder=folder, processes=processes)
         found.append(figures_of(folder))
-    assert list(found[0])[4:] == ["whole", "no_context", "no_position", "crossed_position", "ids"]
+        histories = [pd.read_csv(folder / "runs" / "news" / name / "history.csv") for name in models]
+        losses.append(pd.concat(histories)["train_loss"])
+    assert list(found[0])[4:] == models
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+    # The softmax leaves the level of the scores open, so each process count has a valid_loss of its own,
+    # and two articles of all but equal scores may change places: one pair of 800 each.
     for name, figure in found[0].items():
-        assert found[1][name]["group_auc"] == pytest.approx(figure["group_auc"], abs=1e-3)
+        assert found[1][name]["group_auc"] == pytest.approx(figure["group_auc"], abs=8 / 800)
