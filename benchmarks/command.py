@@ -31,6 +31,7 @@ def run_command(
         settings: Any = tyro.cli(kind)
         if quick and settings.quick:
             settings = replace(settings, **quick)
+        check_common(settings)
         check(settings)
         torch.set_num_threads(getattr(settings, "threads", 1))
         run(settings)

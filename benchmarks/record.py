@@ -4,7 +4,7 @@ import json
 import math
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,23 @@ class Row:
     def key(self) -> str:
         """What identifies a row among those of its benchmark."""
         return " | ".join((self.case, self.contender, self.metric, self.reference or ""))
+
+
+def save(settings: Any, benchmark: str, rows: Sequence[Row], **more: Any) -> None:
+    """Writes the rows to ``settings.output`` and draws them in ``settings.plot``, where these are given.
+
+    Args:
+        settings: a dataclass with ``output`` and, if the benchmark draws, ``plot``.
+        benchmark: name of the script.
+        rows: the figures.
+        more: see :func:`write`.
+    """
+    if settings.output is not None:
+        write(settings.output, benchmark, rows, settings=settings, **more)
+    if getattr(settings, "plot", None) is not None:
+        from plot import draw  # reading needs no figures
+
+        draw(rows, settings.plot, benchmark)
 
 
 def write(

@@ -3,13 +3,18 @@
 import doctest
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import compare
+import plot
 import pytest
 import record
 import tables
+from command import check_common
 from record import Row
+
+from torchrec_ext.errors import InputError
 
 ROWS = [
     Row("100 rows", "ours", "rows/s", 10.0, "pandas", 2.0),
@@ -90,7 +95,27 @@ def test_an_unknown_benchmark_is_refused(
     assert "error: --only batchin: give some of " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("module", [compare, record, tables])
+def test_rows_are_saved_and_drawn_where_the_settings_say(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    path = tmp_path / "rows.svg"
+    rows = [*ROWS, Row("100 rows", "ours", "peak MB", 3.0), Row("9 rows", "ours", "peak MB", 900.0)]
+    record.save(SimpleNamespace(output=None, plot=path), "some", rows)
+    image = path.read_text()
+    texts = [
+        "some",
+        "rows/s: times as good as the reference",
+        "ours / polars",
+        "peak MB",
+        "9 rows: ours",
+        "900",
+    ]
+    assert all(f"<!-- {text} -->" in image for text in texts)
+    assert "<!-- polars -->" not in image  # it is what ours is compared with
+    with pytest.raises(InputError, match="--plot .*: give a file"):
+        check_common(SimpleNamespace(output=None, plot=tmp_path / "none" / "rows.png"))
+
+
+@pytest.mark.parametrize("module", [compare, plot, record, tables])
 def test_examples(module: Any) -> None:
     failed, attempted = doctest.testmod(module)
     assert attempted and not failed
