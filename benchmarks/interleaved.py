@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 import torch.distributed as dist
+from record import Row
 
 Clock = Literal["wall", "processor"]
 """Whether time is what passes, or what all threads of a process use of the processor."""
@@ -43,6 +44,27 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
     ordered = torch.tensor(values, dtype=torch.float64)
     low, middle, high = torch.quantile(ordered, torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
     return low, middle, high
+
+
+def compared(
+    case: str,
+    contender: str,
+    metric: str,
+    value: float,
+    reference: str,
+    seconds: list[float],
+    reference_seconds: list[float],
+) -> Row:
+    """A row whose ratio is the median over the rounds of the speed relative to a reference in the same round.
+
+    Example:
+        >>> row = compared("a", "ours", "s", 2.0, "torch", [1.0, 2.0, 2.0], [2.0, 4.0, 8.0])
+        >>> row.ratio, row.low, row.high
+        (2.0, 2.0, 3.0)
+    """
+    ratios = [other / own for own, other in zip(seconds, reference_seconds, strict=True)]
+    low, ratio, high = quartiles(ratios)
+    return Row(case, contender, metric, value, reference, ratio, low, high)
 
 
 def measure(

@@ -5,6 +5,7 @@ from itertools import groupby
 from pathlib import Path
 
 from record import Row
+from tables import short
 
 LOGARITHMIC = 20.0
 """Values that span more than this many times get a logarithmic axis; ratios always have one, so that half
@@ -88,21 +89,9 @@ def lines_of(panel: Sequence[Row]) -> list[tuple[str, Row | None]]:
     """
     lines: list[tuple[str, Row | None]] = []
     for case, of_case in groupby(panel, key=lambda row: row.case):
-        named = [
-            (f"{row.contender} / {row.reference}" if row.reference else row.contender, row) for row in of_case
-        ]
+        named = [(row.name, row) for row in of_case]
         if len(named) > 1:
             lines += [(case, None), *named]
         else:
             lines.append((f"{case}: {named[0][0]}", named[0][1]))
     return lines
-
-
-def short(value: float) -> str:
-    """Three digits, or all of an integer part.
-
-    Example:
-        >>> short(0.01234), short(12.34), short(123456.7)
-        ('0.0123', '12.3', '123,457')
-    """
-    return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"

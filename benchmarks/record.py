@@ -24,6 +24,8 @@ class Row:
         value: in that unit.
         reference: what the ratio compares with: another contender of the case, or another case.
         ratio: how many times better than the reference in the same run; larger is always better.
+        low: lower quartile of the ratio over rounds, or of the value of a row without one.
+        high: upper quartile.
     """
 
     case: str
@@ -32,6 +34,13 @@ class Row:
     value: float
     reference: str | None = None
     ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The contender, and what it is compared with."""
+        return f"{self.contender} / {self.reference}" if self.reference else self.contender
 
     @property
     def key(self) -> str:
@@ -39,13 +48,16 @@ class Row:
         return " | ".join((self.case, self.contender, self.metric, self.reference or ""))
 
 
-def save(settings: Any, benchmark: str, rows: Sequence[Row], **more: Any) -> None:
+def save(
+    settings: Any, benchmark: str, rows: Sequence[Row], *, drawn: str | None = None, **more: Any
+) -> None:
     """Writes the rows to ``settings.output`` and draws them in ``settings.plot``, where these are given.
 
     Args:
         settings: a dataclass with ``output`` and, if the benchmark draws, ``plot``.
         benchmark: name of the script.
         rows: the figures.
+        drawn: the only metric to draw; None: all.
         more: see :func:`write`.
     """
     if settings.output is not None:
@@ -53,7 +65,7 @@ def save(settings: Any, benchmark: str, rows: Sequence[Row], **more: Any) -> Non
     if getattr(settings, "plot", None) is not None:
         from plot import draw  # reading needs no figures
 
-        draw(rows, settings.plot, benchmark)
+        draw([row for row in rows if drawn in (None, row.metric)], settings.plot, benchmark)
 
 
 def write(
@@ -101,7 +113,7 @@ def rows_of(content: Mapping[str, Any]) -> list[Row]:
 
     Example:
         >>> rows_of({"schema": 1, "rows": [{"case": "a", "contender": "b", "metric": "s", "value": 2}]})
-        [Row(case='a', contender='b', metric='s', value=2, reference=None, ratio=None)]
+        [Row(case='a', contender='b', metric='s', value=2, reference=None, ratio=None, low=None, high=None)]
     """
     if content.get("schema") != SCHEMA:
         raise ValueError(f"schema is {content.get('schema')}, expected {SCHEMA}")
