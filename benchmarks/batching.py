@@ -4,21 +4,65 @@ python benchmarks/batching.py --output batching.json
 python benchmarks/batching.py --users 20_000 --history 200
 """
 
-import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import interleaved
 from batching_contenders import Workload, training_part, workloads
-from batching_settings import QUICK, Settings, check
-from command import run_command
-from interleaved import Timing, quartiles
-from record import Row, write
-from tables import aligned
+from command import check_common, run_command
+from interleaved import Timing, compared
+from record import Row, save
+from tables import table_of
 
 from torchrec_ext.distributed import join_group, quiet_libraries
+from torchrec_ext.errors import InputError
 
-Record = dict[str, Any]
+
+@dataclass(frozen=True)
+class Settings:
+    """Times how batches are built, compared with row-by-row builders and with a training step.
+
+    An example is a history, its target and three context features. See benchmarks/README.md for the
+    meaning of each number.
+    """
+
+    users: int = 2000
+    """Number of users of the log."""
+    events: int = 1000
+    """Events per user; all but two are examples."""
+    items: int = 50_000
+    """Number of items, with frequencies after Zipf's law."""
+    history: int = 64
+    """Number of newest events of a history."""
+    batch: int = 2048
+    """Examples per batch."""
+    sampled: int = 512
+    """Candidates drawn per batch for the retriever, besides the targets."""
+    dim: int = 32
+    """Width of the models' vectors."""
+    rounds: int = 5
+    """Timed blocks per contender."""
+    block_seconds: float = 0.3
+    """Approximate length of a block, at least one batch."""
+    threads: int = 1
+    """Threads that torch may use."""
+    seed: int = 0
+    """Seed of the log, the order and the weights."""
+    quick: bool = False
+    """A smaller log and shorter blocks: less than a minute."""
+    output: Path | None = None
+    """JSON file to write."""
+    plot: Path | None = None
+    """PNG file to draw."""
+
+
+QUICK: dict[str, Any] = {"users": 200, "events": 300, "batch": 512, "rounds": 3, "block_seconds": 0.1}
+LEAST = {
+    "users": 1, "events": 4, "items": 2, "history": 1, "batch": 1, "sampled": 1, "dim": 1, "rounds": 1,
+    "threads": 1,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -26,12 +70,26 @@ def main() -> None:
     run_command(Settings, check, run, QUICK)
 
 
+def check(settings: Settings) -> None:
+    """Checks the settings before anything is measured.
+
+    Raises:
+        InputError: with the setting, its value and what is expected.
+    """
+    check_common(settings, **LEAST)
+    examples = settings.users * (settings.events - 2)
+    if settings.batch > examples:
+        raise InputError(
+            f"--batch is {settings.batch}, but {settings.users} users of {settings.events} events are "
+            f"{examples} examples: give a smaller batch or more users"
+        )
+
+
 def run(settings: Settings) -> None:
-    """Measures both kinds of examples, prints a table and writes the output file."""
-    began = time.perf_counter()
+    """Measures both kinds of examples, prints a table and writes the files."""
     join_group()  # interleaved.measure needs one
     train = training_part(settings)
-    found: list[Record] = []
+    rows: list[Row] = []
     with quiet_libraries():
         for workload in workloads(train, settings):
             timings = interleaved.measure(
@@ -41,79 +99,27 @@ def run(settings: Settings) -> None:
                 block_seconds=settings.block_seconds,
                 synchronise=lambda: None,
             )
-            found += records(workload, timings, settings.batch)
+            rows += rows_of(workload, timings, settings.batch)
     print(f"batches of {settings.batch:,} examples from a log of {len(train):,} events")
-    print(table(found))
-    print(f"\n{time.perf_counter() - began:.0f} s in total, threads: {settings.threads}")
-    if settings.output is not None:
-        write(settings.output, "batching", rows(found), packages=["numpy"], settings=settings, results=found)
+    print(table_of(rows))
+    save(settings, "batching", rows, packages=["numpy"])
 
 
-def records(workload: Workload, timings: Mapping[str, Timing], batch: int) -> list[Record]:
-    """A record for each contender; ratios are medians over the rounds of the ratio within a round."""
-    ours, training = timings["ours"].rounds, timings["training"].rounds
-    found = []
-    for name, timing in timings.items():
-        low, seconds, high = timing.quartiles
-        found.append({
-            "examples": workload.examples,
-            "contender": name,
-            "model": workload.model,
-            "mean_history": workload.mean_history,
-            "first_batch_seconds": workload.first_seconds,
-            "seconds": seconds,
-            "seconds_lower_quartile": low,
-            "seconds_upper_quartile": high,
-            "seconds_rounds": timing.rounds,
-            "batches_per_block": timing.steps,
-            "examples_per_second": batch / seconds,
-            "times_ours": _ratio(timing.rounds, ours),
-            "share_of_training": _ratio(timing.rounds, training),
-        })  # fmt: skip
-    return found
-
-
-def _ratio(seconds: list[float], other: list[float]) -> float:
-    return quartiles([a / b for a, b in zip(seconds, other, strict=True)])[1]
-
-
-def rows(found: list[Record]) -> list[Row]:
-    """The rows of the common schema: our examples/s, once for each other contender."""
-    ours = {r["examples"]: r["examples_per_second"] for r in found if r["contender"] == "ours"}
+def rows_of(workload: Workload, timings: Mapping[str, Timing], batch: int) -> list[Row]:
+    """Our examples/s, once for each other contender; theirs; and what is not in any of them."""
+    case = workload.examples
+    speeds = {name: batch / timing.quartiles[1] for name, timing in timings.items()}
+    others = {name: timing.rounds for name, timing in timings.items() if name != "ours"}
+    ours = timings["ours"].rounds
     return [
-        Row(r["examples"], "ours", "examples/s", ours[r["examples"]], r["contender"], r["times_ours"])
-        for r in found
-        if r["contender"] != "ours"
+        *(
+            compared(case, "ours", "examples/s", speeds["ours"], name, ours, taken)
+            for name, taken in others.items()
+        ),
+        *(Row(case, name, "examples/s", speeds[name]) for name in others),
+        Row(case, "ours", "first batch, ms", 1e3 * workload.first_seconds),
+        Row(case, "ours", "history", workload.mean_history),
     ]
-
-
-HEAD = ("", "ms per batch", "examples/s", "(quartiles)", "time/ours", "time/training step")
-
-
-def table(found: list[Record]) -> str:
-    """An aligned table, one line per contender, with a title for each kind of examples."""
-    lines: list[list[str]] = []
-    for record in found:
-        title = (
-            f"{record['examples']}: histories of {record['mean_history']:.0f} events on average, "
-            f"first batch of an epoch after {record['first_batch_seconds'] * 1e3:.0f} ms"
-        )
-        if [title] not in lines:
-            lines.append([title])
-        slow, fast = (
-            record["examples_per_second"] * record["seconds"] / record[f"seconds_{quartile}_quartile"]
-            for quartile in ("upper", "lower")
-        )
-        training = record["contender"] == "training"
-        lines.append([
-            f"training step of {record['model']}" if training else record["contender"],
-            f"{record['seconds'] * 1e3:.2f}",
-            f"{record['examples_per_second']:,.0f}",
-            f"({slow:,.0f} to {fast:,.0f})",
-            f"{record['times_ours']:.1f}",
-            f"{record['share_of_training']:.1%}",
-        ])  # fmt: skip
-    return aligned([[*HEAD], *(line if len(line) > 1 else line[0] for line in lines)], indent="  ")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from batching_settings import Settings
 from row_by_row import Lists, Padded, Rows
 from torch.utils.data import DataLoader
 
@@ -26,6 +25,9 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.models import Ranker, TwoTower, task_for
 from torchrec_ext.training.optimizers import make_optimizer
 
+if TYPE_CHECKING:
+    from batching import Settings  # which imports this file
+
 CONTEXT = ("context_weekday", "context_hour", "context_device")
 Step = Callable[[int], Any]
 
@@ -36,20 +38,18 @@ class Workload:
 
     Args:
         examples: ``LastEvents`` or ``LabelledEvents``.
-        model: the model that is trained with them.
         actions: contender -> builds one batch, or trains one step.
         mean_history: mean number of events of a history.
         first_seconds: time until our first batch of an epoch, which includes the order of the epoch.
     """
 
     examples: str
-    model: str
     actions: dict[str, Step]
     mean_history: float
     first_seconds: float
 
 
-def training_part(settings: Settings) -> Dataset:
+def training_part(settings: "Settings") -> Dataset:
     """A log in which users alternate and items follow Zipf's law, with three context columns."""
     rng = np.random.default_rng(settings.seed)
     number = settings.users * settings.events
@@ -65,7 +65,7 @@ def training_part(settings: Settings) -> Dataset:
     return leave_last_out(read_events(frame, context=["weekday", "hour", "device"]))[0]
 
 
-def workloads(train: Dataset, settings: Settings) -> list[Workload]:
+def workloads(train: Dataset, settings: "Settings") -> list[Workload]:
     """A retriever and a ranker, both of which read history and context.
 
     Raises:
@@ -79,14 +79,14 @@ def workloads(train: Dataset, settings: Settings) -> list[Workload]:
         train.schema, settings.dim, CONTEXT, "dot", target_attention="din", max_length=settings.history
     )
     drawn = Candidates("sampled", counts, settings.sampled)
-    made: list[tuple[str, str, Any, Any]] = [
-        ("LastEvents", "TwoTower, gru", tower, LastEvents(train, tower.inputs, drawn)),
-        ("LabelledEvents", "Ranker, din", ranker, LabelledEvents(train, train, ranker.inputs)),
+    made: list[tuple[str, Any, Any]] = [
+        ("LastEvents", tower, LastEvents(train, tower.inputs, drawn)),
+        ("LabelledEvents", ranker, LabelledEvents(train, train, ranker.inputs)),
     ]
     lists = Lists(train.events, settings.history)
     rows = Rows(train.events, settings.history)
     found = []
-    for kind, name, model, examples in made:
+    for kind, model, examples in made:
         compare(examples, lists, settings)
         loader = Loader(examples, settings.batch, seed=settings.seed)
         ours = _each(loader.epoch)
@@ -99,11 +99,11 @@ def workloads(train: Dataset, settings: Settings) -> list[Workload]:
             "DataLoader": _each(lambda epoch: iter(DataLoader(rows, settings.batch, shuffle=True))),
             "training": _training(model, loader, settings),
         }
-        found.append(Workload(kind, name, actions, float(np.mean(examples.sizes())), first))
+        found.append(Workload(kind, actions, float(np.mean(examples.sizes())), first))
     return found
 
 
-def compare(examples: Any, lists: Lists, settings: Settings) -> None:
+def compare(examples: Any, lists: Lists, settings: "Settings") -> None:
     """Checks that the builders return the same batch.
 
     Raises:
@@ -142,14 +142,14 @@ def _each(epoch: Callable[[int], Iterator[Any]]) -> Step:
     return lambda _: next(batches)
 
 
-def _orders(number: int, epoch: int, settings: Settings) -> Iterator[np.ndarray]:
+def _orders(number: int, epoch: int, settings: "Settings") -> Iterator[np.ndarray]:
     """Numbers of the examples of each full batch of an epoch."""
     order = np.random.default_rng((settings.seed, epoch)).permutation(number)
     whole = number // settings.batch * settings.batch
     return iter(order[:whole].reshape(-1, settings.batch))
 
 
-def _training(model: Any, loader: Loader, settings: Settings) -> Step:
+def _training(model: Any, loader: Loader, settings: "Settings") -> Step:
     """A training step on batches that are built beforehand: forward, backward, both optimizers."""
     ready = [batch for batch, _ in zip(loader.epoch(0), range(8), strict=False)]
     dmp = shard(task_for(model), batch_size=settings.batch)

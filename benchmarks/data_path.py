@@ -10,19 +10,21 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from command import check_common, run_command
 from data_events import generate
-from record import Row, write
-from tables import aligned
+from interleaved import compared
+from record import Row, save
+from tables import table_of
 from tqdm import tqdm
 
 from torchrec_ext.errors import InputError
 
-Record = dict[str, Any]
+Run = dict[str, float]
 _PEERS = ("ours", "pandas", "polars", "duckdb")
 STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "read integers": ("integers.csv", _PEERS),
@@ -63,7 +65,9 @@ class Settings:
     quick: bool = False
     """Reading, preparing and batching of 100,000 events: less than a minute."""
     output: Path | None = None
-    """JSON file to write: machine, versions, settings, results."""
+    """JSON file to write."""
+    plot: Path | None = None
+    """PNG file to draw."""
 
 
 QUICK: dict[str, Any] = {
@@ -95,62 +99,47 @@ def run(settings: Settings) -> None:
 
 
 def run_in(settings: Settings, folder: Path) -> None:
-    """Measures every stage, prints the table and writes the output file."""
+    """Measures every stage, prints the table and writes the files."""
     plan = [(stage, settings.rows, settings.rounds) for stage in settings.only]
     for rows in settings.at_size:
         plan += [(stage, rows, 1) for stage in settings.only if stage in AT_SIZE]
-    found: list[Record] = []
+    found: list[Row] = []
     for stage, rows, rounds in tqdm(plan, "stages", unit="stage", leave=False, disable=None):
         generate(folder, rows, STAGES[stage][0])
         found += measured(stage, rows, rounds, folder)
-    print(table(found))
-    if settings.output is not None:
-        packages = ["pandas", "polars", "duckdb", "pyarrow", "numpy"]
-        write(
-            settings.output, "data_path", as_rows(found), packages=packages, settings=settings, results=found
-        )
+    print(table_of(found))
+    save(settings, "data_path", found, packages=["pandas", "polars", "duckdb", "pyarrow", "numpy"])
 
 
-def as_rows(found: list[Record]) -> list[Row]:
-    """The rows of the common schema: our rows/s, once for each other contender of a stage."""
-    ours = {(r["stage"], r["events"]): r for r in found if r["contender"] == "ours"}
-    return [
-        Row(
-            f"{r['stage']}, {r['events']:,} events", "ours", "rows/s",
-            ours[r["stage"], r["events"]]["rows_per_second"], r["contender"], 1 / r["speed_over_ours"],
-        )
-        for r in found
-        if r["contender"] != "ours"
-    ]  # fmt: skip
-
-
-def measured(stage: str, rows: int, rounds: int, folder: Path) -> list[Record]:
+def measured(stage: str, rows: int, rounds: int, folder: Path) -> list[Row]:
     """Runs the contenders of a stage alternately for a number of rounds, each in a new process."""
-    taken: dict[str, list[Record]] = {contender: [] for contender in STAGES[stage][1]}
+    taken: dict[str, list[Run]] = {contender: [] for contender in STAGES[stage][1]}
     for _ in range(rounds):
         for contender, runs in taken.items():
             runs.append(_run(stage, contender, rows, folder))
-    records = []
-    for contender, runs in taken.items():
-        seconds = [run["seconds"] for run in runs]
-        ratios = [o["seconds"] / r["seconds"] for o, r in zip(taken["ours"], runs, strict=True)]
-        per_row = runs[0]["rows"] / taken["ours"][0]["rows"]
-        records.append({
-            "stage": stage,
-            "contender": contender,
-            "events": rows,
-            "rows": runs[0]["rows"],
-            "seconds": seconds,
-            "cpu_seconds": [run["cpu"] for run in runs],
-            "rows_per_second": runs[0]["rows"] / statistics.median(seconds),
-            "speed_over_ours": statistics.median(ratios) * per_row,
-            "peak_bytes": max(run["peak"] for run in runs),
-            "growth_bytes": max(run["peak"] - run["before"] for run in runs),
-        })  # fmt: skip
-    return records
+    return rows_of(f"{stage}, {rows:,} events", taken)
 
 
-def _run(stage: str, contender: str, rows: int, folder: Path) -> Record:
+def rows_of(case: str, taken: Mapping[str, Sequence[Run]]) -> list[Row]:
+    """Our rows per processor second beside each peer, then the times and the memory of all."""
+    per_row = {name: [run["cpu"] / run["rows"] for run in runs] for name, runs in taken.items()}
+    ours, peers = per_row["ours"], [name for name in taken if name != "ours"]
+    speed = 1 / statistics.median(ours)
+    found = [compared(case, "ours", "rows/s", speed, peer, ours, per_row[peer]) for peer in peers]
+    if not peers:
+        found.append(Row(case, "ours", "rows/s", speed))
+    for name, runs in taken.items():
+        figures = {
+            "s": statistics.median(run["seconds"] for run in runs),
+            "CPU s": statistics.median(run["cpu"] for run in runs),
+            "peak GB": max(run["peak"] for run in runs) / 1e9,
+            "growth GB": max(run["peak"] - run["before"] for run in runs) / 1e9,
+        }
+        found += [Row(case, name, metric, value) for metric, value in figures.items()]
+    return found
+
+
+def _run(stage: str, contender: str, rows: int, folder: Path) -> Run:
     script = "data_stages.py" if contender in ("ours", "row by row") else "data_peers.py"
     command = [
         sys.executable,
@@ -166,21 +155,8 @@ def _run(stage: str, contender: str, rows: int, folder: Path) -> Record:
     if done.returncode:
         reason = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
         raise InputError(f"{contender} failed at {stage}: {reason}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def table(found: list[Record]) -> str:
-    """The records as an aligned table."""
-    head = ("stage", "contender", "events", "s", "CPU s", "rows/s", "ours takes", "peak GB", "growth GB")
-    lines = [
-        (
-            r["stage"], r["contender"], f"{r['events']:,}", f"{statistics.median(r['seconds']):.2f}",
-            f"{statistics.median(r['cpu_seconds']):.2f}", f"{r['rows_per_second']:,.0f}",
-            f"{r['speed_over_ours']:.2f}", f"{r['peak_bytes'] / 1e9:.2f}", f"{r['growth_bytes'] / 1e9:.2f}",
-        )
-        for r in found
-    ]  # fmt: skip
-    return aligned([head, *lines], left=2)
+    found: Run = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 if __name__ == "__main__":

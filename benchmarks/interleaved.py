@@ -64,7 +64,7 @@ def compared(
     """
     ratios = [other / own for own, other in zip(seconds, reference_seconds, strict=True)]
     low, ratio, high = quartiles(ratios)
-    return Row(case, contender, metric, value, reference, ratio, low, high)
+    return Row(case, contender, metric, value, reference, ratio, *((low, high) if len(ratios) > 1 else ()))
 
 
 def measure(

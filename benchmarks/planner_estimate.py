@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from fbgemm_gpu.split_embedding_configs import EmbOptimType
-from tables import aligned
+from record import Row
 from torch import nn
 from torchrec import EmbeddingBagCollection, EmbeddingBagConfig
 from torchrec.distributed.planner import EmbeddingShardingPlanner, ParameterConstraints, Topology
@@ -96,26 +96,26 @@ def estimate(
     constraint = ParameterConstraints(
         sharding_types=list(types), pooling_factors=[pooling], compute_kernels=["fused"]
     )
-    planner = EmbeddingShardingPlanner(
-        topology=Topology(
-            world_size=gpus,
-            local_world_size=min(gpus, gpu.a_node),
-            compute_device="cuda",
-            hbm_cap=gpu.memory,
-            hbm_mem_bw=gpu.memory_rate / 1000,  # the cost model counts bytes a millisecond
-            intra_host_bw=gpu.node_rate / 1000,
-            inter_host_bw=gpu.network_rate / 1000,
-        ),
-        batch_size=batch,
-        storage_reservation=FixedPercentageStorageReservation(percentage=0.15),
-        constraints={config.name: constraint for config in configs},
-        stats=[],
-    )
-    try:
-        with quiet_libraries():
+    with quiet_libraries():
+        planner = EmbeddingShardingPlanner(
+            topology=Topology(
+                world_size=gpus,
+                local_world_size=min(gpus, gpu.a_node),
+                compute_device="cuda",
+                hbm_cap=gpu.memory,
+                hbm_mem_bw=gpu.memory_rate / 1000,  # the cost model counts bytes a millisecond
+                intra_host_bw=gpu.node_rate / 1000,
+                inter_host_bw=gpu.network_rate / 1000,
+            ),
+            batch_size=batch,
+            storage_reservation=FixedPercentageStorageReservation(percentage=0.15),
+            constraints={config.name: constraint for config in configs},
+            stats=[],
+        )
+        try:
             planner.plan(model, sharders({"optimizer": EmbOptimType.EXACT_ROWWISE_ADAGRAD}))
-    except PlannerError:
-        return Estimate(gpus)
+        except PlannerError:
+            return Estimate(gpus)
     seconds: dict[int, float] = defaultdict(float)
     exchange: dict[int, float] = defaultdict(float)
     held: dict[int, int] = defaultdict(int)
@@ -123,7 +123,7 @@ def estimate(
     for option in chosen:
         for shard in option.shards:
             perf = shard.perf
-            seconds[shard.rank] += perf.total / 1000
+            seconds[shard.rank] += (perf.total + perf.input_dist_comms) / 1000  # which total leaves out
             exchange[shard.rank] += (perf.fwd_comms + perf.bwd_comms + perf.input_dist_comms) / 1000
             held[shard.rank] += shard.storage.hbm
     slowest = max(seconds, key=lambda rank: seconds[rank])
@@ -133,17 +133,22 @@ def estimate(
     )
 
 
-def estimate_table(estimates: Sequence[Estimate]) -> str:
-    """The planner's estimates, one line for each number of GPUs."""
-    lines: list[str | list[str]] = [
-        "on paper, by TorchRec's planner: 32 tables x 10M x 128, pooling 20, 4,096 examples a GPU",
-        ["GPUs", "ms a step", "of it exchange", "GB of the fullest", "M examples/s", "tables"],
-    ]
+def estimate_rows(estimates: Sequence[Estimate], batch: int = 4096) -> list[Row]:
+    """The planner's estimates as rows of the common schema; without those that do not fit.
+
+    Args:
+        estimates: of several numbers of GPUs.
+        batch: examples a GPU and step.
+    """
+    rows = []
     for e in estimates:
-        if e.seconds is None:
-            lines.append([f"{e.gpus}", "does not fit", "", "", "", ""])
-            continue
-        kinds = ", ".join(f"{count} {kind}" for kind, count in e.shardings)
-        figures = [f"{e.seconds * 1e3:.2f}", f"{e.exchange_seconds * 1e3:.2f}", f"{e.bytes_held / 1e9:.1f}"]
-        lines.append([f"{e.gpus}", *figures, f"{4096 * e.gpus / e.seconds / 1e6:.0f}", kinds])
-    return aligned(lines)
+        if e.seconds is not None:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in e.shardings)
+            figures = {
+                "ms a step": 1e3 * e.seconds,
+                "of it exchange": 1e3 * e.exchange_seconds,
+                "GB of the fullest": e.bytes_held / 1e9,
+                "M examples/s": batch * e.gpus / e.seconds / 1e6,
+            }
+            rows += [Row(f"{e.gpus} GPUs on paper", kinds, name, value) for name, value in figures.items()]
+    return rows

@@ -4,19 +4,19 @@ python benchmarks/ranker.py
 python benchmarks/ranker.py --first-order --output ranker.json
 """
 
-import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import id_batches
 import interleaved
-import machine
 import torch
-import torch.distributed as dist
-import tyro
+from command import check_common, run_command
+from interleaved import compared
+from record import Row, save
+from tables import table_of
 from torch import Tensor
 from torch.nn import functional
 from torchrec import KeyedJaggedTensor
@@ -64,6 +64,8 @@ class Settings:
     """Fewer and shorter rounds."""
     output: Path | None = None
     """JSON file to write."""
+    plot: Path | None = None
+    """PNG file to draw."""
 
 
 class PackedRanker:
@@ -99,13 +101,21 @@ class PackedRanker:
 
 
 def main() -> None:
-    """Reads the command line, measures and prints."""
+    """Reads the command line, measures, prints and writes."""
     warnings.simplefilter("ignore", FutureWarning)
     logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
-    settings = tyro.cli(Settings)
-    torch.set_num_threads(1)
+    run_command(Settings, check, run, {"rounds": 3, "block_seconds": 0.1})
+
+
+def check(settings: Settings) -> None:
+    """Refuses what cannot be measured."""
+    check_common(settings, tables=1, rows=1, width=1, batch=1, rounds=1)
+
+
+def run(settings: Settings) -> None:
+    """Compares the losses, measures both, prints a table and writes the files."""
     Pipelineable.register(Batch)
-    group = join_group()
+    join_group()
     steps = build(settings)
     for number in range(8):
         ours, packed = (step(number) for step in steps.values())
@@ -113,26 +123,25 @@ def main() -> None:
             raise AssertionError(f"step {number}: loss {ours:.7f} of ours, {packed:.7f} of the packed torch")
     timings = interleaved.measure(
         steps,
-        rounds=3 if settings.quick else settings.rounds,
+        rounds=settings.rounds,
         warmup=1,
-        block_seconds=0.1 if settings.quick else settings.block_seconds,
+        block_seconds=settings.block_seconds,
         synchronise=lambda: None,
         clock=settings.clock,
     )
-    pairs = zip(timings["packed torch"].rounds, timings["ours"].rounds, strict=True)
-    ratio = interleaved.quartiles([packed / ours for packed, ours in pairs])
-    milliseconds = {name: timing.quartiles[1] * 1e3 for name, timing in timings.items()}
-    print(f"{settings.tables} tables x {settings.rows:,} x {settings.width}, batch {settings.batch}")
-    for name, median in milliseconds.items():
-        print(f"  {name:12} {median:7.3f} ms/step  {settings.batch / median * 1e3:9,.0f} examples/s")
-    print(f"  ours / packed torch, speed: {ratio[1]:.2f} ({ratio[0]:.2f} to {ratio[2]:.2f})")
-    if settings.output is not None:
-        content = {
-            "benchmark": "ranker", "machine": machine.describe(group.device), "versions": machine.versions(),
-            "settings": asdict(settings), "milliseconds": milliseconds, "speed_against_packed_torch": ratio,
-        }  # fmt: skip
-        settings.output.write_text(json.dumps(content, indent=1, default=str) + "\n")
-    dist.destroy_process_group()
+    ids = f"Zipf {settings.zipf:g}" if settings.zipf else "uniform ids"
+    case = f"{settings.tables} tables x {settings.rows:,} x {settings.width}, batch {settings.batch}, {ids}"
+    case += ", linear term" * settings.first_order
+    times = {name: timing.rounds for name, timing in timings.items()}
+    speeds = {name: settings.batch / timing.quartiles[1] for name, timing in timings.items()}
+    rows = [
+        compared(
+            case, "ours", "examples/s", speeds["ours"], "packed torch", times["ours"], times["packed torch"]
+        ),
+        Row(case, "packed torch", "examples/s", speeds["packed torch"]),
+    ]
+    print(table_of(rows))
+    save(settings, "ranker", rows)
 
 
 def build(settings: Settings) -> dict[str, Callable[[int], Tensor]]:

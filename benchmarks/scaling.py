@@ -21,16 +21,16 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing
 from command import check_common, run_command
-from interleaved import quartiles
+from interleaved import compared, quartiles
 from module_costs import peak_bytes
-from planner_estimate import Estimate, estimate, estimate_table
-from record import Row, write
+from planner_estimate import estimate, estimate_rows
+from record import Row, save
 from scaling_workload import Sizes, training_step
-from tables import aligned
+from tables import table_of
 
 from torchrec_ext.distributed import join_group, quiet_libraries
 
-MEASURED = {"seconds": "ms", "step_bytes": "step MB", "held_bytes": "held MB"}
+MEASURED = {"seconds": "time", "step_bytes": "memory of a step", "held_bytes": "held memory"}
 
 
 @dataclass(frozen=True)
@@ -125,18 +125,16 @@ def run(settings: Settings) -> None:
     with quiet_libraries():
         points = [point for axis in AXES for point in measure(settings, axis, getattr(settings, axis))]
         points += [measure_ranks(settings, ranks) for ranks in settings.ranks]
-    exponents = fitted(points)
-    print(table(points, exponents), flush=True)
+    rows = rows_of(points, fitted(points))
+    print(table_of(rows), flush=True)
     estimates = [estimate(gpus) for gpus in settings.world_sizes]
-    if estimates:
-        print("\n" + estimate_table(estimates))
-    if settings.output is not None:
-        write(
-            settings.output, "scaling", rows_of(points, exponents), device=settings.device,
-            settings=settings, points=[asdict(p) for p in points], estimates=[asdict(e) for e in estimates],
-        )  # fmt: skip
-    if settings.plot is not None:
-        plot(points, exponents, estimates, settings.plot)
+    if planned := estimate_rows(estimates):
+        print("\non paper, by TorchRec's planner: 32 tables x 10M x 128, pooling 20, 4,096 examples a GPU")
+        print(table_of(planned))
+        rows += planned
+    for unfit in (e.gpus for e in estimates if e.seconds is None):
+        print(f"{unfit} GPUs: the tables do not fit")
+    save(settings, "scaling", rows, device=settings.device)
 
 
 def measure(settings: Settings, axis: str, sizes: Sequence[int]) -> list[Point]:
@@ -199,16 +197,16 @@ def fitted(points: Sequence[Point]) -> dict[tuple[str, str], float]:
     Example:
         >>> points = [Point("batch", size, [size**2], 3, 6 * size) for size in (1, 2, 4)]
         >>> {figure: round(b, 6) + 0.0 for (_, figure), b in fitted(points).items()}
-        {'seconds': 2.0, 'step_bytes': 0.0, 'held_bytes': 1.0}
+        {'time': 2.0, 'memory of a step': 0.0, 'held memory': 1.0}
     """
     found = {}
     for axis in dict.fromkeys(point.axis for point in points):
         of_axis = [point for point in points if point.axis == axis]
         if len({point.size for point in of_axis}) > 1:
             sizes = np.log([point.size for point in of_axis])
-            for figure in MEASURED:
+            for figure, name in MEASURED.items():
                 values = np.log([getattr(point, figure) for point in of_axis])
-                found[axis, figure] = float(np.polyfit(sizes, values, 1)[0])
+                found[axis, name] = float(np.polyfit(sizes, values, 1)[0])
     return found
 
 
@@ -217,56 +215,15 @@ def rows_of(points: Sequence[Point], exponents: dict[tuple[str, str], float]) ->
     first = {point.axis: point for point in reversed(points)}
     rows = []
     for p in points:
-        case, smallest = f"{p.axis} {p.size}", first[p.axis]
-        ratio = quartiles([a / b for a, b in zip(smallest.rounds, p.rounds, strict=True)])[1]
-        compared = () if p is smallest else (f"{p.axis} {smallest.size}", ratio)
-        rows.append(Row(case, "step", "s", p.seconds, *compared))
-        rows += [Row(case, "step", name, getattr(p, name)) for name in ("step_bytes", "held_bytes")]
-    return rows + [Row(axis, "step", f"exponent of {figure}", b) for (axis, figure), b in exponents.items()]
-
-
-def table(points: Sequence[Point], exponents: dict[tuple[str, str], float]) -> str:
-    """A line for each size; below an axis its exponents."""
-    lines: list[str | list[str]] = [["", *MEASURED.values()]]
-    for axis in dict.fromkeys(point.axis for point in points):
-        for p in points:
-            if p.axis == axis:
-                figures = (p.seconds * 1e3, p.step_bytes / 1e6, p.held_bytes / 1e6)
-                lines.append([f"{axis} {p.size:,}", *(f"{figure:,.1f}" for figure in figures)])
-        if (axis, "seconds") in exponents:
-            lines.append(["  exponent", *(f"{exponents[axis, figure]:.2f}" for figure in MEASURED)])
-    return aligned(lines)
-
-
-def plot(
-    points: Sequence[Point],
-    exponents: dict[tuple[str, str], float],
-    estimates: Sequence[Estimate],
-    path: Path,
-) -> None:
-    """A panel with logarithmic axes for each size, relative to the smallest; then the estimate."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    axes = list(dict.fromkeys(point.axis for point in points))
-    figure, panels = pyplot.subplots(
-        1, len(axes) + 1, figsize=(3.2 * len(axes) + 3.2, 3.4), layout="constrained"
-    )
-    for name, panel in zip(axes, panels, strict=False):
-        own = [point for point in points if point.axis == name]
-        for measured in MEASURED:
-            values = [getattr(point, measured) / getattr(own[0], measured) for point in own]
-            label = f"{measured}: {exponents.get((name, measured), 0):.2f}"
-            panel.loglog([point.size for point in own], values, "o-", label=label)
-        panel.set_title(f"{name} (exponents)", fontsize=9)
-        panel.legend(fontsize=7)
-    fits = [e for e in estimates if e.seconds is not None]
-    panels[-1].loglog([e.gpus for e in fits], [1e3 * (e.seconds or 0) for e in fits], "s--", color="0.4")
-    panels[-1].set_title("GPUs, on paper: ms a step", fontsize=9)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+        case, smallest = f"{p.axis} {p.size:,}", first[p.axis]
+        if p is smallest:
+            rows.append(Row(case, "step", "ms", 1e3 * p.seconds))
+        else:
+            reference = f"{p.axis} {smallest.size:,}"
+            rows.append(compared(case, "step", "ms", 1e3 * p.seconds, reference, p.rounds, smallest.rounds))
+        rows.append(Row(case, "step", "step MB", p.step_bytes / 1e6))
+        rows.append(Row(case, "step", "held MB", p.held_bytes / 1e6))
+    return rows + [Row(axis, figure, "exponent", b) for (axis, figure), b in exponents.items()]
 
 
 if __name__ == "__main__":

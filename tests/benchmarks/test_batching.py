@@ -3,6 +3,7 @@
 import doctest
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,9 +16,10 @@ import numpy as np
 import pytest
 import row_by_row
 import torch
+from batching import Settings, check
 from batching_contenders import compare, training_part
-from batching_settings import Settings, check
 from interleaved import Timing
+from record import rows_of
 from row_by_row import Lists, Rows
 
 from torchrec_ext.batch import Inputs
@@ -50,20 +52,16 @@ def test_entry_point(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     first, head, *lines = done.stdout.splitlines()
     assert first == "batches of 16 examples from a log of 200 events"
-    assert "examples/s" in head and "time/training step" in head
-    contenders = ["ours", "lists", "DataLoader", "training"]
-    assert [line.split()[0].rstrip(":") for line in lines[:10]] == [
-        "LastEvents", *contenders, "LabelledEvents", *contenders,
-    ]  # fmt: skip
+    assert head.split()[0] == "examples/s"
+    others = ["lists", "DataLoader", "training"]
+    names = [*(f"ours / {name}" for name in others), *others]
+    titles = [line.strip() if line[0] != " " else re.split("  +", line.strip())[0] for line in lines]
+    assert titles == ["LastEvents", *names, "LabelledEvents", *names]
     found = json.loads(output.read_text())
-    assert found["benchmark"] == "batching"
-    assert found["machine"]["threads_per_process"] == 1
-    assert [record["contender"] for record in found["results"]] == contenders * 2
-    for record in found["results"]:
-        assert record["examples_per_second"] == pytest.approx(16 / record["seconds"])
-        assert 0 < record["mean_history"] <= 4
-        if record["contender"] == "ours":
-            assert record["times_ours"] == 1 and 0 < record["share_of_training"] < 1
+    assert found["benchmark"] == "batching" and found["machine"]["threads_per_process"] == 1
+    rows = [row for row in rows_of(found) if row.ratio is not None]
+    assert [row.reference for row in rows] == others * 2
+    assert all(0 < row.low <= row.ratio <= row.high for row in rows)
 
 
 @pytest.mark.parametrize("kind", ["last", "labelled"])
@@ -91,22 +89,18 @@ def test_rows_are_the_lists_padded_further() -> None:
         assert torch.equal(context, lists.context_BF[place])
 
 
-def test_records_compare_within_a_round() -> None:
-    workload = batching_contenders.Workload("LastEvents", "TwoTower, gru", {}, 5.0, 0.1)
+def test_rows_compare_within_a_round() -> None:
+    workload = batching_contenders.Workload("LastEvents", {}, 5.0, 0.1)
     timings = {
         name: Timing(1, rounds, [0.0])
         for name, rounds in {
             "ours": [1.0, 2.0, 4.0], "lists": [10.0, 40.0, 40.0], "training": [4.0, 8.0, 4.0],
         }.items()
     }  # fmt: skip
-    ours, lists, training = batching.records(workload, timings, batch=8)
-    assert [ours["times_ours"], lists["times_ours"], training["times_ours"]] == [1, 10, 4]  # 10, 20, 10
-    assert ours["share_of_training"] == 0.25  # 1/4, 2/8, 4/4
-    assert ours["examples_per_second"] == 4
-    assert [line.split()[-1] for line in batching.table([ours, training]).splitlines()[2:]] == [
-        "25.0%",
-        "100.0%",
-    ]
+    lists, training, *others = batching.rows_of(workload, timings, batch=8)
+    assert (lists.ratio, training.ratio) == (10, 4)  # 10, 20, 10 and 4, 4, 1
+    assert (lists.low, lists.high) == (10, 15)
+    assert [row.value for row in (lists, *others)] == [4, 0.2, 2, 100, 5]
 
 
 WRONG = [

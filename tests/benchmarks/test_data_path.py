@@ -6,13 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import data_path
 import data_peers
 import data_stages
 import numpy as np
 import pandas as pd
 import pytest
 from data_events import CODED, events_file, generate, prepared_folder
-from data_path import STAGES, table
+from data_path import STAGES
+from record import rows_of
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted({file for file, _ in STAGES.values()})
@@ -43,16 +45,15 @@ def test_entry_point(tmp_path):
     sizes = ("--rows", "50000", "--at-size", "100000", "--rounds", "1")
     done = run(*sizes, "--folder", str(tmp_path / "files"), "--output", str(output))
     assert done.returncode == 0, done.stderr
-    found = json.loads(output.read_text())["results"]
+    rows = rows_of(json.loads(output.read_text()))
     at_size = ("prepare", "prepare strings", "open", "batch")
-    assert [(r["events"], r["stage"], r["contender"]) for r in found] == [
-        (rows, stage, contender)
-        for rows, stages in ((50_000, STAGES), (100_000, at_size))
+    assert [(row.case, row.contender) for row in rows if row.metric == "CPU s"] == [
+        (f"{stage}, {number:,} events", contender)
+        for number, stages in ((50_000, STAGES), (100_000, at_size))
         for stage in stages
         for contender in STAGES[stage][1]
     ]
-    assert len(done.stdout.splitlines()) == len(found) + 1
-    assert all(r["rows_per_second"] > 0 and 0 <= r["growth_bytes"] <= r["peak_bytes"] for r in found)
+    assert all(row.value > 0 for row in rows if row.metric not in ("CPU s", "growth GB"))
 
 
 def test_every_contender_is_there():
@@ -109,12 +110,22 @@ def test_what_cannot_be_measured_is_refused():
     assert (done.returncode, done.stderr) == (2, "error: --rows is 0: give at least 1\n")
 
 
-def test_the_table_is_aligned():
-    record = {
-        "stage": "read CSV", "contender": "ours", "events": 2000, "rows": 2000, "seconds": [2.0, 1.0, 4.0],
-        "cpu_seconds": [1.5],
-        "rows_per_second": 1000.0, "speed_over_ours": 1.0, "peak_bytes": 5e8, "growth_bytes": 1e8,
-    }  # fmt: skip
-    head, line = table([record]).splitlines()
-    assert line.split() == ["read", "CSV", "ours", "2,000", "2.00", "1.50", "1,000", "1.00", "0.50", "0.10"]
-    assert len(head) == len(line)
+def test_ours_is_compared_with_each_peer_in_the_same_round():
+    def runs(*cpu, rows=100):
+        fixed = {"rows": rows, "seconds": 1.5, "before": 4e8, "peak": 5e8}
+        return [{"cpu": taken, **fixed} for taken in cpu]
+
+    taken = {"ours": runs(2.0, 1.0, 4.0), "pandas": runs(1.0, 1.0, 8.0, rows=50)}
+    ratio, *others = data_path.rows_of("read CSV", taken)
+    assert (ratio.name, ratio.metric, ratio.value, ratio.ratio) == (
+        "ours / pandas",
+        "rows/s",
+        50,
+        2,
+    )  # 1, 2, 4
+    assert [row.value for row in others] == [1.5, 2.0, 0.5, pytest.approx(0.1)] + [
+        1.5,
+        1.0,
+        0.5,
+        pytest.approx(0.1),
+    ]

@@ -12,7 +12,7 @@ import planner_estimate
 import pytest
 import scaling
 import torch
-from planner_estimate import Estimate, estimate_table
+from planner_estimate import Estimate, estimate_rows
 from record import rows_of
 from scaling_workload import Sizes, training_step
 
@@ -36,10 +36,10 @@ def test_entry_point(tmp_path: Path) -> None:
     assert "exponent" in done.stdout and "32 table_wise" in done.stdout
     assert plot.read_bytes().startswith(b"\x89PNG")
     rows = {(row.case, row.metric): row for row in rows_of(json.loads(output.read_text()))}
-    assert rows["ranks 2", "s"].reference == "ranks 1" and rows["ranks 2", "s"].ratio
+    assert rows["ranks 2", "ms"].reference == "ranks 1" and rows["ranks 2", "ms"].ratio
     # an item is a row of 64 float32 and its state, all rows on one rank
-    growth = rows["rows 80", "held_bytes"].value - rows["rows 20", "held_bytes"].value
-    assert growth == 60 * (64 * 4 + 4)
+    growth = rows["rows 80", "held MB"].value - rows["rows 20", "held MB"].value
+    assert growth * 1e6 == pytest.approx(60 * (64 * 4 + 4))
 
 
 def test_a_step_learns_what_it_is_given(group_of_one: Any) -> None:
@@ -49,11 +49,12 @@ def test_a_step_learns_what_it_is_given(group_of_one: Any) -> None:
     assert held_of_more - held == 10 * (8 * 4 + 4)
 
 
-def test_the_estimate_names_what_does_not_fit() -> None:
-    line = Estimate(8, 0.002, 0.001, 20 * 10**9, (("table_wise", 32),))
-    *_, unfit, fit = estimate_table([Estimate(1), line]).splitlines()
-    assert "does not fit" in unfit
-    assert fit.split() == ["8", "2.00", "1.00", "20.0", "16", "32", "table_wise"]
+def test_what_does_not_fit_has_no_row() -> None:
+    rows = estimate_rows([Estimate(1), Estimate(8, 0.002, 0.001, 20 * 10**9, (("table_wise", 32),))])
+    assert {row.case for row in rows} == {"8 GPUs on paper"} and {row.contender for row in rows} == {
+        "32 table_wise"
+    }
+    assert [round(row.value, 6) for row in rows] == [2, 1, 20, 16.384]
 
 
 @pytest.mark.parametrize("module", [planner_estimate, scaling])
