@@ -10,6 +10,9 @@ from module_costs import Costs, costs
 from module_workloads import forward
 from torch import Tensor, nn
 
+Contenders = Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]
+"""Name -> a module in training mode, and its inputs."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -40,7 +43,7 @@ class Measured:
 
 
 def measure(
-    contenders: Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]],
+    contenders: Contenders,
     *,
     rounds: int,
     block_seconds: float,
@@ -49,7 +52,7 @@ def measure(
     """Measures all contenders alternately; needs the default process group.
 
     Args:
-        contenders: name -> module, in training mode, and its inputs.
+        contenders: the modules.
         rounds: timed blocks of each.
         block_seconds: approximate length of a block.
         device: of the modules.

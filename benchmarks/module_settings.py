@@ -55,9 +55,9 @@ class Settings:
     quick: bool = False
     """A module or two of each group: less than a minute."""
     output: Path | None = None
-    """JSON file to write: machine, versions, settings, results."""
+    """JSON file to write."""
     plot: Path | None = None
-    """PNG file to draw a bar chart in."""
+    """PNG file to draw."""
 
 
 QUICK: dict[str, Any] = {

@@ -5,19 +5,20 @@ python benchmarks/modules.py --group encoders --only gru nextitnet --recbole
 """
 
 import os
-import time
+from collections.abc import Mapping
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise the profiler logs its starts and stops
 
-import module_report as report
-import record
 import torch
 from command import run_command
-from module_measurement import measure
+from interleaved import compared, quartiles
+from module_measurement import Contenders, Measured, measure
 from module_settings import QUICK, Group, Settings, check, chosen
 from module_workloads import workload
 from peers import peer_of
 from recbole_layers import RIVALS, Rival, build_both
+from record import Row, save
+from tables import table_of
 from tqdm import tqdm
 
 from torchrec_ext import plugins
@@ -31,80 +32,90 @@ def main() -> None:
 
 
 def run(settings: Settings) -> None:
-    """Measures all modules, prints the table and writes the output files."""
-    began = time.perf_counter()
+    """Measures all modules, prints the table and writes the files."""
     join_group(settings.device)  # interleaved.measure needs one
-    found, with_recbole, left_out = [], [], {}
+    found: list[Row] = []
+    left_out = {}
     modules = chosen(settings)
     rivals = [r for r in RIVALS if settings.recbole and ("encoders", r.encoder) in modules]
     with tqdm(total=len(modules) + len(rivals), unit="module", disable=None, leave=False) as bar:
         for group, name in modules:
             bar.set_description(name)
             try:
-                found.append(measure_module(group, name, settings))
+                found += measure_module(group, name, settings)
             except InputError as refusal:  # a third-party module that needs more arguments than sizes
                 left_out[f"{group} {name}"] = str(refusal)
             bar.update()
         for rival in rivals:
             bar.set_description(f"RecBole's {rival.model}")
-            with_recbole.append(measure_with_recbole(rival, settings))
+            found += measure_with_recbole(rival, settings)
             bar.update()
-    print(report.table(found))
-    if with_recbole:
-        print("\n" + report.table(with_recbole, "recbole"))
+    print(table_of(found))
     for name, reason in left_out.items():
         print(f"not measured: {name}: {reason}")
-    print(f"\n{time.perf_counter() - began:.0f} s in total, threads: {settings.threads}")
-    if settings.output is not None:
-        rows = [*report.rows(found, "peer"), *report.rows(with_recbole, "recbole")]
-        record.write(
-            settings.output, "modules", rows, device=settings.device, packages=["recbole"],
-            settings=settings, results=found, compared_with_recbole=with_recbole, not_measured=left_out,
-        )  # fmt: skip
-    if settings.plot is not None:
-        report.plot(found, settings.plot)
+    save(
+        settings, "modules", found, drawn="examples/s", device=settings.device, packages=["recbole"],
+        not_measured=left_out,
+    )  # fmt: skip
 
 
-def measure_module(group: Group, name: str, settings: Settings) -> report.Record:
+def measure_module(group: Group, name: str, settings: Settings) -> list[Row]:
     """Builds a module with its default arguments, and its peer, and times both alternately."""
     device = torch.device(settings.device)
     given = workload(group, getattr(settings, group), device, settings.seed)
     torch.manual_seed(settings.seed)
     ours = plugins.build(group, name, **given.arguments)
     made_of, peer = peer_of(group, name, ours) or (None, None)
-    built = {"ours": ours} if peer is None else {"ours": ours, "peer": peer}
+    built = {"ours": ours} if peer is None else {"ours": ours, made_of or "peer": peer}
     inputs = given.inputs_of(ours)
-    measured = measure(
-        {who: (module.to(device), inputs) for who, module in built.items()},
-        rounds=settings.rounds,
-        block_seconds=settings.block_seconds,
-        device=device,
-    )
-    cls = f"{type(ours).__module__}:{type(ours).__qualname__}"
-    more = {
-        "class": cls,
-        "arguments": (plugins.specification(ours) or {}).get("arguments"),
-        "made_of": made_of,
-    }
-    return report.record(group, name, given.size, given.examples, measured, **more)
+    contenders = {who: (module.to(device), inputs) for who, module in built.items()}
+    return _measured(f"{group}: {given.size}", name, given.examples, contenders, settings)
 
 
-def measure_with_recbole(rival: Rival, settings: Settings) -> report.Record:
+def measure_with_recbole(rival: Rival, settings: Settings) -> list[Row]:
     """Times an encoder and RecBole's layers alternately; ours reads the batch cut to its longest history."""
-    device = torch.device(settings.device)
     batch, longest, dim = settings.recbole_size
     if rival.longest is not None:  # the same number of events in total
         batch, longest = max(1, batch * longest // rival.longest), rival.longest
-    given = workload("encoders", (batch, longest, dim), device, settings.seed)
+    given = workload("encoders", (batch, longest, dim), torch.device(settings.device), settings.seed)
     torch.manual_seed(settings.seed)
+    case = f"encoders and RecBole, {rival.note or rival.model}: {given.size}"
+    contenders = build_both(rival, longest, given.inputs)
+    return _measured(case, rival.encoder, given.examples, contenders, settings)
+
+
+def _measured(case: str, name: str, examples: int, contenders: Contenders, settings: Settings) -> list[Row]:
+    device = torch.device(settings.device)
     measured = measure(
-        build_both(rival, longest, given.inputs),
-        rounds=settings.rounds,
-        block_seconds=settings.block_seconds,
-        device=device,
+        contenders, rounds=settings.rounds, block_seconds=settings.block_seconds, device=device
     )
-    made_of = f"{rival.model}, {rival.note}" if rival.note else rival.model
-    return report.record("encoders", rival.encoder, given.size, given.examples, measured, made_of=made_of)
+    return rows_of(case, name, examples, measured)
+
+
+def rows_of(case: str, name: str, examples: int, measured: Mapping[str, Measured]) -> list[Row]:
+    """The examples/s of a training step beside those of the other contender, and the costs of the step.
+
+    Args:
+        case: the module's group and sizes.
+        name: of the module.
+        examples: of a step.
+        measured: ``ours``, and the other contender if there is one.
+    """
+    ours = measured["ours"]
+    speed = examples / ours.step.quartiles[1]
+    found = [
+        compared(case, name, "examples/s", speed, who, ours.step.rounds, other.step.rounds)
+        for who, other in measured.items() if who != "ours"
+    ] or [Row(case, name, "examples/s", speed)]  # fmt: skip
+    figures = {
+        "forward ms": 1e3 * ours.forward.quartiles[1],
+        "backward ms": 1e3 * quartiles(ours.backward_rounds)[1],
+        "peak MB": ours.costs.peak_bytes / 1e6,
+        "parameters": ours.costs.parameters,
+        "GFLOP": ours.costs.flops / 1e9,
+        "of FLOP rate": quartiles(ours.shares)[1],
+    }
+    return found + [Row(case, name, metric, value) for metric, value in figures.items()]
 
 
 if __name__ == "__main__":

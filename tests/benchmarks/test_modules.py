@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import module_costs
-import module_report
 import module_workloads
+import modules
 import pytest
 import torch
 from interleaved import Timing
@@ -20,6 +20,7 @@ from module_measurement import Measured
 from module_settings import Settings, check, chosen
 from peers import PEERS, peer_of
 from recbole_layers import RIVALS, build_both
+from record import rows_of
 
 from torchrec_ext import plugins
 from torchrec_ext.contracts import GROUPS
@@ -72,7 +73,7 @@ def test_entry_point(tmp_path: Path) -> None:
     done = start(*only, *sizes, "--rounds", "1", "--block-seconds", "1e-6", *files)
     assert done.returncode == 0, done.stderr
     head, *lines = done.stdout.splitlines()
-    assert "forward/peer" in head and "step/peer" in head
+    assert head.split()[:3] == ["examples/s", "forward", "ms"]
     words = [line.split()[0] for line in lines if line.startswith("  ")]
     assert words == ["concat", "dot", "gru", "din", "dot", "single", "softmax_cross_entropy"]
     assert plot.read_bytes().startswith(b"\x89PNG")
@@ -80,25 +81,17 @@ def test_entry_point(tmp_path: Path) -> None:
     assert found["benchmark"] == "modules"
     assert found["machine"]["threads_per_process"] == 1
     assert found["not_measured"] == {}
-    assert [record["group"] for record in found["results"]] == ["interactions", *TINY]
-    concat, *others = found["results"]
-    assert concat["step_ratio"] is concat["forward_ratio"] is concat["made_of"] is None
-    assert concat["ours"]["parameters"] == concat["ours"]["flops"] == 0
-    for record in others:
-        assert record["step_ratio"] > 0 and record["forward_ratio"] > 0
-        for who in ("ours", "peer"):
-            figures = record[who]
-            assert figures["examples_per_step"] == TINY[record["group"]][0]
-            step = figures["step_seconds"]
-            assert figures["examples_per_second"] == pytest.approx(figures["examples_per_step"] / step)
-            assert figures["backward_seconds"] == pytest.approx(step - figures["forward_seconds"])
-            rate = figures["machine_flops_per_second"]
-            assert figures["share_of_flop_rate"] == pytest.approx(figures["flops"] / step / rate)
-            assert figures["peak_bytes"] > 0
+    rows = rows_of(found)
+    figures = {(row.case.partition(":")[0], row.contender, row.metric): row.value for row in rows}
+    assert figures["interactions", "concat", "parameters"] == 0
+    assert figures["interactions", "concat", "GFLOP"] == 0
+    compared = [row for row in rows if row.ratio is not None]
+    assert [row.case.partition(":")[0] for row in compared] == list(TINY)  # concat has no peer
+    assert all(row.metric == "examples/s" and row.reference for row in compared)
+    assert all(row.value > 0 for row in rows if row.metric == "peak MB" and row.contender != "concat")
     # (4, 8) by (8, 2): a product forwards, two backwards, and the gradient of the bias is a sum.
-    single = next(record for record in others if record["module"] == "single")
-    assert single["ours"]["flops"] == 3 * 2 * 4 * 8 * 2
-    assert single["ours"]["parameters"] == 8 * 2 + 2
+    assert figures["heads", "single", "GFLOP"] == pytest.approx(3 * 2 * 4 * 8 * 2 / 1e9)
+    assert figures["heads", "single", "parameters"] == 8 * 2 + 2
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -131,7 +124,7 @@ def test_a_module_from_outside_has_no_peer() -> None:
     assert peer_of("heads", "single", torch.nn.Linear(8, 2)) is None
 
 
-def test_records_compare_within_a_round() -> None:
+def test_rows_compare_within_a_round() -> None:
     def measured(forward: list[float], step: list[float], flops: int) -> Measured:
         costs = module_costs.Costs(parameters=7, flops=flops, peak_bytes=9)
         return Measured(Timing(1, forward, [0.0]), Timing(1, step, [0.0]), [10.0, 5.0, 10.0], costs)
@@ -140,14 +133,12 @@ def test_records_compare_within_a_round() -> None:
         "ours": measured([1.0, 2.0, 1.0], [2.0, 4.0, 6.0], 5),
         "peer": measured([2.0, 4.0, 1.0], [4.0, 4.0, 3.0], 1),
     }
-    record = module_report.record("heads", "single", "small", 8, both, made_of="x")
-    assert record["forward_ratio"] == 0.5  # 1/2, 2/4, 1
-    assert record["step_ratio"] == 1  # 1/2, 1, 2
-    ours = record["ours"]
-    assert (ours["forward_seconds"], ours["step_seconds"]) == (1, 4)
-    assert ours["backward_seconds"] == 2  # 1, 2, 5
-    assert ours["examples_per_second"] == 2
-    assert ours["share_of_flop_rate"] == 0.25  # 5/2/10, 5/4/5, 5/6/10
+    ratio, *others = modules.rows_of("heads: small", "single", 8, both)
+    assert (ratio.name, ratio.value, ratio.ratio) == ("single / peer", 2, 1)  # 2/1, 1, 1/2
+    figures = {row.metric: row.value for row in others}
+    assert figures["forward ms"] == 1000
+    assert figures["backward ms"] == 2000  # 1, 2, 5
+    assert figures["of FLOP rate"] == 0.25  # 5/2/10, 5/4/5, 5/6/10
 
 
 def test_flops_see_into_fused_kernels() -> None:
