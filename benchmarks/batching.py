@@ -98,6 +98,7 @@ def run(settings: Settings) -> None:
                 warmup=0,  # the blocks that determine the number of steps come first
                 block_seconds=settings.block_seconds,
                 synchronise=lambda: None,
+                clock="processor" if settings.threads == 1 else "wall",
             )
             rows += rows_of(workload, timings, settings.batch)
     print(f"batches of {settings.batch:,} examples from a log of {len(train):,} events")

@@ -3,10 +3,14 @@
 import csv
 import json
 import sys
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from record import SCHEMA
+from plot import draw
+from record import SCHEMA, Row, rows_of
+from tables import table_of
 
 
 def main() -> None:
@@ -14,9 +18,10 @@ def main() -> None:
     folder, device = Path(sys.argv[1]), sys.argv[2]
     content = collect(folder, device)
     (folder / "gpu_check.json").write_text(json.dumps(content, indent=1) + "\n")
-    for row in content["rows"]:
-        share = "" if row["ratio"] is None else f"  {row['ratio']:.3f} of {row['reference']}"
-        print(f"{row['case']}: {row['contender']}: {row['value']:,.4g} {row['metric']}{share}")
+    if rows := rows_of(content):
+        print(table_of(rows))
+        with suppress(ImportError):
+            draw(rows, folder / "gpu_check.png", "gpu_check")
     if content["failed"]:
         print(f"failed: {', '.join(content['failed'])}")
         raise SystemExit(1)
@@ -68,20 +73,13 @@ def _rows(folder: Path, name: str, known: dict[str, Any]) -> list[dict[str, Any]
             known[part] = known[part] or content.get(part)
     if history.exists():
         *_, last = csv.DictReader(history.read_text().splitlines())
-        rows.append(_row(name, "last epoch", "examples/s", float(last["samples_per_second"])))
-        rows.append(_row(name, "last epoch", "training loss", float(last["train_loss"])))
+        rows.append(asdict(Row(name, "last epoch", "examples/s", float(last["samples_per_second"]))))
+        rows.append(asdict(Row(name, "last epoch", "training loss", float(last["train_loss"]))))
     samples = folder / f"{name}.memory"
     used = [int(word) for word in samples.read_text().split() if word.isdigit()] if samples.exists() else []
     if used:
-        rows.append(_row(name, "whole card", "peak MiB", max(used)))
+        rows.append(asdict(Row(name, "whole card", "peak MiB", max(used))))
     return rows
-
-
-def _row(case: str, contender: str, metric: str, value: float) -> dict[str, Any]:
-    return {
-        "case": case, "contender": contender, "metric": metric, "value": value, "reference": None,
-        "ratio": None,
-    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from gpu_sizes import Sizes, Step, timed
-from interleaved import quartiles
+from interleaved import compared
 from record import Row
 from torch import nn
 from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTensor
@@ -78,13 +78,13 @@ def lookups(device: torch.device, sizes: Sizes) -> list[Row]:
             f"{sizes.tables} tables x {rows:,} x {sizes.width} {kind.value.lower()}, batch {sizes.batch:,}, "
             f"pooling {pooling}"
         )
-        copies = timings["copy"].rounds
+        per_byte = {name: [taken / moved[name] for taken in timings[name].rounds] for name in actions}
         for name, timing in timings.items():
             rate = moved[name] / timing.quartiles[1] / 1e9
-            in_round = zip(copies, timing.rounds, strict=True)
-            share = quartiles([moved[name] / own / (moved["copy"] / copy) for copy, own in in_round])[1]
-            compared = () if name == "copy" else ("copy", share)
-            found.append(Row(case, name, "GB/s", rate, *compared))
+            if name == "copy":
+                found.append(Row(case, name, "GB/s", rate))
+            else:
+                found.append(compared(case, name, "GB/s", rate, "copy", per_byte[name], per_byte["copy"]))
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from gpu_sizes import Sizes, Step, timed
-from interleaved import quartiles
+from interleaved import compared
 from record import Row
 from torch import nn
 from torchrec import KeyedJaggedTensor
@@ -49,13 +49,15 @@ def pipelined(device: torch.device, sizes: Sizes) -> list[Row]:
         "pipeline": lambda _: pipeline.progress(feed),
     }
     timings = timed(actions, device, sizes.seconds)
-    first, second = timings.values()
-    speed = quartiles([a / b for a, b in zip(first.rounds, second.rounds, strict=True)])[1]
+    plainly, overlapped = timings
     case = f"{sizes.fields} fields x {sizes.field_rows:,} x {sizes.field_width}, batch {sizes.batch:,}"
-    slow, fast = (sizes.batch / timing.quartiles[1] for timing in (first, second))
+    speeds = {name: sizes.batch / timing.quartiles[1] for name, timing in timings.items()}
+    times = {name: timing.rounds for name, timing in timings.items()}
     rows = [
-        Row(case, "one step after another", "examples/s", slow),
-        Row(case, "pipeline", "examples/s", fast, "one step after another", speed),
+        Row(case, plainly, "examples/s", speeds[plainly]),
+        compared(
+            case, overlapped, "examples/s", speeds[overlapped], plainly, times[overlapped], times[plainly]
+        ),
     ]
     if device.type == "cuda":
         for name, action in actions.items():

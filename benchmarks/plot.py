@@ -58,6 +58,8 @@ def draw(rows: Sequence[Row], path: Path, title: str = "") -> None:
             text.set_fontweight("bold" if row is None else "normal")
         axis.set_ylim(len(lines) - 0.4, -0.6)
         axis.margins(x=0.12)
+        if not compared and least >= 0 and axis.get_xscale() == "linear":
+            axis.set_xlim(left=0)
         axis.set_title(f"{metric}: times as good as the reference" if compared else metric, fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)

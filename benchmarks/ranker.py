@@ -58,8 +58,8 @@ class Settings:
     """Timed blocks of each."""
     block_seconds: float = 0.3
     """Approximate length of a block."""
-    clock: interleaved.Clock = "wall"
-    """processor: time of all threads of the process, steadier where others use the machine."""
+    clock: interleaved.Clock = "processor"
+    """processor: time of all threads of the process, steadier where others use the machine; or wall."""
     quick: bool = False
     """Fewer and shorter rounds."""
     output: Path | None = None

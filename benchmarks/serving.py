@@ -12,25 +12,28 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import machine
 import numpy as np
 import pandas as pd
 import torch
-import tyro
+from command import check_common, run_command
 from index_search_data import planted
 from open_loop import Answers, offer, post, saturate
+from record import Row, save
+from tables import table_of
 
 import torchrec_ext as tx
-from torchrec_ext.distributed import shard
+from torchrec_ext.data import Dataset
+from torchrec_ext.distributed import quiet_libraries, shard
 from torchrec_ext.embeddings import initialise_tables
+from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval import TrainedModel
+from torchrec_ext.serving import Bundle
 
 ROOT = Path(__file__).resolve().parent.parent
 _HOST = "127.0.0.1"
@@ -70,28 +73,43 @@ class Settings:
     """Threads of torch in the service."""
     folder: Path | None = None
     """Where the bundle is kept for another run; by default nowhere."""
+    quick: bool = False
+    """A small catalogue and short loads: less than a minute."""
+    output: Path | None = None
+    """JSON file to write."""
+    plot: Path | None = None
+    """PNG file to draw."""
+
+
+QUICK: dict[str, Any] = {"items": 2000, "users": 500, "rate": 20.0, "seconds": 3.0}
 
 
 def main() -> None:
-    """Makes the bundle, and measures each limit."""
-    settings = tyro.cli(Settings, description=Settings.__doc__)
+    """Reads the command line, measures, prints and writes."""
+    run_command(Settings, check, run, QUICK)
+
+
+def check(settings: Settings) -> None:
+    """Refuses what cannot be measured."""
+    check_common(settings, items=2, users=1, dim=1, max_in_flight=1, threads=1)
+    if min(settings.rate, settings.seconds, settings.overload) <= 0:
+        raise InputError("--rate, --seconds and --overload should be more than 0")
+
+
+def run(settings: Settings) -> None:
+    """Makes the bundle, measures each limit, prints a table and writes the files."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = settings.folder or Path(temporary)
         name = f"{settings.items}-{settings.dim}-{settings.encoder}-{settings.index}"
         bundle = folder / f"bundle-{name}-{settings.ef_search or settings.probes or 'default'}"
         if not bundle.exists():
             make_bundle(settings, bundle)
-        print(f"{machine.summary()} before")
-        print(f"{settings.items:,} items x {settings.dim}, {settings.encoder}, {settings.index}, k=10")
-        index = json.loads((bundle / "bundle.json").read_text()).get("index")
-        if index is not None:
-            print(f"on queries of users: {', '.join(f'{k} {v:.3f}' for k, v in index['recall'].items())}")
-        print(
-            f"{'load':<22}{'offered/s':>10}{'answered/s':>12}{'503':>8}{'others':>8}{'p50':>9}{'p99':>9} ms"
-        )
-        for limit in settings.max_in_flight:
-            measure(settings, bundle, limit)
-        print(f"load {os.getloadavg()[0]:.1f} after")
+        case = f"{settings.items:,} items x {settings.dim}, {settings.encoder}, {settings.index}, lists of 10"
+        rows = [row for limit in settings.max_in_flight for row in measure(settings, bundle, limit, case)]
+        index = json.loads((bundle / "bundle.json").read_text()).get("index") or {"recall": {}}
+        rows += [Row(case, "index", name, value) for name, value in index["recall"].items()]
+        print(table_of(rows))
+        save(settings, "serving", rows, packages=["uvicorn", "fastapi"])
 
 
 def make_bundle(settings: Settings, folder: Path) -> None:
@@ -105,22 +123,38 @@ def make_bundle(settings: Settings, folder: Path) -> None:
         "timestamp": 1.6e9 + np.sort(rng.integers(0, 10**7, count)),
     })  # fmt: skip
     known = tx.data.read_events(events)
-    train, _, _ = tx.data.leave_last_out(known)
-    tx.distributed.join_group()
-    torch.manual_seed(0)
-    model = tx.models.TwoTower(train.schema, settings.dim, settings.encoder, max_length=50)
-    shard(model)
-    initialise_tables(model, 0)
-    table = model.state_dict()["embeddings.events.embeddings.item.weight"].local_shards()[0].tensor
-    table[1:] = planted(len(table) - 1, settings.dim, queries=200)[0]
     index = None
     if settings.index != "exact":
         index = tx.serving.FaissIndex(settings.index, ef_search=settings.ef_search, probes=settings.probes)
-    tx.serving.export(TrainedModel(model.eval(), train.preparation), folder, events=known, index=index)
+    export_untrained(
+        known, tx.data.leave_last_out(known)[0], settings.dim, settings.encoder, 50, folder, index
+    )
 
 
-def measure(settings: Settings, bundle: Path, limit: int) -> None:
-    """Prints a line for each load."""
+def export_untrained(
+    known: tx.data.Events,
+    train: Dataset,
+    dim: int,
+    encoder: str,
+    length: int,
+    folder: Path,
+    index: Any = None,
+) -> Bundle:
+    """A bundle of first weights of the encoder and planted item vectors, in a process group of one."""
+    tx.distributed.join_group()
+    torch.manual_seed(0)
+    model = tx.models.TwoTower(train.schema, dim, encoder, max_length=length)
+    with quiet_libraries():
+        shard(model)
+    initialise_tables(model, 0)
+    table = model.state_dict()["embeddings.events.embeddings.item.weight"].local_shards()[0].tensor
+    table[1:] = planted(len(table) - 1, dim, queries=200)[0]
+    trained = TrainedModel(model.eval(), train.preparation)
+    return tx.serving.export(trained, folder, events=known, index=index)
+
+
+def measure(settings: Settings, bundle: Path, limit: int, case: str) -> list[Row]:
+    """The rows of each load."""
     rng = random.Random(0)
 
     def a_list() -> bytes:
@@ -132,6 +166,7 @@ def measure(settings: Settings, bundle: Path, limit: int) -> None:
         ]
         return post("/events", json.dumps(events).encode())
 
+    rows: list[Row] = []
     with serving(bundle, limit, settings.threads) as (process, port):
 
         def load(
@@ -142,19 +177,19 @@ def measure(settings: Settings, bundle: Path, limit: int) -> None:
                 answers = asyncio.run(offer(_HOST, port, request, rate, seconds))
             else:
                 answers = asyncio.run(saturate(_HOST, port, request, clients, seconds))
-            show(name, answers, processor_seconds(process) - before)
+            figures = figures_of(answers, processor_seconds(process) - before)
+            figures["MiB"] = memory(process) / 2**20
+            rows.extend(Row(f"{case}, limit {limit}", name, metric, v) for metric, v in figures.items())
             return answers
 
         asyncio.run(offer(_HOST, port, a_list, settings.rate, 3))
-        load(f"steady, limit {limit}", a_list, settings.seconds, settings.rate)
+        load("steady", a_list, settings.seconds, settings.rate)
         able = load(f"{limit} clients", a_list, settings.seconds / 4, clients=limit)
-        before = memory(process)
         rate = settings.overload * able.count(200) / able.seconds
         load(f"{settings.overload:g} times as much", a_list, settings.seconds, rate)
-        print(f"  memory {before >> 20} MiB before, {memory(process) >> 20} MiB after")
         load("steady again", a_list, settings.seconds / 4, settings.rate)
-        events = load("10 events, 8 clients", ten_events, settings.seconds / 2, clients=8)
-        print(f"  {10 * events.count(200) / events.seconds:,.0f} durable events/s")
+        load("10 events, 8 clients", ten_events, settings.seconds / 2, clients=8)
+    return rows
 
 
 @contextmanager
@@ -164,29 +199,31 @@ def serving(bundle: Path, limit: int, threads: int) -> Iterator[tuple[subprocess
         words = ["--bundle", str(bundle), "--events", f"{folder}/events.sqlite", "--port", "0"]
         command = [sys.executable, str(ROOT / "recipes" / "serve.py"), *words, "--max-in-flight", str(limit)]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-        begin = time.perf_counter()
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None
             found = re.search(r":(\d+)/$", process.stdout.readline().strip())
             if found is None:
                 raise SystemExit("the service did not start")
-            print(f"  ready {time.perf_counter() - begin:.1f} s after its start")
             yield process, int(found[1])
         finally:
             process.terminate()
             process.communicate()
 
 
-def show(name: str, answers: Answers, processor: float) -> None:
-    """A line of the table."""
+def figures_of(answers: Answers, processor: float) -> dict[str, float]:
+    """What became of the requests of a load; times in milliseconds are of accepted ones, CPU of all."""
     total = sum(map(len, answers.by_status.values()))
     accepted, refused = answers.count(200), answers.count(503)
-    rates = f"{answers.offered:>10.0f}{accepted / answers.seconds:>12.0f}"
-    times = (
-        f"{answers.milliseconds(50):>9.1f}{answers.milliseconds(99):>9.1f}{1000 * processor / total:>8.1f}"
-    )
-    print(f"{name:<22}{rates}{refused:>8}{total - accepted - refused:>8}{times}", flush=True)
+    return {
+        "offered/s": answers.offered,
+        "answered/s": accepted / answers.seconds,
+        "503": refused,
+        "failed": total - accepted - refused,
+        "p50 ms": answers.milliseconds(50),
+        "p99 ms": answers.milliseconds(99),
+        "CPU ms": 1000 * processor / total,
+    }
 
 
 def memory(process: subprocess.Popen) -> int:

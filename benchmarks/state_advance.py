@@ -3,23 +3,21 @@
 python benchmarks/state_advance.py --encoders gru lstm lrurec
 """
 
-import os
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import machine
 import numpy as np
 import pandas as pd
 import torch
-import tyro
-from interleaved import quartiles
+from command import check_common, run_command
+from interleaved import compared
+from record import Row, save
+from serving import export_untrained
+from tables import table_of
 
 import torchrec_ext as tx
-from torchrec_ext.distributed import shard
-from torchrec_ext.embeddings import initialise_tables
-from torchrec_ext.retrieval import TrainedModel
 from torchrec_ext.serving import Bundle, ServedEvent, Service, SqliteEventStore
 
 ITEMS, USERS = 20_000, 10
@@ -37,24 +35,38 @@ class Settings:
     """Width of the vectors."""
     rounds: int = 30
     """Events of each user; short and long histories take turns."""
+    quick: bool = False
+    """One encoder and few rounds: less than a minute."""
+    output: Path | None = None
+    """JSON file to write."""
+    plot: Path | None = None
+    """PNG file to draw."""
 
 
 def main() -> None:
-    """Prints a line for each encoder."""
-    settings = tyro.cli(Settings, description=Settings.__doc__)
-    torch.set_num_threads(1)
-    short, long = settings.lengths
-    print(f"{machine.summary()} before")
-    print(f"{'encoder':<10}{f'{short} events':>14}{f'{long} events':>14} ms{'ratio':>8}{'(quartiles)':>16}")
+    """Reads the command line, measures, prints and writes."""
+    run_command(Settings, check, run, {"encoders": ("gru",), "rounds": 5})
+
+
+def check(settings: Settings) -> None:
+    """Refuses what cannot be measured."""
+    check_common(settings, lengths=1, dim=1, rounds=1)
+
+
+def run(settings: Settings) -> None:
+    """Measures every encoder, prints a table and writes the files."""
+    rows: list[Row] = []
+    short, long = (f"history of {length:,}" for length in settings.lengths)
     for encoder in settings.encoders:
         with tempfile.TemporaryDirectory() as folder:
             bundle = make_bundle(settings, encoder, Path(folder) / "bundle")
             with SqliteEventStore(Path(folder) / "events.sqlite") as store:
-                times = measure(settings, Service(bundle, store), store)
-        low, ratio, high = quartiles((times[1] / times[0]).tolist())
-        first, second = (1000 * np.median(taken) for taken in times)
-        print(f"{encoder:<10}{first:>14.3f}{second:>14.3f}{ratio:>11.3f}{f'{low:.2f} to {high:.2f}':>16}")
-    print(f"load {os.getloadavg()[0]:.1f} after")
+                times = measure(settings, Service(bundle, store), store).tolist()
+        first, second = (1000 * float(np.median(taken)) for taken in times)
+        rows.append(compared(encoder, long, "ms", second, short, times[1], times[0]))
+        rows.append(Row(encoder, short, "ms", first))
+    print(table_of(rows))
+    save(settings, "state_advance", rows)
 
 
 def make_bundle(settings: Settings, encoder: str, folder: Path) -> Bundle:
@@ -69,12 +81,7 @@ def make_bundle(settings: Settings, encoder: str, folder: Path) -> Bundle:
     })  # fmt: skip
     known = tx.data.read_events(events)
     train, _, _ = tx.data.by_ratio(known, valid=0.001, test=0.001)
-    tx.distributed.join_group()
-    torch.manual_seed(0)
-    model = tx.models.TwoTower(train.schema, settings.dim, encoder, max_length=max(settings.lengths))
-    shard(model)
-    initialise_tables(model, 0)
-    return tx.serving.export(TrainedModel(model.eval(), train.preparation), folder, events=known)
+    return export_untrained(known, train, settings.dim, encoder, max(settings.lengths), folder)
 
 
 @torch.inference_mode()
@@ -87,9 +94,9 @@ def measure(settings: Settings, service: Service, store: SqliteEventStore) -> np
             for long in (0, 1):
                 event = ServedEvent(long * USERS + place, int(rng.integers(ITEMS)), 1.7e9 + number)
                 store.append([event])
-                begin = time.perf_counter()  # of reading the event from the log, and of the step
+                begin = time.process_time()  # of reading the event from the log, and of the step
                 live.states.state_of(live.users.of(event.user))
-                times[long, max(number, 0), place] = time.perf_counter() - begin
+                times[long, max(number, 0), place] = time.process_time() - begin
     return np.median(times, axis=2)
 
 

@@ -57,7 +57,8 @@ def table_of(rows: Sequence[Row]) -> str:
                 break
         else:
             of_case.append({row.metric: row})
-    cells: list[str | list[str]] = [["", *metrics, "ratio", "(quartiles)"]]
+    compared = ["ratio", "(quartiles)"] if any(row.ratio for row in rows) else []
+    cells: list[str | list[str]] = [["", *metrics, *compared]]
     for case, of_case in lines.items():
         cells.append(case)
         for line in of_case:
@@ -65,7 +66,7 @@ def table_of(rows: Sequence[Row]) -> str:
             values = [short(line[metric].value) if metric in line else "" for metric in metrics]
             ratio = short(first.ratio) if first.ratio else ""
             spread = f"({short(first.low)} to {short(first.high)})" if first.low and first.high else ""
-            cells.append([f"  {first.name}", *values, ratio, spread])
+            cells.append([f"  {first.name}", *values, *(ratio, spread)[: len(compared)]])
     return aligned(cells)
 
 

@@ -4,12 +4,15 @@ python benchmarks/title_words.py --data ml-100k
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-import tyro
+from command import check_common, run_command
+from record import Row, save
+from tables import table_of
 
 import torchrec_ext as tx
 from torchrec_ext.data.features import Category
@@ -29,11 +32,29 @@ class Settings:
     """Epochs of training."""
     seeds: tuple[int, ...] = (0, 1)
     """Seeds of the first weights and of the order; the new movies are the same."""
+    quick: bool = False
+    """One epoch on generated ratings: less than a minute."""
+    output: Path | None = None
+    """JSON file to write."""
+    plot: Path | None = None
+    """PNG file to draw."""
+
+
+QUICK: dict[str, Any] = {"data": "generated", "epochs": 1, "seeds": (0,)}
+
+
+def generated() -> tx.data.Events:
+    """Ratings of users who like one genre, which is a word of a title."""
+    users = np.arange(2000) % 100
+    choices = np.random.default_rng(0).permuted(np.tile(np.arange(20), (100, 1)), axis=1).T.ravel()
+    items = pd.DataFrame({"item": range(200), "title": [f"genre{i % 10} name{i // 10}" for i in range(200)]})
+    frame = {"user": users, "item": 10 * choices + users % 10, "timestamp": np.arange(2000)}
+    return tx.data.read_events(pd.DataFrame(frame), items=items)
 
 
 def marked(data: str) -> tuple[tx.data.Events, list[int]]:
     """Events of a fifth of the items are the test part, one a user; the last other one is validation."""
-    ratings = tx.data.read_events(data)
+    ratings = generated() if data == "generated" else tx.data.read_events(data)
     assert ratings.items is not None
     movies = ratings.items.assign(words=ratings.items["title"].str.lower().str.findall(r"\w+"))
     table = ratings.frame.sort_values(["user", "timestamp"], kind="stable")
@@ -65,17 +86,28 @@ def figures(parts: tuple[tx.data.Dataset, ...], new: list[int], pooler: str, see
 
 
 def main() -> None:
-    """Prints a row for each pooler and seed, and the means over the seeds."""
-    settings = tyro.cli(Settings)
+    """Reads the command line, measures, prints and writes."""
+    run_command(Settings, check, run, QUICK)
+
+
+def check(settings: Settings) -> None:
+    """Refuses what cannot be measured."""
+    check_common(settings, dim=1, epochs=1)
+
+
+def run(settings: Settings) -> None:
+    """Trains every pooler with every seed, prints a table and writes the files."""
     events, new = marked(settings.data)
     parts = tx.data.as_marked(events)
     print(parts[0].report)
-    rows = []
-    for seed in settings.seeds:
-        for pooler in settings.poolers:
-            rows.append({"pooler": pooler, "seed": seed} | figures(parts, new, pooler, seed, settings))
-            print(rows[-1], flush=True)
-    print(pd.DataFrame(rows).drop(columns="seed").groupby("pooler", sort=False).mean().round(4))
+    rows = [
+        Row(f"{settings.data}, seed {seed}", pooler, f"NDCG@10, {movies}", value)
+        for seed in settings.seeds
+        for pooler in settings.poolers
+        for movies, value in figures(parts, new, pooler, seed, settings).items()
+    ]
+    print(table_of(rows))
+    save(settings, "title_words", rows)
 
 
 if __name__ == "__main__":
