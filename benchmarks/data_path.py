@@ -1,4 +1,4 @@
-"""Seconds and peak memory of reading, preparing and batching events beside pandas, Polars and DuckDB.
+"""Seconds and peak memory of reading and preparing events beside pandas, Polars and DuckDB.
 
 python benchmarks/data_path.py --output data_path.json
 python benchmarks/data_path.py --only "read integers" prepare "prepare strings" --at-size 20_000_000
@@ -37,11 +37,9 @@ STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "prepare": ("events.csv", _PEERS),
     "prepare strings": ("strings.csv", _PEERS),
     "open": ("events.csv", ("ours",)),
-    "batch": ("events.csv", ("ours", "row by row")),
-    "batch 64": ("events.parquet", ("ours", "row by row")),
 }
 """Stage -> the file it reads, and its contenders."""
-AT_SIZE = ("prepare", "prepare strings", "open", "batch")
+AT_SIZE = ("prepare", "prepare strings", "open")
 _VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_IO_THREADS", "POLARS_MAX_THREADS")
 
 
@@ -55,15 +53,15 @@ class Settings:
     rows: int = 2_000_000
     """Number of events of every stage."""
     at_size: tuple[int, ...] = (20_000_000,)
-    """Larger numbers of events, for preparing, opening and batching only."""
+    """Larger numbers of events, for preparing and opening only."""
     rounds: int = 3
     """Number of alternating runs of all contenders, 1 at the larger numbers; the table shows medians."""
     only: tuple[str, ...] = tuple(STAGES)
-    """Stages to run; "open" and "batch" need what "prepare" left in --folder."""
+    """Stages to run; "open" needs what "prepare" left in --folder."""
     folder: Path | None = None
     """Folder of generated events and prepared data; a temporary folder by default."""
     quick: bool = False
-    """Reading, preparing and batching of 100,000 events: less than a minute."""
+    """Reading and preparing of 100,000 events: less than a minute."""
     output: Path | None = None
     """JSON file to write."""
     plot: Path | None = None
@@ -71,7 +69,7 @@ class Settings:
 
 
 QUICK: dict[str, Any] = {
-    "rows": 100_000, "at_size": (), "rounds": 1, "only": ("read CSV", "prepare", "batch"),
+    "rows": 100_000, "at_size": (), "rounds": 1, "only": ("read CSV", "prepare"),
 }  # fmt: skip
 
 
@@ -140,7 +138,7 @@ def rows_of(case: str, taken: Mapping[str, Sequence[Run]]) -> list[Row]:
 
 
 def _run(stage: str, contender: str, rows: int, folder: Path) -> Run:
-    script = "data_stages.py" if contender in ("ours", "row by row") else "data_peers.py"
+    script = "data_stages.py" if contender == "ours" else "data_peers.py"
     command = [
         sys.executable,
         str(Path(__file__).with_name(script)),

@@ -10,9 +10,6 @@ from module_costs import Costs, costs
 from module_workloads import forward
 from torch import Tensor, nn
 
-Contenders = Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]
-"""Name -> a module in training mode, and its inputs."""
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -43,7 +40,7 @@ class Measured:
 
 
 def measure(
-    contenders: Contenders,
+    contenders: Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]],
     *,
     rounds: int,
     block_seconds: float,
@@ -52,7 +49,7 @@ def measure(
     """Measures all contenders alternately; needs the default process group.
 
     Args:
-        contenders: the modules.
+        contenders: name -> module, in training mode, and its inputs.
         rounds: timed blocks of each.
         block_seconds: approximate length of a block.
         device: of the modules.

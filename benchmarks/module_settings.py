@@ -2,7 +2,6 @@
 
 import difflib
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -38,10 +37,6 @@ class Settings:
     """Batch, width and tasks."""
     losses: tuple[int, int, int] = (1024, 4096, 3)
     """Batch, candidates of a retrieval loss, and tasks of a ranking loss."""
-    recbole: bool = False
-    """Also compares ours with RecBole's layers, if it is installed."""
-    recbole_size: tuple[int, int, int] = (64, 50, 128)
-    """Batch, RecBole's MAX_ITEM_LIST_LENGTH, and width."""
     rounds: int = 5
     """Timed blocks per module and pass."""
     block_seconds: float = 0.05
@@ -63,7 +58,6 @@ class Settings:
 QUICK: dict[str, Any] = {
     "only": ("concat", "dot", "gru", "sasrec", "din", "single", "softmax_cross_entropy"), "rounds": 3,
 }  # fmt: skip
-SIZES = (*get_args(Group), "recbole_size")
 
 
 def check(settings: Settings) -> None:
@@ -72,7 +66,7 @@ def check(settings: Settings) -> None:
     Raises:
         InputError: with the setting, its value and what is expected.
     """
-    check_common(settings, **dict.fromkeys((*SIZES, "rounds", "threads"), 1))
+    check_common(settings, **dict.fromkeys((*get_args(Group), "rounds", "threads"), 1))
     if not settings.group:
         raise InputError(f"--group is empty: give one or more of {', '.join(plugins.GROUPS)}")
     known = [name for group in settings.group for name in plugins.names(group)]
@@ -81,10 +75,6 @@ def check(settings: Settings) -> None:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f", did you mean {close[0]}?" if close else "."
             raise InputError(f"--only names {name}{hint} There are {', '.join(known)}")
-    if settings.recbole and find_spec("recbole") is None:
-        raise InputError(
-            "--recbole needs RecBole: install it as benchmarks/README.md explains, or leave out --recbole"
-        )
 
 
 def chosen(settings: Settings) -> list[tuple[Group, str]]:

@@ -1,7 +1,7 @@
 """Times the training of each module and measures its costs, compared with a plain implementation.
 
 python benchmarks/modules.py --output modules.json --plot modules.png
-python benchmarks/modules.py --group encoders --only gru nextitnet --recbole
+python benchmarks/modules.py --group encoders --only gru nextitnet
 """
 
 import os
@@ -12,11 +12,10 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise the profiler logs i
 import torch
 from command import run_command
 from interleaved import compared, quartiles
-from module_measurement import Contenders, Measured, measure
+from module_measurement import Measured, measure
 from module_settings import QUICK, Group, Settings, check, chosen
 from module_workloads import workload
 from peers import peer_of
-from recbole_layers import RIVALS, Rival, build_both
 from record import Row, save
 from tables import table_of
 from tqdm import tqdm
@@ -36,27 +35,16 @@ def run(settings: Settings) -> None:
     join_group(settings.device)  # interleaved.measure needs one
     found: list[Row] = []
     left_out = {}
-    modules = chosen(settings)
-    rivals = [r for r in RIVALS if settings.recbole and ("encoders", r.encoder) in modules]
-    with tqdm(total=len(modules) + len(rivals), unit="module", disable=None, leave=False) as bar:
-        for group, name in modules:
-            bar.set_description(name)
-            try:
-                found += measure_module(group, name, settings)
-            except InputError as refusal:  # a third-party module that needs more arguments than sizes
-                left_out[f"{group} {name}"] = str(refusal)
-            bar.update()
-        for rival in rivals:
-            bar.set_description(f"RecBole's {rival.model}")
-            found += measure_with_recbole(rival, settings)
-            bar.update()
+    for group, name in (bar := tqdm(chosen(settings), unit="module", disable=None, leave=False)):
+        bar.set_description(name)
+        try:
+            found += measure_module(group, name, settings)
+        except InputError as refusal:  # a third-party module that needs more arguments than sizes
+            left_out[f"{group} {name}"] = str(refusal)
     print(table_of(found))
     for name, reason in left_out.items():
         print(f"not measured: {name}: {reason}")
-    save(
-        settings, "modules", found, drawn="examples/s", device=settings.device, packages=["recbole"],
-        not_measured=left_out,
-    )  # fmt: skip
+    save(settings, "modules", found, drawn="examples/s", device=settings.device, not_measured=left_out)
 
 
 def measure_module(group: Group, name: str, settings: Settings) -> list[Row]:
@@ -68,28 +56,13 @@ def measure_module(group: Group, name: str, settings: Settings) -> list[Row]:
     made_of, peer = peer_of(group, name, ours) or (None, None)
     built = {"ours": ours} if peer is None else {"ours": ours, made_of or "peer": peer}
     inputs = given.inputs_of(ours)
-    contenders = {who: (module.to(device), inputs) for who, module in built.items()}
-    return _measured(f"{group}: {given.size}", name, given.examples, contenders, settings)
-
-
-def measure_with_recbole(rival: Rival, settings: Settings) -> list[Row]:
-    """Times an encoder and RecBole's layers alternately; ours reads the batch cut to its longest history."""
-    batch, longest, dim = settings.recbole_size
-    if rival.longest is not None:  # the same number of events in total
-        batch, longest = max(1, batch * longest // rival.longest), rival.longest
-    given = workload("encoders", (batch, longest, dim), torch.device(settings.device), settings.seed)
-    torch.manual_seed(settings.seed)
-    case = f"encoders and RecBole, {rival.note or rival.model}: {given.size}"
-    contenders = build_both(rival, longest, given.inputs)
-    return _measured(case, rival.encoder, given.examples, contenders, settings)
-
-
-def _measured(case: str, name: str, examples: int, contenders: Contenders, settings: Settings) -> list[Row]:
-    device = torch.device(settings.device)
     measured = measure(
-        contenders, rounds=settings.rounds, block_seconds=settings.block_seconds, device=device
+        {who: (module.to(device), inputs) for who, module in built.items()},
+        rounds=settings.rounds,
+        block_seconds=settings.block_seconds,
+        device=device,
     )
-    return rows_of(case, name, examples, measured)
+    return rows_of(f"{group}: {given.size}", name, given.examples, measured)
 
 
 def rows_of(case: str, name: str, examples: int, measured: Mapping[str, Measured]) -> list[Row]:

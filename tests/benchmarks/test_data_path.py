@@ -46,7 +46,7 @@ def test_entry_point(tmp_path):
     done = run(*sizes, "--folder", str(tmp_path / "files"), "--output", str(output))
     assert done.returncode == 0, done.stderr
     rows = rows_of(json.loads(output.read_text()))
-    at_size = ("prepare", "prepare strings", "open", "batch")
+    at_size = ("prepare", "prepare strings", "open")
     assert [(row.case, row.contender) for row in rows if row.metric == "CPU s"] == [
         (f"{stage}, {number:,} events", contender)
         for number, stages in ((50_000, STAGES), (100_000, at_size))

@@ -19,7 +19,6 @@ from interleaved import Timing
 from module_measurement import Measured
 from module_settings import Settings, check, chosen
 from peers import PEERS, peer_of
-from recbole_layers import RIVALS, build_both
 from record import rows_of
 
 from torchrec_ext import plugins
@@ -164,7 +163,6 @@ def test_histories_are_mixed_and_cut() -> None:
 
 WRONG = [
     ({"heads": (0, 1, 1)}, "--heads is 0 1 1"),
-    ({"recbole_size": (1, 0, 1)}, "--recbole-size is 1 0 1"),
     ({"rounds": 0}, "--rounds is 0"),
     ({"threads": 0}, "--threads is 0"),
     ({"block_seconds": 0.0}, "--block-seconds is 0.0"),
@@ -185,18 +183,6 @@ def test_check_names_the_setting(
         check(replace(Settings(), **change))
     assert str(refusal.value).startswith(message)
     assert "\n" not in str(refusal.value)
-
-
-@pytest.mark.parametrize("rival", RIVALS, ids=lambda rival: f"{rival.model} {rival.note}")
-def test_recbole_reads_the_padded_batch(rival: Any) -> None:
-    pytest.importorskip("recbole", reason="RecBole is not installed; benchmarks/README.md says how")
-    longest = rival.longest or 12
-    events = torch.rand(2, 7, 8)
-    both = build_both(rival, longest, (events, torch.tensor([7, 3]), torch.zeros(2, 7)))
-    assert both["ours"][0](*both["ours"][1]).shape == (2, 7, 8)
-    assert both["recbole"][1][0].shape == (2, longest, 8)
-    assert both["recbole"][0](*both["recbole"][1]).shape == (2, 8)
-    assert not torch.is_anomaly_enabled()
 
 
 @pytest.mark.parametrize(("name", "examples"), [("module_costs", 4), ("module_workloads", 3)])
