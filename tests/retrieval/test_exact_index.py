@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from torchrec_ext.contracts import Scorer
 from torchrec_ext.errors import InputError
-from torchrec_ext.retrieval import ExactIndex
+from torchrec_ext.retrieval import ExactIndex, exact_index
 
 INF = float("inf")
 
@@ -82,6 +82,21 @@ def test_a_target_of_rank_r_stands_in_column_r_minus_one():
     targets = (ids[:, ::50].reshape(-1), torch.arange(41) * 7)
     ranks = index.ranks_of(queries, targets)
     assert ranks.view(40, 7).tolist() == [[1, 51, 101, 151, 201, 251, 301]] * 40
+
+
+def test_parts_of_one_size_hold_few_scores_at_a_time(monkeypatch):
+    items, queries = torch.randn(30, 4), torch.randn(23, 4)
+    index = ExactIndex()
+    index.build(items, torch.arange(30))
+    targets = (torch.arange(23), torch.arange(24))
+    whole = index.search_and_rank(queries, 3, targets)
+    sizes, score = [], ExactIndex._scores
+    monkeypatch.setattr(exact_index, "_CACHED_SCORES", 30 * 10)
+    monkeypatch.setattr(exact_index, "_LEAST_ROWS", 4)
+    monkeypatch.setattr(ExactIndex, "_scores", lambda *of: sizes.append(len(of[1])) or score(*of))
+    for one, other in zip(index.search_and_rank(queries, 3, targets), whole, strict=True):
+        torch.testing.assert_close(one, other)
+    assert sizes == [8, 8, 7]
 
 
 def test_the_unscored_rest_of_a_list_is_marked():

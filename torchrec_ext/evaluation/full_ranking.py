@@ -26,6 +26,7 @@ from torchrec_ext.evaluation.tied_scores import TiedScores
 from torchrec_ext.metrics import RetrievalReport
 from torchrec_ext.retrieval.encode import build_index, encode_users
 from torchrec_ext.retrieval.exact_index import ExactIndex
+from torchrec_ext.retrieval.jagged_ids import find_sorted
 from torchrec_ext.retrieval.known_items import find_items
 from torchrec_ext.retrieval.popular import is_cold_user, popular_index
 
@@ -37,7 +38,7 @@ class UserSearch:
     Args:
         cold: (n,) bool, users of whom too little is known, who get the popular items.
         queries: (m,) other users to an index of the catalogue and their queries in it; every rank calls it.
-        chunk: users at a time.
+        chunk: users whose queries are made at a time.
         about: how lists are made, for the protocol; empty for a model.
         cold_users: who the cold ones are, for the protocol.
     """
@@ -76,7 +77,7 @@ def full_ranking(
         preparation: of the model, which says what training has learnt from; None takes that of ``targets``.
         candidates: ids of the only items that are ranked; None ranks the catalogue.
         exclude_seen: leaves out the items a user has an event with in ``known``.
-        chunk: users at a time.
+        chunk: users that are ranked at a time.
         progress: shows a bar on rank 0.
         per_user: keeps the values of each user in the report.
 
@@ -109,17 +110,19 @@ def full_ranking(
         items, offsets = _distinct(wanted, chosen)
         _, top, ranks, spans = searched.search_and_rank(queries, max(ks), (items, offsets), seen)
         ranks, top = ranks.cpu(), top.cpu().contiguous()
-        places = torch.searchsorted(catalogue, top) + 1  # the report counts the items of the catalogue alone
-        report.update(ranks, offsets, torch.where(top < 0, -1, places))
-        counts.add(ranks, torch.isin(items, catalogue))
+        places, _ = find_sorted(catalogue, top.view(-1))  # the report counts the items of the catalogue alone
+        report.update(ranks, offsets, torch.where(top < 0, -1, places.view_as(top) + 1))
+        counts.add(ranks, find_sorted(catalogue, items)[1])
         ties.add(spans.cpu(), offsets)
         if kept is not None:
             kept.add(chosen, items, offsets, ranks, top, by_model=not popular)
         bar.update(len(chosen))
 
     with bar:
-        for chosen in _chunks(users[~search.cold], search.chunk):
-            add(chosen, *search.queries(chosen), popular=False)
+        for found in _chunks(users[~search.cold], search.chunk):
+            searched, queries = search.queries(found)
+            for chosen, some in zip(_chunks(found, chunk), queries.split(chunk), strict=True):
+                add(chosen, searched, some, popular=False)
         if search.cold.any():
             popular = popular_index(log, rows)
         for chosen in _chunks(users[search.cold], chunk):
@@ -157,7 +160,8 @@ def _model_search(
         return index, encode_users(model, batcher, chosen, context)
 
     cold = is_cold_user(model.inputs, batcher.preparation, batcher.known, users)
-    return UserSearch(cold, queries, chunk)
+    # A user without a history takes little memory, and a lookup costs most where it begins.
+    return UserSearch(cold, queries, chunk if model.inputs.max_length else 8 * chunk)
 
 
 def expect_unknown(known: Dataset, targets: Dataset) -> None:
@@ -166,10 +170,11 @@ def expect_unknown(known: Dataset, targets: Dataset) -> None:
     Raises:
         InputError: with their number.
     """
-    both = np.intersect1d(known.rows, targets.rows, assume_unique=True)
-    if len(both):
+    is_known = np.zeros(max(part.rows.max(initial=0) for part in (known, targets)) + 1, bool)
+    is_known[known.rows] = True  # a byte an event: sorting the rows takes many times as much
+    if both := is_known[targets.rows].sum():
         raise InputError(
-            f"{len(both):,} events of {targets.name} are in {known.name} too, so they are known and there is "
+            f"{both:,} events of {targets.name} are in {known.name} too, so they are known and there is "
             "nothing to predict; hand in parts that share no event"
         )
 
@@ -186,9 +191,9 @@ def _distinct(wanted: EventLog, users: np.ndarray) -> tuple[torch.Tensor, torch.
     """Each user's distinct target items, flat, and their offsets."""
     items, offsets = wanted.items_of(users)
     owners = np.repeat(np.arange(len(users)), np.diff(offsets))
-    pairs = np.unique(np.stack([owners, items]), axis=1)
-    counts = np.bincount(pairs[0], minlength=len(users))
-    return _tensors(np.ascontiguousarray(pairs[1]), offsets_of(counts))
+    width = items.max(initial=0) + 1
+    owners, items = np.divmod(np.unique(owners * width + items), width)
+    return _tensors(items, offsets_of(np.bincount(owners, minlength=len(users))))
 
 
 def list_lengths(k: int | Sequence[int]) -> tuple[int, ...]:
