@@ -1,7 +1,7 @@
 """CandidateScan: a fast pass on the CPU that leaves few items, among which are the k best of each query."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -9,19 +9,19 @@ from torch import Tensor
 
 _BLOCK = 2**15
 """Items at a time: few enough that their scores stay in the processor's cache."""
-_MOST_ROWS, _GROUP = 64, 16
+_MOST_ROWS, _WIDEST_GROUP = 64, 32
 _LARGEST_SCORE = 1e30
 _LARGEST_HALF_NORM = 2**14
 """Far from the largest float16, 65,504, and from those that have fewer bits."""
 
 
 class CandidateScan:
-    """Scores all items in blocks, from vectors in float16 where torch has FBGEMM, and keeps group maxima.
+    """Scores all items in blocks, from vectors in float16 where torch has FBGEMM.
 
-    The k-th largest maximum of a query is a threshold that at least k items reach. Scores are within a known
-    error of the float32 ones, so an item of the float32 list is in a group whose maximum is at most twice
-    that error below the threshold. Only the items of such groups need float32 scores. The float16 copy of
-    the vectors takes half their memory; products and sums are float32.
+    The k-th largest of the maxima of groups of items is a score that at least k items reach. Scores are
+    within a known error of the float32 ones, so an item of the float32 list is at most twice that error
+    below it. Only such items need float32 scores. The float16 copy of the vectors takes half their memory;
+    products and sums are float32.
 
     Args:
         vectors_ID: ``(I, D)`` float32 item vectors on the CPU.
@@ -30,8 +30,8 @@ class CandidateScan:
         >>> vectors = torch.arange(40.0)[:, None]
         >>> scan = CandidateScan(vectors)
         >>> nothing = torch.empty(0, dtype=torch.int64)
-        >>> scan.candidates(torch.tensor([[1.0]]), 1, nothing, nothing)
-        tensor([19, 39])
+        >>> scan.candidates(torch.tensor([[1.0]]), 1, nothing, nothing)[0]
+        tensor([38, 39])
     """
 
     def __init__(self, vectors_ID: Tensor) -> None:
@@ -47,6 +47,7 @@ class CandidateScan:
         self._products: list[Callable[[Tensor], Tensor]] = [
             _half_product(block * self._scale) if half else partial(_product, block) for block in blocks
         ]
+        self._starts = torch.arange(len(blocks) + 1) * _BLOCK
 
     def rows_at_once(self, k: int, queries_BD: Tensor) -> int:
         """Number of queries that :meth:`candidates` takes at a time; 0 if k is too large for the scan."""
@@ -60,7 +61,9 @@ class CandidateScan:
         return self.rows_at_once(k, queries_BD) >= enough
 
     @torch.no_grad()
-    def candidates(self, queries_BD: Tensor, k: int, rows_N: Tensor, places_N: Tensor) -> Tensor | None:
+    def candidates(
+        self, queries_BD: Tensor, k: int, rows_N: Tensor, places_N: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
         """Places of items among which are the k best of each query.
 
         Args:
@@ -70,45 +73,35 @@ class CandidateScan:
             places_N: ``(N,)`` int64 places of these items.
 
         Returns:
-            ``(C,)`` int64 ascending places; None if they would be most items, or scores may overflow.
+            ``(C,)`` int64 ascending places, and ``(B,)`` a float32 score that the k best of each query
+            reach; None if the places would be most items, or scores may overflow.
         """
         queries_BKD = queries_BD if queries_BD.dim() == 3 else queries_BD[:, None]
-        batch = len(queries_BKD)
         norms_B = torch.linalg.vector_norm(queries_BKD, dim=2).amax(1)
         if not float(norms_B.max()) * self._largest_norm < _LARGEST_SCORE:
             return None
-        # Small groups where there are many lists, so that the candidates stay a small part of the items. A
-        # power of two, of which a block is a multiple.
-        group = 2 ** max(1, min(_GROUP, self._items // (12 * batch * k)).bit_length() - 1)
-        maxima_BG = self._group_maxima(queries_BKD / self._scale, group, rows_N, places_N)
-        margin_B = 2 * self._error * norms_B * self._largest_norm + 1e-30
-        # Maxima of several groups, of which at least k reach their k-th largest too, are fewer to sort.
-        together = max(1, min(32, maxima_BG.shape[1] // (12 * k)))
-        whole = maxima_BG.shape[1] // together * together
-        coarse = maxima_BG[:, :whole].unflatten(1, (together, -1)).amax(1)
-        threshold_B = coarse.topk(k, dim=1).values[:, -1] - margin_B
-        threshold_B.clamp_(min=torch.finfo(torch.float32).min)  # a group without items left has -inf
+        group = min(_WIDEST_GROUP, self._items // (12 * k))
+        blocks, maxima = [], []
+        for scores_BN in self._scores(queries_BKD / self._scale, rows_N, places_N):
+            groups = scores_BN.shape[1] // group
+            maxima.append(scores_BN[:, : groups * group].unflatten(1, (group, groups)).amax(1))
+            blocks.append(scores_BN)
+        least_B = torch.cat(maxima, dim=1).topk(k, dim=1, sorted=False).values.amin(1)
+        least_B -= 2 * self._error * norms_B * self._largest_norm + 1e-30
+        least_B.clamp_(min=torch.finfo(torch.float32).min)  # excluded items have -inf
         # as bytes: amax() is ten times as fast as any()
-        groups_C = (maxima_BG >= threshold_B[:, None]).view(torch.uint8).amax(0).nonzero()
-        if len(groups_C) * group > self._items // 2:
-            return None
-        # Of a block of `group * width` items, group j has the items j, j + width, j + 2 * width, ...
-        width = _BLOCK // group
-        block_C = groups_C // width
-        last = (self._items - 1) // _BLOCK
-        last_width = -(-(self._items - last * _BLOCK) // group)
-        step_C = torch.where(block_C == last, last_width, width)
-        places = block_C * _BLOCK + groups_C % width + step_C * torch.arange(group)
-        return places[places < self._items].sort().values
+        reached = [(scores_BN >= least_B[:, None]).view(torch.uint8).amax(0) for scores_BN in blocks]
+        places_C = torch.cat(reached).nonzero()[:, 0]
+        return None if len(places_C) > self._items // 2 else (places_C, least_B)
 
-    def _group_maxima(self, queries_BKD: Tensor, group: int, rows_N: Tensor, places_N: Tensor) -> Tensor:
-        """(B, G) float32 largest score of each group of items."""
+    def _scores(self, queries_BKD: Tensor, rows_N: Tensor, places_N: Tensor) -> Iterator[Tensor]:
+        """(B, N) float32 scores of each block of items."""
         batch, interests, dim = queries_BKD.shape
         queries_MD = queries_BKD.reshape(batch * interests, dim)
-        places_N, order_N = places_N.sort()
-        rows_N = rows_N[order_N]
-        cuts = torch.searchsorted(places_N, torch.arange(len(self._products) + 1) * _BLOCK).tolist()
-        maxima = []
+        if len(places_N):
+            places_N, order_N = places_N.sort()
+            rows_N = rows_N[order_N]
+        cuts = torch.searchsorted(places_N, self._starts).tolist()
         for number, product in enumerate(self._products):
             scores_BN = product(queries_MD)
             if interests > 1:
@@ -116,10 +109,7 @@ class CandidateScan:
             excluded = slice(cuts[number], cuts[number + 1])
             if excluded.start < excluded.stop:
                 scores_BN[rows_N[excluded], places_N[excluded] - number * _BLOCK] = -torch.inf
-            if missing := -scores_BN.shape[1] % group:
-                scores_BN = torch.nn.functional.pad(scores_BN, (0, missing), value=-torch.inf)
-            maxima.append(scores_BN.view(batch, group, -1).amax(1))
-        return torch.cat(maxima, dim=1)
+            yield scores_BN
 
 
 def has_half_products() -> bool:

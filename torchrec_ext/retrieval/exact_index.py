@@ -9,7 +9,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval.candidate_scan import CandidateScan, padded_rows
 from torchrec_ext.retrieval.index_inputs import expect_k, expect_queries, index_vectors, ordered_items
 from torchrec_ext.retrieval.jagged_ids import Jagged, as_jagged, find_sorted, rows_and_ids
-from torchrec_ext.retrieval.top_k import best_ids
+from torchrec_ext.retrieval.top_k import best_above, best_ids
 
 _LEAST_SCORES, _LEAST_NUMBERS = 2**19, 2**22
 """Scores, or numbers in the vectors, from which on narrowing the catalogue down pays: fewer stay in the
@@ -154,7 +154,7 @@ class ExactIndex:
         step = max(1, self.block // self._largest_slice)
         scan = self._scan_for(queries_BD, k) if targets is None else None
         if scan:
-            step = scan.rows_at_once(k, queries_BD)
+            step = min(step, scan.rows_at_once(k, queries_BD))
         elif device.type == "cpu":
             step = min(step, max(_LEAST_ROWS, _CACHED_SCORES // self._largest_slice))
             # Parts of one size: BLAS adds up the products of a few queries in another order.
@@ -166,14 +166,10 @@ class ExactIndex:
             places, here = find_sorted(self._ids_I, ids)
             if not here.all():
                 rows, places = rows[here], places[here]
-            kept = scan.candidates(some, k, rows, places) if scan else None
-            if kept is None:
-                scores_BI, ids_I = self._scores(some, self._vectors_ID), self._ids_I
-            else:
-                scores_BI, ids_I = self._scores(some, padded_rows(self._vectors_ID, kept)), self._ids_I[kept]
-                scores_BI = scores_BI[:, : len(kept)]
-                places, here = find_sorted(kept, places)
-                rows, places = rows[here], places[here]
+            if scan and (narrowed := scan.candidates(some, k, rows, places)):
+                best.append(self._best_of(some, k, *narrowed, rows, places))
+                continue
+            scores_BI, ids_I = self._scores(some, self._vectors_ID), self._ids_I
             scores_BI[rows, places] = -torch.inf
             if k:
                 best.append(best_ids(scores_BI, ids_I, k))
@@ -185,6 +181,16 @@ class ExactIndex:
         else:
             scores, ids = queries_BD.new_empty(queries, 0), wanted[0].new_empty(queries, 0)
         return scores, ids, torch.cat(ranks)
+
+    def _best_of(
+        self, queries_BD: Tensor, k: int, kept_C: Tensor, least_B: Tensor, rows_N: Tensor, places_N: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(B, k) best scores and ids among the items at the places ``kept_C``, of which some are excluded."""
+        scores_BC = self._scores(queries_BD, padded_rows(self._vectors_ID, kept_C))[:, : len(kept_C)]
+        if len(places_N):
+            places_N, here_N = find_sorted(kept_C, places_N)
+            scores_BC[rows_N[here_N], places_N[here_N]] = -torch.inf
+        return best_above(scores_BC, self._ids_I[kept_C], least_B, k)
 
     def _scan_for(self, queries_BD: Tensor, k: int) -> CandidateScan | None:
         """Made at the first search: evaluation, which ranks all items, has no use for its memory."""

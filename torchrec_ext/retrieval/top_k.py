@@ -59,3 +59,17 @@ def best_ids(scores_BI: Tensor, ids_I: Tensor, k: int) -> tuple[Tensor, Tensor]:
         scores_Bk[:, :found] = scores
         ids_Bk[:, :found] = ids_I[places].masked_fill(places == -1, -1)
     return scores_Bk, ids_Bk
+
+
+def best_above(scores_BC: Tensor, ids_C: Tensor, least_B: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """:func:`best_ids` of rows whose k best are known to reach ``least_B``, of which few others do."""
+    rows_N, columns_N = (scores_BC >= least_B[:, None]).nonzero().unbind(1)
+    counts_B = rows_N.bincount(minlength=len(scores_BC))
+    length = max(k, int(counts_B.max()))
+    places_N = torch.arange(len(rows_N)) - (counts_B.cumsum(0) - counts_B)[rows_N]
+    scores_BM = scores_BC.new_full((len(scores_BC), length), -torch.inf)
+    scores_BM[rows_N, places_N] = scores_BC[rows_N, columns_N]
+    ids_BM = ids_C.new_full(scores_BM.shape, -1)
+    ids_BM[rows_N, places_N] = ids_C[columns_N]
+    scores_BM, order_BM = scores_BM.sort(dim=1, descending=True, stable=True)
+    return scores_BM[:, :k], ids_BM.gather(1, order_BM[:, :k])
