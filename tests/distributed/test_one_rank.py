@@ -87,3 +87,12 @@ def test_one_process_has_no_replicas_and_whole_tables() -> None:
     dmp = shard(Model((8, 8, 8), PoolingType.MEAN))
     assert not any(isinstance(module, DistributedDataParallel) for module in dmp.modules())
     assert {p.sharding_type for p in dmp.plan.plan["bags"].values()} == {"table_wise"}
+
+
+@pytest.mark.parametrize("wrong", [-1, 20])
+def test_an_id_outside_of_its_table_is_an_error(wrong: int) -> None:
+    join_group()
+    dmp = shard(Model((8, 8, 8), PoolingType.SUM))
+    ids = KeyedJaggedTensor(NAMES, torch.tensor([0, 19, wrong]), lengths=torch.ones(3, dtype=torch.int64))
+    with pytest.raises(RuntimeError, match=f"out of bounds: {wrong}, range 0 to 20"):
+        dmp(ids)
