@@ -11,6 +11,7 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from torchrec_ext.distributed import join_group, shard
 from torchrec_ext.embeddings import initialise_tables
+from torchrec_ext.errors import InputError
 
 NAMES = ["user", "item", "word"]
 
@@ -96,3 +97,14 @@ def test_an_id_outside_of_its_table_is_an_error(wrong: int) -> None:
     ids = KeyedJaggedTensor(NAMES, torch.tensor([0, 19, wrong]), lengths=torch.ones(3, dtype=torch.int64))
     with pytest.raises(RuntimeError, match=f"out of bounds: {wrong}, range 0 to 20"):
         dmp(ids)
+
+
+def test_lengths_and_ids_must_agree() -> None:
+    join_group()
+    dmp = shard(Model((8, 8, 8), PoolingType.SUM))
+    lengths = torch.ones(3, dtype=torch.int64)
+    dmp(KeyedJaggedTensor(NAMES, torch.zeros(3, dtype=torch.int64), lengths=lengths))
+    with pytest.raises(
+        InputError, match=r"^the lengths of features user, item, word sum to 3, but there are 2"
+    ):
+        dmp(KeyedJaggedTensor(NAMES, torch.zeros(2, dtype=torch.int64), lengths=lengths))

@@ -9,6 +9,8 @@ from torchrec.distributed.embeddingbag import ShardedEmbeddingBagCollection
 from torchrec.distributed.types import ShardingType
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
 
+from torchrec_ext.errors import InputError
+
 
 def look_up_directly(sharded: ShardedEmbeddingBagCollection) -> None:
     """Makes the forward pass of a collection call its kernels, if one process holds all its tables whole.
@@ -18,7 +20,8 @@ def look_up_directly(sharded: ShardedEmbeddingBagCollection) -> None:
     remain those of the sharded collection. TorchRec's pipelines replace the forward pass by one that still
     exchanges, until they are detached.
 
-    On a CPU an id that its table does not have raises a RuntimeError, where torchrec reads row 0 instead.
+    On a CPU an id that its table does not have raises a RuntimeError, where torchrec reads row 0 instead,
+    and lengths that do not sum to the number of ids raise an InputError, where it logs an error.
 
     Args:
         sharded: the collection. It stays as it is on several ranks, and unless all its tables are
@@ -29,7 +32,8 @@ def look_up_directly(sharded: ShardedEmbeddingBagCollection) -> None:
     exchange = sharded.forward
     lookup: Any = sharded._lookups[0]
     kernels = lookup._emb_modules
-    if all(weight.device.type == "cpu" for weight in sharded.parameters()):
+    on_cpu = all(weight.device.type == "cpu" for weight in sharded.parameters())
+    if on_cpu:
         # they check each id as they read it; a check of all ids in advance takes a fifth of the time
         for kernel in kernels:
             kernel.emb_module.bounds_check_mode_int = BoundsCheckMode.NONE.value
@@ -41,6 +45,12 @@ def look_up_directly(sharded: ShardedEmbeddingBagCollection) -> None:
         if sharded._has_features_permute:
             with torch.no_grad():
                 features = features.permute(sharded._features_order, sharded._features_order_tensor)
+        # which the kernels do not check
+        if on_cpu and int(features.offsets()[-1]) != len(features.values()):
+            raise InputError(
+                f"the lengths of features {', '.join(features.keys())} sum to {int(features.offsets()[-1])}, "
+                f"but there are {len(features.values())} ids: give as many ids as the lengths say"
+            )
         vectors = kernels[0](features) if len(kernels) == 1 else lookup(features)
         return KeyedTensor(sharded._embedding_names, sharded._embedding_dims, vectors)
 
