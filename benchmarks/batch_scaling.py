@@ -4,19 +4,19 @@ python benchmarks/batch_scaling.py --output batch_scaling.json
 python benchmarks/batch_scaling.py --quick
 """
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import machine
 import numpy as np
 import pandas as pd
+import record
 import torch
-from command import run_command
+from command import check_common, run_command
 from interleaved import quartiles
+from tables import aligned
 
 import torchrec_ext as tx
 from torchrec_ext.checks import expect_at_least
@@ -62,7 +62,7 @@ def main() -> None:
 
 def check(settings: Settings) -> None:
     """Refuses what cannot be measured."""
-    expect_at_least(1, rounds=settings.rounds, length=settings.length, dim=settings.dim)
+    check_common(settings, rounds=1, length=1, dim=1)
     expect_at_least(2, items=settings.items, batches=len(set(settings.batch)), batch=min(settings.batch))
 
 
@@ -83,22 +83,19 @@ def run(settings: Settings) -> None:
             began = time.process_time()
             step()
             taken[key].append(time.process_time() - began)
-    found: list[dict[str, Any]] = []
-    print(f"{'ms a step':20}" + "".join(f"{batch:>9}" for batch in settings.batch) + "  exponent")
+    rows: list[record.Row] = []
+    lines: list[str | list[str]] = ["ms of processor time a step, by batch"]
+    lines.append(["", *(f"{batch:,}" for batch in settings.batch), "exponent"])
     for name in CONTENDERS:
-        seconds = [quartiles(taken[name, batch])[1] for batch in settings.batch]
-        exponent = float(np.polyfit(np.log(settings.batch), np.log(seconds), 1)[0])
-        found.append({"contender": name, "seconds": seconds, "exponent": exponent})
-        print(f"{name:20}" + "".join(f"{s * 1e3:9.1f}" for s in seconds) + f"  {exponent:8.2f}")
+        ms = [1000 * quartiles(taken[name, batch])[1] for batch in settings.batch]
+        exponent = float(np.polyfit(np.log(settings.batch), np.log(ms), 1)[0])
+        lines.append([name, *(f"{one:.1f}" for one in ms), f"{exponent:.2f}"])
+        cases = [f"{settings.items:,} items, batch {batch}" for batch in settings.batch]
+        rows += [record.Row(case, name, "ms/step", one) for case, one in zip(cases, ms, strict=True)]
+        rows.append(record.Row(f"{settings.items:,} items", name, "exponent", exponent))
+    print(f"{aligned(lines)}\n\n{machine.summary()}")
     if settings.output is not None:
-        content = {
-            "benchmark": "batch_scaling",
-            "machine": machine.describe(torch.device("cpu")),
-            "versions": machine.versions(),
-            "settings": asdict(settings),
-            "results": found,
-        }
-        settings.output.write_text(json.dumps(content, indent=1, default=str) + "\n")
+        record.write(settings.output, "batch_scaling", rows, settings=settings)
 
 
 def step_of(settings: Settings, train: Dataset, batch: int, in_batch: int) -> Callable[[], None]:

@@ -1,38 +1,52 @@
-"""Times epochs of training: fit(), and plain torch loops over the same targets.
+"""Times epochs of training: fit(), plain torch loops, and RecTools and RecBole where they are installed.
 
 python benchmarks/training_throughput.py --output training_throughput.json
 python benchmarks/training_throughput.py --quick
+
+All learn the same windows of events; benchmarks/peers/requirements.txt installs RecTools and RecBole.
 """
 
 import itertools
-import json
 import time
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import machine
 import numpy as np
 import pandas as pd
+import record
 import torch
-from command import run_command
+from command import check_common, run_command
 from interleaved import quartiles
 from peers.encoders import PEERS
+from peers.plain_loop import PlainLoop
+from peers.recbole_sasrec import RecBoleSASRec
+from peers.rectools_sasrec import RecToolsSASRec
+from step_shares import StepShares
+from tables import aligned
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.nn.utils.rnn import pad_sequence
 
 import torchrec_ext as tx
-from torchrec_ext.checks import expect_at_least, expect_one_of
+from torchrec_ext.checks import expect_one_of
 from torchrec_ext.data import Dataset
 from torchrec_ext.losses import SoftmaxCrossEntropy
 from torchrec_ext.training import Optimization
 
-Record = dict[str, Any]
 SHAPES = {"sasrec": (64, 50), "gru": (128, 200)}
 """Encoder -> width of the vectors and events of a window."""
 WARM_UP = 1
 """Epochs of every contender before the first one that is timed."""
+RECBOLE_STEPS = 2
+"""Steps of an epoch of RecBole, of which a whole epoch would take minutes."""
+PROFILED = (7, 39)
+"""The steps of the warm-up epoch after which profiling begins and ends; losses are read every 8 steps."""
+Epoch = Callable[[], int]
+"""Learns some windows and returns the number of their targets."""
+Speed = tuple[float, float]
+"""Targets per second of the processor and of the clock."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +78,7 @@ def main() -> None:
 
 def check(settings: Settings) -> None:
     """Refuses what cannot be measured."""
-    expect_at_least(
-        1, users=settings.users, batch=settings.batch, rounds=settings.rounds, threads=settings.threads
-    )
+    check_common(settings, users=1, batch=1, rounds=1, threads=1)
     for name in settings.encoders:
         expect_one_of("encoders", name, tuple(SHAPES))
 
@@ -76,49 +88,49 @@ def run(settings: Settings) -> None:
     events = tx.data.read_events(_generated() if settings.data == "generated" else settings.data)
     train = tx.data.leave_last_out(events)[0]
     train = replace(train, rows=train.rows[: train.events.offsets[settings.users]], part_log=None)
-    found: list[Record] = []
+    rows: list[record.Row] = []
     for name in settings.encoders:
-        measured = measure(settings, train, name)
-        found += measured
-        print(table(measured), flush=True)
+        speeds, shares = measure(settings, train, name)
+        dim, length = SHAPES[name]
+        case = f"{name}, width {dim}, length {length}, batch {settings.batch}"
+        rows += rows_of(case, speeds, shares)
+        print(table(case, speeds, shares) + "\n", flush=True)
+    for package in ("rectools", "recbole"):
+        if find_spec(package) is None:
+            print(f"{package} is not installed; benchmarks/peers/requirements.txt says how to install it")
+    print(machine.summary())
     if settings.output is not None:
-        content = {
-            "benchmark": "training_throughput",
-            "machine": machine.describe(torch.device("cpu")),
-            "versions": machine.versions(),
-            "settings": asdict(settings),
-            "results": found,
-        }
-        settings.output.write_text(json.dumps(content, indent=1, default=str) + "\n")
+        record.write(
+            settings.output, "training_throughput", rows, settings=settings,
+            packages=("rectools", "recbole", "pytorch-lightning", "numpy", "pandas"),
+        )  # fmt: skip
 
 
-def measure(settings: Settings, train: Dataset, name: str) -> list[Record]:
-    """Epochs of ``fit`` and of the loops in turn; of each the processor seconds."""
+def measure(settings: Settings, train: Dataset, name: str) -> tuple[dict[str, list[Speed]], dict[str, float]]:
+    """Epochs of ``fit`` and of the others in turn: speeds of each, and the shares of a step of ``fit``."""
     dim, length = SHAPES[name]
     windows = windows_of(train, length)
     torch.manual_seed(0)
     encoder = tx.plugins.make("encoders", name, dim=dim)
     model = tx.models.TwoTower(train.schema, dim, encoder, max_length=length)
-    rows = len(train.preparation.vocabularies["item"])
-    loops = {
-        "plain loop": PlainLoop(rows, dim, PEERS[name][1](encoder), windows, settings.batch),
-        "plain loop, our encoder": PlainLoop(
-            rows, dim, tx.plugins.make("encoders", name, dim=dim), windows, settings.batch
-        ),
-    }
-    taken: dict[str, list[tuple[float, float]]] = {"fit": [], **{loop: [] for loop in loops}}
-    steps = -(-len(windows) // settings.batch)
+    others = contenders(settings, train, name, windows)
+    taken: dict[str, list[Speed]] = {"fit": [], **{other: [] for other in others}}
+    targets, steps = sum(len(window) - 1 for window in windows), -(-len(windows) // settings.batch)
+    profiler, shares, last_profiled = StepShares(), dict[str, float](), min(PROFILED[1], steps - 1)
     began = _now()
 
     def after_step(step: int, loss: float) -> None:
-        # The loops run inside the last step of an epoch, so that slow periods affect all alike.
+        # The others run inside the last step of an epoch, so that slow periods affect all alike.
         nonlocal began
+        if step == PROFILED[0] < last_profiled:
+            profiler.start()
+        if step == last_profiled > PROFILED[0]:
+            shares.update(profiler.stop())
         if (step + 1) % steps == 0:
-            taken["fit"].append(_since(began))
-            for loop in loops:
+            taken["fit"].append(_speed(targets, began))
+            for other, epoch in others.items():
                 began = _now()
-                loops[loop].epoch()
-                taken[loop].append(_since(began))
+                taken[other].append(_speed(epoch(), began))
             began = _now()
 
     tx.training.fit(
@@ -126,44 +138,27 @@ def measure(settings: Settings, train: Dataset, name: str) -> list[Record]:
         loss=SoftmaxCrossEntropy("catalogue"), optimization=Optimization(global_batch_size=settings.batch),
         progress=False, on_step=after_step,
     )  # fmt: skip
-    targets = sum(len(window) - 1 for window in windows)
-    return [_record(name, contender, targets, taken) for contender in taken]
+    return {contender: speeds[WARM_UP:] for contender, speeds in taken.items()}, shares
 
 
-class PlainLoop:
-    """Training as many would write it: nn.Embedding, padded windows, the logits of all items, Adam.
+def contenders(settings: Settings, train: Dataset, name: str, windows: list[Tensor]) -> dict[str, Epoch]:
+    """What ``fit`` is compared with, by name."""
+    (dim, length), batch = SHAPES[name], settings.batch
+    rows = len(train.preparation.vocabularies["item"])
 
-    Args:
-        rows: of the table; row 0 is padding.
-        dim: D, width of the vectors.
-        encoder: ``(B, T, D)`` events, ``(B,)`` lengths to ``(B, T, H)`` states.
-        windows: item rows of each, of which the next one is predicted.
-        batch: windows of a step.
-    """
+    def encoder() -> Any:
+        return tx.plugins.make("encoders", name, dim=dim)
 
-    def __init__(self, rows: int, dim: int, encoder: nn.Module, windows: list[Tensor], batch: int) -> None:
-        self.table = nn.Embedding(rows, dim, padding_idx=0)
-        nn.init.normal_(self.table.weight, std=dim**-0.5)
-        self.encoder = encoder
-        with torch.no_grad():
-            width = encoder(torch.zeros(1, 2, dim), torch.tensor([2])).shape[2]
-        self.project = nn.Identity() if width == dim else nn.Linear(width, dim)
-        self.windows, self.batch = windows, batch
-        self.parts = nn.ModuleList([self.table, self.encoder, self.project])
-        self.optimizer = torch.optim.Adam(self.parts.parameters(), lr=1e-3)
+    def plain(module: nn.Module) -> Epoch:
+        return PlainLoop(rows, dim, module, windows, batch).epoch
 
-    def epoch(self) -> None:
-        """Every window once, in a random order."""
-        for chosen in torch.randperm(len(self.windows)).split(self.batch):
-            padded_BT = pad_sequence([self.windows[place] for place in chosen.tolist()], batch_first=True)
-            inputs_BT, targets_BT = padded_BT[:, :-1], padded_BT[:, 1:]
-            real_BT = targets_BT != 0
-            states = self.encoder(self.table(inputs_BT), real_BT.sum(1))
-            logits = self.project(states[real_BT]) @ self.table.weight.T
-            loss = functional.cross_entropy(logits, targets_BT[real_BT])
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
+    found = {"plain loop": plain(PEERS[name][1](encoder())), "plain loop, our encoder": plain(encoder())}
+    if name == "sasrec" and find_spec("rectools"):
+        found["RecTools"] = RecToolsSASRec(windows, batch, length, encoder()).epoch
+    if name == "sasrec" and find_spec("recbole"):
+        # as many targets in a step as the others have at most
+        found["RecBole"] = RecBoleSASRec(windows, batch * length, length, encoder(), RECBOLE_STEPS).epoch
+    return found
 
 
 def windows_of(train: Dataset, length: int) -> list[Tensor]:
@@ -176,32 +171,38 @@ def windows_of(train: Dataset, length: int) -> list[Tensor]:
     ]
 
 
-def table(records: list[Record]) -> str:
-    """The records of one encoder as a table."""
-    first = records[0]
-    lines = [f"{first['encoder']}: {first['targets']:,} targets an epoch, medians of processor time"]
-    lines.append(f"{'':26}{'targets/s':>12}{'fit / this: median (quartiles)':>34}")
-    for record in records:
-        low, middle, high = record["fit_over_this"]
-        ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
-        lines.append(f"{record['contender']:26}{record['targets_per_second']:12,.0f}{ratio:>34}")
-    return "\n".join(lines) + "\n"
+def rows_of(case: str, speeds: dict[str, list[Speed]], shares: dict[str, float]) -> list[record.Row]:
+    """The figures of one encoder."""
+    found = [
+        record.Row(case, contender, f"targets/s, {clock}", quartiles([speed[which] for speed in taken])[1])
+        for contender, taken in speeds.items()
+        for which, clock in enumerate(("processor", "wall"))
+    ]
+    for other in list(speeds)[1:]:
+        ratio = ratios(speeds, other)[1]
+        found.append(record.Row(case, "fit", "times the targets/s", ratio, other, ratio))
+    return found + [record.Row(case, "fit", f"share of {part}", share) for part, share in shares.items()]
 
 
-def _record(
-    encoder: str, contender: str, targets: int, taken: dict[str, list[tuple[float, float]]]
-) -> Record:
-    """Medians over the timed rounds, and the ratio of speeds within a round."""
-    mine, ours = taken[contender][WARM_UP:], taken["fit"][WARM_UP:]
-    ratios = [theirs[0] / fit[0] for theirs, fit in zip(mine, ours, strict=True)]
-    return {
-        "encoder": encoder,
-        "contender": contender,
-        "targets": targets,
-        "targets_per_second": targets / quartiles([cpu for cpu, _ in mine])[1],
-        "wall_targets_per_second": targets / quartiles([wall for _, wall in mine])[1],
-        "fit_over_this": quartiles(ratios),
-    }
+def table(case: str, speeds: dict[str, list[Speed]], shares: dict[str, float]) -> str:
+    """The speeds of one encoder as a table, and the shares as a sentence."""
+    lines: list[str | list[str]] = [
+        f"{case}: medians of {len(speeds['fit'])} rounds, processor time",
+        ["", "targets/s", "wall", "fit / this", "quartiles"],
+    ]
+    for contender, taken in speeds.items():
+        low, middle, high = ratios(speeds, contender)
+        speed, wall = (quartiles([pair[which] for pair in taken])[1] for which in (0, 1))
+        lines.append(
+            [contender, f"{speed:,.0f}", f"{wall:,.0f}", f"{middle:.2f}", f"{low:.2f} to {high:.2f}"]
+        )
+    parts = ", ".join(f"{part} {share:.0%}" for part, share in shares.items())
+    return aligned(lines) + (f"\na step of fit: {parts}" if shares else "")
+
+
+def ratios(speeds: dict[str, list[Speed]], other: str) -> tuple[float, float, float]:
+    """Quartiles of the speed of ``fit`` over that of another, by the processor, within a round."""
+    return quartiles([ours[0] / theirs[0] for ours, theirs in zip(speeds["fit"], speeds[other], strict=True)])
 
 
 def _now() -> tuple[float, float]:
@@ -209,9 +210,9 @@ def _now() -> tuple[float, float]:
     return time.process_time(), time.perf_counter()
 
 
-def _since(began: tuple[float, float]) -> tuple[float, float]:
+def _speed(targets: int, began: tuple[float, float]) -> Speed:
     now = _now()
-    return now[0] - began[0], now[1] - began[1]
+    return targets / (now[0] - began[0]), targets / (now[1] - began[1])
 
 
 def _generated() -> pd.DataFrame:

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from training_throughput import windows_of
+from record import rows_of as rows_of_file
+from step_shares import part_of
+from training_throughput import rows_of, table, windows_of
 
 from tests.worlds import small_world
 from torchrec_ext.batch import Inputs
@@ -24,6 +26,24 @@ def test_the_loops_learn_the_targets_of_fit() -> None:
     windows = windows_of(train, 5)
     assert sorted(len(window) - 1 for window in windows) == sorted(examples.sizes().tolist())
     assert len(windows) > 60
+
+
+def test_ratios_are_those_of_a_round() -> None:
+    speeds = {"fit": [(20.0, 8.0), (40.0, 9.0), (90.0, 9.0)], "loop": [(10.0, 8.0), (40.0, 9.0), (30.0, 9.0)]}
+    rows = {row.key: row for row in rows_of("a case", speeds, {"data": 0.25})}
+    assert rows["a case | fit | times the targets/s | loop"].ratio == 2.0
+    assert rows["a case | loop | targets/s, processor | "].value == 30.0
+    assert rows["a case | loop | targets/s, wall | "].value == 9.0
+    assert rows["a case | fit | share of data | "].value == 0.25
+    assert "1.50 to 2.50" in table("a case", speeds, {}) and "data 25%" in table(
+        "a case", speeds, {"data": 0.25}
+    )
+
+
+def test_operations_belong_to_parts_of_a_step() -> None:
+    backward = "torch::autograd::CppNode<SplitNoBagLookupFunction_rowwise_adagrad_Op>"
+    assert part_of(backward) == part_of("aten::embedding_bag") == "lookup"
+    assert part_of("gloo:all_to_all") == "communication"
 
 
 @pytest.mark.slow
@@ -47,5 +67,6 @@ def test_entry_point(script: str, contenders: list[str], arguments: list[str], t
     assert done.returncode == 0, done.stderr
     found = json.loads(output.read_text())
     assert found["benchmark"] == script
-    assert [record["contender"] for record in found["results"]] == contenders
+    measured = {row.contender for row in rows_of_file(found)}
+    assert measured.issuperset(contenders)
     assert all(contender in done.stdout for contender in contenders)
