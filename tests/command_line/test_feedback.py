@@ -90,3 +90,10 @@ def test_figures_of_windows_and_their_means(tmp_path):
     found = json.loads((tmp_path / "feedback.json").read_text())
     assert found["auc"] is None and found["over_time"][0]["auc"] is None
     assert (tmp_path / "feedback.png").stat().st_size > 1_000
+
+
+def test_a_record_names_no_folder_outside_the_run():
+    whole = {"position": 1, "fingerprint": "", "origin": "", "tested": []}
+    assert Feedback.of({"feedback": {**whole, "parts": ["000000000000-000000000001"]}})
+    with pytest.raises(InputError, match="records the learnt events '../../keys', which no run does"):
+        Feedback.of({"feedback": {**whole, "parts": ["../../keys"]}})

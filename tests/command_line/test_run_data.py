@@ -304,3 +304,31 @@ def test_sessions_are_cut_again(data, run):
     assert len(set(events.frame["user"])) == 16
     folder = run(by_ratio(events))
     assert read_run_data(folder).frame["user"].tolist() == events.frame["user"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("call", "change", "named"),
+    [
+        ("read_events", {"rejected": "victim"}, "records the argument rejected of read_events"),
+        ("read_events", {"folder": "made"}, "records the argument folder of read_events"),
+        ("read_events", {"nonsense": 1}, "records the argument nonsense of read_events, which this release"),
+        ("clean", {"rejected": "victim"}, "records the argument rejected of clean"),
+        ("leave_last_out", {"folder": "made"}, "records the argument folder of leave_last_out"),
+        ("of_nobody", {}, "records the split 'of_nobody', which this release lacks"),
+    ],
+)
+def test_a_record_from_outside_writes_no_file(data, run, call, change, named):
+    path = run(leave_last_out(clean(read(max_bad_share=0.5))))
+    training = path / "checkpoints" / "step-00000001" / "training.json"
+    record = json.loads(training.read_text())
+    called = [*record["data"]["calls"], record["data"]["split"]]
+    (*_, altered) = [one for one in called if one["call"] == call] or called
+    altered["call"] = call
+    altered["arguments"] |= change
+    training.write_text(json.dumps(record))
+    append("events.csv", "a,,9,1")
+    (data / "victim").write_text("years of work")
+    with pytest.raises(InputError, match=named) as error:
+        split_run_data(path)
+    assert "\n" not in str(error.value)
+    assert (data / "victim").read_text() == "years of work" and not (data / "made").exists()

@@ -20,6 +20,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.explanation import explain
 from torchrec_ext.models import TwoTower
 from torchrec_ext.retrieval import TrainedModel, predict, recommend
+from torchrec_ext.serving import bundle as bundles
 from torchrec_ext.serving import export, open_bundle
 from torchrec_ext.serving.row_table import RowTable
 
@@ -223,3 +224,27 @@ def test_foreign_files_links_and_manifests_are_refused(exported, tmp_path):
     (folder / "bundle.json").unlink()
     with pytest.raises(InputError, match="holds no bundle"):
         open_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "named", "message"),
+    [
+        ("tasks", "head", "evil_payload:Head", "a file does not choose what is imported"),
+        ("fields", "encoder", "evil_payload:Encoder", "describes no model"),
+        ("fields", "poolers", {"item_words": "evil_payload:Encoder"}, "describes no model"),
+        ("fields", "dim", "eight", "describes no model"),
+    ],
+)
+def test_a_bundle_does_not_choose_what_is_imported(name, part, named, message, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "evil_payload.py").write_text("")
+    folder = tmp_path / "b"
+    export(model(name), folder)
+    found = json.loads((folder / "bundle.json").read_text())
+    del found["sha256"]
+    found["model"]["arguments"][part] = named
+    found["sha256"] = bundles._sha256_of(found)
+    (folder / "bundle.json").write_text(json.dumps(found))
+    with pytest.raises(InputError, match=message) as error:
+        open_bundle(folder)
+    assert "\n" not in str(error.value) and "evil_payload" not in sys.modules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -44,6 +45,10 @@ class Feedback:
         found = record.get("feedback")
         if found is None:
             return None
+        if altered := [name for name in found["parts"] if not re.fullmatch(r"\d{12,}-\d{12,}", name)]:
+            raise InputError(
+                f"the run records the learnt events {altered[0]!r}, which no run does; it was altered"
+            )
         return cls(**{**found, "parts": tuple(found["parts"]), "tested": tuple(found["tested"])})
 
     def beside(self, record: Mapping[str, Any]) -> dict[str, Any]:

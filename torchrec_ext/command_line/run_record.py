@@ -1,6 +1,7 @@
 """RunRecord: what a checkpoint records of its data, and the same or newer data read in the same way."""
 
 import dataclasses
+import inspect
 import json
 import logging
 from collections.abc import Mapping
@@ -109,6 +110,11 @@ class RunRecord:
                     f"no file {path}, which {self.path} was trained on; name its folder with --data-dir, or "
                     "the file with --data"
                 )
+        unknown = arguments.keys() - inspect.signature(read_events).parameters.keys()
+        if unknown:
+            raise InputError(
+                f"{self.path} records the argument {min(unknown)} of read_events, which this release lacks"
+            )
         return read_events(**arguments)
 
     def clean(self, events: Events, counts: bool = True) -> Events:
@@ -123,6 +129,8 @@ class RunRecord:
     def split(self, events: Events) -> Parts:
         """The events split as for the training, with the rows and features that ids had there."""
         split = self.record["split"]
+        if split["call"] not in SPLITS:
+            raise InputError(f"{self.path} records the split {split['call']!r}, which this release lacks")
         parts = SPLITS[split["call"]](events, **arguments_of(split))
         same: dict[str, Any] = {
             "preparation": self.preparation,

@@ -16,7 +16,10 @@ import pandas as pd
 from torchrec_ext.data.content import Content
 from torchrec_ext.data.events import Events, expect_events
 from torchrec_ext.data.features import Options
+from torchrec_ext.errors import InputError
 
+_NOT_RECORDED = ("events", "folder", "progress", "rejected")
+"""Arguments that are the data itself, or that write files: a record from outside may not hold them."""
 P = ParamSpec("P")
 PartsT = TypeVar("PartsT", bound=tuple[Any, ...])
 
@@ -53,11 +56,20 @@ def recorded_split(function: Callable[P, PartsT]) -> Callable[P, PartsT]:
 
 
 def arguments_of(call: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a recorded call, tuples as they were."""
+    """The arguments of a recorded call, tuples as they were.
+
+    Raises:
+        InputError: if one of them is never recorded, so that the record was altered.
+    """
 
     def restored(found: dict[str, Any]) -> Any:
         return tuple(found["tuple"]) if found.keys() == {"tuple"} else found
 
+    if altered := [name for name in _NOT_RECORDED if name in call["arguments"]]:
+        raise InputError(
+            f"the run records the argument {altered[0]} of {call['call']}, which no run does; it was altered, "
+            "so use a copy that you trust"
+        )
     return json.loads(json.dumps(call["arguments"]), object_hook=restored)
 
 
@@ -67,7 +79,7 @@ def _record(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[s
     bound.apply_defaults()
     arguments = {}
     for name, value in bound.arguments.items():
-        if name not in ("events", "folder", "progress", "rejected"):
+        if name not in _NOT_RECORDED:
             with suppress(TypeError):
                 arguments[name] = _plain(value)
     return {"call": function.__name__, "arguments": arguments}

@@ -18,8 +18,9 @@ from torch import Tensor
 import torchrec_ext
 from torchrec_ext.data.events import Events
 from torchrec_ext.data.preparation import Preparation
-from torchrec_ext.data.sources.source_file import sha256_of
+from torchrec_ext.data.sources.source_file import one_line, sha256_of
 from torchrec_ext.errors import InputError
+from torchrec_ext.import_class import names_from_outside
 from torchrec_ext.retrieval.trained_model import TrainedModel
 from torchrec_ext.serving.known_events import open_known, save_known
 from torchrec_ext.serving.local_model import (
@@ -71,7 +72,12 @@ def open_bundle(folder: str | Path) -> Bundle:
     manifest = read_manifest(folder)
     preparation = Preparation.load(folder / "preparation")
     weights = load_file(folder / WEIGHTS)
-    model = build_model(manifest["model"], preparation, weights)
+    try:
+        with names_from_outside():
+            model = build_model(manifest["model"], preparation, weights)
+    except (KeyError, TypeError, AttributeError) as error:
+        reason = one_line(f"{type(error).__name__}: {error}")
+        raise InputError(f"{folder}/{MANIFEST} describes no model ({reason}); export it again") from error
     trained = TrainedModel(model.eval(), preparation, settings=manifest["settings"])
     return Bundle(trained, open_known(folder / _KNOWN), manifest, read_index(folder, manifest))
 

@@ -141,3 +141,24 @@ def test_a_line_with_a_field_too_many_is_rejected_whatever_the_quote(tmp_path, q
     path = write(tmp_path / "lines.csv", "user,item\n1,7\r\n2,9,8\n3,7\n")
     events = read_events(path, quote=quote, max_bad_share=0.9)
     assert [(row["user"], row["item"]) for row in rows(events)] == [(1, 7), (3, 7)]
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        "SELECT user, item FROM this); COPY (SELECT 1) TO '{other}'; SELECT * FROM (SELECT 1",
+        "SELECT user, item FROM this; COPY (SELECT 1) TO '{other}'",
+        "SELECT user, content AS item FROM this, read_text('{path}')",
+        "SELECT user, (SELECT max(item) FROM '{path}') AS item FROM this",
+        "SELECT user, item FROM this, duckdb_settings()",
+        "SELECT user, item FROM query('SELECT 1 AS user, 2 AS item')",
+        "SELECT user, item FROM (WITH '{path}' AS (FROM this) FROM '{path}')",
+        "SELECT user, item FROM main.this",
+    ],
+)
+def test_a_select_reads_and_writes_nothing_but_its_own_table(tmp_path, select):
+    path = write(tmp_path / "events.csv", "user,item\n1,7\n")
+    table = TableFile(path, select=select.format(path=path, other=tmp_path / "other"))
+    message = refused(Declaration("events", [table]))
+    assert message.startswith(f"the select of {path} ") and "\n" not in message
+    assert [file.name for file in tmp_path.iterdir()] == ["events.csv"]

@@ -17,6 +17,7 @@ import pyarrow.parquet
 from torchrec_ext.data.sources.column_sql import SqlValue, sql_name, sql_text
 from torchrec_ext.data.sources.declaration import ColumnSpec, Format, TableFile
 from torchrec_ext.data.sources.memory_table import from_pandas, json_object, numpy_file, plain, read_histories
+from torchrec_ext.data.sources.own_rows import expect_own_rows
 from torchrec_ext.data.sources.rejects import NO_JSON, NO_OBJECT, Rejects
 from torchrec_ext.data.sources.source_file import existing_file, one_line, reading
 from torchrec_ext.data.sources.text_file import TextFile, open_delimited, readable_copy
@@ -82,7 +83,7 @@ def open_session(folder: Path | None) -> Iterator[Session]:
         scratch = TemporaryDirectory(prefix=".duckdb-", dir=folder)
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror}; name an empty folder") from error
-    with scratch as place, closing(duckdb.connect() if folder is not None else _cursor()) as connection:
+    with scratch as place, closing(_connect() if folder is not None else _cursor()) as connection:
         connection.execute("SET TimeZone='UTC'")
         if folder is not None:
             connection.execute(f"SET temp_directory={sql_text(place)}; SET memory_limit='512MB'")
@@ -100,9 +101,14 @@ def _cursor() -> duckdb.DuckDBPyConnection:
     return found
 
 
+def _connect() -> duckdb.DuckDBPyConnection:
+    """A database in memory that downloads no code: what reading needs is built in."""
+    return duckdb.connect(config={"autoinstall_known_extensions": False})
+
+
 @cache
 def _database(process: int) -> duckdb.DuckDBPyConnection:
-    found = duckdb.connect()
+    found = _connect()
     found.execute(f"SET temp_directory={sql_text(Path(gettempdir(), f'duckdb-{process}'))}")
     return found
 
@@ -115,6 +121,7 @@ def open_scan(session: Session, table: TableFile, name: str) -> Scan:
 
 def _selected(session: Session, scan: Scan, select: str) -> Scan:
     """The rows that a SELECT makes of those of a scan."""
+    expect_own_rows(session.connection, scan.name, select)
     these = ", ".join(f"{scan.value(name).v} AS {sql_name(name)}" for name in scan.names)
     source = f"(WITH this AS (SELECT {these} FROM {scan.source}) {select.strip().rstrip(';')})"
     try:
