@@ -1,25 +1,24 @@
 """Times the evaluation of a matrix factorisation over its whole catalogue, beside implicit and a torch loop.
 
-OMP_NUM_THREADS=1 python benchmarks/evaluation.py --output evaluation.json
+python benchmarks/evaluation.py --output evaluation.json --plot evaluation.png
+python benchmarks/evaluation.py --quick
 """
 
 import ctypes
 import gc
-import json
 import os
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import machine
 import numpy as np
 import pandas as pd
 import torch
-import tyro
-from interleaved import quartiles
+from command import check_common, run_command
+from interleaved import compared, measure
+from record import Row, save
+from tables import table_of
 from torch import Tensor
 
 import torchrec_ext as tx
@@ -27,15 +26,21 @@ from torchrec_ext.data import Dataset
 from torchrec_ext.data.batching.batches import Batcher
 from torchrec_ext.distributed import join_group, shard
 from torchrec_ext.embeddings import initialise_tables
+from torchrec_ext.evaluation import evaluate  # here, so that its imports count as such
 from torchrec_ext.retrieval import TrainedModel
 from torchrec_ext.retrieval.encode import encode_items, encode_users
 
-Figures = dict[str, float]
+OURS, LOOP, PEER = "evaluate()", "torch loop", "implicit"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is measured: MovieLens 1M if TORCHREC_EXT_DATA holds it, else generated events of that size."""
+    """What is measured: MovieLens 1M if TORCHREC_EXT_DATA holds it, else generated events of that size.
+
+    ``evaluate()`` encodes users and items, ranks every target, counts ties and computes 14 figures. With the
+    same vectors a loop makes lists and their NDCG, and implicit, where it is installed, lists and four
+    figures. The NDCGs are compared before the timing starts.
+    """
 
     dim: int = 64
     """Width of the vectors."""
@@ -44,7 +49,9 @@ class Settings:
     chunk: int = 1024
     """Users at a time, of the torch loop too."""
     rounds: int = 9
-    """Evaluations by each contender."""
+    """Timed blocks of each contender, alternately, in processor time."""
+    block_seconds: float = 0.3
+    """Approximate length of a block."""
     users: int = 6040
     """Generated users."""
     items: int = 3706
@@ -52,9 +59,11 @@ class Settings:
     events: int = 1_000_000
     """Generated events, before repetitions are dropped."""
     quick: bool = False
-    """A tenth of the users and events, generated, in 3 rounds."""
+    """A tenth of the users and events, generated, in 3 short rounds."""
     output: Path | None = None
     """JSON file to write."""
+    plot: Path | None = None
+    """PNG file to draw."""
 
 
 @dataclass(frozen=True)
@@ -74,52 +83,48 @@ class Workload:
 
 def main() -> None:
     """Reads the command line, measures, prints and writes."""
-    settings = tyro.cli(Settings)
-    if settings.quick:
-        settings = replace(settings, users=604, events=100_000, rounds=3)
-    torch.set_num_threads(1)
-    imported = memory("VmRSS")
+    quick = {"users": 604, "events": 100_000, "rounds": 3, "block_seconds": 0.1}
+    run_command(Settings, check, run, quick)
+
+
+def check(settings: Settings) -> None:
+    """Refuses what cannot be measured."""
+    check_common(settings, dim=1, k=1, chunk=1, rounds=1, users=1, items=settings.k + 2, events=3)
+
+
+def run(settings: Settings) -> None:
+    """Compares the figures, measures memory and time, prints a table and writes the files."""
+    held = {"imports": memory("VmRSS")}
     work = prepare(settings)
-    ready = memory("VmRSS")
-    contenders = {"evaluate": lambda: ours(work, settings), "torch loop": lambda: loop(work, settings)}
-    if find_spec("implicit"):
-        contenders["implicit"] = peer(work, settings)
-    found: dict[str, dict[str, Any]] = {
-        name: {"growth_bytes": growth(call)} for name, call in contenders.items()
+    held["imports, data and model"] = memory("VmRSS")
+    contenders: dict[str, Callable[[int], float]] = {
+        OURS: lambda _: ours(work, settings),
+        LOOP: lambda _: loop(work, settings),
     }
-    figures = {name: call() for name, call in contenders.items()}
-    for name in found:
-        if abs(figures[name]["ndcg"] - figures["evaluate"]["ndcg"]) > 1e-4:
-            raise RuntimeError(f"the figures differ: {figures}")
-    timings: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(settings.rounds):
-        for name, call in contenders.items():
-            began = time.process_time()
-            call()
-            timings[name].append(time.process_time() - began)
-    users = len(work.wanted_U)
-    print(
-        f"{users:,} users, {len(work.items_ID):,} items, {len(work.seen[0]):,} known events, ndcg {figures}"
+    if find_spec("implicit"):
+        contenders[PEER] = peer(work, settings)
+    growth = {name: growth_of(call) for name, call in contenders.items()}
+    figures = {name: call(0) for name, call in contenders.items()}
+    if any(abs(figure - figures[OURS]) > 1e-4 for figure in figures.values()):
+        raise RuntimeError(f"the NDCGs differ: {figures}")
+    timings = measure(
+        contenders,
+        rounds=settings.rounds,
+        warmup=1,
+        block_seconds=settings.block_seconds,
+        synchronise=lambda: None,
+        clock="processor",
     )
-    print(f"memory after imports {imported >> 20} MiB, with data and model {ready >> 20} MiB")
-    print(f"{'':<12}{'users/s':>10}{'(quartiles)':>20}{'ratio':>8}{'own peak MiB':>14}")
-    for name, seconds in timings.items():
-        low, middle, high = quartiles([users / s for s in seconds])
-        ratio = quartiles([s / o for s, o in zip(seconds, timings["evaluate"], strict=True)])[1]
-        found[name] |= {"users_per_second": middle, "evaluate_times_as_fast": ratio, **figures[name]}
-        spread = f"{low:,.0f} to {high:,.0f}"
-        print(f"{name:<12}{middle:>10,.0f}{spread:>20}{ratio:>8.2f}{found[name]['growth_bytes'] >> 20:>14}")
-    if settings.output is not None:
-        content = {
-            "benchmark": "evaluation",
-            "machine": machine.describe(torch.device("cpu")),
-            "versions": machine.versions("numpy", "scipy", "implicit"),
-            "settings": asdict(settings),
-            "imports_bytes": imported,
-            "ready_bytes": ready,
-            "results": found,
-        }
-        settings.output.write_text(json.dumps(content, indent=1, default=str) + "\n")
+    case = f"{len(work.wanted_U):,} users, {len(work.items_ID):,} items, width {settings.dim}, k {settings.k}"
+    times = {name: timing.rounds for name, timing in timings.items()}
+    speeds = {name: len(work.wanted_U) / timing.quartiles[1] for name, timing in timings.items()}
+    peers = [name for name in contenders if name != OURS]
+    rows = [compared(case, OURS, "users/s", speeds[OURS], name, times[OURS], times[name]) for name in peers]
+    rows += [Row(case, name, "users/s", speeds[name]) for name in peers]
+    rows += [Row(case, name, "own peak MiB", grown / 2**20) for name, grown in growth.items()]
+    rows += [Row("memory of the process", name, "MiB", size / 2**20) for name, size in held.items()]
+    print(table_of(rows))
+    save(settings, "evaluation", rows, drawn="users/s", packages=("numpy", "scipy", "implicit"), ndcg=figures)
 
 
 def prepare(settings: Settings) -> Workload:
@@ -157,15 +162,15 @@ def prepare(settings: Settings) -> Workload:
     return Workload(model, known, test, queries_UD, items_ID, seen, wanted)
 
 
-def ours(work: Workload, settings: Settings) -> Figures:
-    """Lists, ranks, ties and all figures of evaluate()."""
-    report = tx.evaluation.evaluate(work.model, work.known, work.targets, settings.k, chunk=settings.chunk)
-    return {"ndcg": report[f"ndcg@{settings.k}"]}
+def ours(work: Workload, settings: Settings) -> float:
+    """The NDCG, among all figures of evaluate()."""
+    report = evaluate(work.model, work.known, work.targets, settings.k, chunk=settings.chunk)
+    return report[f"ndcg@{settings.k}"]
 
 
 @torch.no_grad()
-def loop(work: Workload, settings: Settings) -> Figures:
-    """Scores, known items at -inf, the k best and the NDCG of the targets among them."""
+def loop(work: Workload, settings: Settings) -> float:
+    """The NDCG from scores, known items at -inf and the k best."""
     columns, offsets = map(torch.from_numpy, work.seen)
     wanted_U, gain = torch.from_numpy(work.wanted_U), 0.0
     for start in range(0, len(wanted_U), settings.chunk):
@@ -175,10 +180,10 @@ def loop(work: Workload, settings: Settings) -> Figures:
         scores[rows, columns[offsets[start] : offsets[stop]]] = -torch.inf
         hits = torch.topk(scores, settings.k).indices == wanted_U[start:stop, None]
         gain += float((hits / torch.arange(2, settings.k + 2).log2()).sum())
-    return {"ndcg": gain / len(wanted_U)}
+    return gain / len(wanted_U)
 
 
-def peer(work: Workload, settings: Settings) -> Callable[[], Figures]:
+def peer(work: Workload, settings: Settings) -> Callable[[int], float]:
     """ranking_metrics_at_k of implicit with the same vectors: precision, MAP, NDCG and AUC."""
     from implicit.cpu.als import AlternatingLeastSquares  # type: ignore[import-not-found]
     from implicit.evaluation import ranking_metrics_at_k  # type: ignore[import-not-found]
@@ -193,22 +198,20 @@ def peer(work: Workload, settings: Settings) -> Callable[[], Figures]:
     model = AlternatingLeastSquares(factors=settings.dim, num_threads=1)
     model.user_factors, model.item_factors = work.queries_UD.numpy(), work.items_ID.numpy()
 
-    def run() -> Figures:
-        found: dict[str, Any] = ranking_metrics_at_k(
-            model, known, targets, settings.k, show_progress=False, num_threads=1
-        )
-        return {"ndcg": float(found["ndcg"] * inside.mean())}  # of all users, as the others count
+    def figures(_: int) -> float:
+        found = ranking_metrics_at_k(model, known, targets, settings.k, show_progress=False, num_threads=1)
+        return float(found["ndcg"] * inside.mean())  # of all users, as the others count
 
-    return run
+    return figures
 
 
-def growth(call: Callable[[], Figures]) -> int:
+def growth_of(call: Callable[[int], float]) -> int:
     """Bytes by which main memory in use rises at most during the first call."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts again
     before = memory("VmRSS")
-    call()
+    call(0)
     return max(0, memory("VmHWM") - before)
 
 
