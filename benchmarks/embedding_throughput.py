@@ -1,175 +1,194 @@
-"""Times lookups and training of embedding tables, compared with nn.EmbeddingBag and a plain gather.
+"""Times lookups and training of embedding tables as shares of the limit, and recommends a way.
 
-python benchmarks/embedding_throughput.py
-torchrun --nproc-per-node 2 benchmarks/embedding_throughput.py --output throughput.json
+python benchmarks/embedding_throughput.py --optimizer rowwise_adagrad adagrad sgd
+torchrun --nproc-per-node 2 benchmarks/embedding_throughput.py --output throughput.json --plot throughput.png
 """
 
 import gc
-import json
-import logging
-import os
-import sys
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import asdict
 
 import contenders
 import id_batches
 import interleaved
 import limit
 import machine
-import throughput_report as report
 import torch
 import torch.distributed as dist
-import tyro
-from throughput_settings import Case, Settings, cases, check, check_memory
+from command import run_command
+from record import Row, save
+from sent_bytes import sent_bytes
+from tables import table_of
+from throughput_report import RATE, Load, Measured, recommend, rows_of_pass
+from throughput_settings import QUICK, Case, Settings, Stage, cases, check, check_memory
+from torch import Tensor
 
 from torchrec_ext.distributed import Group, join_group
-from torchrec_ext.errors import InputError
+from torchrec_ext.distributed.quiet import quiet_libraries
+
+Step = Callable[[int], object]
 
 
 def main() -> None:
     """Reads the command line, measures, and reports from rank 0."""
-    silence()
-    first = int(os.environ.get("RANK", 0)) == 0
-    try:
-        settings = tyro.cli(Settings, console_outputs=first)
-        check(settings)
-        group = join_group(settings.device)
-        check_memory(settings)
-        run(settings, group)
-    except (InputError, SystemExit) as refusal:
-        if isinstance(refusal, InputError) and first:
-            print(f"error: {refusal}", file=sys.stderr)
-        # torchrun stops all ranks when one exits: none may exit before rank 0 has printed the error.
-        join_group()
-        dist.all_reduce(torch.zeros(1))
-        raise SystemExit(2 if isinstance(refusal, InputError) else refusal.code) from None
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    run_command(Settings, check, run, QUICK)
 
 
-def silence() -> None:
-    """Silences internal warnings of the libraries, which every rank would print."""
-    warnings.simplefilter("ignore", FutureWarning)
-    warnings.filterwarnings("ignore", message="Sparse invariant checks are implicitly disabled")
-    # A warning about data_parallel, whose gradients are correct: see the tests.
-    warnings.filterwarnings("ignore", message=".*an autograd kernel was not registered")
-    for name in ("torch.fx._symbolic_trace", "torchrec.distributed.utils"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def run(settings: Settings, group: Group) -> None:
+def run(settings: Settings) -> None:
     """Measures all cases; rank 0 prints each result at once and writes the output files at the end."""
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
-    started = time.perf_counter()
-    results = []
-    for case in cases(settings):
-        found = measure_case(case, settings, group.device)
-        results += found
-        if group.first:
-            print(report.table(found) + "\n", flush=True)
-        gc.collect()
-    if not group.first:
-        return
-    print(f"{time.perf_counter() - started:.0f} s in total; GB/s counts the bytes that a step must move")
-    if group.world_size > 1:
-        print("embedding_bag, unsharded_ebc: each rank has a whole copy and learns from its own batch alone")
-    if settings.output is not None:
-        content = {
-            "benchmark": "embedding_throughput",
-            "machine": machine.describe(group.device),
-            "versions": machine.versions(),
-            "settings": asdict(settings),
-            "world_size": group.world_size,
-            "results": results,
-        }
-        settings.output.write_text(json.dumps(content, indent=1, default=str) + "\n")
-    if settings.plot is not None:
-        report.plot(results, settings.plot)
+    group = join_group(settings.device)
+    check_memory(settings)
+    rows: list[Row] = []
+    with quiet_libraries():
+        for case in cases(settings):
+            found, sentence = measure_case(case, settings, group)
+            rows += found
+            if group.first:
+                accesses, distinct = (row.value for row in found[:2])
+                hidden = (
+                    "accesses",
+                    "distinct rows",
+                    *("KB sent", "imbalance")[: 2 * (group.world_size == 1)],
+                )
+                shown = [row for row in found if row.metric not in hidden]
+                print(f"{table_of(shown)}\n{accesses:,.0f} accesses a step, {distinct:,.0f} distinct rows")
+                print(f"{sentence}\n", flush=True)
+    if group.first:
+        print(machine.summary())
+        save(
+            settings, "embedding_throughput", rows, drawn=RATE,
+            device=settings.device, world_size=group.world_size,
+        )  # fmt: skip
 
 
-def measure_case(case: Case, settings: Settings, device: torch.device) -> list[report.Record]:
-    """Builds all contenders of a case, checks that they agree, and times them."""
+def measure_case(case: Case, settings: Settings, group: Group) -> tuple[list[Row], str]:
+    """The figures of every pass of a case, and what they recommend."""
     batches = id_batches.make_batches(
-        case.batches,
-        tables=case.tables,
-        rows=case.rows,
-        batch=case.batch,
-        pooling=case.pooling,
-        zipf=case.zipf,
-        seed=settings.seed,
-        rank=dist.get_rank(),
-        device=device,
-    )
-    # Drawn on the CPU, so that a seed gives the same weights on every device.
+        case.batches, tables=case.tables, rows=case.rows, batch=case.batch, pooling=case.pooling,
+        zipf=case.zipf, seed=settings.seed, rank=group.rank, device=group.device,
+    )  # fmt: skip
+    # drawn on the CPU, so that a seed gives the same weights on every device
     generator = torch.Generator().manual_seed(settings.seed)
-    weights_TRW = torch.randn(case.tables, case.rows, case.width, generator=generator).to(device)
-    gradient = torch.randn(case.batch, case.tables * case.width, generator=generator).to(device)
-    learns = "update" in settings.passes
-    built = {
-        name: contenders.build(name, weights_TRW, optimizer=settings.optimizer, learns=learns)
-        for name in settings.contenders
-    }
-    with torch.no_grad():
-        outputs = {name: contender.look_up(batches[0]) for name, contender in built.items()}
-    first = outputs[settings.contenders[0]]
-    for name, output in outputs.items():
-        if not torch.allclose(output, first, rtol=1e-4, atol=1e-5 * case.pooling):
-            raise AssertionError(f"{name} and {settings.contenders[0]} looked up different vectors")
-    del outputs, first
-    gather = contenders.gather(weights_TRW, case.lookups)
-    limits = limit.lookups(weights_TRW, case.pooling, case.batch) if device.type == "cpu" else {}
-    lookups, step_bytes = totals(case, batches, settings.optimizer)
+    weights_TRW = torch.randn(case.tables, case.rows, case.width, generator=generator).to(group.device)
+    gradient = torch.randn(case.batch, case.tables * case.width, generator=generator).to(group.device)
+    passes: dict[str, list[Row]] = {}
+    rows: list[Row] = []
+    ranks = f", {group.world_size} ranks" * (group.world_size > 1)
+    for stage in settings.stages():
+        name, optimizer = stage
+        steps = build_steps(stage, settings, weights_TRW, batches, gradient)
+        limits: dict[str, Step] = {
+            name: lambda number, look_up=look_up: look_up(batches[number % len(batches)])  # type: ignore[misc]
+            for name, look_up in limit.lookups(weights_TRW, case.pooling, case.batch).items()
+        }
+        measured, limit_timings = measure(steps, limits, settings, group, batches[0], case.rows)
+        title = f"{name}{f' with {optimizer}' * (name == 'update')}, {case}{ranks}"
+        load = load_of(case, batches, optimizer)
+        found = rows_of_pass(title, name, measured, limit_timings, load)
+        passes.setdefault(name, found)
+        rows += found
+        del steps
+        gc.collect()
+    return rows, recommend(f"{case}{ranks}", group.world_size, passes)
 
-    def step(contender: contenders.Contender, learn: bool) -> Callable[[int], None]:
-        def forward(number: int) -> None:
+
+def build_steps(
+    stage: Stage,
+    settings: Settings,
+    weights_TRW: Tensor,
+    batches: list[id_batches.IdBatch],
+    gradient: Tensor,
+) -> dict[str, Step]:
+    """A step of the pass by each contender; their first lookups must agree as far as their rows are exact."""
+    learns = stage[0] == "update"
+    expected: Tensor | None = None
+    steps: dict[str, Step] = {}
+    for name, precision in settings.entrants(stage[0]):
+        contender = contenders.build(
+            name, weights_TRW, precision=precision, optimizer=stage[1], learns=learns
+        )
+        with torch.no_grad():
+            found = contender.look_up(batches[0])
+        expected = found if expected is None else expected
+        tolerance = contenders.ROUNDING[precision] * batches[0].ids_TBP.shape[2]
+        if not torch.allclose(found.float(), expected, rtol=1e-4, atol=tolerance):
+            raise AssertionError(f"{name} in {precision} looked up other vectors than the first contender")
+
+        def forward(number: int, contender: contenders.Contender = contender) -> None:
             with torch.no_grad():
                 contender.look_up(batches[number % len(batches)])
 
-        def update(number: int) -> None:
+        def update(number: int, contender: contenders.Contender = contender) -> None:
             contender.learn(batches[number % len(batches)], gradient)
 
-        return update if learn else forward
+        steps[name if precision == "fp32" else f"{name} {precision}"] = update if learns else forward
+    return steps
 
-    synchronise = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    results = []
-    for stage in settings.passes:
-        actions = {report.GATHER: step(gather, False)}
-        actions |= {name: step(contenders.Contender(look_up), False) for name, look_up in limits.items()}
-        actions |= {name: step(contender, stage == "update") for name, contender in built.items()}
-        timings = interleaved.measure(
-            actions,
-            rounds=settings.rounds,
-            warmup=settings.warmup,
-            block_seconds=settings.block_seconds,
-            synchronise=synchronise,
-            clock=settings.clock,
+
+def measure(
+    steps: dict[str, Step],
+    limits: dict[str, Step],
+    settings: Settings,
+    group: Group,
+    batch: id_batches.IdBatch,
+    rows: int,
+) -> tuple[dict[str, Measured], dict[str, interleaved.Timing]]:
+    """Times the steps and the limits in interleaved rounds, and counts what the steps send."""
+    on_cpu = group.device.type == "cpu"
+    clock: interleaved.Clock = settings.clock if on_cpu else "wall"
+    now = time.process_time if clock == "processor" else time.perf_counter
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+
+    def timed(name: str) -> Step:
+        def step(number: int) -> None:
+            began = now()
+            steps[name](number)
+            seconds[name].append(now() - began)
+
+        return step
+
+    timings = interleaved.measure(
+        limits | {name: timed(name) for name in steps},
+        rounds=settings.rounds,
+        warmup=settings.warmup,
+        block_seconds=settings.block_seconds,
+        synchronise=(lambda: None) if on_cpu else torch.cuda.synchronize,
+        clock=clock,
+    )
+    # after a first step, in which some send more
+    sent = {name: sent_bytes(lambda step=step: step(0)) for name, step in steps.items()}  # type: ignore[misc]
+    measured = {}
+    for name in steps:
+        timing = timings[name]
+        # a GPU works on after a step returns: there the means of blocks stand for its steps
+        last = seconds[name][-timing.steps * settings.rounds :] if on_cpu else timing.rounds
+        slowest = torch.tensor(last, dtype=torch.float64)
+        dist.all_reduce(slowest, dist.ReduceOp.MAX)
+        by_rank = contenders.rows_by_rank(
+            name.partition(" ")[0], batch.ids_TBP, rows, group.rank, group.world_size
         )
-        results += report.records(case, stage, timings, step_bytes, lookups)
-    return results
+        dist.all_reduce(by_rank)
+        imbalance = float(by_rank.max() / by_rank.double().mean())
+        measured[name] = Measured(timing, slowest.tolist(), sent[name], imbalance)
+    return measured, {name: timings[name] for name in limits}
 
 
-def totals(case: Case, batches: list[id_batches.IdBatch], optimizer: str) -> tuple[int, dict[str, int]]:
-    """Lookups of a step of all ranks, and the bytes that each pass of it must move.
+def load_of(case: Case, batches: list[id_batches.IdBatch], optimizer: str) -> Load:
+    """Lookups and distinct rows of a step of all ranks, and the bytes that each pass must move, in float32.
 
     A lookup reads a row, a bag writes one; an update also reads a gradient row for each bag, and reads
     and writes each distinct row of the batch with its optimizer state. Ids are not counted.
     """
     row_bytes = case.width * 4
     state_bytes = {"rowwise_adagrad": 4, "adagrad": row_bytes, "sgd": 0}[optimizer]
-    lookups = case.lookups
     bags = case.tables * case.batch
     distinct = sum(batch.distinct_rows() for batch in batches) / len(batches)
-    forward = (lookups + bags) * row_bytes
+    forward = (case.lookups + bags) * row_bytes
     update = forward + bags * row_bytes + distinct * 2 * (row_bytes + state_bytes)
-    totals_of_ranks = torch.tensor([lookups, 2 * lookups * row_bytes, forward, update], dtype=torch.float64)
-    dist.all_reduce(totals_of_ranks)
-    counts = [int(number) for number in totals_of_ranks.tolist()]
-    return counts[0], {report.GATHER: counts[1], "forward": counts[2], "update": counts[3]}
+    totals = torch.tensor([case.lookups, distinct, forward, update], dtype=torch.float64)
+    dist.all_reduce(totals)
+    lookups, distinct, forward, update = totals.tolist()
+    return Load(int(lookups), distinct, {"forward": forward, "update": update})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from id_batches import IdBatch
 from torch import Tensor
 from torch.nn import functional
 
-NAMES = ("C gather", "packed torch")
 Lookup = Callable[[IdBatch], Tensor]
 
 
@@ -22,21 +21,21 @@ def lookups(weights_TRW: Tensor, pooling: int, batch: int) -> dict[str, Lookup]:
     The order of the result is that of the stacked bags, (T * B, W), so that none is moved.
 
     Args:
-        weights_TRW: (T, R, W) float32 weights on a CPU.
+        weights_TRW: (T, R, W) float32 weights.
         pooling: ids of a bag.
         batch: bags of a table.
 
     Returns:
-        The lookups by name; the one in C only if there is a compiler, ``cc``.
+        The lookups by name; the one in C only on a CPU and if there is a compiler, ``cc``.
     """
     stacked = weights_TRW.flatten(0, 1)
     bags, width = len(weights_TRW) * batch, stacked.shape[1]
-    offsets = torch.arange(0, bags * pooling, pooling)
+    offsets = torch.arange(0, bags * pooling, pooling, device=stacked.device)
     sums = torch.empty(bags, width)
     found: dict[str, Lookup] = {
         "packed torch": lambda ids: functional.embedding_bag(ids.gather_rows, stacked, offsets, mode="sum")
     }
-    pool_rows = _compiled()
+    pool_rows = _compiled() if stacked.device.type == "cpu" else None
     if pool_rows is None:
         return found
 

@@ -1,156 +1,116 @@
-"""Reports the results of embedding_throughput.py: records for JSON, a table, a bar chart."""
+"""The figures of embedding_throughput.py: rows of a record, and a sentence that recommends what to use."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import limit
-from interleaved import Timing, quartiles
-from throughput_settings import Case
+import torch
+from contenders import KERNELS, SHARDINGS, UNSHARDED
+from interleaved import Timing, compared, quartiles
+from record import Row
 
-GATHER = "index_select"  # the yardstick's name among the timings
-Record = dict[str, Any]
+RATE = "M lookups/s"
+LIMIT = "limit"
 
 
-def records(
-    case: Case, stage: str, timings: Mapping[str, Timing], step_bytes: Mapping[str, int], lookups: int
-) -> list[Record]:
-    """One record per contender; lookups and bytes are totals of all ranks.
-
-    Ratios are medians over the rounds of the ratio within a round, so a slow period does not change them.
+@dataclass(frozen=True)
+class Load:
+    """What a step of all ranks does.
 
     Args:
-        case: the sizes.
-        stage: the pass.
-        timings: contender -> timing, including the yardstick, and those of ``limit`` if they were measured.
-        step_bytes: bytes that a step of the pass must move, and those of ``GATHER``.
-        lookups: lookups per step.
-
-    Returns:
-        The records, the yardstick first.
+        lookups: rows that are looked up.
+        distinct: different ones among those of a rank, summed over the ranks.
+        moved: pass -> bytes that must be read and written.
     """
-    yardstick = timings[GATHER]
-    first = timings[_first(timings)]
-    limits = [timings[name].rounds for name in limit.NAMES if name in timings]
-    found = []
-    for name, timing in timings.items():
-        low, median, high = timing.quartiles
-        kind = "gather" if name == GATHER else "limit" if name in limit.NAMES else stage
-        moved = step_bytes[{"gather": GATHER, "limit": "forward"}.get(kind, stage)]
-        ranks = len(timing.by_rank)
-        in_round = list(zip(yardstick.rounds, first.rounds, timing.rounds, strict=True))
-        shares = [gather * moved / (step_bytes[GATHER] * seconds) for gather, _, seconds in in_round]
-        ratios = [one / seconds for _, one, seconds in in_round]
-        fastest = [min(both) * moved / step_bytes["forward"] for both in zip(*limits, strict=True)]
-        of_limit = [least / seconds for least, seconds in zip(fastest, timing.rounds, strict=bool(limits))]
-        found.append(
-            {
-                **asdict(case),
-                "pass": kind,
-                "compared_pass": stage,
-                "contender": name,
-                "steps_per_block": timing.steps,
-                "seconds_median": median,
-                "seconds_lower_quartile": low,
-                "seconds_upper_quartile": high,
-                "seconds_rounds": timing.rounds,
-                "seconds_median_by_rank": timing.by_rank,
-                "lookups_per_step": lookups,
-                "lookups_per_second": lookups / median,
-                "lookups_per_second_per_rank": lookups / median / ranks,
-                "bytes_per_step": moved,
-                "gigabytes_per_second": moved / median / 1e9,
-                "gigabytes_per_second_per_rank": moved / median / 1e9 / ranks,
-                "share_of_gather": quartiles(shares)[1],
-                "share_of_limit": quartiles(of_limit)[1] if limits else None,
-                "ratio_to_first": quartiles(ratios)[1],
-            }
-        )
-    return found
+
+    lookups: int
+    distinct: float
+    moved: Mapping[str, float]
 
 
-def table(found: Sequence[Record]) -> str:
-    """An aligned table of the records of one case."""
-    ranks = len(found[0]["seconds_median_by_rank"])
-    title = f"{_case(found[0])}, {ranks} rank{'s' * (ranks > 1)}"
-    first = _first([record["contender"] for record in found])
-    head = ["pass", "contender", "ms/step", "(quartiles)", "M lookups/s", "GB/s"]
-    head += ["of gather", "of limit", f"x {first}"]
-    if ranks > 1:
-        head[5:5] = ["per rank"]
-    lines = []
-    for record in found:
-        low, high = record["seconds_lower_quartile"] * 1e3, record["seconds_upper_quartile"] * 1e3
-        is_yardstick = record["pass"] in ("gather", "limit")
-        line = [
-            record["pass"],
-            record["contender"],
-            f"{record['seconds_median'] * 1e3:.3f}",
-            f"({low:.3f} to {high:.3f})",
-            f"{record['lookups_per_second'] / 1e6:.3f}",
-            f"{record['gigabytes_per_second']:.2f}",
-            f"{record['share_of_gather']:.3f}",
-            "" if record["share_of_limit"] is None else f"{record['share_of_limit']:.3f}",
-            "" if is_yardstick else f"{record['ratio_to_first']:.3f}",
-        ]
-        if ranks > 1:
-            line[5:5] = [f"{record['lookups_per_second_per_rank'] / 1e6:.3f}"]
-        lines.append(line)
-    widths = [max(len(row[column]) for row in [head, *lines]) for column in range(len(head))]
-    text = [
-        "  ".join(
-            cell.ljust(size) if column < 2 else cell.rjust(size)
-            for column, (cell, size) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in [head, *lines]
+@dataclass(frozen=True)
+class Measured:
+    """One contender's pass.
+
+    Args:
+        timing: blocks of steps.
+        seconds: of single steps, the slowest rank of each.
+        sent: bytes that a rank sends in a step.
+        imbalance: rows that the busiest rank reads, as a multiple of the mean over the ranks.
+    """
+
+    timing: Timing
+    seconds: Sequence[float]
+    sent: float
+    imbalance: float
+
+
+def rows_of_pass(
+    case: str, stage: str, measured: Mapping[str, Measured], limits: Mapping[str, Timing], load: Load
+) -> list[Row]:
+    """Every figure of a pass; ``limit`` is the faster of both limits in each round.
+
+    The limit of an update is the time in which the faster one would move the bytes of the update.
+    """
+    scale = load.moved[stage] / load.moved["forward"]
+    fastest = [min(both) * scale for both in zip(*(t.rounds for t in limits.values()), strict=True)]
+    million = load.lookups / 1e6
+    rows = [
+        Row(case, "ids", "accesses", load.lookups),
+        Row(case, "ids", "distinct rows", load.distinct),
+        Row(case, LIMIT, RATE, million / quartiles(fastest)[1]),
     ]
-    return "\n".join([title, *("  " + line for line in text)])
+    if stage == "forward":
+        rows += [Row(case, name, RATE, million / limit.quartiles[1]) for name, limit in limits.items()]
+    for name, one in measured.items():
+        median = one.timing.quartiles[1]
+        rows.append(compared(case, name, RATE, million / median, LIMIT, one.timing.rounds, fastest))
+        rows.append(Row(case, name, "GB/s", load.moved[stage] / median / 1e9))
+        shares = torch.tensor([0.5, 0.9, 0.99], dtype=torch.float64)
+        steps = torch.quantile(torch.tensor(one.seconds, dtype=torch.float64), shares).tolist()
+        for share, seconds in zip(("p50", "p90", "p99"), steps, strict=True):
+            rows.append(Row(case, name, f"{share} ms", seconds * 1e3))
+        rows.append(Row(case, name, "KB sent", one.sent / 1e3))
+        rows.append(Row(case, name, "imbalance", one.imbalance))
+    return rows
 
 
-def _first(names: Iterable[str]) -> str:
-    """The contender that the others are compared with."""
-    return next(name for name in names if name not in (GATHER, *limit.NAMES))
+def recommend(shape: str, ranks: int, passes: Mapping[str, Sequence[Row]]) -> str:
+    """One sentence: the kernel and the sharding that were fastest.
+
+    Args:
+        shape: sizes of the tables and batches.
+        ranks: with several, whole copies on each of them cannot be trained.
+        passes: pass -> its rows.
+
+    Example:
+        >>> rows = [
+        ...     Row("a", "table_wise", RATE, 9.0, LIMIT, 0.9),
+        ...     Row("a", "embedding_bag", RATE, 3.0, LIMIT, 0.3),
+        ... ]
+        >>> recommend("2 tables", 1, {"update": rows})
+        'For 2 tables: train with table_wise sharding on the fused table-batched kernel (0.90 of the limit).'
+    """
+    verbs = {"update": "train", "forward": "look up"}
+    parts = []
+    for stage in ("update", "forward"):
+        shares = {
+            row.contender: row.ratio for row in passes.get(stage, ()) if row.metric == RATE and row.ratio
+        }
+        if stage == "update" and ranks > 1:
+            shares = {name: share for name, share in shares.items() if name not in UNSHARDED}
+        exact = {name: share for name, share in shares.items() if " " not in name}
+        if not shares:
+            continue
+        best = max(exact or shares, key=lambda name: shares[name])
+        text = f"{verbs[stage]} with {_described(best)} ({shares[best]:.2f} of the limit"
+        rounded = max(shares, key=lambda name: shares[name])
+        if shares[rounded] > 1.05 * shares[best]:
+            text += f"; {_described(rounded)} is {shares[rounded] / shares[best]:.2f} times as fast"
+        parts.append(text + ")")
+    return f"For {shape}: {', and '.join(parts)}."
 
 
-def _case(record: Record) -> Case:
-    return Case(**{field.name: record[field.name] for field in fields(Case)})
-
-
-def plot(found: Sequence[Record], path: Path) -> None:
-    """Bars of lookups/s with quartiles, a row of panels for each case, a column for each pass."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    panels: dict[tuple[str, str], list[Record]] = {}
-    for record in found:
-        if record["pass"] in ("gather", "limit") and record["compared_pass"] != "forward":
-            continue  # they do no update, and would dwarf the bars of updates
-        panels.setdefault((str(_case(record)), record["compared_pass"]), []).append(record)
-    cases, stages = (list(dict.fromkeys(key[axis] for key in panels)) for axis in (0, 1))
-    figure, axes = pyplot.subplots(
-        len(cases),
-        len(stages),
-        figsize=(8 * len(stages), 2.6 * len(cases)),
-        squeeze=False,
-        layout="constrained",
-    )
-    for (case, stage), bars in panels.items():
-        axis = axes[cases.index(case)][stages.index(stage)]
-        names = [record["contender"] for record in bars]
-        rates = [record["lookups_per_second"] / 1e6 for record in bars]
-        lows = [record["lookups_per_step"] / record["seconds_upper_quartile"] / 1e6 for record in bars]
-        highs = [record["lookups_per_step"] / record["seconds_lower_quartile"] / 1e6 for record in bars]
-        spread = [
-            [rate - low for rate, low in zip(rates, lows, strict=True)],
-            [high - rate for rate, high in zip(rates, highs, strict=True)],
-        ]
-        colours = ["tab:blue" if record["pass"] == stage else "0.7" for record in bars]
-        axis.barh(names, rates, xerr=spread, color=colours, ecolor="0.2", capsize=3)
-        axis.invert_yaxis()
-        axis.set_title(f"{stage}: {case}", fontsize=9)
-        axis.set_xlabel("million lookups per second, all ranks")
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+def _described(contender: str) -> str:
+    name, _, precision = contender.partition(" ")
+    sharding = f"{name} sharding on " if name in SHARDINGS else ""
+    return f"{sharding}{KERNELS[name]}{' in ' * bool(precision)}{precision}"

@@ -2,17 +2,23 @@
 
 import itertools
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import contenders
 import interleaved
 import torch
 import torch.distributed as dist
+from command import check_common
+from contenders import PRECISIONS, SHARDINGS, Name, copies
 
 from torchrec_ext.errors import InputError
+
+Precision = Literal["fp32", "fp16", "int8", "int4"]
+Optimizer = Literal["rowwise_adagrad", "adagrad", "sgd"]
+Stage = tuple[str, Optimizer]
+"""forward or update, and the optimizer of an update."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,13 @@ class Settings:
     proportional to k ** -zipf."""
     passes: tuple[Literal["forward", "update"], ...] = ("forward", "update")
     """forward without gradients; update: forward, backward and the optimizer's step."""
-    contenders: tuple[
-        Literal["embedding_bag", "unsharded_ebc", "table_wise", "row_wise", "column_wise", "data_parallel"],
-        ...,
-    ] = ("embedding_bag", "unsharded_ebc", "table_wise", "row_wise")
-    """Ways to look up the tables; all are compared with the first."""
-    optimizer: Literal["rowwise_adagrad", "adagrad", "sgd"] = "rowwise_adagrad"
+    contenders: tuple[Name, ...] = (
+        "embedding_bag", "unsharded_ebc", "table_wise", "row_wise", "quantised",
+    )  # fmt: skip
+    """Ways to look up the tables; their first results must agree."""
+    precision: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int4")
+    """Of the stored rows, for the contenders that have it: quantised has all, fused ones fp32 and fp16."""
+    optimizer: tuple[Optimizer, ...] = ("rowwise_adagrad",)
     """Fused into the backward pass of sharded tables; elsewhere Adagrad replaces the row-wise one."""
     rounds: int = 7
     """Timed blocks per contender."""
@@ -52,18 +59,36 @@ class Settings:
     """Untimed blocks per contender before them."""
     block_seconds: float = 0.2
     """Approximate length of a block."""
-    clock: interleaved.Clock = "wall"
-    """processor: time of all threads of a process, steadier where others use the machine."""
+    clock: interleaved.Clock = "processor"
+    """processor: time of all threads of a process, steadier where others use the machine; without waiting
+    for other ranks. A GPU is timed by the wall."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Device of tables and ids."""
-    threads: int | None = None
-    """Threads per process; by default chosen by torch, or by torchrun (1)."""
+    threads: int = 1
+    """Threads per process."""
     seed: int = 0
     """Seed of ids and weights."""
+    quick: bool = False
+    """Smaller tables and three short rounds: less than a minute."""
     output: Path | None = None
-    """JSON file to write: machine, versions, settings, results."""
+    """JSON file to write."""
     plot: Path | None = None
-    """PNG file to draw a bar chart in."""
+    """Figure to draw: shares of the limit."""
+
+    def stages(self) -> list[Stage]:
+        """The lookup, and the update by each optimizer."""
+        updates: list[Stage] = [("update", optimizer) for optimizer in self.optimizer]
+        forward: list[Stage] = [("forward", self.optimizer[0])]
+        return [stage for stage in forward + updates if stage[0] in self.passes]
+
+    def entrants(self, stage: str) -> Iterator[tuple[Name, Precision]]:
+        """Contenders and precisions that take part in a pass."""
+        for precision, name in itertools.product(self.precision, self.contenders):
+            if precision in PRECISIONS[name] and (stage, name) != ("update", "quantised"):
+                yield name, precision
+
+
+QUICK = {"rows": (50_000,), "batch": (2048,), "rounds": 3, "block_seconds": 0.05}
 
 
 @dataclass(frozen=True)
@@ -102,82 +127,48 @@ def cases(settings: Settings) -> list[Case]:
 
 
 def check(settings: Settings) -> None:
-    """Checks the settings before there is a process group; all ranks decide equally."""
-    for name in ("tables", "rows", "width", "pooling", "batch", "zipf", "passes", "contenders"):
-        if not getattr(settings, name):
-            raise InputError(f"--{name} is empty: give at least one value")
-    for name in ("tables", "rows", "width", "pooling", "batch"):
-        for value in getattr(settings, name):
-            if value < 1:
-                raise InputError(f"--{name} contains {value}: give numbers of at least 1")
-    for name, least in (("rounds", 1), ("warmup", 0), ("threads", 1)):
-        value = getattr(settings, name)
-        if value is not None and value < least:
-            raise InputError(f"--{name} is {value}: give at least {least}")
+    """Refuses what cannot be measured; all ranks decide equally."""
+    sizes = [field.name for field in fields(Case)]
+    for name in (*sizes, "passes", "contenders", "precision", "optimizer"):
+        values = getattr(settings, name)
+        if not values or len(set(values)) < len(values):
+            listed = " ".join(map(str, values)) or "empty"
+            raise InputError(f"--{name} is {listed}: give at least one value and none of them twice")
+    check_common(settings, tables=1, rows=1, width=1, pooling=1, batch=1, rounds=1, warmup=0, threads=1)
     for exponent in settings.zipf:
         if not 0 <= exponent < 100:
             raise InputError(f"--zipf contains {exponent}: give 0 for uniform ids or a number such as 1.05")
-    if not 0 < settings.block_seconds <= 60:
-        raise InputError(f"--block-seconds is {settings.block_seconds}: give between 0 and 60 seconds")
-    for name in ("passes", "contenders"):
-        values = getattr(settings, name)
-        if len(set(values)) < len(values):
-            raise InputError(f"--{name} contains a name twice: {' '.join(values)}")
-    check_width(settings)
-    local_ranks = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    if settings.device == "cuda" and torch.cuda.device_count() < local_ranks:
-        raise InputError(
-            f"--device cuda needs a GPU for each of {local_ranks} local ranks, torch sees "
-            f"{torch.cuda.device_count()}: start fewer processes or give --device cpu"
-        )
-    for name in ("output", "plot"):
-        path = getattr(settings, name)
-        if path is None:
-            continue
-        folder = path.absolute().parent
-        if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise InputError(f"--{name} {path}: give a file in a folder that exists and can be written to")
-    if settings.plot is not None and find_spec("matplotlib") is None:
-        raise InputError("--plot needs matplotlib: install it or leave out --plot")
-
-
-def check_width(settings: Settings) -> None:
-    """Refuses widths that the kernels of a sharded collection do not support."""
-    if not set(settings.contenders) & set(contenders.SHARDINGS):
-        return
+    for stage, _ in settings.stages():
+        if not any(settings.entrants(stage)):
+            names = " ".join(settings.contenders)
+            raise InputError(
+                f"--contenders {names} in --precision {' '.join(settings.precision)} have no {stage}: "
+                "add table_wise and fp32, or measure other --passes"
+            )
     ranks = int(os.environ.get("WORLD_SIZE", 1)) if "column_wise" in settings.contenders else 1
-    unit = 4 * ranks
-    for width in settings.width:
-        if width % unit:
+    for width in settings.width if set(settings.contenders) & set(SHARDINGS) else ():
+        if width % (4 * ranks):
             over = f" for each of {ranks} ranks" if ranks > 1 else ""
             raise InputError(
                 f"--width contains {width}: the fused kernels need a multiple of 4{over}, "
-                f"give {-(-width // unit) * unit}"
+                f"give {-(-width // (4 * ranks)) * 4 * ranks}"
             )
 
 
 def check_memory(settings: Settings) -> None:
-    """Refuses the first case whose contenders do not fit into memory together; every rank must call it."""
+    """Refuses the first case whose contenders would not fit into memory; every rank must call it."""
     if settings.device == "cuda":
         free = torch.tensor(torch.cuda.mem_get_info(int(os.environ.get("LOCAL_RANK", 0)))[0])
     else:
         free = torch.tensor(available_memory() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     dist.all_reduce(free, dist.ReduceOp.MIN)
+    entrants = list(settings.entrants("forward"))
+    whole = 1 + sum(copies(name, dist.get_world_size()) for name, _ in entrants)
     for case in cases(settings):
-        needed = contenders.memory_needed(
-            settings.contenders,
-            tables=case.tables,
-            rows=case.rows,
-            width=case.width,
-            lookups=case.lookups,
-            batches=case.batches,
-            optimizer=settings.optimizer,
-            learns="update" in settings.passes,
-            world_size=dist.get_world_size(),
-        )
+        needed = whole * case.tables * case.rows * case.width * 4
         if needed > 0.9 * int(free):
             raise InputError(
-                f"{case} needs {needed / 1e9:.1f} GB per rank, {int(free) / 1e9:.1f} GB are free: "
+                f"{case} needs up to {needed / 1e9:.1f} GB per rank, {int(free) / 1e9:.1f} GB are free: "
                 "give fewer --rows, --tables or --contenders"
             )
 

@@ -1,4 +1,6 @@
-"""All contenders learn alike, and need the memory that they are said to need."""
+"""All contenders learn alike, and are as exact as their precision."""
+
+import doctest
 
 import contenders
 import id_batches
@@ -40,17 +42,24 @@ def test_row_wise_adagrad_divides_by_the_mean_square_of_a_row() -> None:
     torch.testing.assert_close(contender.look_up(batch).detach(), expected)
 
 
-def test_memory_needed() -> None:
-    sizes = {"tables": 3, "rows": 10, "width": 4, "lookups": 6, "batches": 5, "optimizer": "rowwise_adagrad"}
+@pytest.mark.usefixtures("group_of_one")
+@pytest.mark.parametrize("precision", contenders.STORED)
+def test_rows_are_as_exact_as_their_precision(precision: str) -> None:
+    weights = torch.randn(2, 30, 8, generator=torch.Generator().manual_seed(0))
+    batch = id_batches.make_batches(1, tables=2, rows=30, batch=6, pooling=4)[0]
+    exact = contenders.build("embedding_bag", weights, learns=False).look_up(batch)
+    for name in contenders.KERNELS:
+        if precision in contenders.PRECISIONS[name]:
+            contender = contenders.build(name, weights, precision=precision, learns=False)
+            error = (contender.look_up(batch) - exact).abs().max()
+            assert error <= 4 * contenders.ROUNDING[precision], name
+            assert error > 0 or precision == "fp32", name
 
-    def needed(*names: str, learns: bool, world_size: int = 1) -> int:
-        return contenders.memory_needed(names, **sizes, learns=learns, world_size=world_size)
 
-    whole = 3 * 10 * 4 * 4
-    ids, gathered = 5 * 6 * 16, 6 * 4 * 4
-    assert needed(learns=False) == whole + ids + gathered
-    alone = needed(learns=True)
-    assert needed("embedding_bag", learns=True) - alone == 2 * whole  # weights, Adagrad's sums
-    assert needed("unsharded_ebc", learns=True) - alone == 3 * whole  # and the gradient
-    assert needed("row_wise", learns=True, world_size=2) - alone == (whole + 3 * 10 * 4) / 2
-    assert needed("table_wise", learns=True, world_size=2) - alone == 2 * (10 * 4 * 4 + 10 * 4)
+def test_copies_are_as_many_as_a_rank_holds() -> None:
+    assert contenders.copies("unsharded_ebc", 4) == 3  # weights, a dense gradient, Adagrad's sums
+    assert contenders.copies("row_wise", 4) == 0.5
+
+
+def test_examples() -> None:
+    assert doctest.testmod(contenders) == (0, 2)
