@@ -51,7 +51,7 @@ def workload(group: str, sizes: Sequence[int], device: torch.device, seed: int =
 
     Args:
         group: the group of modules.
-        sizes: the three sizes of the group in ``module_settings.Settings``.
+        sizes: the three sizes of the group in ``modules.Settings``.
         device: of the inputs.
         seed: of the inputs.
 

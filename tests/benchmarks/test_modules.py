@@ -17,7 +17,7 @@ import pytest
 import torch
 from interleaved import Timing
 from module_measurement import Measured
-from module_settings import Settings, check, chosen
+from modules import Settings, check, chosen
 from peers import PEERS, peer_of
 from record import rows_of
 
