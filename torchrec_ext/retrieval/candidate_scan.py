@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,7 +48,6 @@ class CandidateScan:
         self._products: list[Callable[[Tensor], Tensor]] = [
             _half_product(block * self._scale) if half else partial(_product, block) for block in blocks
         ]
-        self._starts = torch.arange(len(blocks) + 1) * _BLOCK
 
     def rows_at_once(self, k: int, queries_BD: Tensor) -> int:
         """Number of queries that :meth:`candidates` takes at a time; 0 if k is too large for the scan."""
@@ -60,7 +60,6 @@ class CandidateScan:
         enough = min(len(queries_BD), max(1, _MOST_ROWS // (2 * interests)))
         return self.rows_at_once(k, queries_BD) >= enough
 
-    @torch.no_grad()
     def candidates(
         self, queries_BD: Tensor, k: int, rows_N: Tensor, places_N: Tensor
     ) -> tuple[Tensor, Tensor] | None:
@@ -77,38 +76,38 @@ class CandidateScan:
             reach; None if the places would be most items, or scores may overflow.
         """
         queries_BKD = queries_BD if queries_BD.dim() == 3 else queries_BD[:, None]
-        norms_B = torch.linalg.vector_norm(queries_BKD, dim=2).amax(1)
-        if not float(norms_B.max()) * self._largest_norm < _LARGEST_SCORE:
+        with np.errstate(over="ignore"):
+            norms_B = np.sqrt(np.square(queries_BKD.numpy()).sum(axis=2)).max(axis=1)
+        if not norms_B.max() * self._largest_norm < _LARGEST_SCORE:
             return None
         group = min(_WIDEST_GROUP, self._items // (12 * k))
         blocks, maxima = [], []
-        for scores_BN in self._scores(queries_BKD / self._scale, rows_N, places_N):
-            groups = scores_BN.shape[1] // group
-            maxima.append(scores_BN[:, : groups * group].unflatten(1, (group, groups)).amax(1))
+        for scores_BN in self._scores(queries_BKD / self._scale, rows_N.numpy(), places_N.numpy()):
+            batch, items = scores_BN.shape
+            grouped = scores_BN[:, : items // group * group].reshape(batch, group, items // group)
+            maxima.append(grouped.max(axis=1))
             blocks.append(scores_BN)
-        least_B = torch.cat(maxima, dim=1).topk(k, dim=1, sorted=False).values.amin(1)
-        least_B -= 2 * self._error * norms_B * self._largest_norm + 1e-30
-        least_B.clamp_(min=torch.finfo(torch.float32).min)  # excluded items have -inf
-        # as bytes: amax() is ten times as fast as any()
-        reached = [(scores_BN >= least_B[:, None]).view(torch.uint8).amax(0) for scores_BN in blocks]
-        places_C = torch.cat(reached).nonzero()[:, 0]
-        return None if len(places_C) > self._items // 2 else (places_C, least_B)
+        maxima_BG = np.concatenate(maxima, axis=1)
+        maxima_BG.partition(maxima_BG.shape[1] - k, axis=1)
+        least_B = maxima_BG[:, -k] - (2 * self._error * self._largest_norm * norms_B + np.float32(1e-30))
+        np.maximum(least_B, np.finfo(np.float32).min, out=least_B)  # excluded items have -inf
+        reached = [(scores_BN >= least_B[:, None]).any(axis=0) for scores_BN in blocks]
+        places_C = np.concatenate(reached).nonzero()[0]
+        if len(places_C) > self._items // 2:
+            return None
+        return torch.from_numpy(places_C), torch.from_numpy(least_B)
 
-    def _scores(self, queries_BKD: Tensor, rows_N: Tensor, places_N: Tensor) -> Iterator[Tensor]:
+    def _scores(self, queries_BKD: Tensor, rows_N: np.ndarray, places_N: np.ndarray) -> Iterator[np.ndarray]:
         """(B, N) float32 scores of each block of items."""
         batch, interests, dim = queries_BKD.shape
         queries_MD = queries_BKD.reshape(batch * interests, dim)
-        if len(places_N):
-            places_N, order_N = places_N.sort()
-            rows_N = rows_N[order_N]
-        cuts = torch.searchsorted(places_N, self._starts).tolist()
         for number, product in enumerate(self._products):
-            scores_BN = product(queries_MD)
+            scores_BN = product(queries_MD).numpy()
             if interests > 1:
-                scores_BN = scores_BN.view(batch, interests, -1).amax(1)
-            excluded = slice(cuts[number], cuts[number + 1])
-            if excluded.start < excluded.stop:
-                scores_BN[rows_N[excluded], places_N[excluded] - number * _BLOCK] = -torch.inf
+                scores_BN = scores_BN.reshape(batch, interests, -1).max(axis=1)
+            if len(places_N):
+                here_N = places_N // _BLOCK == number
+                scores_BN[rows_N[here_N], places_N[here_N] % _BLOCK] = -np.inf
             yield scores_BN
 
 

@@ -157,15 +157,18 @@ class ExactIndex:
             step = min(step, scan.rows_at_once(k, queries_BD))
         elif device.type == "cpu":
             step = min(step, max(_LEAST_ROWS, _CACHED_SCORES // self._largest_slice))
+        if device.type == "cpu" and queries:
             # Parts of one size: BLAS adds up the products of a few queries in another order.
-            step = -(-queries // -(-queries // step)) if queries else step
+            step = -(-queries // -(-queries // step))
         for start in range(0, max(1, queries), step):
             stop = min(start + step, queries)
             some = queries_BD[start:stop]
-            rows, ids = rows_and_ids(left_out, start, stop)
-            places, here = find_sorted(self._ids_I, ids)
-            if not here.all():
-                rows, places = rows[here], places[here]
+            rows = places = left_out[0]
+            if len(rows):
+                rows, ids = rows_and_ids(left_out, start, stop)
+                places, here = find_sorted(self._ids_I, ids)
+                if not here.all():
+                    rows, places = rows[here], places[here]
             if scan and (narrowed := scan.candidates(some, k, rows, places)):
                 best.append(self._best_of(some, k, *narrowed, rows, places))
                 continue
@@ -176,8 +179,8 @@ class ExactIndex:
             if targets is not None:
                 ranks.append(self._ranks_in(scores_BI, *rows_and_ids(wanted, start, stop)))
         if k:
-            all_scores, all_ids = zip(*best, strict=True)
-            scores, ids = self._merge(torch.cat(all_scores), torch.cat(all_ids), k)
+            scores, ids = best[0] if len(best) == 1 else map(torch.cat, zip(*best, strict=True))
+            scores, ids = self._merge(scores, ids, k)
         else:
             scores, ids = queries_BD.new_empty(queries, 0), wanted[0].new_empty(queries, 0)
         return scores, ids, torch.cat(ranks)
