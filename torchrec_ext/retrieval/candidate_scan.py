@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_BLOCK = 2**15
-"""Items at a time: few enough that their scores stay in the processor's cache."""
-_MOST_ROWS, _WIDEST_GROUP = 64, 32
+_BLOCK, _MOST_ROWS = 2**16, 32
+"""Items and queries at a time: few enough that their scores stay in the processor's cache."""
+_WIDEST_GROUP = 32
 _LARGEST_SCORE = 1e30
 _LARGEST_HALF_NORM = 2**14
 """Far from the largest float16, 65,504, and from those that have fewer bits."""
@@ -38,7 +38,7 @@ class CandidateScan:
     def __init__(self, vectors_ID: Tensor) -> None:
         self._items, dim = vectors_ID.shape
         self._largest_norm = float(torch.linalg.vector_norm(vectors_ID, dim=1).max())
-        half = has_half_products() and 0 < self._largest_norm < _LARGEST_SCORE
+        half = has_half_products() and 1 / _LARGEST_SCORE < self._largest_norm < _LARGEST_SCORE
         # Errors relative to the product of norms: an operand is rounded to 11 bits in float16; each of the
         # two sums, of the scan and of the final scores, adds a rounding per term.
         self._error = (1.01 * 2.0**-11 if half else 0.0) + (dim + 8) * 2.0**-22
@@ -75,32 +75,34 @@ class CandidateScan:
             ``(C,)`` int64 ascending places, and ``(B,)`` a float32 score that the k best of each query
             reach; None if the places would be most items, or scores may overflow.
         """
-        queries_BKD = queries_BD if queries_BD.dim() == 3 else queries_BD[:, None]
-        with np.errstate(over="ignore"):
-            norms_B = np.sqrt(np.square(queries_BKD.numpy()).sum(axis=2)).max(axis=1)
+        queries = queries_BD.detach().numpy()
+        queries_BKD = queries if queries.ndim == 3 else queries[:, None]
+        norms_B = np.sqrt(np.einsum("bkd,bkd->bk", queries_BKD, queries_BKD)).max(axis=1)
         if not norms_B.max() * self._largest_norm < _LARGEST_SCORE:
             return None
         group = min(_WIDEST_GROUP, self._items // (12 * k))
         blocks, maxima = [], []
-        for scores_BN in self._scores(queries_BKD / self._scale, rows_N.numpy(), places_N.numpy()):
+        for scores_BN in self._scores(queries_BKD, rows_N.numpy(), places_N.numpy()):
             batch, items = scores_BN.shape
             grouped = scores_BN[:, : items // group * group].reshape(batch, group, items // group)
             maxima.append(grouped.max(axis=1))
             blocks.append(scores_BN)
         maxima_BG = np.concatenate(maxima, axis=1)
         maxima_BG.partition(maxima_BG.shape[1] - k, axis=1)
-        least_B = maxima_BG[:, -k] - (2 * self._error * self._largest_norm * norms_B + np.float32(1e-30))
-        np.maximum(least_B, np.finfo(np.float32).min, out=least_B)  # excluded items have -inf
+        least_B = maxima_BG[:, -k] - np.float32(2 * self._error * self._largest_norm) * norms_B
+        least_B = np.maximum(least_B - np.float32(1e-30), -_LARGEST_SCORE)  # excluded items have -inf
         reached = [(scores_BN >= least_B[:, None]).any(axis=0) for scores_BN in blocks]
         places_C = np.concatenate(reached).nonzero()[0]
         if len(places_C) > self._items // 2:
             return None
         return torch.from_numpy(places_C), torch.from_numpy(least_B)
 
-    def _scores(self, queries_BKD: Tensor, rows_N: np.ndarray, places_N: np.ndarray) -> Iterator[np.ndarray]:
+    def _scores(
+        self, queries_BKD: np.ndarray, rows_N: np.ndarray, places_N: np.ndarray
+    ) -> Iterator[np.ndarray]:
         """(B, N) float32 scores of each block of items."""
         batch, interests, dim = queries_BKD.shape
-        queries_MD = queries_BKD.reshape(batch * interests, dim)
+        queries_MD = torch.from_numpy(queries_BKD.reshape(-1, dim) / np.float32(self._scale))
         for number, product in enumerate(self._products):
             scores_BN = product(queries_MD).numpy()
             if interests > 1:

@@ -197,7 +197,7 @@ class ExactIndex:
 
     def _scan_for(self, queries_BD: Tensor, k: int) -> CandidateScan | None:
         """Made at the first search: evaluation, which ranks all items, has no use for its memory."""
-        scores = queries_BD[..., 0].numel() * len(self._ids_I)
+        scores = queries_BD.numel() // queries_BD.shape[-1] * len(self._ids_I)
         large = scores >= _LEAST_SCORES or self._vectors_ID.numel() >= _LEAST_NUMBERS
         if not self._dot or self._vectors_ID.device.type != "cpu" or not large:
             return None

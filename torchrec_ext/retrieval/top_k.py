@@ -68,6 +68,9 @@ def best_above(scores_BC: Tensor, ids_C: Tensor, least_B: Tensor, k: int) -> tup
     NumPy's operators take a small part of the time of torch's where there is little to do.
     """
     scores_BC, ids_C = scores_BC.numpy(), ids_C.numpy()
+    if len(scores_BC) == 1 and len(ids_C) >= k:
+        best_k = (-scores_BC[0]).argsort(kind="stable")[:k]
+        return torch.from_numpy(scores_BC[:, best_k]), torch.from_numpy(ids_C[None, best_k])
     rows_N, columns_N = (scores_BC >= least_B.numpy()[:, None]).nonzero()
     scores_N = scores_BC[rows_N, columns_N]
     order_N = np.lexsort((-scores_N, rows_N))  # stable, so equal scores stay in the order of ids
