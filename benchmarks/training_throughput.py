@@ -3,12 +3,11 @@
 python benchmarks/training_throughput.py --output training_throughput.json
 python benchmarks/training_throughput.py --quick
 
-All learn the same windows of events; benchmarks/peers/requirements.txt installs RecTools and RecBole.
+Each runs in a process of its own and learns the same windows of events. benchmarks/peers/requirements.txt
+installs RecTools and RecBole.
 """
 
 import itertools
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,7 +26,8 @@ from peers.recbole_sasrec import RecBoleSASRec
 from peers.rectools_sasrec import RecToolsSASRec
 from step_shares import StepShares
 from tables import aligned
-from torch import Tensor, nn
+from torch import Tensor
+from turns import Contender, Finished, Turn, in_turns
 
 import torchrec_ext as tx
 from torchrec_ext.checks import expect_one_of
@@ -43,10 +43,6 @@ RECBOLE_STEPS = 2
 """Steps of an epoch of RecBole, of which a whole epoch would take minutes."""
 PROFILED = (7, 39)
 """The steps of the warm-up epoch after which profiling begins and ends; losses are read every 8 steps."""
-Epoch = Callable[[], int]
-"""Learns some windows and returns the number of their targets."""
-Speed = tuple[float, float]
-"""Targets per second of the processor and of the clock."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +86,13 @@ def run(settings: Settings) -> None:
     train = replace(train, rows=train.rows[: train.events.offsets[settings.users]], part_log=None)
     rows: list[record.Row] = []
     for name in settings.encoders:
-        speeds, shares = measure(settings, train, name)
         dim, length = SHAPES[name]
         case = f"{name}, width {dim}, length {length}, batch {settings.batch}"
-        rows += rows_of(case, speeds, shares)
-        print(table(case, speeds, shares) + "\n", flush=True)
+        turns = in_turns(contenders(settings, train, name), WARM_UP + settings.rounds)
+        shares = turns["fit"][0].details
+        timed = {contender: taken[WARM_UP:] for contender, taken in turns.items()}
+        rows += rows_of(case, timed, shares)
+        print(table(case, timed, shares) + "\n", flush=True)
     for package in ("rectools", "recbole"):
         if find_spec(package) is None:
             print(f"{package} is not installed; benchmarks/peers/requirements.txt says how to install it")
@@ -106,59 +104,68 @@ def run(settings: Settings) -> None:
         )  # fmt: skip
 
 
-def measure(settings: Settings, train: Dataset, name: str) -> tuple[dict[str, list[Speed]], dict[str, float]]:
-    """Epochs of ``fit`` and of the others in turn: speeds of each, and the shares of a step of ``fit``."""
-    dim, length = SHAPES[name]
-    windows = windows_of(train, length)
-    torch.manual_seed(0)
-    encoder = tx.plugins.make("encoders", name, dim=dim)
-    model = tx.models.TwoTower(train.schema, dim, encoder, max_length=length)
-    others = contenders(settings, train, name, windows)
-    taken: dict[str, list[Speed]] = {"fit": [], **{other: [] for other in others}}
+def contenders(settings: Settings, train: Dataset, name: str) -> dict[str, Contender]:
+    """``fit`` and what it is compared with, by name."""
+    (dim, length), batch = SHAPES[name], settings.batch
+    windows, rows = windows_of(train, length), len(train.preparation.vocabularies["item"])
+
+    def encoder() -> Any:
+        torch.manual_seed(0)
+        return tx.plugins.make("encoders", name, dim=dim)
+
+    def fit(finished: Finished) -> None:
+        train_with_fit(settings, train, encoder(), windows, length, finished)
+
+    def loop(finished: Finished) -> None:
+        repeat(PlainLoop(rows, dim, PEERS[name][1](encoder()), windows, batch), finished)
+
+    def loop_with_our_encoder(finished: Finished) -> None:
+        repeat(PlainLoop(rows, dim, encoder(), windows, batch), finished)
+
+    def rectools(finished: Finished) -> None:
+        repeat(RecToolsSASRec(windows, batch, length, encoder()), finished)
+
+    def recbole(finished: Finished) -> None:
+        # as many targets in a step as the others have at most
+        repeat(RecBoleSASRec(windows, batch * length, length, encoder(), RECBOLE_STEPS), finished)
+
+    found: dict[str, Contender] = {
+        "fit": fit, "plain loop": loop, "plain loop, our encoder": loop_with_our_encoder,
+    }  # fmt: skip
+    if name == "sasrec" and find_spec("rectools"):
+        found["RecTools"] = rectools
+    if name == "sasrec" and find_spec("recbole"):
+        found["RecBole"] = recbole
+    return found
+
+
+def repeat(contender: PlainLoop | RecToolsSASRec | RecBoleSASRec, finished: Finished) -> None:
+    """Epoch after epoch."""
+    while True:
+        finished(contender.epoch())
+
+
+def train_with_fit(
+    settings: Settings, train: Dataset, encoder: Any, windows: list[Tensor], length: int, finished: Finished
+) -> None:
+    """Epochs of ``fit``; the details of the first are the shares of a step."""
+    model = tx.models.TwoTower(train.schema, encoder.dim, encoder, max_length=length)
     targets, steps = sum(len(window) - 1 for window in windows), -(-len(windows) // settings.batch)
     profiler, shares, last_profiled = StepShares(), dict[str, float](), min(PROFILED[1], steps - 1)
-    began = _now()
 
     def after_step(step: int, loss: float) -> None:
-        # The others run inside the last step of an epoch, so that slow periods affect all alike.
-        nonlocal began
         if step == PROFILED[0] < last_profiled:
             profiler.start()
         if step == last_profiled > PROFILED[0]:
             shares.update(profiler.stop())
         if (step + 1) % steps == 0:
-            taken["fit"].append(_speed(targets, began))
-            for other, epoch in others.items():
-                began = _now()
-                taken[other].append(_speed(epoch(), began))
-            began = _now()
+            finished(targets, **shares)
 
     tx.training.fit(
         model, train, epochs=WARM_UP + settings.rounds,
         loss=SoftmaxCrossEntropy("catalogue"), optimization=Optimization(global_batch_size=settings.batch),
         progress=False, on_step=after_step,
     )  # fmt: skip
-    return {contender: speeds[WARM_UP:] for contender, speeds in taken.items()}, shares
-
-
-def contenders(settings: Settings, train: Dataset, name: str, windows: list[Tensor]) -> dict[str, Epoch]:
-    """What ``fit`` is compared with, by name."""
-    (dim, length), batch = SHAPES[name], settings.batch
-    rows = len(train.preparation.vocabularies["item"])
-
-    def encoder() -> Any:
-        return tx.plugins.make("encoders", name, dim=dim)
-
-    def plain(module: nn.Module) -> Epoch:
-        return PlainLoop(rows, dim, module, windows, batch).epoch
-
-    found = {"plain loop": plain(PEERS[name][1](encoder())), "plain loop, our encoder": plain(encoder())}
-    if name == "sasrec" and find_spec("rectools"):
-        found["RecTools"] = RecToolsSASRec(windows, batch, length, encoder()).epoch
-    if name == "sasrec" and find_spec("recbole"):
-        # as many targets in a step as the others have at most
-        found["RecBole"] = RecBoleSASRec(windows, batch * length, length, encoder(), RECBOLE_STEPS).epoch
-    return found
 
 
 def windows_of(train: Dataset, length: int) -> list[Tensor]:
@@ -171,48 +178,47 @@ def windows_of(train: Dataset, length: int) -> list[Tensor]:
     ]
 
 
-def rows_of(case: str, speeds: dict[str, list[Speed]], shares: dict[str, float]) -> list[record.Row]:
+def rows_of(case: str, turns: dict[str, list[Turn]], shares: dict[str, float]) -> list[record.Row]:
     """The figures of one encoder."""
-    found = [
-        record.Row(case, contender, f"targets/s, {clock}", quartiles([speed[which] for speed in taken])[1])
-        for contender, taken in speeds.items()
-        for which, clock in enumerate(("processor", "wall"))
-    ]
-    for other in list(speeds)[1:]:
-        ratio = ratios(speeds, other)[1]
-        found.append(record.Row(case, "fit", "times the targets/s", ratio, other, ratio))
+    found = []
+    for contender in turns:
+        processor, wall = speeds(turns[contender])
+        found.append(record.Row(case, contender, "targets/s, processor", processor))
+        found.append(record.Row(case, contender, "targets/s, wall", wall))
+        if contender != "fit":
+            ratio = ratios(turns, contender)[1]
+            found.append(record.Row(case, "fit", "times the targets/s", ratio, contender, ratio))
     return found + [record.Row(case, "fit", f"share of {part}", share) for part, share in shares.items()]
 
 
-def table(case: str, speeds: dict[str, list[Speed]], shares: dict[str, float]) -> str:
+def table(case: str, turns: dict[str, list[Turn]], shares: dict[str, float]) -> str:
     """The speeds of one encoder as a table, and the shares as a sentence."""
     lines: list[str | list[str]] = [
-        f"{case}: medians of {len(speeds['fit'])} rounds, processor time",
+        f"{case}: medians of {len(turns['fit'])} rounds, processor time",
         ["", "targets/s", "wall", "fit / this", "quartiles"],
     ]
-    for contender, taken in speeds.items():
-        low, middle, high = ratios(speeds, contender)
-        speed, wall = (quartiles([pair[which] for pair in taken])[1] for which in (0, 1))
-        lines.append(
-            [contender, f"{speed:,.0f}", f"{wall:,.0f}", f"{middle:.2f}", f"{low:.2f} to {high:.2f}"]
-        )
+    for contender in turns:
+        low, middle, high = ratios(turns, contender)
+        processor, wall = (f"{speed:,.0f}" for speed in speeds(turns[contender]))
+        lines.append([contender, processor, wall, f"{middle:.2f}", f"{low:.2f} to {high:.2f}"])
     parts = ", ".join(f"{part} {share:.0%}" for part, share in shares.items())
     return aligned(lines) + (f"\na step of fit: {parts}" if shares else "")
 
 
-def ratios(speeds: dict[str, list[Speed]], other: str) -> tuple[float, float, float]:
+def speeds(turns: list[Turn]) -> tuple[float, float]:
+    """Medians of targets per second of the processor and of the clock."""
+    by_processor = quartiles([turn.targets / turn.processor for turn in turns])
+    return by_processor[1], quartiles([turn.targets / turn.wall for turn in turns])[1]
+
+
+def ratios(turns: dict[str, list[Turn]], other: str) -> tuple[float, float, float]:
     """Quartiles of the speed of ``fit`` over that of another, by the processor, within a round."""
-    return quartiles([ours[0] / theirs[0] for ours, theirs in zip(speeds["fit"], speeds[other], strict=True)])
-
-
-def _now() -> tuple[float, float]:
-    """Seconds of the processor, in all threads of this process, and of the clock."""
-    return time.process_time(), time.perf_counter()
-
-
-def _speed(targets: int, began: tuple[float, float]) -> Speed:
-    now = _now()
-    return targets / (now[0] - began[0]), targets / (now[1] - began[1])
+    return quartiles(
+        [
+            (ours.targets / ours.processor) / (theirs.targets / theirs.processor)
+            for ours, theirs in zip(turns["fit"], turns[other], strict=True)
+        ]
+    )
 
 
 def _generated() -> pd.DataFrame:

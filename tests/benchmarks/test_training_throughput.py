@@ -10,6 +10,7 @@ import pytest
 from record import rows_of as rows_of_file
 from step_shares import part_of
 from training_throughput import rows_of, table, windows_of
+from turns import Turn, in_turns
 
 from tests.worlds import small_world
 from torchrec_ext.batch import Inputs
@@ -29,15 +30,20 @@ def test_the_loops_learn_the_targets_of_fit() -> None:
 
 
 def test_ratios_are_those_of_a_round() -> None:
-    speeds = {"fit": [(20.0, 8.0), (40.0, 9.0), (90.0, 9.0)], "loop": [(10.0, 8.0), (40.0, 9.0), (30.0, 9.0)]}
-    rows = {row.key: row for row in rows_of("a case", speeds, {"data": 0.25})}
-    assert rows["a case | fit | times the targets/s | loop"].ratio == 2.0
-    assert rows["a case | loop | targets/s, processor | "].value == 30.0
-    assert rows["a case | loop | targets/s, wall | "].value == 9.0
+    ours, theirs = [Turn(60, 3, 6), Turn(60, 2, 6), Turn(60, 1, 5)], [Turn(6, s, 1) for s in (3, 1, 1)]
+    turns = {"fit": ours, "loop": theirs}
+    rows = {row.key: row for row in rows_of("a case", turns, {"data": 0.25})}
+    assert rows["a case | fit | times the targets/s | loop"].ratio == 10.0
+    assert rows["a case | loop | targets/s, processor | "].value == 6.0
+    assert rows["a case | fit | targets/s, wall | "].value == 10.0
     assert rows["a case | fit | share of data | "].value == 0.25
-    assert "1.50 to 2.50" in table("a case", speeds, {}) and "data 25%" in table(
-        "a case", speeds, {"data": 0.25}
-    )
+    assert "7.50 to 10.00" in table("a case", turns, {})
+    assert "data 25%" in table("a case", turns, {"data": 0.25})
+
+
+def test_an_ended_contender_is_named() -> None:
+    with pytest.raises(RuntimeError, match="short ended before epoch 3"):
+        in_turns({"short": lambda finished: [finished(1) for _ in range(2)]}, rounds=3)
 
 
 def test_operations_belong_to_parts_of_a_step() -> None:
