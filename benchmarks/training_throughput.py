@@ -8,7 +8,7 @@ installs RecTools and RecBole.
 """
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,8 @@ def check(settings: Settings) -> None:
 def run(settings: Settings) -> None:
     """Measures every encoder, prints a table of each and writes the output file."""
     events = tx.data.read_events(_generated() if settings.data == "generated" else settings.data)
-    train = tx.data.leave_last_out(events)[0]
-    train = replace(train, rows=train.rows[: train.events.offsets[settings.users]], part_log=None)
+    # before the split, so that the catalogue of every contender has the items of these users
+    train = tx.data.leave_last_out(events.take(events.codes("user") < settings.users))[0]
     rows: list[record.Row] = []
     for name in settings.encoders:
         dim, length = SHAPES[name]

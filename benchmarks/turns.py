@@ -71,6 +71,8 @@ def in_turns(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list
 
 
 def _work(contender: Contender, pipe: Connection) -> None:
+    began = 0.0, 0.0
+
     def finished(targets: int, **details: Any) -> None:
         nonlocal began
         now = time.process_time(), time.perf_counter()

@@ -114,14 +114,20 @@ class _InBlocks(torch.autograd.Function):
         rows = max(1, min(max(block // len(items_CD), _ROWS), len(queries_ND)))
         shares = queries_ND.new_empty(rows, len(items_CD), dtype=wide)
         items_DC = items_CD.T.contiguous() if differentiable else items_CD
+        # With few rows the sum of the items' gradients would be read and written too often.
+        by_columns = rows > _ROWS and _by_onednn(items_CD)
+        right_CD, right_DC = items_CD, items_DC
+        if by_columns and len(queries_ND) > 3 * rows:
+            right_CD, right_DC = _packed(items_CD, rows), _packed(items_DC, rows)
         weights_N1, labels_N1 = weights_N.to(wide).unsqueeze(1), labels_N.unsqueeze(1)
         losses_N1 = torch.empty_like(weights_N1)
-        of_queries, of_items = torch.empty_like(queries_ND), torch.zeros_like(items_CD, dtype=wide)
+        of_queries = torch.empty_like(queries_ND)
+        of_items = torch.zeros_like(items_DC if by_columns else items_CD, dtype=wide)
         of_targets = None if targets_ND is None else torch.empty_like(targets_ND)
         for first in range(0, len(queries_ND), rows):
             part = slice(first, first + rows)
             some_nD, target_n1, weights_n1 = queries_ND[part], labels_N1[part], weights_N1[part]
-            logits_nC, shares_nC = _linear(some_nD, items_CD).to(wide), shares[: len(some_nD)]
+            logits_nC, shares_nC = _linear(some_nD, right_CD).to(wide), shares[: len(some_nD)]
             if log_q_C is not None:
                 logits_nC -= log_q_C
             if targets_ND is not None:
@@ -138,7 +144,7 @@ class _InBlocks(torch.autograd.Function):
             if not differentiable:
                 continue
             slopes_nC = shares_nC.to(items_CD.dtype)
-            of_queries[part] = _linear(slopes_nC, items_DC)
+            of_queries[part] = _linear(slopes_nC, right_DC)
             if targets_ND is not None and of_targets is not None:
                 slope_n1 = torch.expm1(-loss_n1) * weights_n1
                 weights_n1 = -slope_n1  # of the others together
@@ -147,10 +153,13 @@ class _InBlocks(torch.autograd.Function):
             if targets_ND is not None:
                 of_queries[part] -= targets_ND[part] * weights_n1
             weighted_nD = (some_nD * weights_n1).to(items_CD.dtype)
-            if of_items.dtype == items_CD.dtype:
+            if by_columns:
+                of_items += _linear(weighted_nD.T.contiguous(), slopes_nC.T)
+            elif of_items.dtype == items_CD.dtype:
                 of_items.addmm_(slopes_nC.T, weighted_nD)
             else:
                 of_items += slopes_nC.T @ weighted_nD
+        of_items = of_items.T.contiguous() if by_columns else of_items
         ctx.save_for_backward(of_queries, of_items.to(items_CD.dtype), of_targets)
         return (losses_N1 * weights_N1).sum()
 
@@ -178,7 +187,17 @@ def _linear(left_ND: Tensor, right_MD: Tensor) -> Tensor:
     On a CPU torch 2.13 multiplies float32 matrices with MKL, which uses no AVX-512 on processors of AMD. The
     operator of oneDNN that torch.compile uses does, and takes .5 to .8 of the time there.
     """
-    if left_ND.dtype == torch.float32 and left_ND.device.type == "cpu" and _HAS_ONEDNN and len(left_ND):
+    if _by_onednn(left_ND) and len(left_ND):
         found: Tensor = torch.ops.mkldnn._linear_pointwise(left_ND, right_MD, None, "none", [], "")
         return found
     return functional.linear(left_ND, right_MD)
+
+
+def _packed(right_MD: Tensor, rows: int) -> Tensor:
+    """``right_MD`` in the order of memory in which oneDNN multiplies it with about ``rows`` rows."""
+    found: Tensor = torch.ops.mkldnn._reorder_linear_weight(right_MD, rows)
+    return found
+
+
+def _by_onednn(vectors: Tensor) -> bool:
+    return _HAS_ONEDNN and vectors.dtype == torch.float32 and vectors.device.type == "cpu"
