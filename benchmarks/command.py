@@ -1,5 +1,6 @@
 """The command of a benchmark: settings from the command line, refusals as one line, checks they share."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -27,6 +28,7 @@ def run_command(
     With ``--quick`` the values of ``quick`` replace those of the settings. Torch has as many threads as
     ``settings.threads``, or one. A process group that ``run`` joins is left.
     """
+    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)  # of a function that TorchRec calls
     try:
         settings: Any = tyro.cli(kind)
         if quick and settings.quick:

@@ -4,7 +4,6 @@ python benchmarks/ranker.py
 python benchmarks/ranker.py --first-order --output ranker.json
 """
 
-import logging
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -103,7 +102,6 @@ class PackedRanker:
 def main() -> None:
     """Reads the command line, measures, prints and writes."""
     warnings.simplefilter("ignore", FutureWarning)
-    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
     run_command(Settings, check, run, {"rounds": 3, "block_seconds": 0.1})
 
 

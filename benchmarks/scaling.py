@@ -196,7 +196,7 @@ def fitted(points: Sequence[Point]) -> dict[tuple[str, str], float]:
 
     Example:
         >>> points = [Point("batch", size, [size**2], 3, 6 * size) for size in (1, 2, 4)]
-        >>> {figure: round(b, 6) + 0.0 for (_, figure), b in fitted(points).items()}
+        >>> {figure: b for (_, figure), b in fitted(points).items()}
         {'time': 2.0, 'memory of a step': 0.0, 'held memory': 1.0}
     """
     found = {}
@@ -206,7 +206,7 @@ def fitted(points: Sequence[Point]) -> dict[tuple[str, str], float]:
             sizes = np.log([point.size for point in of_axis])
             for figure, name in MEASURED.items():
                 values = np.log([getattr(point, figure) for point in of_axis])
-                found[axis, name] = float(np.polyfit(sizes, values, 1)[0])
+                found[axis, name] = round(float(np.polyfit(sizes, values, 1)[0]), 3) + 0.0  # no -0
     return found
 
 
