@@ -6,12 +6,11 @@ python benchmarks/batching.py --users 20_000 --history 200
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import interleaved
 from batching_contenders import Workload, training_part, workloads
-from command import check_common, run_command
+from command import Common, check_common, run_command
 from interleaved import Timing, compared
 from record import Row, save
 from tables import table_of
@@ -21,7 +20,7 @@ from torchrec_ext.errors import InputError
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Common):
     """Times how batches are built, compared with row-by-row builders and with a training step.
 
     An example is a history, its target and three context features. See benchmarks/README.md for the
@@ -50,12 +49,6 @@ class Settings:
     """Threads that torch may use."""
     seed: int = 0
     """Seed of the log, the order and the weights."""
-    quick: bool = False
-    """A smaller log and shorter blocks: less than a minute."""
-    output: Path | None = None
-    """JSON file to write."""
-    plot: Path | None = None
-    """PNG file to draw."""
 
 
 QUICK: dict[str, Any] = {"users": 200, "events": 300, "batch": 512, "rounds": 3, "block_seconds": 0.1}

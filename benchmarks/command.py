@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,18 @@ import tyro
 from torchrec_ext.errors import InputError
 
 Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True)
+class Common:
+    """The settings that every benchmark has: its own are a subclass with more fields."""
+
+    quick: bool = False
+    """Smaller sizes and fewer rounds: less than a minute on an idle core."""
+    output: Path | None = None
+    """JSON file to write."""
+    plot: Path | None = None
+    """Image to draw."""
 
 
 def run_command(

@@ -83,7 +83,7 @@ def quick_benchmarks() -> list[str]:
     return [
         name
         for name, text in texts.items()
-        if "__main__" in text and ("quick: bool" in text or "QUICK" in text)
+        if "__main__" in text and ("run_command(" in text or "quick: bool" in text)
     ]
 
 

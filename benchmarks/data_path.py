@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from command import check_common, run_command
+from command import Common, check_common, run_command
 from data_events import generate
 from interleaved import compared
 from record import Row, save
@@ -44,7 +44,7 @@ _VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_IO_THREADS", "PO
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Common):
     """Times the stages of the data path on generated events, each in a separate process on one core.
 
     See benchmarks/README.md for the meaning of each number.
@@ -60,12 +60,6 @@ class Settings:
     """Stages to run; "open" needs what "prepare" left in --folder."""
     folder: Path | None = None
     """Folder of generated events and prepared data; a temporary folder by default."""
-    quick: bool = False
-    """Reading and preparing of 100,000 events: less than a minute."""
-    output: Path | None = None
-    """JSON file to write."""
-    plot: Path | None = None
-    """PNG file to draw."""
 
 
 QUICK: dict[str, Any] = {

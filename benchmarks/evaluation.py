@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from command import check_common, run_command
+from command import Common, check_common, run_command
 from interleaved import compared, measure
 from record import Row, save
 from tables import table_of
@@ -34,7 +34,7 @@ OURS, LOOP, PEER = "evaluate()", "torch loop", "implicit"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Common):
     """What is measured: MovieLens 1M if TORCHREC_EXT_DATA holds it, else generated events of that size.
 
     ``evaluate()`` encodes users and items, ranks every target, counts ties and computes 14 figures. With the
@@ -58,12 +58,6 @@ class Settings:
     """Generated items."""
     events: int = 1_000_000
     """Generated events, before repetitions are dropped."""
-    quick: bool = False
-    """A tenth of the users and events, generated, in 3 short rounds."""
-    output: Path | None = None
-    """JSON file to write."""
-    plot: Path | None = None
-    """PNG file to draw."""
 
 
 @dataclass(frozen=True)

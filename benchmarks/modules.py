@@ -8,13 +8,12 @@ import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise the profiler logs its starts and stops
 
 import torch
-from command import check_common, run_command
+from command import Common, check_common, run_command
 from interleaved import compared, quartiles
 from module_measurement import Measured, measure
 from module_workloads import workload
@@ -31,7 +30,7 @@ Group = Literal["interactions", "encoders", "target_attention", "scorers", "head
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Common):
     """Times the training of every module, compared with a plain implementation of the same paper.
 
     Modules of installed packages are measured too, without a peer. See benchmarks/README.md for the
@@ -64,12 +63,6 @@ class Settings:
     """Threads that torch may use."""
     seed: int = 0
     """Seed of inputs, weights and dropout."""
-    quick: bool = False
-    """A module or two of each group: less than a minute."""
-    output: Path | None = None
-    """JSON file to write."""
-    plot: Path | None = None
-    """PNG file to draw."""
 
 
 QUICK: dict[str, Any] = {

@@ -7,12 +7,11 @@ python benchmarks/ranker.py --first-order --output ranker.json
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import id_batches
 import interleaved
 import torch
-from command import check_common, run_command
+from command import Common, check_common, run_command
 from interleaved import compared
 from record import Row, save
 from tables import table_of
@@ -33,7 +32,7 @@ LEARNING_RATE, TABLE_LEARNING_RATE, EPSILON = 1e-3, 0.1, 1e-8
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Common):
     """Times training steps of a ranker with one id a field, in interleaved rounds, in one process.
 
     Ours goes through ``shard`` and the pipeline of ``fit``. The peer looks all fields up in one packed torch
@@ -59,12 +58,6 @@ class Settings:
     """Approximate length of a block."""
     clock: interleaved.Clock = "processor"
     """processor: time of all threads of the process, steadier where others use the machine; or wall."""
-    quick: bool = False
-    """Fewer and shorter rounds."""
-    output: Path | None = None
-    """JSON file to write."""
-    plot: Path | None = None
-    """PNG file to draw."""
 
 
 class PackedRanker:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
-from command import check_common, run_command
+from command import Common, check_common, run_command
 from interleaved import compared, quartiles
 from module_costs import peak_bytes
 from planner_estimate import estimate, estimate_rows
@@ -34,7 +34,7 @@ MEASURED = {"seconds": "time", "step_bytes": "memory of a step", "held_bytes": "
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Common):
     """Each listed size grows alone; the others are those of ``scaling_workload.Sizes``.
 
     The step is that of a retriever with a softmax over the whole catalogue, for ``rows`` over 512 sampled
@@ -64,12 +64,6 @@ class Settings:
     """Steps of a block."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Device of the step; the ranks need a GPU each."""
-    quick: bool = False
-    """Smaller sizes: less than a minute."""
-    output: Path | None = None
-    """JSON file to write."""
-    plot: Path | None = None
-    """PNG file to draw."""
 
 
 QUICK: dict[str, Any] = {

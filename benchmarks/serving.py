@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from command import check_common, run_command
+from command import Common, check_common, run_command
 from index_search_data import planted
 from open_loop import Answers, offer, post, saturate
 from record import Row, save
@@ -40,7 +40,7 @@ _HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Common):
     """Loads recipes/serve.py over a generated bundle with planted item vectors and an untrained encoder.
 
     Times are counted from the moment that a request is due; CPU is what the service used of the processor for
@@ -73,12 +73,6 @@ class Settings:
     """Threads of torch in the service."""
     folder: Path | None = None
     """Where the bundle is kept for another run; by default nowhere."""
-    quick: bool = False
-    """A small catalogue and short loads: less than a minute."""
-    output: Path | None = None
-    """JSON file to write."""
-    plot: Path | None = None
-    """PNG file to draw."""
 
 
 QUICK: dict[str, Any] = {"items": 2000, "users": 500, "rate": 20.0, "seconds": 3.0}

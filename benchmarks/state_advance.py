@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from command import check_common, run_command
+from command import Common, check_common, run_command
 from interleaved import compared
 from record import Row, save
 from serving import export_untrained
@@ -24,7 +24,7 @@ ITEMS, USERS = 20_000, 10
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Common):
     """Adds an event to users in turn, and times reading the history and advancing the state."""
 
     encoders: tuple[str, ...] = ("gru", "lstm", "lrurec")
@@ -35,12 +35,6 @@ class Settings:
     """Width of the vectors."""
     rounds: int = 30
     """Events of each user; short and long histories take turns."""
-    quick: bool = False
-    """One encoder and few rounds: less than a minute."""
-    output: Path | None = None
-    """JSON file to write."""
-    plot: Path | None = None
-    """PNG file to draw."""
 
 
 def main() -> None:

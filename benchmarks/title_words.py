@@ -4,13 +4,12 @@ python benchmarks/title_words.py --data ml-100k
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from command import check_common, run_command
+from command import Common, check_common, run_command
 from record import Row, save
 from tables import table_of
 
@@ -19,7 +18,7 @@ from torchrec_ext.data.features import Category
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Common):
     """Trains a TwoTower with each pooler of the titles, and evaluates it on known and on new movies."""
 
     data: str = "ml-100k"
@@ -32,12 +31,6 @@ class Settings:
     """Epochs of training."""
     seeds: tuple[int, ...] = (0, 1)
     """Seeds of the first weights and of the order; the new movies are the same."""
-    quick: bool = False
-    """One epoch on generated ratings: less than a minute."""
-    output: Path | None = None
-    """JSON file to write."""
-    plot: Path | None = None
-    """PNG file to draw."""
 
 
 QUICK: dict[str, Any] = {"data": "generated", "epochs": 1, "seeds": (0,)}
