@@ -209,14 +209,14 @@ def figures_of(answers: Answers, processor: float) -> dict[str, float]:
     """What became of the requests of a load; times in milliseconds are of accepted ones, CPU of all."""
     total = sum(map(len, answers.by_status.values()))
     accepted, refused = answers.count(200), answers.count(503)
+    times = {f"p{percent} ms": answers.milliseconds(percent) for percent in (50, 99) if accepted}
     return {
         "offered/s": answers.offered,
         "answered/s": accepted / answers.seconds,
         "503": refused,
         "failed": total - accepted - refused,
-        "p50 ms": answers.milliseconds(50),
-        "p99 ms": answers.milliseconds(99),
-        "CPU ms": 1000 * processor / total,
+        **times,
+        "CPU ms": 1000 * processor / max(1, total),
     }
 
 
