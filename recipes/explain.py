@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torchrec_ext as tx
+from torchrec_ext.checks import expect_at_least
 from torchrec_ext.command_line import read_run_data, run_recipe, writable_file
+from torchrec_ext.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,10 @@ class Settings:
 
 def main(settings: Settings) -> None:
     """Opens the run, prints the explanation and writes the map."""
+    expect_at_least(0, rows=settings.rows, test=settings.test, seed=settings.seed)
     output = writable_file(settings.output, settings.overwrite)
+    if output is not None and output.suffix != ".png":
+        raise InputError(f"--output {output} should end in .png")
     group = tx.distributed.join_group(settings.device)
     log = print if group.first else lambda *_: None
     folder = tx.training.find_checkpoint(settings.checkpoint)
@@ -67,7 +72,7 @@ def main(settings: Settings) -> None:
     tested, many = None, settings.test or 50 * (method == "attention")
     if many:
         users = events.ids("user").to_series()
-        users = users.sample(min(many, len(users)), random_state=settings.seed)
+        users = users.sample(min(many, len(users)), random_state=settings.seed % 2**32)
         pairs = tx.retrieval.recommend(trained, events, users, k=1)
         tested = tx.explanation.faithfulness(trained, events, pairs, method=method, seed=settings.seed)
     passed = tested if method == "attention" else None

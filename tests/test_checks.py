@@ -45,6 +45,8 @@ def test_numbers_and_words():
     expect_at_least(1, layers=1, dim=2)
     with pytest.raises(InputError, match="dim should be at least 1, received 0"):
         expect_at_least(1, layers=1, dim=0)
+    with pytest.raises(InputError, match="layers should be at most 1,000, received 4,000,000,"):
+        expect_at_least(1, layers=4 * 10**18)
     with pytest.raises(InputError, match="side should be 'left' or 'right', received 'up'"):
         expect_one_of("side", "up", ("left", "right"))
     expect_dropout(0.0)

@@ -169,11 +169,13 @@ def rebuild(spec: dict[str, Any], **more: Any) -> nn.Module:
         InputError: if the description does not name an ``nn.Module`` class of this package, an installed
             plug-in or an imported module, or an argument is missing.
     """
+    if not isinstance(spec, dict) or not isinstance(spec.get("class"), str):
+        raise InputError(f"{spec!r} names no class; the description was altered")
     with names_from_outside():
         built = import_class(spec["class"])
         if not (isinstance(built, type) and issubclass(built, nn.Module)):
             raise InputError(f"{spec['class']!r} is not an nn.Module class; the description was altered")
-        arguments = {name: _rebuilt(value) for name, value in spec["arguments"].items()}
+        arguments = {name: _rebuilt(value) for name, value in spec.get("arguments", {}).items()}
         takes = {parameter.name for parameter in _parameters(built)}
         arguments |= {name: value for name, value in more.items() if name in takes}
         return _construct(built, spec["class"], arguments)

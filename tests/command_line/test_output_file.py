@@ -28,6 +28,8 @@ def test_a_file_that_is_there(tmp_path):
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(InputError, match="is a folder; name a file"):
         writable_file(str(tmp_path), overwrite=True)
+    with pytest.raises(InputError, match="/dev/null is a device, which a file would replace; name a file"):
+        writable_file("/dev/null", overwrite=True)
 
 
 def test_no_file_is_wished_for():

@@ -80,6 +80,7 @@ def end(error: BaseException, capsys) -> tuple[object, str]:
             2,
             "too large (empty(): Overflow",
         ),
+        (ValueError("array is too big; `arr.size * 8` ..."), 2, "a setting is too large (array is too big; "),
         (KeyboardInterrupt(), 130, "train.py: interrupted\n"),
         (
             RuntimeError(GLOO),

@@ -263,6 +263,7 @@ def test_it_learns(parts, arguments):
         ({"interaction": nn.Linear(8, 8)}, r"Linear is not a contracts\.Interaction"),
         ({"target_attention": SoftAttention(4)}, "SoftAttention was built with dim=4, but the model"),
         ({"over_arch": None}, r"must be the 1 logit\(s\), but it is 15 wide; pass over_arch=\(\)"),
+        ({"over_arch": (8, -1)}, "over_arch should be at least 1, received -1"),
         ({"over_arch": nn.Linear(15, 4)}, "over_arch Linear has no out_dim"),
         ({"tasks": 0}, "tasks should be at least 1, received 0"),
     ],

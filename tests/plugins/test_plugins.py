@@ -194,6 +194,8 @@ def test_what_cannot_be_described_is_none():
     ("description", "message"),
     [
         ({"class": "json:loads", "arguments": {}}, "'json:loads' is not an nn.Module class"),
+        ({"clasr": "torchrec_ext.encoders.gru:GRU"}, "names no class; the description was altered"),
+        ("torchrec_ext.encoders.gru:GRU", "names no class; the description was altered"),
         ({"class": "no_such_package:X", "arguments": {}}, "names 'no_such_package:X'.* import it first"),
         (
             {"class": "torchrec_ext.encoders.gru:GRU", "arguments": {"dim": 4, "depth": 2}},

@@ -174,6 +174,9 @@ def _other_targets(run, targets):
     [
         ([], {}, "runs is empty"),
         ([FIRST], {"k": 21}, "k should be from 1 to 20"),
+        ([FIRST], {"resamples": 0}, "resamples should be from 1 to 1,000,000, received 0"),
+        ([FIRST], {"resamples": 4 * 10**18}, "resamples should be from 1 to 1,000,000, received 4,000,"),
+        ([FIRST], {"seed": -1}, "seed should be at least 0, received -1"),
         ([FIRST], {"k": 3, "segments": ["user_age"]}, "no column 'user_age'.*there are user_town"),
         ([FIRST], {"k": 3, "segments": ["history"]}, "no column 'history'"),
         ([FIRST], {"k": 3, "users": ["z"]}, "user 'z' was not evaluated; name one of s, t"),

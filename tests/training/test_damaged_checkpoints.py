@@ -144,6 +144,19 @@ def test_a_checkpoint_of_an_older_release_has_none(run):
         load(newest)
 
 
+def test_what_was_damaged_before_its_checksums_were_written_is_one_line(run):
+    newest = find_checkpoint(run)
+    ours = [p for p in newest.rglob("*") if p.is_file() and p.name not in ("manifest.json", "__0_0.distcp")]
+    for file in sorted(ours):
+        before = (newest / "manifest.json").read_bytes()
+        with spoilt(file, file.read_bytes()[: file.stat().st_size // 2]):
+            trust(newest)
+            with pytest.raises(InputError, match="cannot be read|does not fit") as error:
+                load(newest)
+        assert "\n" not in str(error.value)
+        (newest / "manifest.json").write_bytes(before)
+
+
 @pytest.mark.parametrize("damage", ["bit", "no manifest", "no pointer", "another pointer"])
 def test_the_newest_whole_one_takes_its_place(run, caplog, damage):
     newest, older = checkpoints_of(run)
@@ -160,6 +173,14 @@ def test_the_newest_whole_one_takes_its_place(run, caplog, damage):
     assert find_checkpoint(run) == find_checkpoint(run, "latest") == whole
     (warning,) = warned(caplog)
     assert f"{whole} is used in its place" in warning
+
+
+def test_a_missing_best_one_is_noticed(run, caplog):
+    newest, _ = checkpoints_of(run)
+    (run / "checkpoints" / "best").unlink()
+    assert load(run).checkpoint == newest
+    (warning,) = warned(caplog)
+    assert warning.startswith(f"{run}/checkpoints/best is missing; ")
 
 
 def test_training_never_begins_again_over_a_checkpoint(finished, run):

@@ -190,6 +190,7 @@ def test_a_model_that_is_sharded_is_refused():
         ({"loss": BinaryCrossEntropy}, "loss is a BinaryCrossEntropy, but a TwoTower needs a contracts.Retr"),
         ({"loss": nn.CrossEntropyLoss()}, "CrossEntropyLoss is not a contracts.RetrievalLoss or Rank"),
         ({"epochs": 1.5}, "epochs should be a whole number, received 1.5"),
+        ({"prefetch": 4 * 10**18}, "prefetch should be at most 1,000 batches, received 4,000,000,"),
         ({"seed": 2**63}, "seed should be below .*, received 9223372036854775808"),
         (
             {"optimization": {"learning_rate": 0.1}},

@@ -102,6 +102,9 @@ def test_the_user_does(download, tmp_path):
         """A recipe."""
 
     alter(download, lambda model: model["arguments"]["encoder"].update({"class": NAME}))
+    for wrong in ("", ".payload"):
+        with pytest.raises(InputError, match=f"--imports {wrong}: .*correct the name"):
+            parse_settings(Settings, argv=["--imports", wrong])
     parse_settings(Settings, argv=["--imports", "dl.evil.payload"])
     assert (tmp_path / "ran").exists()
     assert load(download).epochs == 1

@@ -5,16 +5,19 @@ from typing import Any
 
 from torchrec_ext.errors import InputError
 
+_OF_MODULES = ("layers", "blocks", "experts", "shared_experts", "iterations", "num_interests", "tasks")
+"""Arguments that count modules or passes, which are made one after the other: huge ones never end."""
+
 
 def expect_at_least(least: float, **arguments: float) -> None:
-    """Raises if a number is too small.
+    """Raises if a number is too small, or counts more than 1,000 modules.
 
     Args:
         least: the smallest number accepted.
         arguments: the numbers received, by argument name.
 
     Raises:
-        InputError: for the first number below ``least``.
+        InputError: for the first number below ``least``, or a number of modules above 1,000.
 
     Example:
         >>> expect_at_least(1, layers=0)
@@ -24,6 +27,8 @@ def expect_at_least(least: float, **arguments: float) -> None:
     for name, value in arguments.items():
         if not value >= least:  # which NaN is not
             raise InputError(f"{name} should be at least {least}, received {value}")
+        if value > 1000 and name in _OF_MODULES:
+            raise InputError(f"{name} should be at most 1,000, received {value:,}")
 
 
 def expect_whole(least: int, **arguments: Any) -> None:

@@ -19,13 +19,15 @@ def writable_file(output: str | None, overwrite: bool = False) -> Path | None:
         overwrite: whether an existing file may be replaced.
 
     Raises:
-        InputError: if it is a folder, or a file that may not be replaced.
+        InputError: if it is a folder, a device, or a file that may not be replaced.
     """
     if output is None:
         return None
     path = Path(output)
     if path.is_dir():
         raise InputError(f"--output {path} is a folder; name a file")
+    if path.exists() and not path.is_file():
+        raise InputError(f"--output {path} is a device, which a file would replace; name a file")
     if path.exists() and not overwrite:
         raise InputError(f"--output {path} exists; add --overwrite to replace it, or name another")
     return path

@@ -67,7 +67,7 @@ def parse_settings(
     for module in parsed.imports:
         try:
             import_module(module)
-        except ImportError as error:
+        except (ImportError, TypeError, ValueError) as error:  # the last two of '.x' and of ''
             raise InputError(
                 f"--imports {module}: {error}; install its package or correct the name"
             ) from error

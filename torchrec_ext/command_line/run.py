@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -66,7 +67,7 @@ def run_recipe(
             status=2,
             report=first or not _rank_0_reports(),
         )
-    except (RuntimeError, MemoryError, TypeError) as error:
+    except (RuntimeError, MemoryError, TypeError, ValueError) as error:
         if reason := _too_large(error):
             _fail(
                 f"a setting is too large ({reason}); lower --dim, --global-batch-size or what you raised",
@@ -148,7 +149,7 @@ def _rank_0_reports() -> bool:
 def _too_large(error: Exception) -> str:
     """What torch or NumPy cannot allocate or represent, or nothing; torch has no class of error for it."""
     first_line = str(error).partition("\n")[0]
-    words = r"can't allocate memory.*|.*overflow.*|(CUDA )?out of memory.*|Unable to allocate.*"
+    words = r"(can't|Unable to) allocate.*|.*overflow.*|(CUDA )?out of memory.*|array is too big.*"
     found = re.search(words, first_line, re.IGNORECASE)
     return found[0].rstrip(". ") if found else ""
 
@@ -176,3 +177,10 @@ def _quieten_libraries(first: bool) -> None:
     warnings.filterwarnings("ignore", module=r"(torch|torchrec|torchmetrics|fbgemm_gpu)\b")
     if not first:
         warnings.simplefilter("ignore")
+    threading.excepthook = _report_once
+
+
+def _report_once(error: threading.ExceptHookArgs) -> None:
+    """Leaves an error of TensorBoard's thread, such as a full disk, to the main thread, which raises it."""
+    if not type(error.thread).__module__.startswith("tensorboard."):
+        threading.__excepthook__(error)

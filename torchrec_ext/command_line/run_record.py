@@ -16,6 +16,7 @@ from torchrec_ext.data.recorded_calls import arguments_of
 from torchrec_ext.data.sources.find_declaration import known_sets
 from torchrec_ext.errors import InputError
 from torchrec_ext.training import find_checkpoint
+from torchrec_ext.training.manifest import reading_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,9 @@ class RunRecord:
     def open(cls, path: Path | str) -> "RunRecord":
         """The record of a run's best checkpoint, or of the one that ``path`` names."""
         folder = find_checkpoint(path)
-        settings = json.loads((folder / "training.json").read_text())
+        with reading_checkpoint(folder):
+            settings = json.loads((folder / "training.json").read_text())
+            preparation = Preparation.load(folder / "preparation")
         if "data" not in settings:
             raise InputError(f"{path} was trained with an older release, which recorded no data; train again")
         if "calls" not in settings["data"]:
@@ -50,7 +53,7 @@ class RunRecord:
                 f"{path} went on from another run with events of a script, which recorded only "
                 f"{', '.join(settings['data']) or 'nothing'} of them; use it in your own script"
             )
-        return cls(Path(path), settings["data"], Preparation.load(folder / "preparation"), folder.parents[1])
+        return cls(Path(path), settings["data"], preparation, folder.parents[1])
 
     @property
     def arguments(self) -> dict[str, Any]:

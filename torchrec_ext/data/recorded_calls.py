@@ -67,8 +67,8 @@ def arguments_of(call: Mapping[str, Any]) -> dict[str, Any]:
 
     if altered := [name for name in _NOT_RECORDED if name in call["arguments"]]:
         raise InputError(
-            f"the run records the argument {altered[0]} of {call['call']}, which no run does; it was altered, "
-            "so use a copy that you trust"
+            f"the run records the argument {altered[0]} of {call['call']}, which no run does; it was "
+            "altered, use another copy"
         )
     return json.loads(json.dumps(call["arguments"]), object_hook=restored)
 

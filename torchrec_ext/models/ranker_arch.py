@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from torchrec_ext import plugins
 from torchrec_ext.batch import Batch, Inputs
+from torchrec_ext.checks import expect_at_least
 from torchrec_ext.contracts import Head, Interaction, SupervisedTargetAttention, TargetAttention
 from torchrec_ext.embeddings.pad_history import pad_history
 from torchrec_ext.errors import InputError
@@ -148,5 +149,7 @@ def _build_over_arch(
                 f"over_arch {type(over_arch).__name__} has no out_dim, the width of its output; set it"
             )
         return over_arch, plugins.make("heads", head, in_dim=out, tasks=tasks)
+    for size in over_arch:
+        expect_at_least(1, over_arch=size)
     over = MLP(width, over_arch) if over_arch else nn.Identity()
     return over, plugins.make("heads", head, in_dim=over_arch[-1] if over_arch else width, tasks=tasks)

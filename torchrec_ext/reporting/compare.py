@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from torchrec_ext.checks import expect_whole
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation.user_values import LISTED
 from torchrec_ext.reporting.beyond_accuracy import beyond_accuracy
@@ -77,6 +78,9 @@ def compare(
     """
     if not 1 <= k <= LISTED:
         raise InputError(f"k should be from 1 to {LISTED}, as many items of a list as are kept; received {k}")
+    expect_whole(0, seed=seed)
+    if not 1 <= resamples <= 1_000_000:
+        raise InputError(f"resamples should be from 1 to 1,000,000, received {resamples:,}")
     opened, notes = _same_users(_open(runs, baseline, part))
     first = opened[0]
     of_lists = (f"ndcg@{k}", f"hr@{k}", "mrr")

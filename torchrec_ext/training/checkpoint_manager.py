@@ -53,8 +53,7 @@ class CheckpointManager:
     def restore_best(self) -> None:
         """Restores the weights of the best epoch."""
         if self.run is not None:
-            if (self.run / "checkpoints" / "best").is_file():
-                load_weights(find_checkpoint(self.run, "best"), self.model)
+            load_weights(find_checkpoint(self.run, "best"), self.model)
         elif self.copies:
             for part, copy in zip(_parts(self.model), self.copies, strict=True):
                 part.detach().copy_(copy)

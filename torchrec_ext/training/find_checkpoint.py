@@ -1,9 +1,11 @@
 """find_checkpoint(): the checkpoint that a path means, or the newest whole one of the run."""
 
 import functools
+import json
 import logging
 import re
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import torch.distributed as dist
@@ -94,9 +96,18 @@ def _candidates(path: Path, names: tuple[str, ...]) -> list[tuple[Path, str | No
             found.append((folder, None))
         elif pointer.is_file():
             found.append((pointer, f"{pointer} names no checkpoint of the run"))
-        elif name == "latest":  # a run without validation has no best one
+        elif name == "latest" or _ends_an_epoch(all_found):
             found.append((pointer, f"{pointer} is missing"))
     return list(dict.fromkeys([*found, *((folder, None) for folder in all_found)]))
+
+
+def _ends_an_epoch(checkpoints: list[Path]) -> bool:
+    """Whether one of them was written after an epoch, of which one is always the best."""
+    for folder in checkpoints:
+        with suppress(OSError, ValueError, KeyError, TypeError):  # of a damaged one, which another replaces
+            if json.loads((folder / "position.json").read_bytes())["epoch"] > 0:
+                return True
+    return False
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from torchrec_ext.retrieval.trained_model import TrainedModel
 from torchrec_ext.schema import Schema
 from torchrec_ext.training.checkpoint import load_weights, read_model_description
 from torchrec_ext.training.find_checkpoint import find_checkpoint
+from torchrec_ext.training.manifest import reading_checkpoint
 
 
 def load(
@@ -45,9 +46,17 @@ def load(
     """
     join_group(device)
     folder = find_checkpoint(path)
-    preparation = Preparation.load(folder / "preparation")
-    if model is None:
+    # a run went on after its best epoch; one of its checkpoints ends where it was written
+    newest = folder
+    if Path(path).resolve() != folder.resolve():  # a kill may have come before "latest" pointed to the best
+        newest = max(folder, find_checkpoint(path, "latest", "best"), key=lambda found: found.name)
+    with reading_checkpoint(folder):
+        preparation = Preparation.load(folder / "preparation")
         description = read_model_description(folder)
+        settings = json.loads((folder / "training.json").read_text())
+        position = json.loads((newest / "position.json").read_text())
+        history, seconds = pd.DataFrame(position["history"]), float(position["seconds"])
+    if model is None:
         if description is None:
             raise InputError(
                 f"the model of {path} has parts that cannot be built from JSON; pass it as model="
@@ -56,20 +65,7 @@ def load(
     check_schema(getattr(model, "schema", preparation.schema), preparation.schema, folder)
     shard(model, sharding=sharding, device=device)
     load_weights(folder, model)
-    # a run went on after its best epoch; one of its checkpoints ends where it was written
-    newest = folder
-    if Path(path).resolve() != folder.resolve():  # a kill may have come before "latest" pointed to the best
-        newest = max(folder, find_checkpoint(path, "latest", "best"), key=lambda found: found.name)
-    position = json.loads((newest / "position.json").read_text())
-    return TrainedModel(
-        model.eval(),
-        preparation,
-        pd.DataFrame(position["history"]),
-        json.loads((folder / "training.json").read_text()),
-        folder.parent.parent,
-        folder,
-        position["seconds"],
-    )
+    return TrainedModel(model.eval(), preparation, history, settings, folder.parent.parent, folder, seconds)
 
 
 def check_schema(schema: Schema, saved: Schema, folder: Path) -> None:

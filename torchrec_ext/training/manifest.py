@@ -3,14 +3,17 @@
 import functools
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
+from safetensors import SafetensorError
 
-from torchrec_ext.data.sources.source_file import sha256_of
+from torchrec_ext.data.sources.source_file import one_line, sha256_of
 from torchrec_ext.distributed import world
+from torchrec_ext.errors import InputError
 
 NAME = "manifest.json"
 Entry = Mapping[str, Any]
@@ -89,6 +92,18 @@ def _damage(folder: Path, rank: int, size: int) -> str | None:
         except (OSError, ValueError, TypeError) as error:  # a disk that fails, or a name with a NUL
             return f"the checkpoint {folder} is damaged: {name!r} cannot be read ({error})"
     return None
+
+
+@contextmanager
+def reading_checkpoint(folder: Path) -> Iterator[None]:
+    """Turns what goes wrong with a file whose checksum is right, or that has none, into one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, OSError, SafetensorError) as error:
+        reason = one_line(f"{type(error).__name__}: {error}", 120)
+        raise InputError(f"the checkpoint {folder} cannot be read ({reason}); use another one") from error
 
 
 @functools.lru_cache(maxsize=1 << 14)

@@ -15,6 +15,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.training.checkpoint import load_training_state, read_model_description
 from torchrec_ext.training.find_checkpoint import find_checkpoint
 from torchrec_ext.training.load import check_schema
+from torchrec_ext.training.manifest import reading_checkpoint
 
 
 @dataclass
@@ -78,14 +79,15 @@ def resume_run(
         InputError: if the run trains another model, on other data or with other steps.
     """
     folder = find_checkpoint(run, "latest")
-    prepared = Preparation.load(folder / "preparation")
+    with reading_checkpoint(folder):
+        prepared, saved = Preparation.load(folder / "preparation"), read_model_description(folder)
     check_schema(preparation.schema, prepared.schema, folder)
     prepared.expect_same_rows(preparation, "the data")
     description = json.loads(json.dumps(plugins.specification(model, without=("schema",))))
-    saved = read_model_description(folder)
     if description != saved:
         raise InputError(f"the run {run} trains another model: {saved}; received {description}")
-    state = RunState(**load_training_state(folder, model, optimizer))
+    with reading_checkpoint(folder):
+        state = RunState(**load_training_state(folder, model, optimizer))
     for name in ("seed", "global_batch_size", "steps"):
         was, now = getattr(state, name), getattr(fresh, name)
         if was != now:

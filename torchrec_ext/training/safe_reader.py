@@ -45,8 +45,9 @@ class SafeReader(FileSystemReader):
             with path.open("rb") as file:
                 metadata = _Unpickler(file).load()
         except Exception as error:  # a pickle that was altered raises anything
+            reason = str(error) or type(error).__name__
             raise InputError(
-                f"the checkpoint's index {path} cannot be read ({error}); use an older checkpoint"
+                f"the checkpoint's index {path} cannot be read ({reason}); use an older checkpoint"
             ) from error
         if not isinstance(getattr(metadata, "state_dict_metadata", None), dict):
             raise InputError(

@@ -17,6 +17,7 @@ from torchrec_ext.data.positive import Positive, recorded
 from torchrec_ext.data.trained_ids import TrainedIds
 from torchrec_ext.distributed import join_group, quiet_libraries, shard
 from torchrec_ext.embeddings import initialise_tables
+from torchrec_ext.errors import InputError
 from torchrec_ext.models import task_for
 from torchrec_ext.models.inference import inputs_of
 from torchrec_ext.retrieval.trained_model import TrainedModel
@@ -68,6 +69,8 @@ def train_epochs(
     before: it is saved once, at its end, so that no checkpoint holds a part of the events. ``record`` is what
     the run records of its data, if not where those of ``train`` came from.
     """
+    if prefetch > 1000:
+        raise InputError(f"prefetch should be at most 1,000 batches, received {prefetch:,}")
     group = join_group(device)
     precision = torch.bfloat16 if optimization.precision == "bfloat16" else torch.float32
     task = task_for(model, loss, group.world_size, precision, group.device.type)

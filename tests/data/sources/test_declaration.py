@@ -31,6 +31,7 @@ TABLE = TableFile(pd.DataFrame({"user": [1], "item": [2]}))
         ({"users": (TableFile("a.csv", type="view"),)}, "has a type, which is for tables of events"),
         ({"weights": {"view": -1, "buy": -1}}, "weights.view should be greater than or equal to 0, rec"),
         ({"order": "tim"}, "received 'tim'; did you mean 'time'?"),
+        ({"features": {"item": [["price"]]}}, "item features should be a list of names, received "),
         ({"features": {"items": {}}}, "should be 'user', 'item' or 'context', received 'items'; did you"),
     ],
 )

@@ -39,7 +39,9 @@ def _features(declared: Mapping[Entity, Any]) -> dict[Entity, dict[str, Options 
     found: dict[Entity, dict[str, Options | None]] = {}
     for entity, chosen in declared.items():
         where = f"{entity} feature"
-        if isinstance(chosen, str) or not isinstance(chosen, Iterable):
+        if isinstance(chosen, str) or not (
+            isinstance(chosen, Iterable) and all(isinstance(name, str) for name in chosen)
+        ):
             raise InputError(f"{where}s should be a list of names, received {chosen!r}; put it in a list")
         found[entity] = dict.fromkeys(chosen)
         for name, options in chosen.items() if isinstance(chosen, Mapping) else ():
