@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from record import rows_of
 from topn import Settings, check
 
 from torchrec_ext.errors import InputError
@@ -28,24 +29,23 @@ def test_entry_point(tmp_path: Path) -> None:
         timeout=200,
     )
     assert done.returncode == 0, done.stderr
-    assert "400 items, 50 queries at a time" in done.stdout
-    found = json.loads(output.read_text())["results"]
-    names = ["torch", "ExactIndex", "FAISS flat"]
-    names += ["hnsw ef_search=10", "hnsw ef_search=400", "ivf probes=1", "ivf probes=400"]
-    assert [record["contender"] for record in found] == names * 2
-    recalls = {record["contender"]: record["recall@10"] for record in found}
-    assert recalls["FAISS flat"] == recalls["ivf probes=400"] == 1
-    assert recalls["ivf probes=1"] < 1
-    assert all(record["seconds"] > 0 for record in found)
+    assert "400 items x 8, 50 queries, lists of 100" in done.stdout
+    rows = rows_of(json.loads(output.read_text()))
+    names = ["hnsw ef_search=10", "hnsw ef_search=400", "ivf probes=1", "ivf probes=400"]
+    timed = [row.contender for row in rows if row.metric == "ms"]
+    assert timed == ["ExactIndex", "FAISS flat", *names, "ExactIndex", "torch"] * 2
+    recalls = {row.contender: row.value for row in rows if row.metric == "recall@10"}
+    assert list(recalls) == names
+    assert recalls["ivf probes=400"] == 1 > recalls["ivf probes=1"]
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         (Settings(kinds=("pq",)), "kinds should be .* received 'pq'"),
-        (Settings(items=(50,)), "items should be at least 100, received 50"),
-        (Settings(queries=5), "queries should be at least 256, received 5"),
-        (Settings(probes=(0,)), "should be at least 1, received 0"),
+        (Settings(items=(50,)), "--items is 50: give at least 100"),
+        (Settings(queries=5), "--queries is 5: give at least 256"),
+        (Settings(probes=(0,)), "--probes is 0: give at least 1"),
     ],
 )
 def test_settings_that_cannot_be_measured_are_refused(settings: Settings, message: str) -> None:

@@ -88,6 +88,14 @@ def test_a_user_with_few_items_left_changes_no_other_list(lists):
     assert narrowed == [True]
 
 
+def test_no_queries_have_no_lists(monkeypatch):
+    monkeypatch.setattr(exact_index, "_LEAST_NUMBERS", 1)
+    index = ExactIndex()
+    index.build(torch.rand(ITEMS, 2), torch.arange(ITEMS))
+    scores, ids = index.search(torch.empty(0, 2), 4)
+    assert scores.shape == ids.shape == (0, 4)
+
+
 def test_a_long_list_is_searched_without_the_scan(lists):
     fast, plain, narrowed = lists(torch.rand(ITEMS, 2), torch.ones(1, 2), 300)
     assert torch.equal(fast[1], plain[1])

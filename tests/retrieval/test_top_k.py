@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from torchrec_ext.errors import InputError
 from torchrec_ext.retrieval import exact_top_k
+from torchrec_ext.retrieval.top_k import best_above, best_ids
 
 INF = float("inf")
 
@@ -52,3 +53,15 @@ def test_k_out_of_range_names_both_numbers(k):
 def test_a_nan_is_refused():
     with pytest.raises(InputError, match="NaN"):
         exact_top_k(torch.tensor([[0.0, float("nan")]]), 1)
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("items", [3, 40])
+def test_lists_above_a_score_are_the_lists_of_all(rows, items):
+    """Most scores are tied, and lists of 7 are longer than some rows."""
+    scores = torch.randint(3, (rows, items), generator=torch.Generator().manual_seed(rows)).float()
+    scores[1:2, 1:] = -torch.inf
+    ids = torch.arange(items) * 3
+    least = scores.topk(min(7, items))[0][:, -1].clamp(min=-1)
+    fast, plain = best_above(scores, ids, least, 7), best_ids(scores, ids, 7)
+    assert torch.equal(fast[0], plain[0]) and torch.equal(fast[1], plain[1])

@@ -91,7 +91,10 @@ class CandidateScan:
         maxima_BG.partition(maxima_BG.shape[1] - k, axis=1)
         least_B = maxima_BG[:, -k] - np.float32(2 * self._error * self._largest_norm) * norms_B
         least_B = np.maximum(least_B - np.float32(1e-30), -_LARGEST_SCORE)  # excluded items have -inf
-        reached = [(scores_BN >= least_B[:, None]).any(axis=0) for scores_BN in blocks]
+        if batch == 1:
+            reached = [scores_BN[0] >= least_B[0] for scores_BN in blocks]
+        else:
+            reached = [(scores_BN >= least_B[:, None]).any(axis=0) for scores_BN in blocks]
         places_C = np.concatenate(reached).nonzero()[0]
         if len(places_C) > self._items // 2:
             return None

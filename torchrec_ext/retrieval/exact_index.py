@@ -199,7 +199,7 @@ class ExactIndex:
         """Made at the first search: evaluation, which ranks all items, has no use for its memory."""
         scores = queries_BD.numel() // queries_BD.shape[-1] * len(self._ids_I)
         large = scores >= _LEAST_SCORES or self._vectors_ID.numel() >= _LEAST_NUMBERS
-        if not self._dot or self._vectors_ID.device.type != "cpu" or not large:
+        if not self._dot or self._vectors_ID.device.type != "cpu" or not large or not scores:
             return None
         if self._scan is None:
             self._scan = CandidateScan(self._vectors_ID)

@@ -65,19 +65,20 @@ def best_ids(scores_BI: Tensor, ids_I: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def best_above(scores_BC: Tensor, ids_C: Tensor, least_B: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """:func:`best_ids` on the CPU of rows whose k best are known to reach ``least_B``, with few others.
 
-    NumPy's operators take a small part of the time of torch's where there is little to do.
+    A single row has no excluded item. NumPy's operators take a small part of the time of torch's where there
+    is little to do.
     """
-    scores_BC, ids_C = scores_BC.numpy(), ids_C.numpy()
-    if len(scores_BC) == 1 and len(ids_C) >= k:
-        best_k = (-scores_BC[0]).argsort(kind="stable")[:k]
-        return torch.from_numpy(scores_BC[:, best_k]), torch.from_numpy(ids_C[None, best_k])
-    rows_N, columns_N = (scores_BC >= least_B.numpy()[:, None]).nonzero()
-    scores_N = scores_BC[rows_N, columns_N]
+    scores, ids = scores_BC.numpy(), ids_C.numpy()
+    if len(scores) == 1 and len(ids) >= k:
+        best_k = (-scores[0]).argsort(kind="stable")[:k]
+        return torch.from_numpy(scores[:, best_k]), torch.from_numpy(ids[None, best_k])
+    rows_N, columns_N = (scores >= least_B.numpy()[:, None]).nonzero()
+    scores_N = scores[rows_N, columns_N]
     order_N = np.lexsort((-scores_N, rows_N))  # stable, so equal scores stay in the order of ids
-    places_N = np.arange(len(rows_N)) - rows_N.searchsorted(np.arange(len(scores_BC)))[rows_N]
+    places_N = np.arange(len(rows_N)) - rows_N.searchsorted(np.arange(len(scores)))[rows_N]
     best_N = places_N < k
     where = rows_N[best_N], places_N[best_N]
-    scores_Bk, ids_Bk = np.full((len(scores_BC), k), -np.inf, np.float32), np.full((len(scores_BC), k), -1)
+    scores_Bk, ids_Bk = np.full((len(scores), k), -np.inf, np.float32), np.full((len(scores), k), -1)
     scores_Bk[where] = scores_N[order_N[best_N]]
-    ids_Bk[where] = ids_C[columns_N[order_N[best_N]]]
+    ids_Bk[where] = ids[columns_N[order_N[best_N]]]
     return torch.from_numpy(scores_Bk), torch.from_numpy(ids_Bk)
