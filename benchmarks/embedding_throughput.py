@@ -24,6 +24,7 @@ from throughput_settings import QUICK, Case, Settings, Stage, cases, check, chec
 from torch import Tensor
 
 from torchrec_ext.distributed import Group, join_group
+from torchrec_ext.distributed.huge_pages import use_huge_pages
 from torchrec_ext.distributed.quiet import quiet_libraries
 
 Step = Callable[[int], object]
@@ -71,6 +72,8 @@ def measure_case(case: Case, settings: Settings, group: Group) -> tuple[list[Row
     generator = torch.Generator().manual_seed(settings.seed)
     weights_TRW = torch.randn(case.tables, case.rows, case.width, generator=generator).to(group.device)
     gradient = torch.randn(case.batch, case.tables * case.width, generator=generator).to(group.device)
+    if settings.huge_limit:
+        use_huge_pages(weights_TRW)
     passes: dict[str, list[Row]] = {}
     rows: list[Row] = []
     ranks = f", {group.world_size} ranks" * (group.world_size > 1)

@@ -64,6 +64,8 @@ class Settings:
     for other ranks. A GPU is timed by the wall."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Device of tables and ids."""
+    huge_limit: bool = False
+    """The tables of the limit too in pages of 2 MB, in which shard() holds large ones if it is alone."""
     threads: int = 1
     """Threads per process."""
     seed: int = 0

@@ -9,6 +9,7 @@ from torchrec.distributed.embeddingbag import ShardedEmbeddingBagCollection
 from torchrec.distributed.types import ShardingType
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
 
+from torchrec_ext.distributed.huge_pages import use_huge_pages
 from torchrec_ext.errors import InputError
 
 
@@ -20,8 +21,9 @@ def look_up_directly(sharded: ShardedEmbeddingBagCollection) -> None:
     remain those of the sharded collection. TorchRec's pipelines replace the forward pass by one that still
     exchanges, until they are detached.
 
-    On a CPU an id that its table does not have raises a RuntimeError, where torchrec reads row 0 instead,
-    and lengths that do not sum to the number of ids raise an InputError, where it logs an error.
+    On a CPU large tables move into huge pages, an id that its table does not have raises a RuntimeError,
+    where torchrec reads row 0 instead, and lengths that do not sum to the number of ids raise an
+    InputError, where it logs an error.
 
     Args:
         sharded: the collection. It stays as it is on several ranks, and unless all its tables are
@@ -37,6 +39,8 @@ def look_up_directly(sharded: ShardedEmbeddingBagCollection) -> None:
         # they check each id as they read it; a check of all ids in advance takes a fifth of the time
         for kernel in kernels:
             kernel.emb_module.bounds_check_mode_int = BoundsCheckMode.NONE.value
+        for weight in sharded.parameters():
+            use_huge_pages(weight)
 
     def forward(features: KeyedJaggedTensor) -> Any:
         # the first call checks the features and notes the order of their keys
