@@ -1,22 +1,21 @@
 """Times a step of sampled softmax as the batch grows, with and without the cap of in-batch candidates.
 
-python benchmarks/batch_scaling.py --output batch_scaling.json
+python benchmarks/batch_scaling.py --output batch_scaling.json --plot batch_scaling.png
 python benchmarks/batch_scaling.py --quick
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import machine
 import numpy as np
 import pandas as pd
-import record
 import torch
-from command import check_common, run_command
-from interleaved import quartiles
-from tables import aligned
+from command import Common, check_common, run_command
+from interleaved import compared, quartiles
+from record import Row, save
+from tables import table_of
 
 import torchrec_ext as tx
 from torchrec_ext.checks import expect_at_least
@@ -29,12 +28,13 @@ from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.models import RetrievalTask
 from torchrec_ext.training.optimizers import make_optimizer
 
-CONTENDERS = {"capped (default)": 2048, "all targets": 2**40}
+CAPPED, ALL = "capped (default)", "all targets"
+CONTENDERS = {CAPPED: 2048, ALL: 2**40}
 """Name -> targets of a batch that compete with every other."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Common):
     """What is measured."""
 
     batch: tuple[int, ...] = (32, 64, 128, 256, 512)
@@ -49,10 +49,6 @@ class Settings:
     """Encoder of the history."""
     rounds: int = 5
     """Timed steps of each contender and batch."""
-    quick: bool = False
-    """Batches of 32 to 128, two rounds: less than a minute."""
-    output: Path | None = None
-    """JSON file to write."""
 
 
 def main() -> None:
@@ -83,19 +79,19 @@ def run(settings: Settings) -> None:
             began = time.process_time()
             step()
             taken[key].append(time.process_time() - began)
-    rows: list[record.Row] = []
-    lines: list[str | list[str]] = ["ms of processor time a step, by batch"]
-    lines.append(["", *(f"{batch:,}" for batch in settings.batch), "exponent"])
+    rows: list[Row] = []
+    for batch in settings.batch:
+        ms = {name: [1000 * seconds for seconds in taken[name, batch]] for name in CONTENDERS}
+        capped, every = (quartiles(ms[name])[1] for name in (CAPPED, ALL))
+        case = f"{settings.items:,} items, batch {batch}"
+        rows.append(compared(case, CAPPED, "ms/step", capped, ALL, ms[CAPPED], ms[ALL]))
+        rows.append(Row(case, ALL, "ms/step", every))
     for name in CONTENDERS:
-        ms = [1000 * quartiles(taken[name, batch])[1] for batch in settings.batch]
-        exponent = float(np.polyfit(np.log(settings.batch), np.log(ms), 1)[0])
-        lines.append([name, *(f"{one:.1f}" for one in ms), f"{exponent:.2f}"])
-        cases = [f"{settings.items:,} items, batch {batch}" for batch in settings.batch]
-        rows += [record.Row(case, name, "ms/step", one) for case, one in zip(cases, ms, strict=True)]
-        rows.append(record.Row(f"{settings.items:,} items", name, "exponent", exponent))
-    print(f"{aligned(lines)}\n\n{machine.summary()}")
-    if settings.output is not None:
-        record.write(settings.output, "batch_scaling", rows, settings=settings)
+        medians = [quartiles(taken[name, batch])[1] for batch in settings.batch]
+        exponent = float(np.polyfit(np.log(settings.batch), np.log(medians), 1)[0])
+        rows.append(Row(f"{settings.items:,} items", name, "exponent", exponent))
+    print(f"processor time\n{table_of(rows)}\n\n{machine.summary()}")
+    save(settings, "batch_scaling", rows)
 
 
 def step_of(settings: Settings, train: Dataset, batch: int, in_batch: int) -> Callable[[], None]:

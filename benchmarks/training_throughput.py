@@ -1,6 +1,6 @@
 """Times epochs of training: fit(), plain torch loops, and RecTools and RecBole where they are installed.
 
-python benchmarks/training_throughput.py --output training_throughput.json
+python benchmarks/training_throughput.py --output training_throughput.json --plot training_throughput.png
 python benchmarks/training_throughput.py --quick
 
 Each runs in a process of its own and learns the same windows of events. benchmarks/peers/requirements.txt
@@ -10,22 +10,21 @@ installs RecTools and RecBole.
 import itertools
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import machine
 import numpy as np
 import pandas as pd
-import record
 import torch
-from command import check_common, run_command
-from interleaved import quartiles
+from command import Common, check_common, run_command
+from interleaved import compared, quartiles
 from peers.encoders import PEERS
 from peers.plain_loop import PlainLoop
 from peers.recbole_sasrec import RecBoleSASRec
 from peers.rectools_sasrec import RecToolsSASRec
+from record import Row, save
 from step_shares import StepShares
-from tables import aligned
+from tables import table_of
 from torch import Tensor
 from turns import Contender, Finished, Turn, in_turns
 
@@ -46,7 +45,7 @@ PROFILED = (7, 39)
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Common):
     """What is measured."""
 
     data: str = "ml-1m"
@@ -61,10 +60,6 @@ class Settings:
     """Timed epochs of each contender."""
     threads: int = 1
     """Threads of torch."""
-    quick: bool = False
-    """Few users, two rounds, generated data: less than a minute."""
-    output: Path | None = None
-    """JSON file to write."""
 
 
 def main() -> None:
@@ -84,24 +79,18 @@ def run(settings: Settings) -> None:
     events = tx.data.read_events(_generated() if settings.data == "generated" else settings.data)
     # before the split, so that the catalogue of every contender has the items of these users
     train = tx.data.leave_last_out(events.take(events.codes("user") < settings.users))[0]
-    rows: list[record.Row] = []
+    rows: list[Row] = []
     for name in settings.encoders:
-        dim, length = SHAPES[name]
-        case = f"{name}, width {dim}, length {length}, batch {settings.batch}"
         turns = in_turns(contenders(settings, train, name), WARM_UP + settings.rounds)
-        shares = turns["fit"][0].details
-        timed = {contender: taken[WARM_UP:] for contender, taken in turns.items()}
-        rows += rows_of(case, timed, shares)
-        print(table(case, timed, shares) + "\n", flush=True)
+        dim, length = SHAPES[name]
+        rows += rows_of(f"{name}, width {dim}, length {length}, batch {settings.batch}", turns)
+    print(f"processor time, medians of {settings.rounds} rounds\n{table_of(rows)}\n")
     for package in ("rectools", "recbole"):
         if find_spec(package) is None:
             print(f"{package} is not installed; benchmarks/peers/requirements.txt says how to install it")
     print(machine.summary())
-    if settings.output is not None:
-        record.write(
-            settings.output, "training_throughput", rows, settings=settings,
-            packages=("rectools", "recbole", "pytorch-lightning", "numpy", "pandas"),
-        )  # fmt: skip
+    packages = ("rectools", "recbole", "pytorch-lightning", "numpy", "pandas")
+    save(settings, "training_throughput", rows, packages=packages)
 
 
 def contenders(settings: Settings, train: Dataset, name: str) -> dict[str, Contender]:
@@ -178,47 +167,21 @@ def windows_of(train: Dataset, length: int) -> list[Tensor]:
     ]
 
 
-def rows_of(case: str, turns: dict[str, list[Turn]], shares: dict[str, float]) -> list[record.Row]:
-    """The figures of one encoder."""
+def rows_of(case: str, turns: dict[str, list[Turn]]) -> list[Row]:
+    """The figures of one encoder: speeds, that of ``fit`` relative to the others, shares of its steps."""
+    timed = {contender: taken[WARM_UP:] for contender, taken in turns.items()}
+    seconds = {name: [turn.processor / turn.targets for turn in taken] for name, taken in timed.items()}
     found = []
-    for contender in turns:
-        processor, wall = speeds(turns[contender])
-        found.append(record.Row(case, contender, "targets/s, processor", processor))
-        found.append(record.Row(case, contender, "targets/s, wall", wall))
-        if contender != "fit":
-            ratio = ratios(turns, contender)[1]
-            found.append(record.Row(case, "fit", "times the targets/s", ratio, contender, ratio))
-    return found + [record.Row(case, "fit", f"share of {part}", share) for part, share in shares.items()]
-
-
-def table(case: str, turns: dict[str, list[Turn]], shares: dict[str, float]) -> str:
-    """The speeds of one encoder as a table, and the shares as a sentence."""
-    lines: list[str | list[str]] = [
-        f"{case}: medians of {len(turns['fit'])} rounds, processor time",
-        ["", "targets/s", "wall", "fit / this", "quartiles"],
-    ]
-    for contender in turns:
-        low, middle, high = ratios(turns, contender)
-        processor, wall = (f"{speed:,.0f}" for speed in speeds(turns[contender]))
-        lines.append([contender, processor, wall, f"{middle:.2f}", f"{low:.2f} to {high:.2f}"])
-    parts = ", ".join(f"{part} {share:.0%}" for part, share in shares.items())
-    return aligned(lines) + (f"\na step of fit: {parts}" if shares else "")
-
-
-def speeds(turns: list[Turn]) -> tuple[float, float]:
-    """Medians of targets per second of the processor and of the clock."""
-    by_processor = quartiles([turn.targets / turn.processor for turn in turns])
-    return by_processor[1], quartiles([turn.targets / turn.wall for turn in turns])[1]
-
-
-def ratios(turns: dict[str, list[Turn]], other: str) -> tuple[float, float, float]:
-    """Quartiles of the speed of ``fit`` over that of another, by the processor, within a round."""
-    return quartiles(
-        [
-            (ours.targets / ours.processor) / (theirs.targets / theirs.processor)
-            for ours, theirs in zip(turns["fit"], turns[other], strict=True)
-        ]
-    )
+    for name in turns:
+        if name != "fit":
+            speed = 1 / quartiles(seconds["fit"])[1]
+            found.append(compared(case, "fit", "targets/s", speed, name, seconds["fit"], seconds[name]))
+    for name, taken in timed.items():
+        wall = quartiles([turn.wall / turn.targets for turn in taken])[1]
+        found.append(Row(case, name, "targets/s", 1 / quartiles(seconds[name])[1]))
+        found.append(Row(case, name, "targets/s by the clock", 1 / wall))
+    shares = turns["fit"][0].details
+    return found + [Row(case, f"fit: {part}", "share of a step", share) for part, share in shares.items()]
 
 
 def _generated() -> pd.DataFrame:
