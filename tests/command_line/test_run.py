@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, make_dataclass
 from datetime import timedelta
 from tempfile import gettempdir
@@ -232,3 +233,13 @@ def test_a_rank_of_several_ends_before_its_objects_are_taken_apart():
         timeout=120,
     )
     assert (ended.returncode, ended.stdout) == (0, "done\ntidied up\n"), ended.stderr
+
+
+def test_a_full_disk_is_reported_once_by_the_main_thread(monkeypatch, capsys):
+    of_tensorboard = type("Writer", (threading.Thread,), {"__module__": "tensorboard.summary.writer"})
+    monkeypatch.setattr(threading, "excepthook", run._report_once)
+    for thread, reported in ((of_tensorboard, False), (threading.Thread, True)):
+        one = thread(target=os.listdir, args=("/nowhere",))
+        one.start()
+        one.join()
+        assert ("Traceback" in capsys.readouterr().err) == reported

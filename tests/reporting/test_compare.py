@@ -17,7 +17,7 @@ from tests.recipes.tiny import EVENTS, SIDES, SMALL
 from tests.reporting.runs import FIRST, SECOND, keep, ranker
 from torchrec_ext.command_line import parse_settings
 from torchrec_ext.errors import InputError
-from torchrec_ext.reporting import compare, report
+from torchrec_ext.reporting import EvaluatedRun, compare, report
 from torchrec_ext.reporting.segments import quarters, segment_of_users
 
 VOID = {"meta", "br", "link", "img", "hr"}
@@ -246,3 +246,16 @@ def test_two_trained_runs_are_compared_from_a_shell(tmp_path):
     shown = pd.DataFrame(json.loads((tmp_path / "valid.json").read_text())["figures"])
     own = shown[shown["run"] == "gru"].set_index("metric")["value"]
     assert own["ndcg@10"] == pytest.approx(kept["ndcg@10"])
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "per_user.parquet", "per_item.parquet", "history.csv"])
+def test_a_damaged_file_of_an_evaluation_is_one_line(name, tmp_path):
+    (tmp_path / "metrics.json").write_text("{}")
+    FIRST.values.save(tmp_path)
+    (tmp_path / "history.csv").write_text("epoch\n1\n")
+    EvaluatedRun.open(tmp_path)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(b"\xff" + content[: len(content) // 2])
+    with pytest.raises(InputError, match=f"the evaluation in {tmp_path} cannot be read") as error:
+        EvaluatedRun.open(tmp_path)
+    assert "\n" not in str(error.value)

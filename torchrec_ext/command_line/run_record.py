@@ -16,7 +16,7 @@ from torchrec_ext.data.recorded_calls import arguments_of
 from torchrec_ext.data.sources.find_declaration import known_sets
 from torchrec_ext.errors import InputError
 from torchrec_ext.training import find_checkpoint
-from torchrec_ext.training.manifest import reading_checkpoint
+from torchrec_ext.training.manifest import reading_saved
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class RunRecord:
     def open(cls, path: Path | str) -> "RunRecord":
         """The record of a run's best checkpoint, or of the one that ``path`` names."""
         folder = find_checkpoint(path)
-        with reading_checkpoint(folder):
+        with reading_saved(f"the checkpoint {folder}"):
             settings = json.loads((folder / "training.json").read_text())
             preparation = Preparation.load(folder / "preparation")
         if "data" not in settings:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from torchrec_ext.errors import InputError
 from torchrec_ext.evaluation import UserValues
+from torchrec_ext.training.manifest import reading_saved
 from torchrec_ext.training.write_evaluation import table_suffix
 
 Part = Literal["test", "valid", "added"]
@@ -59,14 +60,15 @@ class EvaluatedRun:
             )
         path = max(paths, key=lambda path: path.stat().st_mtime)
         trained, history = folder / "metrics.json", folder / "history.csv"
-        return cls(
-            folder.resolve().name,
-            json.loads(path.read_text()),
-            json.loads(trained.read_text()) if trained.is_file() else {},
-            UserValues.load(folder, table_suffix(path)),
-            pd.read_csv(history) if history.is_file() else None,
-            folder,
-        )
+        with reading_saved(f"the evaluation in {folder}"):
+            return cls(
+                folder.resolve().name,
+                json.loads(path.read_text()),
+                json.loads(trained.read_text()) if trained.is_file() else {},
+                UserValues.load(folder, table_suffix(path)),
+                pd.read_csv(history) if history.is_file() else None,
+                folder,
+            )
 
     @property
     def is_ranker(self) -> bool:

@@ -15,7 +15,7 @@ from torchrec_ext.retrieval.trained_model import TrainedModel
 from torchrec_ext.schema import Schema
 from torchrec_ext.training.checkpoint import load_weights, read_model_description
 from torchrec_ext.training.find_checkpoint import find_checkpoint
-from torchrec_ext.training.manifest import reading_checkpoint
+from torchrec_ext.training.manifest import reading_saved
 
 
 def load(
@@ -50,7 +50,7 @@ def load(
     newest = folder
     if Path(path).resolve() != folder.resolve():  # a kill may have come before "latest" pointed to the best
         newest = max(folder, find_checkpoint(path, "latest", "best"), key=lambda found: found.name)
-    with reading_checkpoint(folder):
+    with reading_saved(f"the checkpoint {folder}"):
         preparation = Preparation.load(folder / "preparation")
         description = read_model_description(folder)
         settings = json.loads((folder / "training.json").read_text())

@@ -95,15 +95,15 @@ def _damage(folder: Path, rank: int, size: int) -> str | None:
 
 
 @contextmanager
-def reading_checkpoint(folder: Path) -> Iterator[None]:
-    """Turns what goes wrong with a file whose checksum is right, or that has none, into one line."""
+def reading_saved(what: str) -> Iterator[None]:
+    """Turns what goes wrong with files whose checksums are right, or that have none, into one line."""
     try:
         yield
     except InputError:
         raise
     except (ValueError, LookupError, TypeError, AttributeError, OSError, SafetensorError) as error:
         reason = one_line(f"{type(error).__name__}: {error}", 120)
-        raise InputError(f"the checkpoint {folder} cannot be read ({reason}); use another one") from error
+        raise InputError(f"{what} cannot be read ({reason}); use another one") from error
 
 
 @functools.lru_cache(maxsize=1 << 14)

@@ -15,7 +15,7 @@ from torchrec_ext.errors import InputError
 from torchrec_ext.training.checkpoint import load_training_state, read_model_description
 from torchrec_ext.training.find_checkpoint import find_checkpoint
 from torchrec_ext.training.load import check_schema
-from torchrec_ext.training.manifest import reading_checkpoint
+from torchrec_ext.training.manifest import reading_saved
 
 
 @dataclass
@@ -79,14 +79,14 @@ def resume_run(
         InputError: if the run trains another model, on other data or with other steps.
     """
     folder = find_checkpoint(run, "latest")
-    with reading_checkpoint(folder):
+    with reading_saved(f"the checkpoint {folder}"):
         prepared, saved = Preparation.load(folder / "preparation"), read_model_description(folder)
     check_schema(preparation.schema, prepared.schema, folder)
     prepared.expect_same_rows(preparation, "the data")
     description = json.loads(json.dumps(plugins.specification(model, without=("schema",))))
     if description != saved:
         raise InputError(f"the run {run} trains another model: {saved}; received {description}")
-    with reading_checkpoint(folder):
+    with reading_saved(f"the checkpoint {folder}"):
         state = RunState(**load_training_state(folder, model, optimizer))
     for name in ("seed", "global_batch_size", "steps"):
         was, now = getattr(state, name), getattr(fresh, name)
