@@ -40,9 +40,7 @@ def expect_own_rows(connection: duckdb.DuckDBPyConnection, name: str, select: st
         raise InputError(f"the select of {name} cannot be executed: {reason}; write one SELECT ... FROM this")
     for place in _places(parsed):
         if place not in ("this", *(f"{function}()" for function in _PLAIN)):
-            raise InputError(
-                f"the select of {name} reads from {place!r}, not from this alone"
-            )
+            raise InputError(f"the select of {name} reads from {place!r}, not from this alone")
 
 
 def _places(parsed: Any) -> Iterator[str]:
