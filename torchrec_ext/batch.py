@@ -82,6 +82,8 @@ class Batch:
         weights: weight of each label, or None for ones.
         log_q: (S,) float32 log-probability that a candidate is among the candidates, or None for zeros. The
             first S candidates compete with every target; any after them only with the rows of its own target.
+        first_candidate: int64 scalar, if the ranks divide the catalogue: the position in it of this rank's
+            first candidate; ``labels`` are positions in the whole catalogue. None if they do not.
         total: float64 scalar, summed weight of the labels of the global batch over all ranks.
     """
 
@@ -96,6 +98,7 @@ class Batch:
     labels: Tensor | None = None
     weights: Tensor | None = None
     log_q: Tensor | None = None
+    first_candidate: Tensor | None = None
     total: Tensor | None = None
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":

@@ -28,6 +28,10 @@ CASES: dict[str, tuple[str, Mapping[str, str]]] = {
         "fields",
         {"user": "row_wise", "item_genres": "table_wise", "item": "row_wise"},
     ),
+    "retriever, a part of the catalogue on every rank": (
+        "divided",
+        {"item_genres": "row_wise", "item": "row_wise"},
+    ),
     "ranker, row-wise": (
         "ranker",
         {
@@ -63,6 +67,7 @@ Outcome = tuple[list[float], pd.DataFrame, dict[str, float]]
 def train_and_recommend() -> dict[str, Outcome]:
     """Losses of the first steps, top-10 lists and figures of each case."""
     outcomes = {}
+    monkeypatch = pytest.MonkeyPatch()
     for name, (kind, sharding) in CASES.items():
         events = rich_world() if kind.startswith("told") else small_world()
         train, valid, test = leave_last_out(events)
@@ -85,6 +90,8 @@ def train_and_recommend() -> dict[str, Outcome]:
         elif kind == "told":
             told = ("context_type", "context_words")
             model = TwoTower(train.schema, 16, gru, ("user_friends",), ("item_image",), history_fields=told)
+        elif kind == "divided":
+            model = TwoTower(train.schema, 16, gru, item_fields=("item_genres", "item_price"))
         elif kind == "fields":
             of_items = ("item_genres", "item_price")
             model = TwoTower(
@@ -93,6 +100,7 @@ def train_and_recommend() -> dict[str, Outcome]:
         else:
             model = TwoTower(train.schema, dim=16, encoder=gru)
         losses: list[float] = []
+        monkeypatch.setattr("torchrec_ext.training.examples._DIVIDED", 20 if kind == "divided" else 100_000)
         trained = fit(
             model,
             train,
@@ -109,6 +117,7 @@ def train_and_recommend() -> dict[str, Outcome]:
         )
         lists = recommend(trained, events, [*range(1, 61), "nobody"], k=10)
         outcomes[name] = losses, lists, dict(evaluate(trained, train + valid, test, k=(3, 10)))
+    monkeypatch.undo()
     return outcomes
 
 

@@ -110,8 +110,7 @@ class _InBlocks(torch.autograd.Function):
         differentiable: bool,
     ) -> Tensor:
         wide = torch.float64 if queries_ND.dtype == torch.float64 else torch.float32
-        block = _BLOCK.get(queries_ND.device.type, _LARGE_BLOCK)
-        rows = max(1, min(max(block // len(items_CD), _ROWS), len(queries_ND)))
+        rows = max(1, min(rows_per_block(queries_ND.device.type, len(items_CD)), len(queries_ND)))
         shares = queries_ND.new_empty(rows, len(items_CD), dtype=wide)
         items_DC = items_CD.T.contiguous() if differentiable else items_CD
         # With few rows the sum of the items' gradients would be read and written too often.
@@ -127,7 +126,7 @@ class _InBlocks(torch.autograd.Function):
         for first in range(0, len(queries_ND), rows):
             part = slice(first, first + rows)
             some_nD, target_n1, weights_n1 = queries_ND[part], labels_N1[part], weights_N1[part]
-            logits_nC, shares_nC = _linear(some_nD, right_CD).to(wide), shares[: len(some_nD)]
+            logits_nC, shares_nC = linear(some_nD, right_CD).to(wide), shares[: len(some_nD)]
             if log_q_C is not None:
                 logits_nC -= log_q_C
             if targets_ND is not None:
@@ -144,7 +143,7 @@ class _InBlocks(torch.autograd.Function):
             if not differentiable:
                 continue
             slopes_nC = shares_nC.to(items_CD.dtype)
-            of_queries[part] = _linear(slopes_nC, right_DC)
+            of_queries[part] = linear(slopes_nC, right_DC)
             if targets_ND is not None and of_targets is not None:
                 slope_n1 = torch.expm1(-loss_n1) * weights_n1
                 weights_n1 = -slope_n1  # of the others together
@@ -154,7 +153,7 @@ class _InBlocks(torch.autograd.Function):
                 of_queries[part] -= targets_ND[part] * weights_n1
             weighted_nD = (some_nD * weights_n1).to(items_CD.dtype)
             if by_columns:
-                of_items += _linear(weighted_nD.T.contiguous(), slopes_nC.T)
+                of_items += linear(weighted_nD.T.contiguous(), slopes_nC.T)
             elif of_items.dtype == items_CD.dtype:
                 of_items.addmm_(slopes_nC.T, weighted_nD)
             else:
@@ -181,7 +180,12 @@ def _mask(logits_NC: Tensor, labels_N1: Tensor) -> None:
     logits_NC.scatter_(1, at_N1, logits_NC.gather(1, at_N1).masked_fill(shared, _LOWEST))
 
 
-def _linear(left_ND: Tensor, right_MD: Tensor) -> Tensor:
+def rows_per_block(device: str, candidates: int) -> int:
+    """Targets whose logits are in memory at a time."""
+    return max(_BLOCK.get(device, _LARGE_BLOCK) // candidates, _ROWS)
+
+
+def linear(left_ND: Tensor, right_MD: Tensor) -> Tensor:
     """``left_ND @ right_MD.T``, in their dtype.
 
     On a CPU torch 2.13 multiplies float32 matrices with MKL, which uses no AVX-512 on processors of AMD. The

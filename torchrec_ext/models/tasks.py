@@ -10,7 +10,13 @@ from torchrec_ext import contracts
 from torchrec_ext.batch import Batch
 from torchrec_ext.checks import expect_shape
 from torchrec_ext.errors import InputError
-from torchrec_ext.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, dot_product_cross_entropy
+from torchrec_ext.losses import (
+    BinaryCrossEntropy,
+    SoftmaxCrossEntropy,
+    dot_product_cross_entropy,
+    sharded_cross_entropy,
+    sharded_targets,
+)
 from torchrec_ext.models.ranker import Ranker, RankerArch
 
 
@@ -58,7 +64,7 @@ class _CandidateLoss(nn.Module):
         self.scorer = model.scorer
         self.per_event_labels = model.inputs.per_event_labels
         self.loss = loss
-        self.by_dot_products = type(loss) is SoftmaxCrossEntropy and self.scorer.indexable
+        self.by_dot_products = by_dot_products(model, loss)
         self.world_size = world_size
 
     def forward(
@@ -69,13 +75,18 @@ class _CandidateLoss(nn.Module):
         if self.per_event_labels:
             weights_N = None if weights_N is None else weights_N[labels_N >= 0]
             labels_N = labels_N[labels_N >= 0]
+        first = batch.first_candidate
         if queries.dim() == 3:
-            queries = _nearest_interest(queries, items_CD[labels_N.clamp(min=0)], self.scorer)
+            targets_N = labels_N.clamp(min=0)
+            targets_ND = items_CD[targets_N] if first is None else sharded_targets(items_CD, targets_N, first)
+            queries = _nearest_interest(queries, targets_ND, self.scorer)
         if self.by_dot_products:
             index_vectors: Callable[[Tensor], Tensor] = self.scorer.index_vectors  # type: ignore[assignment]
-            summed = dot_product_cross_entropy(
-                index_vectors(queries), index_vectors(items_CD), labels_N, weights_N, log_q_C=batch.log_q
-            )
+            vectors = index_vectors(queries), index_vectors(items_CD)
+            if first is None:
+                summed = dot_product_cross_entropy(*vectors, labels_N, weights_N, log_q_C=batch.log_q)
+            else:
+                summed = sharded_cross_entropy(*vectors, labels_N, weights_N, first)
         else:
             logits_NC, places_N, log_q_C = self._logits(queries, items_CD, labels_N, batch.log_q)
             with torch.autocast(logits_NC.device.type, enabled=False):
@@ -97,6 +108,11 @@ class _CandidateLoss(nn.Module):
         is_own_NS = torch.arange(shared, device=labels_N.device) == labels_N.unsqueeze(1)
         logits_NC = torch.cat([logits_NS.masked_fill(is_own_NS, torch.finfo(logits_NS.dtype).min), own_N1], 1)
         return logits_NC, labels_N.where(labels_N < 0, shared), pad(log_q_S, (0, 1))
+
+
+def by_dot_products(model: contracts.Retriever, loss: nn.Module) -> bool:
+    """Whether the loss needs no tensor of logits, so that the ranks may divide the catalogue."""
+    return type(loss) is SoftmaxCrossEntropy and model.scorer.indexable
 
 
 def _nearest_interest(queries_NKD: Tensor, targets_ND: Tensor, scorer: contracts.Scorer) -> Tensor:

@@ -16,6 +16,7 @@ from torchrec_ext.data.dataset import Dataset
 from torchrec_ext.data.positive import Positive, recorded
 from torchrec_ext.data.trained_ids import TrainedIds
 from torchrec_ext.distributed import join_group, quiet_libraries, shard
+from torchrec_ext.distributed.whole_table import look_up_whole_table
 from torchrec_ext.embeddings import initialise_tables
 from torchrec_ext.errors import InputError
 from torchrec_ext.models import task_for
@@ -24,7 +25,11 @@ from torchrec_ext.retrieval.trained_model import TrainedModel
 from torchrec_ext.training.checkpoint_manager import CheckpointManager
 from torchrec_ext.training.data_record import data_record
 from torchrec_ext.training.epoch import Epoch, train_epoch
-from torchrec_ext.training.examples import default_batch_size, training_examples
+from torchrec_ext.training.examples import (
+    catalogue_on_every_rank,
+    default_batch_size,
+    training_examples,
+)
 from torchrec_ext.training.find_checkpoint import find_checkpoint
 from torchrec_ext.training.optimizers import make_optimizer
 from torchrec_ext.training.pipeline import make_pipeline
@@ -75,7 +80,9 @@ def train_epochs(
     precision = torch.bfloat16 if optimization.precision == "bfloat16" else torch.float32
     task = task_for(model, loss, group.world_size, precision, group.device.type)
     continues = learnt_before is not None
-    examples = training_examples(model, train, loss, positive, one_class=continues)
+    examples = training_examples(
+        model, train, loss, positive, one_class=continues, rank=group.rank, ranks=group.world_size
+    )
     preparation = examples.learnt_preparation()
     if learnt_before is not None:
         preparation = replace(preparation, trained=preparation.trained.or_in(learnt_before))
@@ -102,6 +109,8 @@ def train_epochs(
         batch_size=size // group.world_size, log=log,
     )  # fmt: skip
     initialise_tables(model, seed)
+    if catalogue_on_every_rank(examples):
+        look_up_whole_table(model)
     optimizer = make_optimizer(dmp, optimization.learning_rate, optimization.weight_decay)
     warmup_steps = optimization.warmup_steps
     if warmup_steps is None:

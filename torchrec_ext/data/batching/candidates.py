@@ -29,6 +29,8 @@ class Candidates:
         number: draws from the catalogue, for ``sampled``.
         catalogue_C: (C,) int64 ascending rows of the catalogue; None for every item.
         in_batch: targets of the batch that compete with every other.
+        rank: of this process, if the ranks divide the catalogue, for ``catalogue``.
+        ranks: number of processes that divide it, 1 if each has all of it.
 
     Example:
         >>> targets, rng = np.array([2]), np.random.default_rng(0)
@@ -44,24 +46,40 @@ class Candidates:
         number: int = 512,
         catalogue_C: np.ndarray | None = None,
         in_batch: int = 2048,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         expect_one_of("candidates", kind, get_args(Kind))
         expect_at_least(1, number=number, in_batch=in_batch)
         self.kind, self.counts_I, self.number, self.in_batch = kind, counts_I, number, in_batch
         self._catalogue = np.arange(1, len(counts_I) + 1) if catalogue_C is None else catalogue_C
         self._total = max(counts_I.sum(), 1)
+        self.divided = kind == "catalogue" and ranks > 1
+        self._ends = np.array([rank, rank + 1]) * len(self._catalogue) // ranks
 
     @classmethod
-    def of(cls, train: Dataset, kind: Kind, number: int = 512, in_batch: int = 2048) -> "Candidates":
+    def of(
+        cls,
+        train: Dataset,
+        kind: Kind,
+        number: int = 512,
+        in_batch: int = 2048,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> "Candidates":
         """The items that a training part has learnt from, with the number of events that are learnt."""
         items = len(train.preparation.vocabularies["item"])
         counts = np.bincount(train.events.target_items(), minlength=items)[1:]
-        return cls(kind, counts, number, np.flatnonzero(train.preparation.trained.items), in_batch)
+        catalogue = np.flatnonzero(train.preparation.trained.items)
+        return cls(kind, counts, number, catalogue, in_batch, rank, ranks)
 
     def compete(self, targets_N: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
-        """The ``candidates``, ``labels`` and ``log_q`` of a batch with these targets, see :meth:`draw`."""
+        """The ``candidates``, their ``labels`` and so on, of a batch with these targets, see :meth:`draw`."""
         shared, log_q = self.draw(targets_N, rng)
         labels = places(targets_N, shared)
+        if self.divided:
+            first, end = self._ends
+            return {"candidates": shared[first:end], "labels": labels, "first_candidate": np.array(first)}
         alone = np.flatnonzero((labels < 0) & (targets_N > 0)) if self.kind != "catalogue" else ()
         if not len(alone):
             return {"candidates": shared, "labels": labels, "log_q": log_q}
