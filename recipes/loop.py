@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import torchrec_ext as tx
+from torchrec_ext.checks import expect_at_least
 from torchrec_ext.command_line import run_recipe
 from torchrec_ext.training import Optimization
 
@@ -88,6 +89,9 @@ def main(settings: Settings) -> None:
 
     from torchrec_ext.serving.logged_events import as_events
 
+    expect_at_least(1, rounds=settings.rounds, users=settings.users, k=settings.k)
+    expect_at_least(20, items=settings.items)
+    expect_at_least(0, seed=settings.seed, drift=settings.drift)
     began = time.perf_counter()
     with tx.training.open_run(settings.output) as folder:
         tx.distributed.join_group()

@@ -95,6 +95,14 @@ def test_features_of_a_linear_ranker():
     assert found.attrs["baseline"] == pytest.approx(sigmoid(0.3))
 
 
+def test_a_score_that_is_not_a_number_is_refused():
+    events, train = songs()
+    ranker = linear_ranker(train)
+    ranker.module.state_dict()["arch.bias"].fill_(float("nan"))
+    with pytest.raises(InputError, match="the score of item c is nan; did training diverge"):
+        explain(ranker, events, 1, "c")
+
+
 def test_a_shallow_field_contributes_its_weight():
     events, train = songs()
     fields = ("user_city", "item_kind")

@@ -1,5 +1,6 @@
 """explain(): what the score of an item for a user owes to each event and each feature."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -8,6 +9,7 @@ import pandas as pd
 
 from torchrec_ext.checks import expect_one_of
 from torchrec_ext.data.events import Events
+from torchrec_ext.errors import InputError
 from torchrec_ext.explanation.attribution import Attribution
 from torchrec_ext.explanation.faithfulness import Faithfulness, expect_faithful
 from torchrec_ext.explanation.find_pair import PairFinder
@@ -57,8 +59,8 @@ def explain(
         where the contributions add up to the difference.
 
     Raises:
-        InputError: if the item is not in the catalogue, or the method does not fit the model or fails its
-            test.
+        InputError: if the item is not in the catalogue, the method does not fit the model or fails its
+            test, or the score is not a finite number.
 
     Sources:
         Zeiler and Fergus 2014 (occlusion); Sundararajan et al. 2017 (integrated gradients).
@@ -78,6 +80,8 @@ def explain(
     pair = finder.find(user, item, context)
     with inference(model.module):
         found = METHODS[method](pair)
+        if not math.isfinite(found.score):
+            raise InputError(f"the score of item {item} is {found.score}; did training diverge?")
         if tested is not None or method == "attention":
             expect_faithful(tested, model, method)
         rows = _rows(finder, pair, found, {"user": user, "item": item}, context or {})
