@@ -231,7 +231,7 @@ def test_foreign_files_links_and_manifests_are_refused(exported, tmp_path):
     [
         ("tasks", "head", "evil_payload:Head", "a file does not choose what is imported"),
         ("fields", "encoder", "evil_payload:Encoder", "describes no model"),
-        ("fields", "poolers", {"item_words": "evil_payload:Encoder"}, "describes no model"),
+        ("fields", "poolers", {"item_words": "evil_payload:Encoder"}, "names no class"),
         ("fields", "dim", "eight", "describes no model"),
     ],
 )

@@ -76,7 +76,7 @@ def _damage(folder: Path, rank: int, size: int) -> str | None:
             (name, entry, None) if isinstance(entry, int) else (name, entry["bytes"], entry["sha256"])
             for name, entry in content.items()
         ]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"{manifest} is cut short or altered ({error})"
     except OSError as error:
         return f"{manifest} cannot be read: {error.strerror}"
@@ -94,6 +94,11 @@ def _damage(folder: Path, rank: int, size: int) -> str | None:
     return None
 
 
+_UNREADABLE = (
+    ValueError, LookupError, TypeError, AttributeError, OSError, RecursionError, SafetensorError,
+)  # fmt: skip
+
+
 @contextmanager
 def reading_saved(what: str) -> Iterator[None]:
     """Turns what goes wrong with files whose checksums are right, or that have none, into one line."""
@@ -101,7 +106,7 @@ def reading_saved(what: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (ValueError, LookupError, TypeError, AttributeError, OSError, SafetensorError) as error:
+    except _UNREADABLE as error:
         reason = one_line(f"{type(error).__name__}: {error}", 120)
         raise InputError(f"{what} cannot be read ({reason}); use another one") from error
 
