@@ -179,19 +179,16 @@ def serve(
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Draws the click rates of both models over the rounds."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
     for name, words in (("learning", "learns after each round"), ("frozen", "never learns again")):
         axes.plot(table["round"], table[name], marker="o", label=words)
     axes.set(xlabel="round", ylabel="share of the items shown that are clicked", ylim=(0, None))
     axes.legend()
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
-    pyplot.close(figure)
 
 
 def _normalised(vectors: np.ndarray) -> np.ndarray:
