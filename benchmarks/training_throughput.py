@@ -76,7 +76,7 @@ def check(settings: Settings) -> None:
 
 def run(settings: Settings) -> None:
     """Measures every encoder, prints a table of each and writes the output file."""
-    events = tx.data.read_events(_generated() if settings.data == "generated" else settings.data)
+    events = tx.data.read_events(generated() if settings.data == "generated" else settings.data)
     # before the split, so that the catalogue of every contender has the items of these users
     train = tx.data.leave_last_out(events.take(events.codes("user") < settings.users))[0]
     rows: list[Row] = []
@@ -185,7 +185,7 @@ def rows_of(case: str, turns: dict[str, list[Turn]]) -> list[Row]:
     return found + [Row(case, f"fit: {part}", "share of a step", share) for part, share in shares.items()]
 
 
-def _generated() -> pd.DataFrame:
+def generated() -> pd.DataFrame:
     """Events of 500 users as long and of items as popular as those of ml-1m."""
     rng = np.random.default_rng(0)
     lengths = np.minimum(20 + rng.lognormal(4.3, 1.1, 500).astype(int), 2000)

@@ -56,6 +56,7 @@ def test_operations_belong_to_parts_of_a_step() -> None:
     ("script", "contenders", "arguments"),
     [
         ("training_throughput", ["fit", "plain loop", "plain loop, our encoder"], ["--encoders", "sasrec"]),
+        ("ranks", ["1 process", "2 processes"], ["--encoders", "sasrec"]),
         ("batch_scaling", ["capped (default)", "all targets"], ["--dim", "8", "--length", "5"]),
     ],
 )
