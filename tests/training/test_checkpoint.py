@@ -196,18 +196,30 @@ def test_a_crash_while_writing_leaves_the_checkpoint_before(tmp_path):
     assert left == {"latest", "step-00000001", "step-00000003"}, "what was half-written is gone"
 
 
-def test_a_full_disk_is_one_line(tmp_path):
+FULL = OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("place", "error", "reason"),
+    [
+        ("torch.distributed.checkpoint.FileSystemWriter.write_data", FULL, "No space left on device"),
+        (
+            "torch.distributed.checkpoint.FileSystemWriter.write_data",
+            RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"),
+            "the disk is full or fails",
+        ),
+        ("torchrec_ext.data.preparation.Preparation.save", FULL, "No space left on device"),
+        ("torchrec_ext.training.checkpoint.write_manifest", FULL, "No space left on device"),
+    ],
+)
+def test_a_full_disk_is_one_line(tmp_path, place, error, reason):
     model, optimizer = sharded()
     with (
-        mock.patch.object(
-            dcp.FileSystemWriter, "write_data", side_effect=OSError(28, "No space left on device")
-        ),
-        pytest.raises(
-            InputError, match="step-00000001 cannot be written: .*No space left on device"
-        ) as error,
+        mock.patch(place, side_effect=error),
+        pytest.raises(InputError, match=f"step-00000001 cannot be written: .*{reason}") as caught,
     ):
         save_checkpoint(tmp_path, 1, model, optimizer, TRAIN.preparation, {}, {})
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_each_file_cut_short_is_one_line(run, tmp_path):

@@ -69,17 +69,20 @@ def save_checkpoint(
             dcp.save(_state(model, optimizer), storage_writer=dcp.FileSystemWriter(partial))
     except CheckpointException as error:
         cause = _cause(error)
-        if isinstance(cause, OSError):
-            raise InputError(f"the checkpoint {folder} cannot be written: {cause}") from error
+        if isinstance(cause, OSError) or "inline_container" in str(cause):  # torch's writer of a zip file
+            reason = cause if isinstance(cause, OSError) else "the disk is full or fails"
+            raise InputError(f"the checkpoint {folder} cannot be written: {reason}") from error
         raise cause from error
-    if first:
-        preparation.save(partial / "preparation")
-        _write(
-            partial / "model.json", {"version": VERSION, "model": specification(model, without=("schema",))}
-        )
-        _write(partial / "position.json", position)
-        _write(partial / "training.json", settings)
-    write_manifest(partial)
+    description = {"version": VERSION, "model": specification(model, without=("schema",))}
+    try:
+        if first:
+            preparation.save(partial / "preparation")
+            _write(partial / "model.json", description)
+            _write(partial / "position.json", position)
+            _write(partial / "training.json", settings)
+        write_manifest(partial)
+    except OSError as error:  # a library may not name the file
+        raise InputError(f"the checkpoint {folder} cannot be written: {error}") from error
     if first:
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)

@@ -1,5 +1,6 @@
 """Progress of a training run: a progress bar, TensorBoard, the history and its curves."""
 
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,11 @@ class Progress:
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        with nullcontext() if error is None else suppress(OSError):  # that of a full disk was the first
+            self._close()
+
+    def _close(self) -> None:
         if self.bar is not None:
             self.bar.close()
         if self.writer is not None:
