@@ -310,6 +310,8 @@ def test_exploration_shows_candidates_by_chance_and_logs_how_likely_they_were(bu
     assert store.position == 60
     with pytest.raises(InputError, match="epsilon should be from 0 to 1"):
         Service(bundles("encoder gru"), store, epsilon=2)
+    with pytest.raises(InputError, match="retrieve should be at least 1, received 0"):
+        Service(bundles("encoder gru"), store, retrieve=0)
 
 
 def test_lists_go_on_where_exposures_cannot_be_logged(bundles, store, caplog):

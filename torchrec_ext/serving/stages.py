@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from torchrec_ext.checks import expect_at_least
 from torchrec_ext.errors import InputError, nearest
 from torchrec_ext.serving.add_items import add_items
 from torchrec_ext.serving.explore import explore
@@ -43,6 +44,7 @@ class Stages:
     ) -> None:
         if not 0 <= epsilon <= 1:
             raise InputError(f"epsilon should be from 0 to 1, received {epsilon!r}")
+        expect_at_least(1, retrieve=retrieve)
         self.first, self.ranker, self.retrieve, self.epsilon = first, ranker, retrieve, epsilon
         self._rng = np.random.default_rng(seed)
 
