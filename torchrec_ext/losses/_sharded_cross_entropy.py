@@ -138,13 +138,13 @@ class _OverSlices(torch.autograd.Function):
         return of_queries * slope.to(of_queries.dtype), of_items * slope.to(of_items.dtype), *4 * (None,)
 
 
-@torch.no_grad()
 def sharded_targets(items_CD: Tensor, labels_N: Tensor, first_candidate: Tensor) -> Tensor:
     """The ``(N, D)`` items of targets that any rank may hold, as :func:`sharded_cross_entropy` names them."""
-    counts = _gather(torch.tensor([len(labels_N)], device=labels_N.device)).tolist()
-    places_M = _gather_rows(labels_N.unsqueeze(1), counts).squeeze(1) - first_candidate
-    held_M = (places_M >= 0) & (places_M < len(items_CD))
-    return _sum_rows(items_CD[places_M.where(held_M, 0)] * held_M.unsqueeze(1), counts)
+    with torch.no_grad():
+        counts = _gather(torch.tensor([len(labels_N)], device=labels_N.device)).tolist()
+        places_M = _gather_rows(labels_N.unsqueeze(1), counts).squeeze(1) - first_candidate
+        held_M = (places_M >= 0) & (places_M < len(items_CD))
+        return _sum_rows(items_CD[places_M.where(held_M, 0)] * held_M.unsqueeze(1), counts)
 
 
 def _gather(part: Tensor) -> Tensor:
