@@ -52,7 +52,8 @@ def _compiled() -> Callable[..., None] | None:
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "gather.so"
         source = Path(__file__).parent / "gather.c"
-        flags = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC"]
+        # not -ffast-math: a library linked with it turns subnormal numbers off in the whole process
+        flags = ["-O3", "-march=native", "-shared", "-fPIC"]
         subprocess.run(["cc", *flags, str(source), "-o", str(library)], check=True)
         function = ctypes.CDLL(str(library)).pool_rows
     number, pointer = ctypes.c_int64, ctypes.c_void_p

@@ -16,3 +16,8 @@ def test_each_pools_the_rows(width: int, pooling: int) -> None:
     assert "packed torch" in found
     for look_up in found.values():
         torch.testing.assert_close(look_up(batch), expected.flatten(0, 1))
+
+
+def test_numbers_near_zero_stay() -> None:
+    limit.lookups(torch.ones(1, 2, 16), 1, batch=1)
+    assert float(torch.tensor(1e-40) * 1) > 0  # -ffast-math would turn them off in the whole process
