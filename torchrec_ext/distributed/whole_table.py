@@ -12,8 +12,8 @@ from torchrec.distributed.types import ShardingType
 from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedJaggedTensor
 
 
-def look_up_whole_table(model: nn.Module) -> None:
-    """Makes collections of one row-wise table gather it in training, instead of exchanging ids and vectors.
+def look_up_whole_table(model: nn.Module, table: str) -> None:
+    """Makes a collection of one row-wise table gather it in training, instead of exchanging ids and vectors.
 
     If each rank looks up the whole catalogue, every row goes to every rank anyway. With this a rank looks up
     its own rows once for all ranks and receives those of the others: nobody sends ids, sorts them by rank or
@@ -22,8 +22,9 @@ def look_up_whole_table(model: nn.Module) -> None:
     gradients but for rounding; parameters, optimizer and checkpoints remain those of the sharded collection.
 
     Args:
-        model: sharded. Its collections on a GPU, on one rank, of several tables or of other sharding types
-            stay as they are, and so do lookups without gradients. A TrainPipelineSparseDist exchanges.
+        model: sharded. The collection stays as it is on a GPU, on one rank, with other tables or another
+            sharding type, and so do lookups without gradients. A TrainPipelineSparseDist exchanges.
+        table: its name.
     """
     for module in model.modules():
         if (
@@ -31,7 +32,7 @@ def look_up_whole_table(model: nn.Module) -> None:
             and module._device is not None
             and module._device.type == "cpu"
             and dist.get_world_size() > 1
-            and len(module._embedding_configs) == 1
+            and module._table_names == [table]
             and module._sharding_types == [ShardingType.ROW_WISE.value]
         ):
             _gather(module)

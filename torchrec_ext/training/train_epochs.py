@@ -110,7 +110,7 @@ def train_epochs(
     )  # fmt: skip
     initialise_tables(model, seed)
     if catalogue_on_every_rank(examples):
-        look_up_whole_table(model)
+        look_up_whole_table(model, train.schema.feature("item").table)
     optimizer = make_optimizer(dmp, optimization.learning_rate, optimization.weight_decay)
     warmup_steps = optimization.warmup_steps
     if warmup_steps is None:
