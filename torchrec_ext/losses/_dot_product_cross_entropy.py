@@ -115,9 +115,6 @@ class _InBlocks(torch.autograd.Function):
         items_DC = items_CD.T.contiguous() if differentiable else items_CD
         # With few rows the sum of the items' gradients would be read and written too often.
         by_columns = rows > _ROWS and _by_onednn(items_CD)
-        right_CD, right_DC = items_CD, items_DC
-        if by_columns and len(queries_ND) > 3 * rows:
-            right_CD, right_DC = _packed(items_CD, rows), _packed(items_DC, rows)
         weights_N1, labels_N1 = weights_N.to(wide).unsqueeze(1), labels_N.unsqueeze(1)
         losses_N1 = torch.empty_like(weights_N1)
         of_queries = torch.empty_like(queries_ND)
@@ -126,7 +123,7 @@ class _InBlocks(torch.autograd.Function):
         for first in range(0, len(queries_ND), rows):
             part = slice(first, first + rows)
             some_nD, target_n1, weights_n1 = queries_ND[part], labels_N1[part], weights_N1[part]
-            logits_nC, shares_nC = linear(some_nD, right_CD).to(wide), shares[: len(some_nD)]
+            logits_nC, shares_nC = linear(some_nD, items_CD).to(wide), shares[: len(some_nD)]
             if log_q_C is not None:
                 logits_nC -= log_q_C
             if targets_ND is not None:
@@ -143,7 +140,7 @@ class _InBlocks(torch.autograd.Function):
             if not differentiable:
                 continue
             slopes_nC = shares_nC.to(items_CD.dtype)
-            of_queries[part] = linear(slopes_nC, right_DC)
+            of_queries[part] = linear(slopes_nC, items_DC)
             if targets_ND is not None and of_targets is not None:
                 slope_n1 = torch.expm1(-loss_n1) * weights_n1
                 weights_n1 = -slope_n1  # of the others together
@@ -195,12 +192,6 @@ def linear(left_ND: Tensor, right_MD: Tensor) -> Tensor:
         found: Tensor = torch.ops.mkldnn._linear_pointwise(left_ND, right_MD, None, "none", [], "")
         return found
     return functional.linear(left_ND, right_MD)
-
-
-def _packed(right_MD: Tensor, rows: int) -> Tensor:
-    """``right_MD`` in the order of memory in which oneDNN multiplies it with about ``rows`` rows."""
-    found: Tensor = torch.ops.mkldnn._reorder_linear_weight(right_MD, rows)
-    return found
 
 
 def _by_onednn(vectors: Tensor) -> bool:
