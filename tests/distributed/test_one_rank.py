@@ -108,3 +108,12 @@ def test_lengths_and_ids_must_agree() -> None:
         InputError, match=r"^the lengths of features user, item, word sum to 3, but there are 2"
     ):
         dmp(KeyedJaggedTensor(NAMES, torch.zeros(2, dtype=torch.int64), lengths=lengths))
+
+
+def test_no_length_is_negative() -> None:
+    """The kernels would read past the end of the ids, in the first call as well."""
+    join_group()
+    dmp = shard(Model((8, 8, 8), PoolingType.SUM))
+    lengths = torch.tensor([3, -1, 1, 1, 1, 1])
+    with pytest.raises(InputError, match=r"^the lengths of features user, item, word include -1"):
+        dmp(KeyedJaggedTensor(NAMES, torch.zeros(6, dtype=torch.int64), lengths=lengths))

@@ -22,8 +22,8 @@ def look_up_directly(sharded: ShardedEmbeddingBagCollection) -> None:
     exchanges, until they are detached.
 
     On a CPU large tables move into huge pages, an id that its table does not have raises a RuntimeError,
-    where torchrec reads row 0 instead, and lengths that do not sum to the number of ids raise an
-    InputError, where it logs an error.
+    where torchrec reads row 0 instead, and lengths that are negative or do not sum to the number of ids raise
+    an InputError, where it logs an error.
 
     Args:
         sharded: the collection. It stays as it is on several ranks, and unless all its tables are
@@ -43,19 +43,28 @@ def look_up_directly(sharded: ShardedEmbeddingBagCollection) -> None:
             use_huge_pages(weight)
 
     def forward(features: KeyedJaggedTensor) -> Any:
+        if on_cpu:
+            _expect_lengths(features)  # which the kernels do not check
         # the first call checks the features and notes the order of their keys
         if sharded._has_uninitialized_input_dist or features.variable_stride_per_key():
             return exchange(features)
         if sharded._has_features_permute:
             with torch.no_grad():
                 features = features.permute(sharded._features_order, sharded._features_order_tensor)
-        # which the kernels do not check
-        if on_cpu and int(features.offsets()[-1]) != len(features.values()):
-            raise InputError(
-                f"the lengths of features {', '.join(features.keys())} sum to {int(features.offsets()[-1])}, "
-                f"but there are {len(features.values())} ids: give as many ids as the lengths say"
-            )
         vectors = kernels[0](features) if len(kernels) == 1 else lookup(features)
         return KeyedTensor(sharded._embedding_names, sharded._embedding_dims, vectors)
 
     sharded.forward = forward
+
+
+def _expect_lengths(features: KeyedJaggedTensor) -> None:
+    lengths, keys = features.lengths(), ", ".join(features.keys())
+    if lengths.numel() and int(lengths.min()) < 0:
+        raise InputError(
+            f"the lengths of features {keys} include {int(lengths.min())}: give numbers of ids, from 0"
+        )
+    if int(lengths.sum()) != len(features.values()):
+        raise InputError(
+            f"the lengths of features {keys} sum to {int(lengths.sum())}, but there are "
+            f"{len(features.values())} ids: give as many ids as the lengths say"
+        )
