@@ -78,6 +78,13 @@ def test_a_scan_that_does_not_help_is_given_up(lists, vectors, exclude):
     assert not any(narrowed)
 
 
+@pytest.mark.parametrize(("of_items", "of_queries"), [(1, 1e-23), (1e3, 1e-30), (1e-25, 1e20)])
+def test_numbers_whose_squares_are_0_give_the_same_lists(lists, of_items, of_queries):
+    torch.manual_seed(0)
+    fast, plain, _ = lists(torch.randn(ITEMS, 6) * of_items, torch.randn(33, 6) * of_queries, 3)
+    assert torch.equal(fast[1], plain[1])
+
+
 def test_a_user_with_few_items_left_changes_no_other_list(lists):
     """The first query has two items left, fewer than k."""
     torch.manual_seed(0)

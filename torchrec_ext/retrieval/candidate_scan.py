@@ -12,6 +12,8 @@ _BLOCK, _MOST_ROWS = 2**16, 32
 """Items and queries at a time: few enough that their scores stay in the processor's cache."""
 _WIDEST_GROUP = 32
 _LARGEST_SCORE = 1e30
+_SMALLEST_NORM = 1e-15
+"""The squares of much smaller numbers are 0 in float32, and so would be the norm and the error."""
 _LARGEST_HALF_NORM = 2**14
 """Far from the largest float16, 65,504, and from those that have fewer bits."""
 
@@ -73,12 +75,15 @@ class CandidateScan:
 
         Returns:
             ``(C,)`` int64 ascending places, and ``(B,)`` a float32 score that the k best of each query
-            reach; None if the places would be most items, or scores may overflow.
+            reach; None if the places would be most items, or scores may overflow or underflow.
         """
         queries = queries_BD.detach().numpy()
         queries_BKD = queries if queries.ndim == 3 else queries[:, None]
         norms_B = np.sqrt(np.einsum("bkd,bkd->bk", queries_BKD, queries_BKD)).max(axis=1)
-        if not norms_B.max() * self._largest_norm < _LARGEST_SCORE:
+        # which none of them is that is NaN
+        if not min(float(norms_B.min()), self._largest_norm) > _SMALLEST_NORM:
+            return None
+        if not float(norms_B.max()) * self._largest_norm < _LARGEST_SCORE:
             return None
         group = min(_WIDEST_GROUP, self._items // (12 * k))
         blocks, maxima = [], []
