@@ -146,13 +146,32 @@ def test_a_line_with_a_field_too_many_is_rejected_whatever_the_quote(tmp_path, q
 @pytest.mark.parametrize(
     "select",
     [
+        "WITH a AS (FROM This), b AS (FROM A) SELECT user, item FROM b ORDER BY item -- the last first",
+        """WITH RECURSIVE n AS (SELECT 7 AS item UNION ALL SELECT item + 2 FROM n WHERE item < 9)
+        SELECT user, item FROM n, (SELECT DISTINCT user FROM this) ORDER BY item;""",
+        'WITH "events.csv" AS (FROM this) SELECT user, item FROM "events.csv" ORDER BY item',
+    ],
+)
+def test_a_select_may_name_its_parts(tmp_path, select):
+    table = TableFile(write(tmp_path / "events.csv", "user,item\n1,9\n1,7\n"), select=select)
+    assert [row["item"] for row in rows(read_events(Declaration("events", [table])))] == [7, 9]
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
         "SELECT user, item FROM this); COPY (SELECT 1) TO '{other}'; SELECT * FROM (SELECT 1",
         "SELECT user, item FROM this; COPY (SELECT 1) TO '{other}'",
         "SELECT user, content AS item FROM this, read_text('{path}')",
         "SELECT user, (SELECT max(item) FROM '{path}') AS item FROM this",
         "SELECT user, item FROM this, duckdb_settings()",
         "SELECT user, item FROM query('SELECT 1 AS user, 2 AS item')",
-        "SELECT user, item FROM (WITH '{path}' AS (FROM this) FROM '{path}')",
+        'WITH "{path}" AS (FROM "{path}") SELECT user, item FROM "{path}"',
+        'WITH RECURSIVE "{path}" AS (FROM "{path}" UNION FROM this) SELECT user, item FROM "{path}"',
+        'WITH a AS (FROM "{path}"), "{path}" AS (FROM this) SELECT user, item FROM a',
+        'SELECT user, item FROM (WITH "{path}" AS (FROM this) FROM "{path}") UNION ALL FROM "{path}"',
+        'WITH "events.csv" AS (FROM this) SELECT user, item FROM events.csv',
+        "SELECT user, " + "+".join(["item"] * 800) + " AS item FROM this",
         "SELECT user, item FROM main.this",
     ],
 )

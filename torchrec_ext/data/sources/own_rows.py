@@ -34,25 +34,42 @@ def expect_own_rows(connection: duckdb.DuckDBPyConnection, name: str, select: st
     """
     text = select.strip().rstrip(";")
     found = connection.execute("SELECT json_serialize_sql(CAST(? AS VARCHAR))", [text]).fetchone()
-    parsed = json.loads(found[0]) if found else {}
-    if parsed.get("error"):
-        reason = one_line(parsed.get("error_message"), 200)
-        raise InputError(f"the select of {name} cannot be executed: {reason}; write one SELECT ... FROM this")
-    for place in _places(parsed):
-        if place not in ("this", *(f"{function}()" for function in _PLAIN)):
+    try:
+        parsed = json.loads(found[0]) if found else {}
+        if parsed.get("error"):
+            reason = one_line(parsed.get("error_message"), 200)
+            raise InputError(
+                f"the select of {name} cannot be executed: {reason}; write one SELECT ... FROM this"
+            )
+        for place in _others(parsed, frozenset({b"this"})):
             raise InputError(f"the select of {name} reads from {place!r}, not from this alone")
+    except RecursionError:
+        raise InputError(f"the select of {name} is nested too deeply; write shorter expressions") from None
 
 
-def _places(parsed: Any) -> Iterator[str]:
-    """The tables that a parsed statement reads, and the functions in the place of one."""
+def _others(parsed: Any, own: frozenset[bytes]) -> Iterator[str]:
+    """The tables and functions that a parsed statement reads, other than ``own`` names and those of WITH."""
     if isinstance(parsed, list):
         for part in parsed:
-            yield from _places(part)
+            yield from _others(part, own)
     elif isinstance(parsed, dict):
         if parsed.get("type") == "BASE_TABLE":
-            parts = (parsed.get(f"{part}_name") for part in ("catalog", "schema", "table"))
-            yield ".".join(filter(None, parts))
-        elif parsed.get("type") == "TABLE_FUNCTION":
+            # FROM a.b is not the name "a.b" of a WITH, though DuckDB would look for a file of that name
+            parts = [parsed[part] for part in ("catalog_name", "schema_name", "table_name") if parsed[part]]
+            if len(parts) > 1 or _folded(parts[0]) not in own:
+                yield ".".join(parts)
+        elif parsed.get("type") == "TABLE_FUNCTION" and parsed["function"]["function_name"] not in _PLAIN:
             yield f"{parsed['function']['function_name']}()"
-        for part in parsed.values():
-            yield from _places(part)
+        # a name is known after its own query; within it, only in the repeated part of WITH RECURSIVE
+        for entry in parsed.get("cte_map", {}).get("map", ()):
+            yield from _others(entry["value"], own)
+            own |= {_folded(entry["key"])}
+        for key, part in parsed.items():
+            repeated = key == "right" and parsed.get("type") == "RECURSIVE_CTE_NODE"
+            if key != "cte_map":
+                yield from _others(part, own | {_folded(parsed["cte_name"])} if repeated else own)
+
+
+def _folded(name: str) -> bytes:
+    """A name without the case of ASCII letters, which DuckDB ignores."""
+    return name.encode().lower()

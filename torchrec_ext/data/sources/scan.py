@@ -123,7 +123,9 @@ def _selected(session: Session, scan: Scan, select: str) -> Scan:
     """The rows that a SELECT makes of those of a scan."""
     expect_own_rows(session.connection, scan.name, select)
     these = ", ".join(f"{scan.value(name).v} AS {sql_name(name)}" for name in scan.names)
-    source = f"(WITH this AS (SELECT {these} FROM {scan.source}) {select.strip().rstrip(';')})"
+    # in brackets, as it may begin with a WITH, and a line of their end, as it may end with a comment
+    wanted = f"SELECT * FROM ({select.strip().rstrip(';')}\n)"
+    source = f"(WITH this AS (SELECT {these} FROM {scan.source}) {wanted})"
     try:
         found = session.connection.execute(f"DESCRIBE FROM {source}").fetchall()
     except duckdb.Error as error:
