@@ -43,14 +43,15 @@ def look_up_directly(sharded: ShardedEmbeddingBagCollection) -> None:
             use_huge_pages(weight)
 
     def forward(features: KeyedJaggedTensor) -> Any:
-        if on_cpu:
-            _expect_lengths(features)  # which the kernels do not check
         # the first call checks the features and notes the order of their keys
-        if sharded._has_uninitialized_input_dist or features.variable_stride_per_key():
-            return exchange(features)
-        if sharded._has_features_permute:
+        directly = not (sharded._has_uninitialized_input_dist or features.variable_stride_per_key())
+        if directly and sharded._has_features_permute:
             with torch.no_grad():
                 features = features.permute(sharded._features_order, sharded._features_order_tensor)
+        if on_cpu:
+            _expect_lengths(features)  # which the kernels do not check
+        if not directly:
+            return exchange(features)
         vectors = kernels[0](features) if len(kernels) == 1 else lookup(features)
         return KeyedTensor(sharded._embedding_names, sharded._embedding_dims, vectors)
 
@@ -58,13 +59,15 @@ def look_up_directly(sharded: ShardedEmbeddingBagCollection) -> None:
 
 
 def _expect_lengths(features: KeyedJaggedTensor) -> None:
-    lengths, keys = features.lengths(), ", ".join(features.keys())
-    if lengths.numel() and int(lengths.min()) < 0:
+    total, least = 0, 0
+    if features.lengths().numel():
+        total, least = int(features.offsets()[-1]), int(features.lengths().min())
+    if least < 0:
         raise InputError(
-            f"the lengths of features {keys} include {int(lengths.min())}: give numbers of ids, from 0"
+            f"the lengths of features {', '.join(features.keys())} include {least}: give numbers from 0"
         )
-    if int(lengths.sum()) != len(features.values()):
+    if total != len(features.values()):
         raise InputError(
-            f"the lengths of features {keys} sum to {int(lengths.sum())}, but there are "
+            f"the lengths of features {', '.join(features.keys())} sum to {total}, but there are "
             f"{len(features.values())} ids: give as many ids as the lengths say"
         )
