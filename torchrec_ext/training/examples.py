@@ -73,9 +73,9 @@ def training_examples(
 
 
 def catalogue_on_every_rank(examples: Examples) -> bool:
-    """Whether each rank looks up all items in each step."""
+    """Whether each rank looks up all items, or most that have a row, in each step."""
     candidates = getattr(examples, "candidates", None)
-    return candidates is not None and candidates.kind == "catalogue" and not candidates.divided
+    return candidates is not None and candidates.most_rows and not candidates.divided
 
 
 def default_batch_size(inputs: Inputs, examples: int) -> int:

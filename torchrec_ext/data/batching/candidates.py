@@ -55,6 +55,8 @@ class Candidates:
         self._catalogue = np.arange(1, len(counts_I) + 1) if catalogue_C is None else catalogue_C
         self._total = max(counts_I.sum(), 1)
         self.divided = kind == "catalogue" and ranks > 1
+        # items without a learnt event have a row too, such as all of a table for catalogue="all"
+        self.most_rows = kind == "catalogue" and 2 * len(self._catalogue) > len(counts_I)
         self._ends = np.array([rank, rank + 1]) * len(self._catalogue) // ranks
 
     @classmethod
