@@ -314,6 +314,8 @@ def test_sessions_are_cut_again(data, run):
         ("read_events", {"nonsense": 1}, "records the argument nonsense of read_events, which this release"),
         ("clean", {"rejected": "victim"}, "records the argument rejected of clean"),
         ("leave_last_out", {"folder": "made"}, "records the argument folder of leave_last_out"),
+        ("clean", {"nonsense": 1}, "records the argument nonsense of clean, which this release lacks"),
+        ("leave_last_out", {"nonsense": 1}, "records the argument nonsense of leave_last_out, which this"),
         ("of_nobody", {}, "records the split 'of_nobody', which this release lacks"),
     ],
 )

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from torchrec_ext import data
 from torchrec_ext.data import by_time, clean, read_events, sessions
 from torchrec_ext.data.content import Content, find_change
 from torchrec_ext.data.features import Number
@@ -97,8 +98,12 @@ COLUMNS = {"columns": {"user": "uid"}}
 def through_json(calls):
     """The names of the calls, and the arguments after their way through JSON, defaults left out."""
     return [
-        (call["call"], {n: v for n, v in arguments_of(call).items() if v not in (None, 0, "all")})
+        (
+            name,
+            {n: v for n, v in arguments_of(call, getattr(data, name)).items() if v not in (None, 0, "all")},
+        )
         for call in json.loads(json.dumps(calls))
+        for name in [call["call"]]
     ]
 
 
@@ -108,7 +113,7 @@ def test_a_split_by_times_can_be_made_again():
     parts = by_time(events, valid_from=first, test_from=5000, gap=gap)
     call = json.loads(json.dumps(parts[0].report.call))
     assert call["call"] == "by_time" and all(part.report is parts[0].report for part in parts)
-    again = by_time(events, **arguments_of(call))
+    again = by_time(events, **arguments_of(call, by_time))
     assert again[0].report.protocol == parts[0].report.protocol
     assert [part.rows.tolist() for part in again] == [part.rows.tolist() for part in parts]
 

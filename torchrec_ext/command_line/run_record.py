@@ -1,7 +1,6 @@
 """RunRecord: what a checkpoint records of its data, and the same or newer data read in the same way."""
 
 import dataclasses
-import inspect
 import json
 import logging
 from collections.abc import Mapping
@@ -59,7 +58,7 @@ class RunRecord:
     def arguments(self) -> dict[str, Any]:
         """The arguments of ``read_events``; that of a table in memory is not among them."""
         calls = [call for call in self.record["calls"] if call["call"] == "read_events"]
-        arguments = arguments_of(calls[0]) if calls else {}
+        arguments = arguments_of(calls[0], read_events) if calls else {}
         for entity in ("user", "item"):
             if f"{entity}s" not in arguments:  # its features are in the checkpoint
                 arguments[f"{entity}_features"] = None
@@ -113,11 +112,6 @@ class RunRecord:
                     f"no file {path}, which {self.path} was trained on; name its folder with --data-dir, or "
                     "the file with --data"
                 )
-        unknown = arguments.keys() - inspect.signature(read_events).parameters.keys()
-        if unknown:
-            raise InputError(
-                f"{self.path} records the argument {min(unknown)} of read_events, which this release lacks"
-            )
         return read_events(**arguments)
 
     def clean(self, events: Events, counts: bool = True) -> Events:
@@ -134,7 +128,8 @@ class RunRecord:
         split = self.record["split"]
         if split["call"] not in SPLITS:
             raise InputError(f"{self.path} records the split {split['call']!r}, which this release lacks")
-        parts = SPLITS[split["call"]](events, **arguments_of(split))
+        function = SPLITS[split["call"]]
+        parts = function(events, **arguments_of(split, function))
         same: dict[str, Any] = {
             "preparation": self.preparation,
             "log": self.preparation.log(events),

@@ -83,7 +83,7 @@ def append(
 
         def split_again(events: Events, place: Path) -> Parts:
             earlier = Earlier(before.preparation.vocabularies, before.preparation.fitted)
-            arguments = {**arguments_of(split), **(split_by or {}), "folder": place}
+            arguments = {**arguments_of(split, SPLITS[split["call"]]), **(split_by or {}), "folder": place}
             return SPLITS[split["call"]](dataclasses.replace(events, earlier=earlier), **arguments)
 
         write_version(path, joined, split_again)
@@ -93,7 +93,7 @@ def append(
 def _read(before: Events, source: Sources, others: Mapping[str, Any]) -> Events:
     """New events, read as those before but for the other arguments."""
     calls = [call for call in before.source.calls if call["call"] == "read_events"]
-    kept = arguments_of(calls[0]) if calls else {}
+    kept = arguments_of(calls[0], read_events) if calls else {}
     for name in ("source", "data_dir", *(() if isinstance(source, str | Path) else _OF_FILES)):
         kept.pop(name, None)
     for entity in ("user", "item"):

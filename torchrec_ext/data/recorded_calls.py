@@ -55,11 +55,12 @@ def recorded_split(function: Callable[P, PartsT]) -> Callable[P, PartsT]:
     return call
 
 
-def arguments_of(call: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a recorded call, tuples as they were.
+def arguments_of(call: Mapping[str, Any], function: Callable[..., Any]) -> dict[str, Any]:
+    """The arguments of a recorded call of a function, tuples as they were.
 
     Raises:
-        InputError: if one of them is never recorded, so that the record was altered.
+        InputError: if one of them is never recorded, so that the record was altered, or if the function does
+            not have it.
     """
 
     def restored(found: dict[str, Any]) -> Any:
@@ -69,6 +70,11 @@ def arguments_of(call: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(
             f"the run records the argument {altered[0]} of {call['call']}, which no run does; it was "
             "altered, use another copy"
+        )
+    if unknown := call["arguments"].keys() - inspect.signature(function).parameters.keys():
+        raise InputError(
+            f"the run records the argument {min(unknown)} of {call['call']}, which this release lacks; use "
+            "the release that wrote it"
         )
     return json.loads(json.dumps(call["arguments"]), object_hook=restored)
 

@@ -24,7 +24,8 @@ def repeat_cleaning(events: Events, calls: Iterable[Mapping[str, Any]], counts: 
     """
     for call in calls:
         if call["call"] in _STEPS:
-            arguments = arguments_of(call)
+            step = _STEPS[call["call"]]
+            arguments = arguments_of(call, step)
             kept = {name: value for name, value in arguments.items() if counts or name not in _COUNTS}
-            events = _STEPS[call["call"]](events, **kept)
+            events = step(events, **kept)
     return events
