@@ -175,7 +175,7 @@ def test_the_newest_whole_one_takes_its_place(run, caplog, damage):
     assert f"{whole} is used in its place" in warning
 
 
-@pytest.mark.parametrize("text", ["[" * 10**5, "[1]", '{"model.json": {"bytes": NaN}}', "\x00"])
+@pytest.mark.parametrize("text", ["{}", "[" * 10**5, "[1]", '{"model.json": {"bytes": NaN}}', "\x00"])
 def test_a_manifest_of_any_json_is_survived(run, caplog, text):
     newest, older = checkpoints_of(run)
     (newest / "manifest.json").write_text(text)

@@ -80,6 +80,8 @@ def _damage(folder: Path, rank: int, size: int) -> str | None:
         return f"{manifest} is cut short or altered ({error})"
     except OSError as error:
         return f"{manifest} cannot be read: {error.strerror}"
+    if "model.json" not in content:
+        return f"{manifest} is cut short or altered (it lists no model.json)"
     for name, written, sha256 in sorted(wanted)[rank::size]:
         try:
             file = folder / name
