@@ -46,11 +46,9 @@ def run(settings: Settings) -> None:
             rows += found
             if group.first:
                 accesses, distinct = (row.value for row in found[:2])
-                hidden = (
-                    "accesses",
-                    "distinct rows",
-                    *("KB sent", "imbalance")[: 2 * (group.world_size == 1)],
-                )
+                hidden = ["accesses", "distinct rows"]
+                if group.world_size == 1:
+                    hidden += ["KB sent", "imbalance"]
                 shown = [row for row in found if row.metric not in hidden]
                 print(f"{table_of(shown)}\n{accesses:,.0f} accesses a step, {distinct:,.0f} distinct rows")
                 print(f"{sentence}\n", flush=True)

@@ -15,7 +15,7 @@ as fast is as long a bar as twice as fast."""
 def draw(rows: Sequence[Row], path: Path, title: str = "") -> None:
     """Draws ratios as bars from 1, dark where ours is better; a metric without ratios as bars of its values.
 
-    Rows without a ratio of a metric that has some are what others are compared with, and are left out.
+    If a metric has ratios, its rows without one are the references, which are left out.
 
     Args:
         rows: the figures, at least one.

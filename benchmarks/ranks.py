@@ -30,7 +30,7 @@ METRIC = "ms a rank / 1,000 targets"
 
 @dataclass(frozen=True)
 class Settings(training_throughput.Settings):
-    """What is measured; the batch is that of all processes."""
+    """What is measured; ``batch`` counts the windows of all processes together."""
 
     users: int = 400
     """Users whose events are learnt."""

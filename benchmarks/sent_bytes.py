@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 def sent_bytes(step: Callable[[], object]) -> float:
     """Bytes that a rank sends in a step, the mean over the ranks, every one of which must call it.
 
-    What a rank keeps is not counted, nor is what a backend adds: an all-reduce sends each byte about
-    twice, as by a ring.
+    Neither data that stays on a rank nor the overhead of a backend is counted: an all-reduce sends each byte
+    about twice, as by a ring.
 
     Args:
         step: is called once.

@@ -12,7 +12,7 @@ class StepShares:
     """Profiles the steps between ``start`` and ``stop``, which run in one thread.
 
     Data is the processor time of the other threads, which prepare batches; the rest of it is divided by the
-    time of torch's operations. What remains is ``other``: Python between operations, and the profiler.
+    time of torch's operations. The rest is ``other``: Python between operations, and the profiler.
     """
 
     def start(self) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 import interleaved
 import torch
 import torch.distributed as dist
-from command import check_common
+from command import Common, check_common
 from contenders import PRECISIONS, SHARDINGS, Name, copies
 
 from torchrec_ext.errors import InputError
@@ -22,7 +22,7 @@ Stage = tuple[str, Optimizer]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Common):
     """Times lookups in embedding tables, and their training, in interleaved rounds.
 
     Every combination of the listed sizes is a case. It runs in one process with python, in several with
@@ -70,12 +70,6 @@ class Settings:
     """Threads per process."""
     seed: int = 0
     """Seed of ids and weights."""
-    quick: bool = False
-    """Smaller tables and three short rounds: less than a minute."""
-    output: Path | None = None
-    """JSON file to write."""
-    plot: Path | None = None
-    """Figure to draw: shares of the limit."""
 
     def stages(self) -> list[Stage]:
         """The lookup, and the update by each optimizer."""

@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
-from command import check_common, run_command
+from command import Common, check_common, run_command
 from index_search_data import planted
 from interleaved import compared, measure
 from record import Row, save
@@ -30,7 +29,7 @@ Search = Callable[[Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Common):
     """What is measured; one thread searches, in processor time."""
 
     items: tuple[int, ...] = (100_000, 1_000_000)
@@ -55,12 +54,6 @@ class Settings:
     """Timed blocks of each contender, alternately."""
     block_seconds: float = 0.2
     """Approximate length of a block."""
-    quick: bool = False
-    """100 thousand items in short rounds, in less than a minute."""
-    output: Path | None = None
-    """JSON file to write."""
-    plot: Path | None = None
-    """PNG file to draw."""
 
 
 def main() -> None:

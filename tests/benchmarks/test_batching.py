@@ -2,10 +2,7 @@
 
 import doctest
 import json
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +19,13 @@ from interleaved import Timing
 from record import rows_of
 from row_by_row import Lists, Rows
 
+from tests.benchmarks.run_benchmark import run_benchmark
 from torchrec_ext.batch import Inputs
 from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.labelled_events import LabelledEvents
 from torchrec_ext.data.batching.last_events import LastEvents
 from torchrec_ext.errors import InputError
 
-ROOT = Path(__file__).parents[2]
 SMALL = Settings(users=20, events=12, items=30, history=4, batch=16, sampled=5, dim=8)
 WANTED = Inputs(batching_contenders.CONTEXT, max_length=4, candidates=True)
 
@@ -40,14 +37,8 @@ def test_entry_point(tmp_path: Path) -> None:
         for name in ("users", "events", "items", "history", "batch", "sampled", "dim")
         for word in (f"--{name}", str(getattr(SMALL, name)))
     ]
-    done = subprocess.run(
-        [sys.executable, "benchmarks/batching.py", *sizes, "--rounds", "2", "--block-seconds", "1e-6"]
-        + ["--output", str(output)],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=200,
+    done = run_benchmark(
+        "batching", *sizes, "--rounds", "2", "--block-seconds", "1e-6", "--output", str(output)
     )
     assert done.returncode == 0, done.stderr
     first, head, *lines = done.stdout.splitlines()

@@ -110,7 +110,7 @@ def test_rows_are_saved_and_drawn_where_the_settings_say(tmp_path: Path) -> None
         "900",
     ]
     assert all(f"<!-- {text} -->" in image for text in texts)
-    assert "<!-- polars -->" not in image  # it is what ours is compared with
+    assert "<!-- polars -->" not in image  # it is the reference
     with pytest.raises(InputError, match="--plot .*: give a file"):
         check_common(SimpleNamespace(output=None, plot=tmp_path / "none" / "rows.png"))
 

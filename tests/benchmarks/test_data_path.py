@@ -1,10 +1,6 @@
 """The benchmark of the data path through its own entry point, its peers, and what it refuses."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import data_path
 import data_peers
@@ -16,19 +12,9 @@ from data_events import CODED, events_file, generate, prepared_folder
 from data_path import STAGES
 from record import rows_of
 
-ROOT = Path(__file__).parents[2]
+from tests.benchmarks.run_benchmark import run_benchmark
+
 FILES = sorted({file for file, _ in STAGES.values()})
-
-
-def run(*words):
-    return subprocess.run(
-        [sys.executable, "benchmarks/data_path.py", *words],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +29,7 @@ def folder(tmp_path_factory):
 def test_entry_point(tmp_path):
     output = tmp_path / "data.json"
     sizes = ("--rows", "50000", "--at-size", "100000", "--rounds", "1")
-    done = run(*sizes, "--folder", str(tmp_path / "files"), "--output", str(output))
+    done = run_benchmark("data_path", *sizes, "--folder", str(tmp_path / "files"), "--output", str(output))
     assert done.returncode == 0, done.stderr
     rows = rows_of(json.loads(output.read_text()))
     at_size = ("prepare", "prepare strings", "open")
@@ -106,7 +92,7 @@ def test_pandas_cleans_as_ours_does(folder):
 
 
 def test_what_cannot_be_measured_is_refused():
-    done = run("--rows", "0")
+    done = run_benchmark("data_path", "--rows", "0")
     assert (done.returncode, done.stderr) == (2, "error: --rows is 0: give at least 1\n")
 
 

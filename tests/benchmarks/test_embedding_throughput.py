@@ -1,9 +1,6 @@
 """The benchmark through its own entry point, and what it counts, against values worked out by hand."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,31 +13,19 @@ import torch.distributed as dist
 from contenders import SHARDINGS
 from throughput_settings import Case, Settings, check, check_memory
 
+from tests.benchmarks.run_benchmark import run_benchmark
 from torchrec_ext.errors import InputError
 
-ROOT = Path(__file__).parents[2]
 ALL = ("embedding_bag", "unsharded_ebc", *SHARDINGS)
 TINY = ["--tables", "2", "--rows", "50", "--width", "8", "--pooling", "1", "3", "--batch", "8"]
 TINY += ["--rounds", "3", "--block-seconds", "0.002"]
-
-
-def start(*arguments: str, processes: int = 0) -> subprocess.CompletedProcess[str]:
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return subprocess.run(
-        [sys.executable, *(launcher if processes else []), "benchmarks/embedding_throughput.py", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [0, 2])
 def test_entry_point(processes: int, tmp_path: Path) -> None:
     output, plot = tmp_path / "throughput.json", tmp_path / "throughput.png"
-    done = start(
+    done = run_benchmark("embedding_throughput",
         *TINY, "--contenders", *ALL, "quantised", "--precision", "fp32", "fp16",
         "--optimizer", "sgd", "adagrad", "--output", str(output), "--plot", str(plot), processes=processes,
     )  # fmt: skip
@@ -81,12 +66,12 @@ def test_entry_point(processes: int, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_entry_point_refuses() -> None:
-    refused = start("--width", "50")
+    refused = run_benchmark("embedding_throughput", "--width", "50")
     assert refused.returncode == 2
     *_, last = refused.stderr.splitlines()
     assert last == "error: --width contains 50: the fused kernels need a multiple of 4, give 52"
     assert "Traceback" not in refused.stderr
-    unknown = start("--tabels", "3", processes=2)
+    unknown = run_benchmark("embedding_throughput", "--tabels", "3", processes=2)
     assert unknown.returncode != 0
     assert "Unrecognized options: --tabels" in unknown.stderr
     assert "--tables" in unknown.stderr

@@ -1,33 +1,23 @@
 """The benchmark of evaluation through its own entry point, and what it refuses."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from evaluation import Settings, check
 from record import rows_of
 
+from tests.benchmarks.run_benchmark import run_benchmark
 from torchrec_ext.errors import InputError
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_entry_point(tmp_path: Path) -> None:
     output, plot = tmp_path / "evaluation.json", tmp_path / "evaluation.png"
-    done = subprocess.run(
-        [sys.executable, "benchmarks/evaluation.py", "--users", "40", "--items", "60", "--events", "1500"]
-        + ["--dim", "4", "--rounds", "2", "--block-seconds", "1e-6", "--chunk", "7"]
-        + ["--output", str(output), "--plot", str(plot)],
-        cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name != "TORCHREC_EXT_DATA"}
-        | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    done = run_benchmark(
+        "evaluation", "--users", "40", "--items", "60", "--events", "1500", "--dim", "4", "--rounds", "2",
+        "--block-seconds", "1e-6", "--chunk", "7", "--output", str(output), "--plot", str(plot),
+        real_data=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     content = json.loads(output.read_text())
     compared = {row.reference: row for row in rows_of(content) if row.ratio is not None}

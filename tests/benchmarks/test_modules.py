@@ -3,9 +3,6 @@
 import doctest
 import importlib
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from modules import Settings, check, chosen
 from peers import PEERS, peer_of
 from record import rows_of
 
+from tests.benchmarks.run_benchmark import run_benchmark
 from torchrec_ext import plugins
 from torchrec_ext.contracts import GROUPS
 from torchrec_ext.errors import InputError
@@ -49,17 +47,6 @@ WITHOUT_WEIGHTS = [
 ]
 
 
-def start(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "benchmarks/modules.py", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-
-
 def test_entry_point(tmp_path: Path) -> None:
     output, plot = tmp_path / "modules.json", tmp_path / "modules.png"
     sizes = [
@@ -69,7 +56,7 @@ def test_entry_point(tmp_path: Path) -> None:
     ]
     files = ["--output", str(output), "--plot", str(plot)]
     only = ["--only", "concat", "dot", "gru", "din", "single", "softmax_cross_entropy"]
-    done = start(*only, *sizes, "--rounds", "1", "--block-seconds", "1e-6", *files)
+    done = run_benchmark("modules", *only, *sizes, "--rounds", "1", "--block-seconds", "1e-6", *files)
     assert done.returncode == 0, done.stderr
     head, *lines = done.stdout.splitlines()
     assert head.split()[:3] == ["examples/s", "forward", "ms"]

@@ -2,9 +2,6 @@
 
 import doctest
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ from planner_estimate import Estimate, estimate_rows
 from record import rows_of
 from scaling_workload import Sizes, training_step
 
-ROOT = Path(__file__).parents[2]
+from tests.benchmarks.run_benchmark import run_benchmark
 
 
 @pytest.mark.slow  # it starts a process for each rank
@@ -24,14 +21,7 @@ def test_entry_point(tmp_path: Path) -> None:
     output, plot = tmp_path / "scaling.json", tmp_path / "scaling.png"
     sizes = ["--catalogue", "20", "40", "--rows", "20", "80", "--width", "8", "--batch", "2", "4"]
     sizes += ["--history", "3", "6", "--rounds", "1", "--steps", "1", "--world-sizes", "4"]
-    done = subprocess.run(
-        [sys.executable, "benchmarks/scaling.py", *sizes, "--output", str(output), "--plot", str(plot)],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = run_benchmark("scaling", *sizes, "--output", str(output), "--plot", str(plot))
     assert done.returncode == 0, done.stderr
     assert "exponent" in done.stdout and "32 table_wise" in done.stdout
     assert plot.read_bytes().startswith(b"\x89PNG")

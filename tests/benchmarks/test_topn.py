@@ -1,33 +1,24 @@
 """The benchmark of indexes through its own entry point, and what it refuses."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from record import rows_of
 from topn import Settings, check
 
+from tests.benchmarks.run_benchmark import run_benchmark
 from torchrec_ext.errors import InputError
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_entry_point(tmp_path: Path) -> None:
     pytest.importorskip("faiss", reason="faiss-cpu is not installed")
     output = tmp_path / "topn.json"
-    done = subprocess.run(
-        [sys.executable, "benchmarks/topn.py", "--items", "400", "--dim", "8", "--queries", "60"]
-        + ["--batch", "1", "50", "--rounds", "2", "--block-seconds", "1e-6", "--output", str(output)]
-        + ["--kinds", "flat", "hnsw", "ivf", "--ef-search", "10", "400", "--probes", "1", "400"],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    done = run_benchmark(
+        "topn", "--items", "400", "--dim", "8", "--queries", "60", "--batch", "1", "50", "--rounds", "2",
+        "--block-seconds", "1e-6", "--kinds", "flat", "hnsw", "ivf", "--ef-search", "10", "400",
+        "--probes", "1", "400", "--output", str(output),
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "400 items x 8, 50 queries, lists of 100" in done.stdout
     rows = rows_of(json.loads(output.read_text()))

@@ -1,9 +1,6 @@
 """The benchmarks of training through their own entry points, and the targets that they share."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,13 +9,12 @@ from step_shares import part_of
 from training_throughput import rows_of, windows_of
 from turns import Turn, in_turns
 
+from tests.benchmarks.run_benchmark import run_benchmark
 from tests.worlds import small_world
 from torchrec_ext.batch import Inputs
 from torchrec_ext.data import leave_last_out
 from torchrec_ext.data.batching.candidates import Candidates
 from torchrec_ext.data.batching.next_events import NextEvents
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_loops_learn_the_targets_of_fit() -> None:
@@ -62,14 +58,7 @@ def test_operations_belong_to_parts_of_a_step() -> None:
 )
 def test_entry_point(script: str, contenders: list[str], arguments: list[str], tmp_path: Path) -> None:
     output = tmp_path / "found.json"
-    done = subprocess.run(
-        [sys.executable, f"benchmarks/{script}.py", "--quick", *arguments, "--output", str(output)],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
+    done = run_benchmark(script, "--quick", *arguments, "--output", str(output))
     assert done.returncode == 0, done.stderr
     found = json.loads(output.read_text())
     assert found["benchmark"] == script

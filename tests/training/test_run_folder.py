@@ -149,17 +149,17 @@ def test_json_is_written_whole(tmp_path):
 
 def on_two_ranks(folder: Path) -> list[str]:
     group = join_group()
-    told = []
+    seen = []
     with open_run(folder / "run") as run:
         write_json(run / "settings.json", {"rank": group.rank})
     try:
         with open_run(run):
             pass
     except InputError as error:
-        told.append(str(error))
+        seen.append(str(error))
     with open_run(run, overwrite=True):
-        told.append(str(list(run.iterdir())))
-    return told
+        seen.append(str(list(run.iterdir())))
+    return seen
 
 
 def test_every_rank_is_told_the_same(tmp_path):

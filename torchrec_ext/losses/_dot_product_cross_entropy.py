@@ -70,14 +70,32 @@ def _dot_product_cross_entropy(
     weights_N: Tensor | None,
     log_q_C: Tensor | None,
 ) -> Tensor:
-    expect_shape("queries_ND", queries_ND, ("targets", "width"))
-    rows, width = queries_ND.shape
-    expect_shape("items_CD", items_CD, ("candidates", width))
-    expect_shape("labels_N", labels_N, (rows,))
+    queries_ND, items_CD, counted_N = prepared(queries_ND, items_CD, labels_N, weights_N)
     expect_candidates(labels_N, len(items_CD))
     shared = len(items_CD) if log_q_C is None else len(log_q_C)
     if log_q_C is not None:
         expect_shape("log_q_C", log_q_C, (min(shared, len(items_CD)),))
+    labels_N = labels_N.clamp(min=0)
+    targets_ND = items_CD[labels_N] if shared < len(items_CD) else None
+    with torch.autocast(queries_ND.device.type, enabled=False):
+        loss: Tensor = _InBlocks.apply(
+            queries_ND, items_CD[:shared], targets_ND, labels_N, counted_N, log_q_C, torch.is_grad_enabled()
+        )
+    return loss
+
+
+def prepared(
+    queries_ND: Tensor, items_CD: Tensor, labels_N: Tensor, weights_N: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries and items in the precision of autocast, and the ``(N,)`` weights, 0 for labels of -1.
+
+    Raises:
+        InputError: if a shape does not fit the queries.
+    """
+    expect_shape("queries_ND", queries_ND, ("targets", "width"))
+    rows, width = queries_ND.shape
+    expect_shape("items_CD", items_CD, ("candidates", width))
+    expect_shape("labels_N", labels_N, (rows,))
     counted_N = labels_N >= 0
     if weights_N is not None:
         expect_shape("weights_N", weights_N, (rows,))
@@ -86,13 +104,7 @@ def _dot_product_cross_entropy(
     if torch.is_autocast_enabled(device):
         narrow = torch.get_autocast_dtype(device)
         queries_ND, items_CD = queries_ND.to(narrow), items_CD.to(narrow)
-    labels_N = labels_N.clamp(min=0)
-    targets_ND = items_CD[labels_N] if shared < len(items_CD) else None
-    with torch.autocast(device, enabled=False):
-        loss: Tensor = _InBlocks.apply(
-            queries_ND, items_CD[:shared], targets_ND, labels_N, counted_N, log_q_C, torch.is_grad_enabled()
-        )
-    return loss
+    return queries_ND, items_CD, counted_N
 
 
 class _InBlocks(torch.autograd.Function):

@@ -6,9 +6,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from torchrec_ext.checks import expect_shape
 from torchrec_ext.errors import InputError
-from torchrec_ext.losses._dot_product_cross_entropy import linear, rows_per_block
+from torchrec_ext.losses._dot_product_cross_entropy import linear, prepared, rows_per_block
 
 
 def sharded_cross_entropy(
@@ -48,21 +47,11 @@ def sharded_cross_entropy(
         >>> sharded_cross_entropy(queries, items, torch.tensor([3, -1]), None, first)
         tensor(1.3863)
     """
-    expect_shape("queries_ND", queries_ND, ("targets", "width"))
-    rows, width = queries_ND.shape
-    expect_shape("items_CD", items_CD, ("candidates", width))
-    expect_shape("labels_N", labels_N, (rows,))
-    counted_N = (labels_N >= 0).double()
-    if weights_N is not None:
-        expect_shape("weights_N", weights_N, (rows,))
-        counted_N = weights_N * counted_N
-    device = queries_ND.device.type
-    if torch.is_autocast_enabled(device):
-        narrow = torch.get_autocast_dtype(device)
-        queries_ND, items_CD = queries_ND.to(narrow), items_CD.to(narrow)
-    with torch.autocast(device, enabled=False):
+    queries_ND, items_CD, counted_N = prepared(queries_ND, items_CD, labels_N, weights_N)
+    labels_N, differentiable = labels_N.clamp(min=0), torch.is_grad_enabled()
+    with torch.autocast(queries_ND.device.type, enabled=False):
         loss: Tensor = _OverSlices.apply(
-            queries_ND, items_CD, labels_N.clamp(min=0), counted_N, first_candidate, torch.is_grad_enabled()
+            queries_ND, items_CD, labels_N, counted_N.double(), first_candidate, differentiable
         )
     return loss
 
